@@ -1,0 +1,276 @@
+"""What crosses a stage boundary: one frozen value an arrow, plain types only.
+
+The same value fits an XCom, a JSON file and a test literal: `to_json` and `from_json` go both ways. Times are aware
+datetimes in UTC and are written in ISO 8601.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal, TypeVar
+
+from pydantic import TypeAdapter
+
+VerdictKind = Literal["PROMOTE", "HOLD", "REJECT"]
+Action = Literal["RETRAIN", "SKIP", "WAIT"]
+Source = Literal["schedule", "ui", "drift", "age"]
+Stage = Literal["None", "Staging", "Production", "Archived"]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchRef:
+    """One revision of one batch."""
+
+    batch: str
+    revision: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """What is known of one batch revision; lies beside its DVC pointer as `data/batches/<batch>.json`.
+
+    `start` and `end` bound `event_time` as [start, end); `rows` and `labelled` count what was kept; `bad_rows` counts
+    what went to quarantine; `unseen` counts, per feature, values outside the declared categories; `source_sha256` is
+    of the landed file, and is what makes a second ingest of the same file a no-op.
+    """
+
+    model: str
+    batch: str
+    revision: int
+    start: datetime
+    end: datetime
+    partial: bool
+    rows: int
+    labelled: int
+    bad_rows: int
+    unseen: Mapping[str, int]
+    source_sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchRecord:
+    """A batch revision as the ledger remembers it: the manifest, and where its bytes are."""
+
+    manifest: Manifest
+    commit: str
+    md5: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Champion:
+    """The version in Production, with all that is needed to load it safely."""
+
+    version: str
+    run_id: str
+    source: str
+    digest: str
+    trained_through: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """The canonical `run.yaml`: what a commit cannot hold, and a training run needs.
+
+    `train` and `judge` are disjoint, oldest first; no label known after `cutoff` is read; `decision` names the ledger's
+    decision that asked for this run, or is None for a person's own `dvc repro`; `champion` None means that the baseline
+    of `gate.baseline` plays champion.
+    """
+
+    model: str
+    commit: str
+    cutoff: datetime
+    train: tuple[BatchRef, ...]
+    judge: tuple[BatchRef, ...]
+    champion: Champion | None = None
+    decision: str | None = None
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Training:
+    """What `train` leaves behind: `build/training.json`.
+
+    `reference_losses` maps batch id to the mean loss of a model that was fitted on the batches before it: how well a
+    fresh model does on a batch it has not seen, which is what concept drift is measured against.
+    """
+
+    run_id: str
+    source: str
+    digest: str
+    rows: int
+    batches: tuple[BatchRef, ...]
+    trained_through: datetime
+    reference_losses: Mapping[str, float]
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchScore:
+    """How one model did on one batch; `auc` is None when the labelled rows hold one class only."""
+
+    batch: str
+    rows: int
+    labelled: int
+    loss: float
+    auc: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """A paired comparison on the same rows: positive `gain` means that the challenger loses less.
+
+    `lower` and `upper` bound the gain (per row, in units of `metric`) at `confidence`; the unit of resampling is a time
+    block, of which there were `blocks`.
+    """
+
+    metric: str
+    rows: int
+    blocks: int
+    champion_loss: float
+    challenger_loss: float
+    gain: float
+    lower: float
+    upper: float
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What the gate decided, in one plain sentence, and on what."""
+
+    kind: VerdictKind
+    reason: str
+    comparison: Comparison
+    judged_on: tuple[BatchRef, ...]
+    champion: str
+    challenger_scores: tuple[BatchScore, ...]
+    champion_scores: tuple[BatchScore, ...]
+    cutoff: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ColumnDrift:
+    """One feature's distance between reference and current, by the named statistic."""
+
+    column: str
+    statistic: str
+    score: float
+    threshold: float
+    drifted: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataDrift:
+    """Distances of all features of one batch; `sampled` rows of the batch were looked at."""
+
+    sampled: int
+    share: float
+    columns: tuple[ColumnDrift, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConceptDrift:
+    """The champion's loss on one batch against what fresh models lose.
+
+    `sigmas` is (loss - mean) / sd over the reference batches; None when there are too few labels or references, and
+    `abstained` then says why.
+    """
+
+    score: BatchScore
+    reference_mean: float | None
+    reference_sd: float | None
+    sigmas: float | None
+    abstained: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observation:
+    """All that `monitor` measured on one batch revision with one champion; it decides nothing."""
+
+    model: str
+    batch: str
+    revision: int
+    champion: str
+    data: DataDrift
+    concept: ConceptDrift
+    champion_age_batches: int
+    report_run_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assessment:
+    """What the rule in `params.yaml` makes of an observation; `source` None asks for nothing."""
+
+    source: Source | None
+    data_drift: bool
+    concept_drift: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """Somebody or something asks for a retraining; (model, source, episode) is its key."""
+
+    model: str
+    source: Source
+    episode: str
+    reason: str
+    event_time: datetime
+    window_batches: int | None = None
+    force: bool = False
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """The arbiter's answer to one request, with its sentence."""
+
+    request_id: int
+    action: Action
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quarantined:
+    """One entry of the quarantine: a whole batch, or some rows of one. The original lies at `path`."""
+
+    name: str
+    batch: str
+    kind: Literal["batch", "rows"]
+    reason: str
+    rows: int
+    path: str
+    details: Mapping[str, int] = field(default_factory=dict)
+
+
+def to_json(value: Any) -> str:  # any contract above
+    """Return canonical JSON: sorted keys, so that equal values have equal text and digest."""
+    return json.dumps(TypeAdapter(type(value)).dump_python(value, mode="json"), sort_keys=True, indent=2)
+
+
+def from_json(kind: type[T], text: str | bytes) -> T:
+    """Read what `to_json` wrote.
+
+    Raises:
+        pydantic.ValidationError: The text is not such a value.
+    """
+    return TypeAdapter(kind).validate_json(text)
+
+
+def sha256(value: Any) -> str:  # any contract above
+    """Return the digest of a value's canonical JSON: the evidence hash."""
+    return hashlib.sha256(to_json(value).encode()).hexdigest()
+
+
+def plain(value: Any) -> dict[str, Any]:  # any contract above
+    """Return the value as a dict of JSON types, for an XCom or a ledger column."""
+    result: dict[str, Any] = TypeAdapter(type(value)).dump_python(value, mode="json")
+    return result
+
+

