@@ -215,13 +215,17 @@ class Assessment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """Somebody or something asks for a retraining; (model, source, episode) is its key."""
+    """Somebody or something asks for a retraining; (model, source, episode) is its key.
+
+    `champion` is the version whose quality gave rise to it, or None when it is about no version.
+    """
 
     model: str
     source: Source
     episode: str
     reason: str
     event_time: datetime
+    champion: str | None = None
     window_batches: int | None = None
     force: bool = False
     dry_run: bool = False

@@ -17,6 +17,7 @@ word it differently.
     └── Unfit                the machine or the environment cannot run this (port, disk, Python, git)
 """
 
+import textwrap
 from collections.abc import Mapping, Sequence
 
 
@@ -28,7 +29,7 @@ class ParamsError(TrimtabError):
     """A value in `params.yaml` that cannot be used."""
 
     def __init__(self, file: str, key: str, expected: str, got: object) -> None:
-        super().__init__(f"{file}: {key}: {expected}, got {got!r}")
+        super().__init__(f"{file}: {key}: {expected}, got {textwrap.shorten(repr(got), 120)}")
 
 
 class BatchRejected(TrimtabError):

@@ -162,8 +162,10 @@ class Params(_Section):
 
     @model_validator(mode="after")
     def _enough_to_start(self) -> "Params":
-        if self.train.start_batches <= self.gate.judge_batches:
-            raise ValueError(f"train.start_batches should be more than gate.judge_batches ({self.gate.judge_batches})")
+        judged = self.gate.judge_batches
+        if self.train.start_batches <= judged:
+            expected = f"should be more than gate.judge_batches ({judged})"
+            raise ParamsError(FILE, "train.start_batches", expected, self.train.start_batches)
         return self
 
 
@@ -196,8 +198,23 @@ def parse(text: str, *, name: str = FILE) -> Params:
     try:
         return Params.model_validate(raw)
     except ValidationError as error:
-        first = error.errors()[0]
-        kinds = {"number", "category"}
-        path = [str(part) for part in first["loc"]]
-        key = ".".join(part for i, part in enumerate(path) if not (part in kinds and path[i - 2 : i - 1] == ["features"]))
-        raise ParamsError(name, key or "(file)", first["msg"], first["input"]) from error
+        # An unknown key explains the missing one beside it: a typo gives both.
+        first = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
+        expected, got = _expected(first["msg"]), first["input"]
+        if first["type"] == "missing":
+            expected, got = "should be there", None
+        raise ParamsError(name, _key(first["loc"]) or "(file)", expected, got) from error
+
+
+def _key(place: tuple[int | str, ...]) -> str:
+    tag = 3  # data.features.<name>.<kind of the feature>.<key>: the kind is pydantic's, not the file's
+    parts = [str(part) for part in place]
+    if parts[:2] == ["data", "features"] and parts[tag : tag + 1] in (["number"], ["category"]):
+        del parts[tag]
+    return ".".join(parts)
+
+
+def _expected(message: str) -> str:
+    if message == "Extra inputs are not permitted":
+        return "should be a key that trimtab knows"
+    return message.removeprefix("Value error, ")

@@ -1,0 +1,177 @@
+"""`trimtab`: one verb a step; what a person, DVC, the MLflow Project and Airflow all call."""
+
+import argparse
+import getpass
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from trimtab import __version__
+from trimtab.errors import TrimtabError
+
+Verb = Callable[[argparse.Namespace], object]
+
+
+def _init(_: argparse.Namespace) -> str:
+    from trimtab import stores
+    from trimtab.steps.initialise import initialise
+
+    initialise(Path())
+    return f"The origin is at {stores.from_environment().origin}"
+
+
+def _plan(_: argparse.Namespace) -> str:
+    from trimtab.steps.plan import plan
+
+    made = plan()
+    return f"run.yaml: train on {len(made.train)} batches, judge on {len(made.judge)}"
+
+
+def _prepare(_: argparse.Namespace) -> None:
+    from trimtab.steps.prepare import prepare
+
+    prepare()
+
+
+def _train(_: argparse.Namespace) -> str:
+    from trimtab.steps.train import train
+
+    training = train()
+    return f"Trained on {training.rows} rows in {training.seconds:.1f} s"
+
+
+def _evaluate(_: argparse.Namespace) -> str:
+    from trimtab.steps.evaluate import evaluate
+
+    verdict = evaluate()
+    return f"{verdict.kind}: {verdict.reason}"
+
+
+def _champion(_: argparse.Namespace) -> str:
+    from trimtab.steps.champion import champion
+
+    found = champion()
+    return f"champion.yaml names {'version ' + found.version if found else 'no version: the baseline plays champion'}"
+
+
+def _ingest(wanted: argparse.Namespace) -> dict[str, Any]:
+    from trimtab.steps.ingest import ingest, list_landed
+
+    batches = wanted.batch or list_landed()
+    return {batch: ingest(batch)["outcome"] for batch in batches}
+
+
+def _reconcile(_: argparse.Namespace) -> dict[str, Any]:
+    from trimtab.steps.reconcile import reconcile
+
+    return reconcile()
+
+
+def _quarantine(wanted: argparse.Namespace) -> object:
+    from trimtab.steps import quarantine
+
+    if wanted.action == "list":
+        return quarantine.table() or "Nothing is in quarantine."
+    if wanted.action == "show":
+        return quarantine.show(wanted.name)
+    act = quarantine.release if wanted.action == "release" else quarantine.drop
+    return act(wanted.name, actor=wanted.by, reason=wanted.reason)
+
+
+def _up(_: argparse.Namespace) -> str:
+    from trimtab import stores
+    from trimtab.stack import control
+    from trimtab.steps.initialise import initialise
+
+    initialise(Path())
+    control.start(stores.from_environment().home)
+    return str(control.status(stores.from_environment().home))
+
+
+def _down(_: argparse.Namespace) -> str:
+    from trimtab import stores
+    from trimtab.stack import control
+
+    control.stop(stores.from_environment().home)
+    return "Stopped."
+
+
+def _status(_: argparse.Namespace) -> str:
+    from trimtab import stores
+    from trimtab.stack import control
+
+    return control.status(stores.from_environment().home)
+
+
+def _demo(wanted: argparse.Namespace) -> int:
+    from trimtab.examples.demo import run
+
+    return run(wanted.weeks, Path())
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="trimtab", description="The retraining loop under a tabular model.")
+    parser.add_argument("--version", action="version", version=__version__)
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    plain: dict[str, tuple[Verb, str]] = {
+        "init": (_init, "make the origin from this working tree, and the ledger"),
+        "up": (_up, "start Airflow, MLflow and the service on this machine, to stay up"),
+        "down": (_down, "stop what `up` started"),
+        "status": (_status, "print the addresses, and what runs"),
+        "plan": (_plan, "write run.yaml in this checkout"),
+        "prepare": (_prepare, "collect the planned batches in this checkout"),
+        "train": (_train, "train in this checkout"),
+        "evaluate": (_evaluate, "judge challenger against champion in this checkout"),
+        "champion": (_champion, "write champion.yaml from the registry"),
+        "reconcile": (_reconcile, "mend what a crash left between ledger, stages and aliases"),
+    }
+    for name, (verb, text) in plain.items():
+        verbs.add_parser(name, help=text, description=text).set_defaults(run=verb)
+    ingest = verbs.add_parser("ingest", help="take landed batches in", description="Take landed batches in.")
+    ingest.add_argument("batch", nargs="*", help="batch ids; all that landed when none is given")
+    ingest.set_defaults(run=_ingest)
+    demo = verbs.add_parser("demo", help="play the flights through the loop", description="Play the flights.")
+    demo.add_argument("--weeks", type=int, default=None, help="weeks to play, all 53 when not given")
+    demo.set_defaults(run=_demo)
+    _add_quarantine(verbs.add_parser("quarantine", help="what was refused, and why"))
+    return parser
+
+
+def _add_quarantine(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(run=_quarantine)
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    actions.add_parser("list", help="every entry that waits, with its reason")
+    actions.add_parser("show", help="one entry, with its first rows").add_argument("name")
+    for action, text in {
+        "release": "take the entry in as it is, as a new revision",
+        "drop": "give the entry up",
+    }.items():
+        one = actions.add_parser(action, help=text)
+        one.add_argument("name")
+        one.add_argument("--reason", required=True, help="why; it goes into the ledger")
+        one.add_argument("--by", default=getpass.getuser(), help="who; the login name when not given")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one verb; the exit status is 0, 1 for an error that trimtab explains, or the demo's own."""
+    os.environ.setdefault("DO_NOT_TRACK", "1")
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    wanted = _parser().parse_args(arguments)
+    try:
+        result = wanted.run(wanted)
+    except TrimtabError as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return 1
+    if isinstance(result, int):
+        return result
+    if result is not None:
+        print(result if isinstance(result, str) else json.dumps(result, indent=2, default=str))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,182 @@
+"""Versions, judgements and transitions in the ledger."""
+
+from datetime import datetime
+
+from sqlalchemy import insert, select
+
+from trimtab.contracts import Training, Verdict, plain, sha256
+from trimtab.registry import tables
+from trimtab.registry.engine import Database
+from trimtab.registry.records import (
+    OPEN_STATES,
+    JudgementRecord,
+    JudgementState,
+    Transition,
+    TransitionRecord,
+    VersionRecord,
+)
+from trimtab.registry.rows import value
+
+
+class ModelLedger(Database):
+    """Which versions there are, how they were judged, and where they were moved."""
+
+    def record_version(self, model: str, *, version: str, run_key: str, training: Training, event_time: datetime) -> None:
+        """Write a registered version, and open its judgement, in one transaction."""
+        with self.write() as connection:
+            connection.execute(
+                insert(tables.versions).values(
+                    model=model, version=version, run_key=run_key, training=plain(training), at=self.now()
+                )
+            )
+            self.record_judgement(
+                model,
+                run_key=run_key,
+                version=version,
+                state="OPEN",
+                reason="registered, not judged yet",
+                event_time=event_time,
+            )
+
+    def versions(self, model: str) -> dict[str, VersionRecord]:
+        """Return all versions that trimtab registered, by version."""
+        table = tables.versions
+        with self.read() as connection:
+            rows = connection.execute(select(table).where(table.c.model == model).order_by(table.c.id)).all()
+        return {
+            row.version: VersionRecord(
+                version=row.version, run_key=row.run_key, training=value(Training, row.training), at=row.at
+            )
+            for row in rows
+        }
+
+    def version_of(self, model: str, run_key: str) -> VersionRecord | None:
+        """Return the version that a training run registered."""
+        return next((record for record in self.versions(model).values() if record.run_key == run_key), None)
+
+    def record_judgement(
+        self,
+        model: str,
+        *,
+        run_key: str,
+        version: str | None,
+        state: JudgementState,
+        reason: str,
+        event_time: datetime,
+        verdict: Verdict | None = None,
+    ) -> None:
+        """Write a new state of a judgement."""
+        with self.write() as connection:
+            connection.execute(
+                insert(tables.judgements).values(
+                    model=model,
+                    run_key=run_key,
+                    version=version,
+                    state=state,
+                    reason=reason,
+                    evidence=None if verdict is None else plain(verdict),
+                    evidence_sha256=None if verdict is None else sha256(verdict),
+                    event_time=event_time,
+                    at=self.now(),
+                )
+            )
+
+    def judgements(self, model: str) -> list[JudgementRecord]:
+        """Return all states of all judgements, oldest first."""
+        table = tables.judgements
+        with self.read() as connection:
+            rows = connection.execute(select(table).where(table.c.model == model).order_by(table.c.id)).all()
+        return [
+            JudgementRecord(
+                run_key=row.run_key,
+                version=row.version,
+                state=row.state,
+                reason=row.reason,
+                verdict=None if row.evidence is None else value(Verdict, row.evidence),
+                evidence_sha256=row.evidence_sha256,
+                event_time=row.event_time,
+                at=row.at,
+            )
+            for row in rows
+        ]
+
+    def judgement_of(self, model: str, run_key: str) -> JudgementRecord | None:
+        """Return the newest state of one run's judgement."""
+        return next((record for record in reversed(self.judgements(model)) if record.run_key == run_key), None)
+
+    def verdicts(self, model: str) -> list[JudgementRecord]:
+        """Return the judgements that carry a verdict, oldest first."""
+        return [record for record in self.judgements(model) if record.verdict is not None]
+
+    def under_judgement(self, model: str) -> set[str]:
+        """Return the versions whose judgement is open."""
+        newest = {record.version: record.state for record in self.judgements(model)}
+        return {version for version, state in newest.items() if version is not None and state in OPEN_STATES}
+
+    def intend(self, transition: Transition) -> None:
+        """Write the intent of a transition; once a key."""
+        self._phase(transition, "intent")
+
+    def complete(self, transition: Transition) -> None:
+        """Write that a transition is done; once a key."""
+        self._phase(transition, "done")
+
+    def _phase(self, transition: Transition, phase: str) -> None:
+        table = tables.transitions
+        with self.write() as connection:
+            key = {"model": transition.model, "key": transition.key, "phase": phase}
+            if connection.execute(select(table.c.id).filter_by(**key)).first() is not None:
+                return
+            connection.execute(
+                insert(table).values(
+                    **key,
+                    version=transition.version,
+                    to_stage=transition.to_stage,
+                    replaces=transition.replaces,
+                    actor=transition.actor,
+                    reason=transition.reason,
+                    evidence_sha256=transition.evidence_sha256,
+                    event_time=transition.event_time,
+                    at=self.now(),
+                )
+            )
+
+    def transitions(self, model: str) -> list[TransitionRecord]:
+        """Return all intents and completions, oldest first."""
+        table = tables.transitions
+        with self.read() as connection:
+            rows = connection.execute(select(table).where(table.c.model == model).order_by(table.c.id)).all()
+        return [
+            TransitionRecord(
+                transition=Transition(
+                    model=row.model,
+                    key=row.key,
+                    version=row.version,
+                    to_stage=row.to_stage,
+                    replaces=row.replaces,
+                    actor=row.actor,
+                    reason=row.reason,
+                    evidence_sha256=row.evidence_sha256,
+                    event_time=row.event_time,
+                ),
+                phase=row.phase,
+                at=row.at,
+            )
+            for row in rows
+        ]
+
+    def unfinished(self, model: str) -> list[Transition]:
+        """Return the intents that were not completed, oldest first."""
+        records = self.transitions(model)
+        done = {record.transition.key for record in records if record.phase == "done"}
+        return [
+            record.transition
+            for record in records
+            if record.phase == "intent" and record.transition.key not in done
+        ]
+
+    def promoted_at(self, model: str, version: str) -> datetime | None:
+        """Return the event time at which a version last went to Production."""
+        moves = [record.transition for record in self.transitions(model) if record.phase == "done"]
+        to_production = [move for move in moves if move.version == version and move.to_stage == "Production"]
+        return to_production[-1].event_time if to_production else None

@@ -1,0 +1,34 @@
+"""Who is champion."""
+
+from trimtab.contracts import Champion
+from trimtab.errors import UnsafeModel
+from trimtab.registry.ledger import Ledger
+from trimtab.registry.mlflow_store import Store
+
+
+def champion(ledger: Ledger, store: Store, model: str) -> Champion | None:
+    """Return the version in Production with the digest that the ledger knows, or None before the first promotion.
+
+    Raises:
+        UnsafeModel: The version in Production was not registered by trimtab, so nothing vouches for its bytes.
+        StoreUnreachable: MLflow or the ledger does not answer.
+    """
+    in_production = store.in_stage(model, "Production")
+    if not in_production:
+        return None
+    version = in_production[-1]
+    known = ledger.versions(model).get(version)
+    if known is None:
+        raise UnsafeModel(
+            f"{model} version {version}",
+            "it is in Production, but the ledger holds no digest of it: it was not registered by trimtab. "
+            "Move a version of the ledger back to Production",
+        )
+    training = known.training
+    return Champion(
+        version=version,
+        run_id=training.run_id,
+        source=training.source,
+        digest=training.digest,
+        trained_through=training.trained_through,
+    )

@@ -1,0 +1,108 @@
+"""Rows of the ledger as values."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from trimtab.contracts import Action, Observation, Plan, Quarantined, Request, Stage, Training, Verdict
+
+JudgementState = Literal["OPEN", "HOLD", "PROMOTE", "REJECT", "SUPERSEDED", "ABANDONED"]
+OPEN_STATES = ("OPEN", "HOLD")
+"""States in which a version in Staging is still under judgement."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuarantineRecord:
+    """What happened to one quarantine entry, by whom and why."""
+
+    entry: Quarantined
+    action: Literal["quarantined", "released", "dropped"]
+    actor: str
+    reason: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObservationRecord:
+    """One observation and when it was written."""
+
+    id: int
+    observation: Observation
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestRecord:
+    """One request and when it came in."""
+
+    id: int
+    request: Request
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecisionRecord:
+    """One answer of the arbiter; `run_key` and `plan` belong to a RETRAIN."""
+
+    id: int
+    model: str
+    request_id: int
+    action: Action
+    reason: str
+    holder: str
+    plan: Plan | None
+    event_time: datetime
+    at: datetime
+
+    @property
+    def run_key(self) -> str:
+        """The name of the training run that this decision started."""
+        return f"{self.model}-{self.request_id}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VersionRecord:
+    """One registered version and the training behind it."""
+
+    version: str
+    run_key: str
+    training: Training
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgementRecord:
+    """One state of one judgement; `verdict` is the evidence once there is one."""
+
+    run_key: str
+    version: str | None
+    state: JudgementState
+    reason: str
+    verdict: Verdict | None
+    evidence_sha256: str | None
+    event_time: datetime
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transition:
+    """One stage transition, as intended; the ledger holds it twice, as intent and as done."""
+
+    model: str
+    key: str
+    version: str
+    to_stage: Stage
+    replaces: str | None
+    actor: str
+    reason: str
+    evidence_sha256: str | None
+    event_time: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransitionRecord:
+    """One transition with its phase."""
+
+    transition: Transition
+    phase: Literal["intent", "done"]
+    at: datetime

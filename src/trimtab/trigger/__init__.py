@@ -1,0 +1,1 @@
+"""Requests for a retraining, and the arbiter that answers them."""
