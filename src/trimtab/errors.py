@@ -14,6 +14,7 @@ word it differently.
     ├── OriginConflict       the origin moved too often while we pushed
     ├── LeaseHeld            another run holds the lease
     ├── UnsafeModel          a model file's digest or types are not what the ledger and the trust list say
+    ├── RunFailed            a run of the loop that the demo waited for failed, or did not end in time
     └── Unfit                the machine or the environment cannot run this (port, disk, Python, git)
 """
 
@@ -97,6 +98,13 @@ class UnsafeModel(TrimtabError):
 
     def __init__(self, source: str, reason: str) -> None:
         super().__init__(f"Model {source}: {reason}. It was not loaded.")
+
+
+class RunFailed(TrimtabError):
+    """A run of the loop ended badly, or did not come to an end in time."""
+
+    def __init__(self, expected: str, got: str, look_at: object) -> None:
+        super().__init__(f"Expected {expected}, got {got}. Look at {look_at}")
 
 
 class Unfit(TrimtabError):

@@ -97,7 +97,7 @@ def _state(loop: Loop, manifests: list[Manifest], champion: Champion | None) -> 
 
 def _plan(loop: Loop, record: RequestRecord, manifests: list[Manifest], champion: Champion | None) -> Plan:
     return make_plan(
-        params=loop.params,
+        wanted=loop.params,
         commit=loop.commit,
         manifests=manifests,
         champion=champion,

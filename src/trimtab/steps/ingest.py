@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from trimtab.contracts import Manifest, Quarantined
-from trimtab.data import ingest as landing
+from trimtab.data import landing
+from trimtab.data.ingest import check
 from trimtab.errors import BatchRejected
 from trimtab.registry.records import QuarantineRecord
 from trimtab.steps.loop import Loop, open_loop
@@ -19,7 +20,7 @@ def list_landed() -> list[str]:
     """Return the ids of the batches that wait in the landing folder."""
     loop = open_loop()
     grace = loop.params.data.landing_grace_seconds
-    return landing.landed(loop.stores.landing, grace_seconds=grace, now=loop.ledger.now())
+    return landing.waiting(loop.stores.landing, grace_seconds=grace, now=loop.ledger.now())
 
 
 def ingest(batch: str) -> dict[str, Any]:
@@ -36,10 +37,10 @@ def ingest(batch: str) -> dict[str, Any]:
     if not files:
         return {"batch": batch, "outcome": "gone", "reason": "no longer in the landing folder"}
     try:
-        landed = landing.read_landing(loop.stores.landing, batch)
+        landed = landing.read(loop.stores.landing, batch)
         before = next((one for one in loop.origin.manifests(loop.commit) if one.batch == landed.batch), None)
         _refuse_overlap(loop, landed)
-        checked = landing.check(landed, loop.params.data)
+        checked = check(landed, loop.params.data)
     except BatchRejected as rejected:
         return _refuse(loop, rejected, files)
     manifest = Manifest(

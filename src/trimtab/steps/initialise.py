@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from trimtab import params, stores
-from trimtab.data.origin import Origin
+from trimtab.data import creation
 from trimtab.registry.ledger import Ledger
 
 
@@ -18,7 +18,6 @@ def initialise(tree: Path) -> None:
     where = stores.from_environment()
     for folder in (where.home, where.landing, where.quarantine, where.work, where.dvc_cache):
         folder.mkdir(parents=True, exist_ok=True)
-    origin = Origin(where)
-    if not origin.exists():
-        origin.create(tree)
+    if not creation.exists(where):
+        creation.create(tree, where)
     Ledger(where.ledger).migrate()

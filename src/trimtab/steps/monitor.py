@@ -49,6 +49,7 @@ def _measure(loop: Loop, version: VersionRecord, record: BatchRecord) -> Observa
     from trimtab.evaluate.scores import score
     from trimtab.registry import load, tracking
     from trimtab.train.features import design
+    from trimtab.train.fit import probabilities
 
     manifest, wanted = record.manifest, loop.params
     frame = loop.origin.fetch_batch(manifest.batch, md5=record.md5, commit=record.commit)
@@ -60,8 +61,10 @@ def _measure(loop: Loop, version: VersionRecord, record: BatchRecord) -> Observa
         version.training.source, version.training.digest, wanted.model.trusted_types, cache=cache
     )
     known = labelled(frame, loop.ledger.event_now(loop.model))
-    probabilities = pipeline.predict_proba(design(known, wanted.data))[:, 1] if len(known) else []
-    scored = score(manifest.batch, known["label"], probabilities, wanted.gate.metric, rows=len(frame))
+    labels = known["label"].astype(int).tolist()
+    scored = score(
+        manifest.batch, labels, probabilities(pipeline, wanted, known), wanted.gate.metric, rows=len(frame)
+    )
     against = concept.measure(scored, version.training.reference_losses, wanted)
 
     age = _age(loop, version.version, record)

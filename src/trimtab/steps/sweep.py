@@ -1,6 +1,6 @@
 """What waits, whatever became of the event that announced it."""
 
-from trimtab.data.ingest import landed
+from trimtab.data.landing import waiting as landed
 from trimtab.steps.loop import open_loop
 from trimtab.steps.monitor import unmonitored
 

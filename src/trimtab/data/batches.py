@@ -1,0 +1,49 @@
+"""Which batches train and which judge, and which labels may be read."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import pandas as pd
+
+from trimtab.contracts import BatchRef, Manifest
+from trimtab.data.schema import KNOWN_AT, LABEL
+from trimtab.errors import NotEnoughBatches
+
+Refs = tuple[BatchRef, ...]
+
+
+def split(
+    manifests: Sequence[Manifest], *, judge: int, window: int | None, champion_through: datetime | None
+) -> tuple[Refs, Refs]:
+    """Divide batches into those that train and those that judge, disjoint, each oldest first.
+
+    Args:
+        manifests: All batches in force.
+        judge: The newest this many judge; neither model has seen them.
+        window: The newest this many before those train; None takes all.
+        champion_through: End of the newest batch that the champion was trained on, None without a champion.
+
+    Raises:
+        NotEnoughBatches: The champion was trained on one of the judging batches, or nothing is left to train on.
+    """
+    ordered = sorted(manifests, key=lambda manifest: manifest.start)
+    judging, before = ordered[len(ordered) - judge :], ordered[: max(0, len(ordered) - judge)]
+    if not before:
+        raise NotEnoughBatches(len(ordered), judge + 1, "A training and a judgement")
+    unseen = [one for one in judging if champion_through is None or one.start >= champion_through]
+    if len(unseen) < judge:
+        raise NotEnoughBatches(len(unseen), judge, "A judgement on batches that the champion has not seen")
+    training = before if window is None else before[-window:]
+    return _refs(training), _refs(judging)
+
+
+def labelled(frame: pd.DataFrame, cutoff: datetime | None) -> pd.DataFrame:
+    """Return the rows whose label was known by `cutoff`; None knows all labels there are."""
+    known = frame[LABEL].notna()
+    if cutoff is not None:
+        known &= frame[KNOWN_AT] <= cutoff
+    return frame[known].reset_index(drop=True)
+
+
+def _refs(manifests: Sequence[Manifest]) -> Refs:
+    return tuple(BatchRef(batch=one.batch, revision=one.revision) for one in manifests)

@@ -1,0 +1,85 @@
+"""Data drift: how far each feature of a batch lies from the reference, by Evidently on a stated sample of rows."""
+
+import os
+from typing import Protocol
+
+import pandas as pd
+
+from trimtab import params
+from trimtab.contracts import ColumnDrift, DataDrift
+
+
+class Report(Protocol):
+    """What Evidently hands back: the figures, and a page that a person opens."""
+
+    def save_html(self, filename: str) -> None:
+        """Write the page."""
+
+
+def measure(reference: pd.DataFrame, current: pd.DataFrame, wanted: params.Params) -> tuple[DataDrift, Report]:
+    """Compare a batch with the reference, feature by feature.
+
+    A feature that is empty on one side only has drifted by definition; it is left out of Evidently's report, which one
+    such column would end.
+
+    Args:
+        reference: Features of the rows that the champion was trained on, or a sample of them, as `train.design` gives them.
+        current: Features of the batch.
+        wanted: `drift.data.sample_rows` rows of each are looked at, drawn with `model.seed`.
+
+    Returns:
+        The figures, and Evidently's report.
+    """
+    ours, theirs = (_sample(frame, wanted) for frame in (reference, current))
+    empty = {name: (bool(ours[name].isna().all()), bool(theirs[name].isna().all())) for name in ours.columns}
+    compared = [name for name, sides in empty.items() if not any(sides)]
+    report, columns = _evidently(ours[compared], theirs[compared], wanted)
+    columns += [
+        ColumnDrift(column=name, statistic="all null", score=1.0, threshold=0.0, drifted=True)
+        for name, sides in empty.items()
+        if any(sides) and not all(sides)
+    ]
+    drifted = sum(column.drifted for column in columns)
+    share = drifted / len(columns) if columns else 0.0
+    return DataDrift(sampled=len(theirs), share=share, columns=tuple(columns)), report
+
+
+def _sample(frame: pd.DataFrame, wanted: params.Params) -> pd.DataFrame:
+    rows = wanted.drift.data.sample_rows
+    return frame.sample(rows, random_state=wanted.model.seed) if len(frame) > rows else frame
+
+
+def _evidently(
+    reference: pd.DataFrame, current: pd.DataFrame, wanted: params.Params
+) -> tuple[Report, list[ColumnDrift]]:
+    os.environ["DO_NOT_TRACK"] = "1"
+    from evidently import DataDefinition, Dataset
+    from evidently import Report as EvidentlyReport
+    from evidently.presets import DataDriftPreset
+
+    categories = [name for name in reference.columns if name in wanted.data.categories]
+    definition = DataDefinition(
+        numerical_columns=[name for name in reference.columns if name not in categories],
+        categorical_columns=categories,
+    )
+    report = EvidentlyReport([DataDriftPreset(drift_share=wanted.drift.data.max_share)]).run(
+        Dataset.from_pandas(current, definition), Dataset.from_pandas(reference, definition)
+    )
+    columns = []
+    for metric in report.dict()["metrics"]:
+        config = metric["config"]
+        if not config["type"].endswith(":ValueDrift"):
+            continue
+        # Evidently's statistics are distances or p-values; only of a p-value is little much.
+        score, threshold = float(metric["value"]), float(config["threshold"])
+        drifted = score < threshold if "p_value" in config["method"] else score >= threshold
+        columns.append(
+            ColumnDrift(
+                column=config["column"],
+                statistic=config["method"],
+                score=score,
+                threshold=threshold,
+                drifted=drifted,
+            )
+        )
+    return report, columns

@@ -1,0 +1,1 @@
+"""How good a model is, and whether a challenger is better than the champion."""

@@ -1,0 +1,76 @@
+"""The only way to load a model: the digest comes from the ledger, the trusted types from `params.yaml`.
+
+MLflow's own loader takes the list of trusted types from the artifact itself, so a forged artifact would vouch for itself.
+"""
+
+import hashlib
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from sklearn.pipeline import Pipeline
+
+from trimtab.errors import UnsafeModel
+from trimtab.registry.mlflow_store import quiet, reaching
+
+MODEL_FILE = "model.skops"
+
+
+def digest_of(path: Path) -> str:
+    """Return the sha256 of a file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def load(source: str, digest: str, trusted: Sequence[str], *, cache: Path) -> Pipeline:
+    """Load a pipeline whose bytes have the given digest and whose types are all trusted.
+
+    Args:
+        source: The logged model's URI, as the ledger has it.
+        digest: Sha256 of its skops file, as the ledger has it.
+        trusted: Types that may be loaded besides those that skops trusts itself.
+        cache: Folder that keeps the file for the next time, by digest.
+
+    Raises:
+        UnsafeModel: The bytes are others, or hold a type that is not trusted.
+        StoreUnreachable: MLflow does not answer.
+    """
+    from skops.io import get_untrusted_types
+    from skops.io import load as skops_load
+    from skops.io.exceptions import UntrustedTypesFoundException
+
+    path = cache / digest / MODEL_FILE
+    if not path.is_file():
+        _download(source, path)
+    found = digest_of(path)
+    if found != digest:
+        path.unlink()
+        raise UnsafeModel(source, f"expected a file with the digest {digest} of the ledger, got {found}")
+    strange = [kind for kind in get_untrusted_types(file=path) if kind not in trusted]
+    if strange:
+        raise UnsafeModel(source, f"expected types of model.trusted_types only, got {', '.join(strange)} too")
+    try:
+        pipeline = skops_load(path, trusted=list(trusted))
+    except (UntrustedTypesFoundException, TypeError) as error:
+        raise UnsafeModel(source, f"skops refuses it: {error}") from error
+    if not isinstance(pipeline, Pipeline):
+        raise UnsafeModel(source, f"expected a scikit-learn pipeline, got {type(pipeline).__name__}")
+    return pipeline
+
+
+def _download(source: str, path: Path) -> None:
+    quiet()
+    import mlflow
+    from mlflow.exceptions import MlflowException
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder, reaching(mlflow.get_tracking_uri()):
+        try:
+            files = Path(mlflow.artifacts.download_artifacts(source, dst_path=folder))
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            raise UnsafeModel(source, f"its artifact cannot be had ({error})") from error
+        if not (files / MODEL_FILE).is_file():
+            raise UnsafeModel(source, f"its artifact holds no {MODEL_FILE}")
+        shutil.move(files / MODEL_FILE, path)

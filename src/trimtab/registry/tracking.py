@@ -1,0 +1,220 @@
+"""What trimtab writes to MLflow runs, and how it starts a project's."""
+
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+import pandas as pd
+from sklearn.pipeline import Pipeline
+
+from trimtab.contracts import ConceptDrift, DataDrift, Verdict, plain
+from trimtab.errors import CommandFailed
+from trimtab.registry.load import MODEL_FILE, digest_of
+from trimtab.registry.mlflow_store import quiet, reaching
+
+
+class Report(Protocol):
+    """A page that can be written to a file."""
+
+    def save_html(self, filename: str) -> None:
+        """Write the page."""
+
+
+@contextmanager
+def training(experiment: str, *, tags: Mapping[str, str]) -> Iterator[str]:
+    """Open the run of a training, with autologging of the estimator's parameters; yields the run id.
+
+    Inside an MLflow Project it is the project's run.
+    """
+    with _run(experiment, tags=tags) as run_id:
+        import mlflow
+
+        mlflow.sklearn.autolog(
+            log_models=False,
+            log_datasets=False,
+            log_input_examples=False,
+            log_model_signatures=False,
+            log_post_training_metrics=False,
+            silent=True,
+        )
+        try:
+            yield run_id
+        finally:
+            stop_autolog()
+
+
+def stop_autolog() -> None:
+    """Log no parameters of what is fitted from now on."""
+    import mlflow
+
+    mlflow.sklearn.autolog(disable=True)
+
+
+@contextmanager
+def evaluation(experiment: str, *, tags: Mapping[str, str]) -> Iterator[str]:
+    """Open the run of an evaluation; yields the run id."""
+    with _run(experiment, tags=tags) as run_id:
+        yield run_id
+
+
+def log(*, params: Mapping[str, object], metrics: Mapping[str, float], files: Sequence[Path] = ()) -> None:
+    """Write figures and files to the open run."""
+    import mlflow
+
+    mlflow.log_params(dict(params))
+    mlflow.log_metrics(dict(metrics))
+    for path in files:
+        mlflow.log_artifact(str(path))
+
+
+def log_pipeline(pipeline: Pipeline, example: pd.DataFrame, trusted: Sequence[str]) -> tuple[str, str]:
+    """Log a fitted pipeline as skops, with signature and input example; return its URI and its file's digest."""
+    import mlflow
+    import sklearn
+    import skops
+    from mlflow.models import infer_signature
+
+    signature = infer_signature(example, pipeline.predict_proba(example))
+    requirements = [f"scikit-learn=={sklearn.__version__}", f"skops=={skops.__version__}", f"pandas=={pd.__version__}"]
+    logged = mlflow.sklearn.log_model(
+        pipeline,
+        name="model",
+        serialization_format="skops",
+        skops_trusted_types=list(trusted),
+        signature=signature,
+        input_example=example,
+        pip_requirements=requirements,
+        pyfunc_predict_fn="predict_proba",
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        files = mlflow.artifacts.download_artifacts(logged.model_uri, dst_path=folder)
+        return str(logged.model_uri), digest_of(Path(files) / MODEL_FILE)
+
+
+def artifact(run_id: str, path: str, *, cache: Path) -> Path:
+    """Fetch a file of a run, once."""
+    quiet()
+    import mlflow
+
+    kept = cache / run_id / path
+    if not kept.is_file():
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=kept.parent) as folder, reaching(mlflow.get_tracking_uri()):
+            mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=path, dst_path=folder)
+            shutil.move(Path(folder) / path, kept)
+    return kept
+
+
+def log_verdict(verdict: Verdict) -> None:
+    """Write a verdict to the open run: evidence as JSON, figures as metrics, the sentence as a tag."""
+    import mlflow
+
+    mlflow.log_dict(plain(verdict), "verdict.json")
+    mlflow.set_tags({"trimtab.verdict": verdict.kind, "trimtab.reason": verdict.reason[:5000]})
+    figures = verdict.comparison
+    mlflow.log_metrics(
+        {
+            "champion_loss": figures.champion_loss,
+            "challenger_loss": figures.challenger_loss,
+            "gain": figures.gain,
+            "gain_lower": figures.lower,
+            "gain_upper": figures.upper,
+            "blocks": figures.blocks,
+            "rows": figures.rows,
+        }
+    )
+
+
+def log_monitoring(
+    *, model: str, batch: str, revision: int, champion: str, data: DataDrift, concept: ConceptDrift, report: Report
+) -> str:
+    """Write one batch's figures and Evidently's page to a run of its own; return the run's id."""
+    tags = {"trimtab.batch": batch, "trimtab.revision": str(revision), "trimtab.champion": champion}
+    with _run(f"{model}-monitoring", tags=tags, name=f"{batch}-r{revision}-v{champion}") as run_id:
+        import mlflow
+
+        score = concept.score
+        metrics: dict[str, float] = {
+            "loss": score.loss,
+            "labelled": score.labelled,
+            "rows": score.rows,
+            "drift_share": data.share,
+        }
+        if score.auc is not None:
+            metrics["auc"] = score.auc
+        if concept.sigmas is not None:
+            metrics["concept_sigmas"] = concept.sigmas
+        metrics |= {f"drift_{column.column}": column.score for column in data.columns}
+        mlflow.log_metrics(metrics)
+        mlflow.log_dict({"data": plain(data), "concept": plain(concept)}, "drift.json")
+        with tempfile.TemporaryDirectory() as folder:
+            page = Path(folder) / "data_drift.html"
+            report.save_html(str(page))
+            mlflow.log_artifact(str(page))
+        return run_id
+
+
+def project_run(checkout: Path, entry_point: str, *, env_manager: str, experiment: str, run_name: str) -> str:
+    """Run one entry point of a checkout's MLflow Project and return the run's id.
+
+    The child's output goes to `build/<entry point>.log` in the checkout.
+
+    Raises:
+        CommandFailed: The entry point ended with an error; its last lines are in the message.
+        StoreUnreachable: MLflow does not answer.
+    """
+    quiet()
+    import mlflow
+    from mlflow.exceptions import ExecutionException
+
+    output = checkout / "build" / f"{entry_point}.log"
+    output.parent.mkdir(parents=True, exist_ok=True)
+    # A project with env_manager local takes the `python` of the PATH.
+    os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    try:
+        with reaching(mlflow.get_tracking_uri()), _output_to(output):
+            submitted = mlflow.projects.run(
+                str(checkout), entry_point, env_manager=env_manager, experiment_name=experiment, run_name=run_name
+            )
+    except ExecutionException as error:
+        said = f"{output.read_text(encoding='utf-8')}\n{error}"
+        raise CommandFailed(["mlflow", "run", "-e", entry_point], 1, said) from error
+    finally:
+        print(output.read_text(encoding="utf-8"), flush=True)
+    return str(submitted.run_id)
+
+
+@contextmanager
+def _output_to(path: Path) -> Iterator[None]:
+    """Send what child processes print to a file: MLflow lets them write to our own descriptors."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    kept = [os.dup(descriptor) for descriptor in (1, 2)]
+    with path.open("wb") as file:
+        try:
+            for descriptor in (1, 2):
+                os.dup2(file.fileno(), descriptor)
+            yield
+        finally:
+            for descriptor, original in zip((1, 2), kept, strict=True):
+                os.dup2(original, descriptor)
+                os.close(original)
+
+
+@contextmanager
+def _run(experiment: str, *, tags: Mapping[str, str], name: str | None = None) -> Iterator[str]:
+    quiet()
+    import mlflow
+
+    with reaching(mlflow.get_tracking_uri()):
+        if "MLFLOW_RUN_ID" not in os.environ:
+            mlflow.set_experiment(experiment)
+        with mlflow.start_run(run_name=name, tags=dict(tags)) as run:
+            yield run.info.run_id
+
+

@@ -1,0 +1,85 @@
+"""`trimtab train`: fit the challenger, and log everything that it takes to say where it came from."""
+
+import hashlib
+import time
+from pathlib import Path
+
+import pandas as pd
+
+from trimtab import params
+from trimtab.contracts import BatchScore, Manifest, Plan, Training, from_json, to_json
+from trimtab.data.origin import md5_of, pointer
+from trimtab.evaluate.scores import score
+from trimtab.registry import tracking
+from trimtab.steps.prepare import BATCH
+from trimtab.train.features import design
+from trimtab.train.fit import build, fit, fresh_probabilities
+from trimtab.trigger.planning import read_run
+
+_EXAMPLE_ROWS = 5
+
+
+def train(root: Path = Path()) -> Training:
+    """Fit on `build/train.parquet`, log the model with its lineage, and write `build/training.json`."""
+    wanted, plan = params.load(root / params.FILE), read_run(root / "run.yaml")
+    rows = pd.read_parquet(root / "build" / "train.parquet")
+    frames = {str(name): frame for name, frame in rows.groupby(BATCH, sort=False)}
+    began = time.monotonic()
+    with tracking.training(plan.model, tags=_lineage(root, plan)) as run_id:
+        pipeline = fit(build(wanted), wanted, rows)
+        print(f"fitted on {len(rows)} rows in {time.monotonic() - began:.1f} s", flush=True)
+        # Autologging would take the reference models for the model.
+        tracking.stop_autolog()
+        reference = _reference(wanted, frames)
+        print(f"scored {len(reference)} batches with fresh models in {time.monotonic() - began:.1f} s", flush=True)
+        features = design(rows, wanted.data)
+        source, digest = tracking.log_pipeline(pipeline, features.head(_EXAMPLE_ROWS), wanted.model.trusted_types)
+        training = Training(
+            run_id=run_id,
+            source=source,
+            digest=digest,
+            rows=len(rows),
+            batches=plan.train,
+            trained_through=_manifest(root, plan.train[-1].batch).end,
+            reference_losses={one.batch: one.loss for one in reference},
+            seconds=round(time.monotonic() - began, 3),
+        )
+        _log(root, wanted, training, reference, features)
+    (root / "build" / "training.json").write_text(to_json(training), encoding="utf-8")
+    return training
+
+
+def _reference(wanted: params.Params, frames: dict[str, pd.DataFrame]) -> list[BatchScore]:
+    return [
+        score(name, frames[name]["label"].astype(int).tolist(), answers, wanted.gate.metric)
+        for name, answers in fresh_probabilities(wanted, frames).items()
+    ]
+
+
+def _log(
+    root: Path, wanted: params.Params, training: Training, reference: list[BatchScore], features: pd.DataFrame
+) -> None:
+    sample = features.sample(min(len(features), wanted.drift.data.sample_rows), random_state=wanted.model.seed)
+    sample.to_parquet(root / "build" / "reference.parquet", index=False)
+    metrics = {"rows": float(training.rows), "fit_seconds": training.seconds}
+    metrics |= {f"fresh_loss_{one.batch}": one.loss for one in reference}
+    files = [root / "run.yaml", root / params.FILE, root / "build" / "reference.parquet"]
+    tracking.log(params={"estimator_class": wanted.model.estimator}, metrics=metrics, files=files)
+
+
+def _lineage(root: Path, plan: Plan) -> dict[str, str]:
+    tags = {
+        "trimtab.commit": plan.commit,
+        "trimtab.run_yaml_sha256": hashlib.sha256((root / "run.yaml").read_bytes()).hexdigest(),
+        "trimtab.decision": plan.decision or "a person's own run",
+        "trimtab.cutoff": plan.cutoff.isoformat(),
+        "trimtab.champion": plan.champion.version if plan.champion else "baseline",
+    }
+    for ref in plan.train:
+        md5 = md5_of((root / pointer(ref.batch)).read_text(encoding="utf-8"))
+        tags[f"trimtab.batch.{ref.batch}"] = f"revision {ref.revision}, md5 {md5}"
+    return tags
+
+
+def _manifest(root: Path, batch: str) -> Manifest:
+    return from_json(Manifest, (root / "data" / "batches" / f"{batch}.json").read_bytes())

@@ -1,0 +1,97 @@
+"""A small loop on real stores: a copy of this repository as the tree, real git, DVC and MLflow under one folder."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import pandas as pd
+import yaml
+
+from trimtab.examples import flights
+from trimtab.steps.loop import Loop, open_loop
+
+ROOT = Path(__file__).parents[2]
+MODEL = "flight-delay"
+ROWS = 700
+"""Rows of each week: enough that a model learns something, few enough that a fit takes a blink."""
+
+
+@lru_cache(maxsize=1)
+def weeks() -> list[flights.Week]:
+    """The year, each week thinned to `ROWS` rows spread over all its days."""
+    return list(flights.weeks())
+
+
+def thin(week: flights.Week, rows: int = ROWS) -> pd.DataFrame:
+    """Every k-th row of a week."""
+    step = max(1, len(week.rows) // rows)
+    return week.rows.iloc[::step].reset_index(drop=True)
+
+
+def tree(folder: Path, **changes: object) -> Path:
+    """Copy what git knows of this repository, with dotted changes to `params.yaml`, into a git checkout of its own."""
+    folder.mkdir(parents=True)
+    listed = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=ROOT, capture_output=True, check=True, text=True
+    )
+    for name in filter(None, listed.stdout.split("\0")):
+        source = ROOT / name
+        if source.is_file() and not name.startswith(("tests/", "docs/")):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source, folder / name)
+    edit(folder / "params.yaml", **changes)
+    subprocess.run(["git", "init", "-q", "-b", "main"], cwd=folder, check=True)
+    return folder
+
+
+def edit(params: Path, **changes: object) -> None:
+    """Set values in a `params.yaml`; a key is written `train__start_batches`."""
+    content = yaml.safe_load(params.read_text())
+    for key, value in changes.items():
+        *sections, last = key.split("__")
+        place = content
+        for section in sections:
+            place = place[section]
+        place[last] = value
+    params.write_text(yaml.safe_dump(content, sort_keys=False))
+
+
+def land(landing: Path, batch: str, frame: pd.DataFrame, week: flights.Week) -> None:
+    """Land one batch the way a producer does: the data, then the manifest renamed into place."""
+    landing.mkdir(parents=True, exist_ok=True)
+    frame.to_parquet(landing / f"{batch}.parquet", index=False)
+    manifest = {"batch": batch, "start": week.start.isoformat(), "end": week.end.isoformat(), "partial": week.partial}
+    draft = landing / f".{batch}.json.part"
+    draft.write_text(json.dumps(manifest))
+    draft.rename(landing / f"{batch}.json")
+
+
+def land_weeks(loop: Loop, numbers: Sequence[int]) -> list[str]:
+    """Land the given weeks of the year, counted from 0; return their batch ids."""
+    for number in numbers:
+        week = weeks()[number]
+        land(loop.stores.landing, week.batch, thin(week), week)
+    return [weeks()[number].batch for number in numbers]
+
+
+def environment(home: Path) -> dict[str, str]:
+    """What a step finds in its environment, for a loop whose stores all lie under `home`."""
+    venv = Path(sys.executable).parent
+    return {
+        "TRIMTAB_HOME": str(home),
+        "MLFLOW_TRACKING_URI": f"sqlite:///{home / 'mlflow.db'}",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "DO_NOT_TRACK": "1",
+        "DVC_NO_ANALYTICS": "1",
+        "PATH": f"{venv}{os.pathsep}{os.environ['PATH']}",
+    }
+
+
+def opened() -> Loop:
+    """The loop that the environment names."""
+    return open_loop()

@@ -1,0 +1,164 @@
+"""A stage transition killed between any two of its writes is finished by `reconcile`."""
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from trimtab.contracts import BatchRef, Stage, Training
+from trimtab.registry import transitions
+from trimtab.registry.ledger import Ledger
+from trimtab.registry.mlflow_store import Store
+from trimtab.registry.reconcile import reconcile
+from trimtab.registry.records import Transition
+
+MODEL = "demand"
+NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
+WRITES = ("intend", "set_stage", "set_alias", "complete")
+
+
+@pytest.fixture
+def stores(tmp_path: Path) -> Iterator[tuple[Ledger, Store]]:
+    ledger = Ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
+    ledger.migrate()
+    yield ledger, Store(f"sqlite:///{tmp_path / 'mlflow.db'}")
+
+
+def register(ledger: Ledger, store: Store, run_key: str) -> str:
+    import mlflow
+
+    run = mlflow.MlflowClient(store.uri).create_run(experiment_id="0")
+    version = store.register(MODEL, run.info.run_id, f"runs:/{run.info.run_id}/model", {"trimtab.run_key": run_key})
+    training = Training(
+        run_id=run.info.run_id,
+        source=f"runs:/{run.info.run_id}/model",
+        digest="ab",
+        rows=1,
+        batches=(BatchRef(batch="W1", revision=1),),
+        trained_through=NOON,
+        reference_losses={},
+        seconds=1.0,
+    )
+    ledger.record_version(MODEL, version=version, run_key=run_key, training=training, event_time=NOON)
+    return version
+
+
+def to(version: str, stage: Stage, *, step: str = "") -> Transition:
+    return Transition(
+        model=MODEL,
+        key=f"{version}:{stage}:{step}",
+        version=version,
+        to_stage=stage,
+        replaces=None,
+        actor="test",
+        reason="test",
+        evidence_sha256=None,
+        event_time=NOON,
+    )
+
+
+def close(ledger: Ledger, version: str, run_key: str) -> None:
+    ledger.record_judgement(
+        MODEL, run_key=run_key, version=version, state="PROMOTE", reason="better", event_time=NOON
+    )
+
+
+def promote_first(ledger: Ledger, store: Store) -> None:
+    version = register(ledger, store, "run-1")
+    transitions.move(ledger, store, to(version, "Staging"))
+    close(ledger, version, "run-1")
+    transitions.move(ledger, store, to(version, "Production"))
+
+
+def mortal(ledger: Ledger, store: Store, transition: Transition, last_write: str, *, before: bool) -> None:
+    """Move, and die at the named write: before it, or right after."""
+    for owner in (ledger, store):
+        real = getattr(owner, last_write, None)
+        if real is None:
+            continue
+
+        def deadly(*args: object, _real: object = real, **kwargs: object) -> None:
+            if before:
+                os.kill(os.getpid(), signal.SIGKILL)
+            _real(*args, **kwargs)  # type: ignore[operator]  # a bound method
+            os.kill(os.getpid(), signal.SIGKILL)
+
+        setattr(owner, last_write, deadly)
+    transitions.move(ledger, store, transition)
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
+@pytest.mark.parametrize("write", WRITES)
+def test_a_promotion_killed_at_a_write_is_finished_or_never_began(
+    stores: tuple[Ledger, Store], write: str, before: bool
+) -> None:
+    ledger, store = stores
+    promote_first(ledger, store)
+    version = register(ledger, store, "run-2")
+    transitions.move(ledger, store, to(version, "Staging"))
+    promotion = to(version, "Production")
+    with ledger.write():
+        close(ledger, version, "run-2")
+        if write != "intend":
+            ledger.intend(promotion)
+
+    child = multiprocessing.get_context("fork").Process(
+        target=mortal,
+        args=(Ledger(ledger.url), Store(store.uri), promotion, write),
+        kwargs={"before": before},
+    )
+    child.start()
+    child.join(60)
+    assert child.exitcode == -signal.SIGKILL
+
+    reconcile(ledger, store, MODEL)
+    transitions.move(ledger, store, promotion)  # what clearing the task does
+    assert store.stages(MODEL) == {"1": "Archived", "2": "Production"}
+    assert store.aliases(MODEL) == {"champion": "2"}
+    assert ledger.unfinished(MODEL) == []
+    assert reconcile(ledger, store, MODEL).foreign is None
+
+
+def test_a_version_in_staging_without_a_judgement_is_archived(stores: tuple[Ledger, Store]) -> None:
+    ledger, store = stores
+    version = register(ledger, store, "run-1")
+    store.set_stage(MODEL, version, "Staging", archive=False)
+    close(ledger, version, "run-1")
+    assert reconcile(ledger, store, MODEL).archived == (version,)
+    assert store.stages(MODEL) == {version: "Archived"}
+
+
+def test_a_version_under_judgement_stays_in_staging(stores: tuple[Ledger, Store]) -> None:
+    ledger, store = stores
+    version = register(ledger, store, "run-1")
+    transitions.move(ledger, store, to(version, "Staging"))
+    assert reconcile(ledger, store, MODEL).archived == ()
+    assert store.aliases(MODEL) == {"challenger": version}
+
+
+def test_a_stage_moved_by_hand_is_named(stores: tuple[Ledger, Store]) -> None:
+    ledger, store = stores
+    promote_first(ledger, store)
+    other = register(ledger, store, "run-2")
+    store.set_stage(MODEL, other, "Production", archive=True)
+    assert reconcile(ledger, store, MODEL).foreign == other
+
+
+def test_aliases_moved_by_hand_are_repaired(stores: tuple[Ledger, Store]) -> None:
+    ledger, store = stores
+    promote_first(ledger, store)
+    store.set_alias(MODEL, "champion", None)
+    assert reconcile(ledger, store, MODEL).aliases == ("champion",)
+    assert store.aliases(MODEL) == {"champion": "1"}
+
+
+def test_the_same_transition_twice_happens_once(stores: tuple[Ledger, Store]) -> None:
+    ledger, store = stores
+    promote_first(ledger, store)
+    transitions.move(ledger, store, to("1", "Production"))
+    phases = [record.phase for record in ledger.transitions(MODEL)]
+    assert phases == ["intent", "done", "intent", "done"]
