@@ -104,7 +104,7 @@ def _status(_: argparse.Namespace) -> str:
     from trimtab import stores
     from trimtab.stack import control
 
-    return control.status(stores.from_environment().home)
+    return str(control.status(stores.from_environment().home))
 
 
 def _demo(wanted: argparse.Namespace) -> int:

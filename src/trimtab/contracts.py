@@ -276,5 +276,3 @@ def plain(value: Any) -> dict[str, Any]:  # any contract above
     """Return the value as a dict of JSON types, for an XCom or a ledger column."""
     result: dict[str, Any] = TypeAdapter(type(value)).dump_python(value, mode="json")
     return result
-
-

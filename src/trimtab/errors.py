@@ -54,21 +54,27 @@ class NotEnoughBatches(TrimtabError):
     """Fewer labelled batches than a training and a judgement need."""
 
     def __init__(self, have: int, need: int, purpose: str) -> None:
-        super().__init__(f"{purpose} needs {need} labelled batches, there are {have}. Ingest more, or lower the number in params.yaml.")
+        super().__init__(
+            f"{purpose} needs {need} labelled batches, there are {have}. Ingest more, or lower the number in params.yaml."
+        )
 
 
 class UnknownQuarantine(TrimtabError):
     """No quarantined entry of that name waits."""
 
     def __init__(self, name: str, known: Sequence[str]) -> None:
-        super().__init__(f"No open quarantine entry is called {name!r}; open now: {', '.join(known) or 'none'}. See `trimtab quarantine list`.")
+        super().__init__(
+            f"No open quarantine entry is called {name!r}; open now: {', '.join(known) or 'none'}. See `trimtab quarantine list`."
+        )
 
 
 class StoreUnreachable(TrimtabError):
     """One of the five stores does not answer."""
 
     def __init__(self, store: str, url: str, variable: str, cause: object) -> None:
-        super().__init__(f"{store} at {url} does not answer ({cause}). Check that it runs and that {variable} names it; nothing was written, the task can be retried.")
+        super().__init__(
+            f"{store} at {url} does not answer ({cause}). Check that it runs and that {variable} names it; nothing was written, the task can be retried."
+        )
 
 
 class CommandFailed(TrimtabError):
@@ -83,14 +89,18 @@ class OriginConflict(TrimtabError):
     """The compare-and-swap push to the origin lost every race."""
 
     def __init__(self, url: str, tries: int) -> None:
-        super().__init__(f"The origin at {url} moved {tries} times while a batch was pushed; nothing was written, the task can be retried.")
+        super().__init__(
+            f"The origin at {url} moved {tries} times while a batch was pushed; nothing was written, the task can be retried."
+        )
 
 
 class LeaseHeld(TrimtabError):
     """Another run does this work now."""
 
     def __init__(self, name: str, holder: str, until: object) -> None:
-        super().__init__(f"The lease {name!r} is held by {holder!r} until {until}. Clear the task again after that, or end that run.")
+        super().__init__(
+            f"The lease {name!r} is held by {holder!r} until {until}. Clear the task again after that, or end that run."
+        )
 
 
 class UnsafeModel(TrimtabError):

@@ -12,7 +12,12 @@ from trimtab.steps.loop import Loop
 SMALL = {
     "train__start_batches": 4,
     "train__reference_batches": 3,
-    "model__settings": {"max_iter": 30, "learning_rate": 0.1, "min_samples_leaf": 50, "early_stopping": False},
+    "model__settings": {
+        "max_iter": 30,
+        "learning_rate": 0.1,
+        "min_samples_leaf": 50,
+        "early_stopping": False,
+    },
     "gate__min_blocks": 5,
     "gate__block_hours": 4,
     "drift__data__sample_rows": 300,

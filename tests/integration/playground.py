@@ -39,7 +39,11 @@ def tree(folder: Path, **changes: object) -> Path:
     """Copy what git knows of this repository, with dotted changes to `params.yaml`, into a git checkout of its own."""
     folder.mkdir(parents=True)
     listed = subprocess.run(
-        ["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=ROOT, capture_output=True, check=True, text=True
+        ["git", "ls-files", "-co", "--exclude-standard", "-z"],
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
+        text=True,
     )
     for name in filter(None, listed.stdout.split("\0")):
         source = ROOT / name
@@ -67,7 +71,12 @@ def land(landing: Path, batch: str, frame: pd.DataFrame, week: flights.Week) -> 
     """Land one batch the way a producer does: the data, then the manifest renamed into place."""
     landing.mkdir(parents=True, exist_ok=True)
     frame.to_parquet(landing / f"{batch}.parquet", index=False)
-    manifest = {"batch": batch, "start": week.start.isoformat(), "end": week.end.isoformat(), "partial": week.partial}
+    manifest = {
+        "batch": batch,
+        "start": week.start.isoformat(),
+        "end": week.end.isoformat(),
+        "partial": week.partial,
+    }
     draft = landing / f".{batch}.json.part"
     draft.write_text(json.dumps(manifest))
     draft.rename(landing / f"{batch}.json")

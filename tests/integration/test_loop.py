@@ -79,16 +79,16 @@ def test_labels_that_become_known_later_change_no_earlier_decision(loop: Loop) -
     week = playground.weeks()[3]
     frame = playground.thin(week)
     late = frame.index % 10 == 0
-    unknown = frame.assign(
-        label=frame["label"].mask(late), label_known_at=frame["label_known_at"].mask(late)
-    )
+    unknown = frame.assign(label=frame["label"].mask(late), label_known_at=frame["label_known_at"].mask(late))
     playground.land(loop.stores.landing, week.batch, unknown, week)
     assert ingest.ingest(week.batch)["outcome"] == "ingested"
     retrained("before")
     before = loop.ledger.verdicts(loop.model)[-1]
 
     known_later = frame.assign(
-        label_known_at=frame["label_known_at"].mask(late & frame["label"].notna(), week.end + pd.Timedelta(days=3))
+        label_known_at=frame["label_known_at"].mask(
+            late & frame["label"].notna(), week.end + pd.Timedelta(days=3)
+        )
     )
     playground.land(loop.stores.landing, week.batch, known_later, week)
     assert "revision 2" in ingest.ingest(week.batch)["reason"]
@@ -107,7 +107,10 @@ def retrained_at(loop: Loop, run_id: str):  # type: ignore[no-untyped-def]  # Ve
     plan = loop.ledger.retrainings(loop.model)[0].plan
     assert plan is not None
     revisions = {one.batch: one.revision for one in loop.origin.manifests(loop.commit)}
-    newest = [tuple(BatchRef(batch=ref.batch, revision=revisions[ref.batch]) for ref in refs) for refs in (plan.train, plan.judge)]
+    newest = [
+        tuple(BatchRef(batch=ref.batch, revision=revisions[ref.batch]) for ref in refs)
+        for refs in (plan.train, plan.judge)
+    ]
     again = replace(plan, commit=loop.commit, train=newest[0], judge=newest[1], decision=None)
     folder = loop.stores.work / run_id
     loop.origin.checkout(folder, loop.commit, list(revisions))

@@ -32,7 +32,9 @@ def register(ledger: Ledger, store: Store, run_key: str) -> str:
     import mlflow
 
     run = mlflow.MlflowClient(store.uri).create_run(experiment_id="0")
-    version = store.register(MODEL, run.info.run_id, f"runs:/{run.info.run_id}/model", {"trimtab.run_key": run_key})
+    version = store.register(
+        MODEL, run.info.run_id, f"runs:/{run.info.run_id}/model", {"trimtab.run_key": run_key}
+    )
     training = Training(
         run_id=run.info.run_id,
         source=f"runs:/{run.info.run_id}/model",

@@ -16,7 +16,9 @@ class Report(Protocol):
         """Write the page."""
 
 
-def measure(reference: pd.DataFrame, current: pd.DataFrame, wanted: params.Params) -> tuple[DataDrift, Report]:
+def measure(
+    reference: pd.DataFrame, current: pd.DataFrame, wanted: params.Params
+) -> tuple[DataDrift, Report]:
     """Compare a batch with the reference, feature by feature.
 
     A feature that is empty on one side only has drifted by definition; it is left out of Evidently's report, which one

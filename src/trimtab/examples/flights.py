@@ -81,8 +81,10 @@ def weeks() -> Iterator[Week]:
     local = rows["event_time"].dt.tz_convert(TIMEZONE)
     calendar = local.dt.isocalendar()
     first, last = local.iloc[0].date(), local.iloc[-1].date()
-    for (year, week), of_week in rows.groupby([calendar["year"], calendar["week"]], sort=True):
-        monday = datetime.fromisocalendar(int(year), int(week), 1)
+    iso = calendar["year"].astype(int) * 100 + calendar["week"].astype(int)
+    for number, of_week in rows.groupby(iso, sort=True):
+        year, week = divmod(int(str(number)), 100)
+        monday = datetime.fromisocalendar(year, week, 1)
         yield Week(
             batch=f"{year}-W{week:02d}",
             start=monday.replace(tzinfo=ZoneInfo(TIMEZONE)).astimezone(ZoneInfo("UTC")),

@@ -57,7 +57,10 @@ class Database:
         with as_file(files("trimtab.registry") / "migrations") as folder:
             want = ScriptDirectory.from_config(_alembic(folder)).get_current_head()
         if have != want:
-            raise Unfit(f"The ledger at {self.url} is at revision {have}, this code needs {want}", "Run `trimtab init`.")
+            raise Unfit(
+                f"The ledger at {self.url} is at revision {have}, this code needs {want}",
+                "Run `trimtab init`.",
+            )
 
     @contextmanager
     def read(self) -> Iterator[Connection]:

@@ -109,7 +109,11 @@ class DataLedger(Database):
             rows = connection.execute(select(table).where(table.c.model == model).order_by(table.c.id)).all()
         return [
             QuarantineRecord(
-                entry=value(Quarantined, row.entry), action=row.action, actor=row.actor, reason=row.reason, at=row.at
+                entry=value(Quarantined, row.entry),
+                action=row.action,
+                actor=row.actor,
+                reason=row.reason,
+                at=row.at,
             )
             for row in rows
         ]
@@ -139,7 +143,10 @@ class DataLedger(Database):
         table = tables.observations
         with self.read() as connection:
             rows = connection.execute(select(table).where(table.c.model == model).order_by(table.c.id)).all()
-        return [ObservationRecord(id=row.id, observation=value(Observation, row.observation), at=row.at) for row in rows]
+        return [
+            ObservationRecord(id=row.id, observation=value(Observation, row.observation), at=row.at)
+            for row in rows
+        ]
 
 
 def _batch(manifest: object, commit: str, md5: str) -> BatchRecord:

@@ -21,7 +21,9 @@ from trimtab.registry.rows import value
 class ModelLedger(Database):
     """Which versions there are, how they were judged, and where they were moved."""
 
-    def record_version(self, model: str, *, version: str, run_key: str, training: Training, event_time: datetime) -> None:
+    def record_version(
+        self, model: str, *, version: str, run_key: str, training: Training, event_time: datetime
+    ) -> None:
         """Write a registered version, and open its judgement, in one transaction."""
         with self.write() as connection:
             connection.execute(
@@ -102,7 +104,9 @@ class ModelLedger(Database):
 
     def judgement_of(self, model: str, run_key: str) -> JudgementRecord | None:
         """Return the newest state of one run's judgement."""
-        return next((record for record in reversed(self.judgements(model)) if record.run_key == run_key), None)
+        return next(
+            (record for record in reversed(self.judgements(model)) if record.run_key == run_key), None
+        )
 
     def verdicts(self, model: str) -> list[JudgementRecord]:
         """Return the judgements that carry a verdict, oldest first."""

@@ -27,7 +27,7 @@ class TriggerLedger(Database):
             if known is not None:
                 return known
             row = insert(table).values(**key, request=plain(request), at=self.now())
-            return connection.execute(row.returning(table.c.id)).scalar_one()
+            return int(connection.execute(row.returning(table.c.id)).scalar_one())
 
     def requests(self, model: str) -> list[RequestRecord]:
         """Return all requests, oldest first."""
@@ -47,7 +47,9 @@ class TriggerLedger(Database):
     ) -> DecisionRecord | None:
         """Write the arbiter's answer; None for a WAIT in the same words as the last one, which is not written again."""
         with self.write() as connection:
-            last = [record for record in self.decisions(model) if record.request_id == decision.request_id][-1:]
+            last = [record for record in self.decisions(model) if record.request_id == decision.request_id][
+                -1:
+            ]
             if last and (last[0].action, last[0].reason) == (decision.action, decision.reason):
                 return None
             connection.execute(
@@ -119,4 +121,3 @@ class TriggerLedger(Database):
         """Give a lease back; no effect when somebody else holds it by now."""
         with self.write() as connection:
             connection.execute(delete(tables.leases).filter_by(name=name, holder=holder))
-

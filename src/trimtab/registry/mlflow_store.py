@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from trimtab.contracts import Stage
 from trimtab.errors import StoreUnreachable
@@ -89,7 +89,8 @@ class Store:
         """Return the stage of every version, oldest first."""
         with self._reaching():
             found = self._client.search_model_versions(f"name = '{model}'", max_results=10_000)
-        return {str(one.version): one.current_stage for one in sorted(found, key=lambda one: int(one.version))}
+        ordered = sorted(found, key=lambda one: int(one.version))
+        return {str(one.version): cast(Stage, one.current_stage) for one in ordered}
 
     def stage_of(self, model: str, version: str) -> Stage:
         """Return the stage of one version."""
@@ -102,8 +103,12 @@ class Store:
     def set_stage(self, model: str, version: str, stage: Stage, *, archive: bool) -> None:
         """Move a version to a stage; `archive` moves whatever is there to Archived, in the same transaction."""
         with self._reaching(), warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # stages are deprecated, and they are what we are asked for
-            self._client.transition_model_version_stage(model, version, stage, archive_existing_versions=archive)
+            warnings.simplefilter(
+                "ignore", FutureWarning
+            )  # stages are deprecated, and they are what we are asked for
+            self._client.transition_model_version_stage(
+                model, version, stage, archive_existing_versions=archive
+            )
 
     def aliases(self, model: str) -> dict[str, str]:
         """Return the version that each alias names."""

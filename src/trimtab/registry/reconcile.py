@@ -28,7 +28,11 @@ def reconcile(ledger: Ledger, store: Store, model: str) -> Repairs:
     unfinished = ledger.unfinished(model)
     for transition in unfinished:
         transitions.finish(ledger, store, transition)
-    strays = [version for version in store.in_stage(model, "Staging") if version not in ledger.under_judgement(model)]
+    strays = [
+        version
+        for version in store.in_stage(model, "Staging")
+        if version not in ledger.under_judgement(model)
+    ]
     for version in strays:
         transitions.move(ledger, store, _archival(ledger, model, version))
     return Repairs(

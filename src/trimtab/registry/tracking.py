@@ -80,7 +80,11 @@ def log_pipeline(pipeline: Pipeline, example: pd.DataFrame, trusted: Sequence[st
     from mlflow.models import infer_signature
 
     signature = infer_signature(example, pipeline.predict_proba(example))
-    requirements = [f"scikit-learn=={sklearn.__version__}", f"skops=={skops.__version__}", f"pandas=={pd.__version__}"]
+    requirements = [
+        f"scikit-learn=={sklearn.__version__}",
+        f"skops=={skops.__version__}",
+        f"pandas=={pd.__version__}",
+    ]
     logged = mlflow.sklearn.log_model(
         pipeline,
         name="model",
@@ -131,7 +135,14 @@ def log_verdict(verdict: Verdict) -> None:
 
 
 def log_monitoring(
-    *, model: str, batch: str, revision: int, champion: str, data: DataDrift, concept: ConceptDrift, report: Report
+    *,
+    model: str,
+    batch: str,
+    revision: int,
+    champion: str,
+    data: DataDrift,
+    concept: ConceptDrift,
+    report: Report,
 ) -> str:
     """Write one batch's figures and Evidently's page to a run of its own; return the run's id."""
     tags = {"trimtab.batch": batch, "trimtab.revision": str(revision), "trimtab.champion": champion}
@@ -178,8 +189,12 @@ def project_run(checkout: Path, entry_point: str, *, env_manager: str, experimen
     os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
     try:
         with reaching(mlflow.get_tracking_uri()), _output_to(output):
-            submitted = mlflow.projects.run(
-                str(checkout), entry_point, env_manager=env_manager, experiment_name=experiment, run_name=run_name
+            submitted = mlflow.projects.run(  # type: ignore[no-untyped-call]  # MLflow has no types here
+                str(checkout),
+                entry_point,
+                env_manager=env_manager,
+                experiment_name=experiment,
+                run_name=run_name,
             )
     except ExecutionException as error:
         said = f"{output.read_text(encoding='utf-8')}\n{error}"
@@ -216,5 +231,3 @@ def _run(experiment: str, *, tags: Mapping[str, str], name: str | None = None) -
             mlflow.set_experiment(experiment)
         with mlflow.start_run(run_name=name, tags=dict(tags)) as run:
             yield run.info.run_id
-
-

@@ -4,11 +4,12 @@ Killed between any two of these writes, `finish` does the rest: every write is i
 is needed. See the architecture, decision 8.
 """
 
+from trimtab.contracts import Stage
 from trimtab.registry.ledger import Ledger
 from trimtab.registry.mlflow_store import Store
 from trimtab.registry.records import Transition
 
-ALIASES = {"champion": "Production", "challenger": "Staging"}
+ALIASES: dict[str, Stage] = {"champion": "Production", "challenger": "Staging"}
 
 
 def move(ledger: Ledger, store: Store, transition: Transition) -> None:

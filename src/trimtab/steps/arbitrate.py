@@ -83,7 +83,9 @@ def _write(loop: Loop, record: RequestRecord, answer: Decision, run_id: str, pla
 
 
 def _state(loop: Loop, manifests: list[Manifest], champion: Champion | None) -> arbiter.State:
-    real = [record for record in loop.ledger.retrainings(loop.model) if record.plan and not record.plan.dry_run]
+    real = [
+        record for record in loop.ledger.retrainings(loop.model) if record.plan and not record.plan.dry_run
+    ]
     last = real[-1].event_time if real else None
     through = champion.trained_through if champion else None
     return arbiter.State(

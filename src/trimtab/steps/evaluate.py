@@ -26,7 +26,9 @@ def evaluate(root: Path = Path()) -> Verdict:
     models = {"challenger": _load(wanted, training.source, training.digest), "champion": champion}
     labels = rows["label"].astype(int)
     answers = {role: pd.Series(fit.probabilities(model, wanted, rows)) for role, model in models.items()}
-    losses = {role: row_losses(wanted.gate.metric, labels.tolist(), one.tolist()) for role, one in answers.items()}
+    losses = {
+        role: row_losses(wanted.gate.metric, labels.tolist(), one.tolist()) for role, one in answers.items()
+    }
     scores = {role: _by_batch(rows, labels, one, wanted) for role, one in answers.items()}
     verdict = judge(
         paired(losses["champion"], losses["challenger"], rows["event_time"].tolist(), wanted.gate),
@@ -70,7 +72,10 @@ def _write(root: Path, plan: Plan, verdict: Verdict, rows: pd.DataFrame, wanted:
     metrics = {
         "verdict": verdict.kind,
         "gain": {"estimate": figures.gain, "lower": figures.lower, "upper": figures.upper},
-        "challenger": {"loss": figures.challenger_loss, "auc": [one.auc for one in verdict.challenger_scores]},
+        "challenger": {
+            "loss": figures.challenger_loss,
+            "auc": [one.auc for one in verdict.challenger_scores],
+        },
         "champion": {"loss": figures.champion_loss, "auc": [one.auc for one in verdict.champion_scores]},
         "blocks": figures.blocks,
         "rows": figures.rows,

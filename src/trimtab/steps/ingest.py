@@ -93,5 +93,6 @@ def _refuse(loop: Loop, rejected: BatchRejected, files: list[Path]) -> dict[str,
 
 def _record(loop: Loop, entry: Quarantined, action: Any, actor: str, reason: str) -> None:
     loop.ledger.record_quarantine(
-        loop.model, QuarantineRecord(entry=entry, action=action, actor=actor, reason=reason, at=loop.ledger.now())
+        loop.model,
+        QuarantineRecord(entry=entry, action=action, actor=actor, reason=reason, at=loop.ledger.now()),
     )

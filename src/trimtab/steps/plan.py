@@ -14,7 +14,9 @@ def plan(root: Path = Path()) -> Plan:
     Raises:
         NotEnoughBatches: There are too few batches, or the champion has seen the judging ones.
     """
-    manifests = [from_json(Manifest, path.read_bytes()) for path in sorted((root / "data/batches").glob("*.json"))]
+    manifests = [
+        from_json(Manifest, path.read_bytes()) for path in sorted((root / "data/batches").glob("*.json"))
+    ]
     made = make_plan(
         wanted=params.load(root / params.FILE),
         commit=git("rev-parse", "HEAD", cwd=root).strip(),

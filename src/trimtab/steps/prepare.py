@@ -36,6 +36,8 @@ def _collect(root: Path, refs: Sequence[BatchRef]) -> pd.DataFrame:
             )
         data = path.with_name(f"{ref.batch}.parquet")
         if not data.is_file():
-            raise BatchRejected(ref.batch, f"expected {data}, got no such file. Run `dvc pull` in this checkout")
+            raise BatchRejected(
+                ref.batch, f"expected {data}, got no such file. Run `dvc pull` in this checkout"
+            )
         frames.append(pd.read_parquet(data).assign(**{BATCH: ref.batch}))
     return pd.concat(frames, ignore_index=True)

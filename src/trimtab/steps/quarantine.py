@@ -35,7 +35,9 @@ def show(name: str) -> str:
     entry = history[-1].entry
     lines = [f"{entry.name}: {entry.reason}", f"original: {entry.path}"]
     lines += [f"{fault}: {count} rows" for fault, count in entry.details.items()]
-    lines += [f"{record.at:%Y-%m-%d %H:%M} {record.action} by {record.actor}: {record.reason}" for record in history]
+    lines += [
+        f"{record.at:%Y-%m-%d %H:%M} {record.action} by {record.actor}: {record.reason}" for record in history
+    ]
     if entry.kind == "rows" and history[-1].action == "quarantined":
         with pd.option_context("display.max_columns", None, "display.width", 160):
             lines.append(str(loop.quarantine.rows(name).head(10)))
@@ -87,5 +89,6 @@ def _record(
     loop: Loop, entry: Quarantined, action: Literal["released", "dropped"], actor: str, reason: str
 ) -> None:
     loop.ledger.record_quarantine(
-        loop.model, QuarantineRecord(entry=entry, action=action, actor=actor, reason=reason, at=loop.ledger.now())
+        loop.model,
+        QuarantineRecord(entry=entry, action=action, actor=actor, reason=reason, at=loop.ledger.now()),
     )

@@ -28,7 +28,9 @@ class Run:
     plan: Plan
     folder: Path
 
-    def transition(self, version: str, to: Stage, *, step: str, reason: str, evidence: str | None = None) -> Transition:
+    def transition(
+        self, version: str, to: Stage, *, step: str, reason: str, evidence: str | None = None
+    ) -> Transition:
         """Name one stage transition of this run; its key makes it happen once."""
         champion = self.plan.champion
         return Transition(
@@ -129,7 +131,10 @@ def _conclude(run: Run, verdict: Verdict, version: str | None) -> dict[str, Any]
     champion = run.loop.champion()
     if (champion.version if champion else None) != (run.plan.champion.version if run.plan.champion else None):
         judged = run.plan.champion.version if run.plan.champion else "the baseline"
-        state, reason = "HOLD", f"the champion changed while version {version} was judged against {judged}: {reason}"
+        state, reason = (
+            "HOLD",
+            f"the champion changed while version {version} was judged against {judged}: {reason}",
+        )
     before = ledger.judgement_of(model, run.key)
     outcome = {"version": version, "verdict": state, "reason": reason}
     if before is not None and before.state != "OPEN":

@@ -31,9 +31,14 @@ def train(root: Path = Path()) -> Training:
         # Autologging would take the reference models for the model.
         tracking.stop_autolog()
         reference = _reference(wanted, frames)
-        print(f"scored {len(reference)} batches with fresh models in {time.monotonic() - began:.1f} s", flush=True)
+        print(
+            f"scored {len(reference)} batches with fresh models in {time.monotonic() - began:.1f} s",
+            flush=True,
+        )
         features = design(rows, wanted.data)
-        source, digest = tracking.log_pipeline(pipeline, features.head(_EXAMPLE_ROWS), wanted.model.trusted_types)
+        source, digest = tracking.log_pipeline(
+            pipeline, features.head(_EXAMPLE_ROWS), wanted.model.trusted_types
+        )
         training = Training(
             run_id=run_id,
             source=source,
@@ -59,7 +64,9 @@ def _reference(wanted: params.Params, frames: dict[str, pd.DataFrame]) -> list[B
 def _log(
     root: Path, wanted: params.Params, training: Training, reference: list[BatchScore], features: pd.DataFrame
 ) -> None:
-    sample = features.sample(min(len(features), wanted.drift.data.sample_rows), random_state=wanted.model.seed)
+    sample = features.sample(
+        min(len(features), wanted.drift.data.sample_rows), random_state=wanted.model.seed
+    )
     sample.to_parquet(root / "build" / "reference.parquet", index=False)
     metrics = {"rows": float(training.rows), "fit_seconds": training.seconds}
     metrics |= {f"fresh_loss_{one.batch}": one.loss for one in reference}

@@ -16,7 +16,7 @@ def design(frame: pd.DataFrame, data: params.Data) -> pd.DataFrame:
     for name, feature in data.features.items():
         values = frame[name]
         if isinstance(feature, params.Category):
-            columns[name] = values.astype(object).where(values.isin(feature.categories), None)
+            columns[name] = values.astype(object).mask(~values.isin(feature.categories), other=None)
         else:
             columns[name] = pd.to_numeric(values).astype("float64")
     return pd.DataFrame(columns, index=frame.index)

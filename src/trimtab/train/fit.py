@@ -38,7 +38,9 @@ def build(wanted: params.Params) -> Pipeline:
 
 def baseline(wanted: params.Params) -> Pipeline:
     """Return the unfitted pipeline of `gate.baseline`, which plays champion while there is none."""
-    return Pipeline([("encode", encoder(wanted.data)), ("estimator", _import("gate.baseline", wanted.gate.baseline)())])
+    return Pipeline(
+        [("encode", encoder(wanted.data)), ("estimator", _import("gate.baseline", wanted.gate.baseline)())]
+    )
 
 
 def fit(pipeline: Pipeline, wanted: params.Params, frame: pd.DataFrame) -> Pipeline:
@@ -89,7 +91,9 @@ def _import(key: str, path: str) -> type[BaseEstimator]:
     try:
         kind = getattr(import_module(module), name)
     except (ImportError, AttributeError) as error:
-        raise ParamsError(params.FILE, key, "should be the import path of a scikit-learn classifier", path) from error
+        raise ParamsError(
+            params.FILE, key, "should be the import path of a scikit-learn classifier", path
+        ) from error
     if not hasattr(kind, "predict_proba"):
         raise ParamsError(params.FILE, key, "should be a classifier with predict_proba", path)
     return kind  # type: ignore[no-any-return]  # what an import path names is known only now

@@ -52,7 +52,10 @@ def _answer(asked: Request, state: State, wanted: params.Params, started: int | 
     if state.in_flight is not None:
         return "WAIT", f"a retraining is in flight, held by {state.in_flight}"
     if state.batches < wanted.train.start_batches:
-        return "WAIT", f"{state.batches} of the {wanted.train.start_batches} batches of train.start_batches are in"
+        return (
+            "WAIT",
+            f"{state.batches} of the {wanted.train.start_batches} batches of train.start_batches are in",
+        )
     if state.fresh_batches < wanted.gate.judge_batches:
         return "WAIT", (
             f"{state.fresh_batches} of the {wanted.gate.judge_batches} batches of gate.judge_batches "

@@ -1,0 +1,17 @@
+"""`make demo`: the flights played through the whole loop."""
+
+from pathlib import Path
+
+
+def run(weeks: int | None, tree: Path) -> int:
+    """Play the first `weeks` weeks of the flights (all when None) through the stack; return the exit status.
+
+    What it started, it stops; what it made in its home stays to look at, until the next fresh start.
+
+    Raises:
+        Unfit: The machine, the home or the number of weeks does not allow it; nothing was started or removed.
+        RunFailed: A run of the loop failed; the stack is stopped, and the next call resumes.
+    """
+    from trimtab.examples.demo.whole import play
+
+    return play(weeks, tree)

@@ -1,0 +1,85 @@
+"""Traffic of a week: every flight asked for before it leaves, and the truth sent after it landed."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pandas as pd
+import requests
+
+from trimtab.errors import RequestRejected, StoreUnreachable
+from trimtab.params import Params
+
+CHUNK_ROWS = 500
+"""Rows in one request: a booking system that asks in bulk."""
+_TIMEOUT_SECONDS = 30
+
+
+class Client:
+    """Talks to the model service as any client would."""
+
+    def __init__(self, address: str, params: Params) -> None:
+        self._address = address.rstrip("/")
+        self._fields = ["row_id", "event_time", *params.data.features]
+        self._chunk = min(CHUNK_ROWS, params.serve.max_rows)
+        self._session = requests.Session()
+        # A proxy of the environment has no way to this machine's loopback.
+        self._session.trust_env = False
+
+    def version(self) -> str | None:
+        """Return the version that answers now, None while there is none."""
+        answer = self._send("GET", "/model", None)
+        return str(answer.json()["version"]) if answer.status_code == requests.codes.ok else None
+
+    def predict(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """Ask for all rows; return `row_id`, `probability`, `version` for those that the service did not refuse."""
+        answers = [one for chunk in self._chunks(rows[self._fields]) for one in self._predict(chunk)]
+        return pd.DataFrame(answers, columns=["row_id", "probability", "version"])
+
+    def feedback(self, rows: pd.DataFrame) -> int:
+        """Send the truth of every labelled row; return how many."""
+        known = rows.loc[rows["label"].notna(), ["row_id", "label", "label_known_at"]]
+        for chunk in self._chunks(known):
+            answer = self._send("POST", "/feedback", {"items": chunk})
+            self._check(answer)
+        return len(known)
+
+    def _predict(self, chunk: list[dict[str, Any]]) -> list[tuple[str, float, str]]:
+        while chunk:
+            answer = self._send("POST", "/predict", {"rows": chunk})
+            if answer.status_code == requests.codes.unprocessable:
+                chunk = _without(chunk, answer.json()["faults"])
+                continue
+            self._check(answer)
+            body = answer.json()
+            return [(one["row_id"], one["probability"], str(body["version"])) for one in body["predictions"]]
+        return []
+
+    def _chunks(self, rows: pd.DataFrame) -> Iterator[list[dict[str, Any]]]:
+        for start in range(0, len(rows), self._chunk):
+            text = rows.iloc[start : start + self._chunk].to_json(
+                orient="records", date_format="iso", date_unit="us", double_precision=15
+            )
+            yield json.loads(text or "[]")
+
+    def _send(self, method: str, path: str, body: object) -> requests.Response:
+        try:
+            return self._session.request(method, self._address + path, json=body, timeout=_TIMEOUT_SECONDS)
+        except requests.RequestException as error:
+            raise StoreUnreachable(
+                "The model service", self._address, "TRIMTAB_SERVICE_PORT", error
+            ) from error
+
+    def _check(self, answer: requests.Response) -> None:
+        if answer.status_code == requests.codes.unprocessable:
+            raise RequestRejected(answer.json()["faults"])
+        if not answer.ok:
+            cause = f"HTTP {answer.status_code}: {answer.text[:200]}"
+            raise StoreUnreachable("The model service", answer.url, "TRIMTAB_SERVICE_PORT", cause)
+
+
+def _without(chunk: list[dict[str, Any]], faults: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    refused = {fault["row"] for fault in faults if fault["row"] is not None}
+    if not refused:
+        raise RequestRejected(faults)
+    return [row for place, row in enumerate(chunk) if place not in refused]

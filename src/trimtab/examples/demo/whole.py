@@ -1,0 +1,172 @@
+"""The demo from its first check to its last line: open the home, start the stack, play, compare, tell, stop."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+
+from trimtab import params as settings
+from trimtab import stores
+from trimtab.clock import system_clock
+from trimtab.errors import Unfit
+from trimtab.examples import flights
+from trimtab.examples.demo import begin, progress, records
+from trimtab.examples.demo.page import page
+from trimtab.examples.demo.player import Player, read_served
+from trimtab.examples.demo.records import Demo, First, Line
+from trimtab.examples.demo.scorecard import Batch, Recipe, scorecard
+from trimtab.examples.demo.traffic import Client
+from trimtab.examples.demo.watch import Watch
+from trimtab.params import Params
+from trimtab.registry.ledger import Ledger
+from trimtab.stack import airflow_api, control, health, ports, preflight
+from trimtab.steps.initialise import initialise
+from trimtab.stores import Stores
+
+INTERRUPTED = 130
+"""The exit status of a command that Ctrl-C ended."""
+
+_HEALTHY_SECONDS = 180
+
+
+def play(weeks: int | None, tree: Path) -> int:
+    """Do what `trimtab.examples.demo.run` promises."""
+    where, wanted, out = stores.from_environment(), settings.load(tree / settings.FILE), progress.Progress()
+    out.doing("reading the flights")
+    played = list(islice(flights.weeks(), weeks))
+    check_weeks(weeks, len(played), wanted)
+    running = control.running(where.home)
+    if not running:
+        control.stop(where.home)  # what a killed stack left behind holds its ports
+        preflight.check(where.home, tree, ports.from_environment())
+    demo = open_home(where, tree, len(played), running=running, out=out)
+    try:
+        if not running:
+            _start(where, tree, out)
+        demo = _play(demo, wanted, where, played, out)
+    except KeyboardInterrupt:
+        out.say("Interrupted. `make demo` with the same params.yaml goes on from here.")
+        return INTERRUPTED
+    finally:
+        if not running:
+            out.doing("stopping the stack")
+            control.stop(where.home)
+    _tell(demo, where, out)
+    return 0
+
+
+def check_weeks(asked: int | None, there: int, wanted: Params) -> None:
+    """Refuse a number of weeks that leaves nothing to play.
+
+    Raises:
+        Unfit: Too few or too many.
+    """
+    start = wanted.train.start_batches
+    if asked is not None and there < asked:
+        raise Unfit(
+            f"{asked} weeks were asked for, the flights have {there}", f"Set WEEKS to {there} or less."
+        )
+    if there <= start:
+        what = (
+            f"{there} weeks leave none to play: the first {start} (train.start_batches) train the first model"
+        )
+        raise Unfit(what, f"Set WEEKS to {start + 1} or more.")
+
+
+def open_home(where: Stores, tree: Path, weeks: int, *, running: bool, out: progress.Progress) -> Demo:
+    """Decide between fresh and resumed, say which, and clear what a fresh start may clear.
+
+    Raises:
+        Unfit: As `begin.decide`.
+    """
+    marker, digest, claimed = records.load(where.home), begin.digest(tree), begin.claims(where)
+    present = {name for name in claimed if (where.home / name).exists()}
+    beginning = begin.decide(marker, present=present, running=running, params_sha256=digest, weeks=weeks)
+    out.say(beginning.sentence)
+    if beginning.kind == "resume" and marker is not None:
+        return replace(marker, weeks=weeks)
+    begin.clear(where.home, beginning.remove)
+    where.home.mkdir(parents=True, exist_ok=True)
+    demo = Demo(params_sha256=digest, weeks=weeks, started_at=system_clock(), made=tuple(sorted(claimed)))
+    records.save(where.home, demo)
+    return demo
+
+
+def _start(where: Stores, tree: Path, out: progress.Progress) -> None:
+    out.doing("making the origin and starting the stack")
+    initialise(tree)
+    control.start(where.home, tree)
+    health.wait_healthy(where.home, _HEALTHY_SECONDS, out.doing)
+
+
+def _play(
+    demo: Demo, wanted: Params, where: Stores, weeks: Sequence[flights.Week], out: progress.Progress
+) -> Demo:
+    begun = time.monotonic()
+    addresses = control.addresses(where.home)
+    out.say(control.status(where.home))
+    watch = Watch(airflow_api.connect(where.home), where.home, out)
+    ledger = Ledger(where.ledger)
+    client = Client(addresses.service, wanted)
+    player = Player(demo=demo, params=wanted, where=where, ledger=ledger, client=client, watch=watch, out=out)
+    demo = player.play(weeks)
+    demo = replace(
+        demo,
+        finished=True,
+        scorecard=_compare(demo, wanted, where, ledger, out.doing),
+        tasks=watch.task_times(demo.started_at),
+        addresses={
+            "Airflow": f"{addresses.airflow} (user admin, password in {addresses.passwords})",
+            "MLflow": addresses.mlflow,
+            "Model service": addresses.service,
+            "Logs": str(where.home / "logs"),
+            "This page, as data": str(where.home / records.MARKER),
+        },
+        seconds=demo.seconds + time.monotonic() - begun,
+    )
+    records.save(where.home, demo)
+    (where.home / begin.PAGE).write_text(page(demo), encoding="utf-8")
+    return demo
+
+
+def _compare(
+    demo: Demo, wanted: Params, where: Stores, ledger: Ledger, tell: Callable[[str], None]
+) -> tuple[Line, ...]:
+    from trimtab.data.origin import Origin
+
+    origin, model = Origin(where), wanted.model.name
+    batches = [
+        Batch(
+            name=record.manifest.batch,
+            end=record.manifest.end,
+            rows=origin.fetch_batch(record.manifest.batch, md5=record.md5, commit=record.commit),
+            served=read_served(where.home, record.manifest.batch),
+        )
+        for record in ledger.batches(model)
+    ]
+    return scorecard(
+        batches,
+        _recipe(demo.first, ledger, model),
+        wanted,
+        retrainings=sum(len(week.retrained) for week in demo.played),
+        promotions=sum(len(week.promoted) for week in demo.played),
+        tell=tell,
+    )
+
+
+def _recipe(first: First | None, ledger: Ledger, model: str) -> Recipe:
+    version = first.answer.version if first is not None else None
+    record = ledger.versions(model)[str(version)]
+    plan = next(one.plan for one in ledger.retrainings(model) if one.run_key == record.run_key)
+    if plan is None:
+        raise ValueError(f"The decision behind version {version} holds no plan")
+    return Recipe(batches=[ref.batch for ref in record.training.batches], cutoff=plan.cutoff)
+
+
+def _tell(demo: Demo, where: Stores, out: progress.Progress) -> None:
+    out.say(f"\n{progress.timing(demo)}\n\n{progress.scorecard_table(demo.scorecard)}\n")
+    out.say(
+        f"Page: {where.home / begin.PAGE}   Figures: {where.home / records.MARKER}   Logs: {where.home / 'logs'}"
+    )
+    out.say("Stopped. `make up` starts the same stack to stay up.")

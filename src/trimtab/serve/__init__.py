@@ -1,0 +1,1 @@
+"""The model service: predictions with the champion, ground truth, and a log of both."""

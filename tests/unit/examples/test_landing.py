@@ -1,0 +1,27 @@
+"""A week in the landing folder."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pandas as pd
+
+from trimtab.examples.demo.landing import land
+from trimtab.examples.flights import Week
+
+
+def test_a_landed_week_is_a_parquet_file_and_its_manifest(tmp_path: Path):
+    rows = pd.DataFrame({"row_id": ["a"], "label": pd.array([1], dtype="Int64")})
+    start, end = datetime(2013, 1, 7, 5, tzinfo=UTC), datetime(2013, 1, 14, 5, tzinfo=UTC)
+
+    land(tmp_path / "landing", Week(batch="2013-W02", start=start, end=end, partial=False, rows=rows))
+
+    landed = sorted(path.name for path in (tmp_path / "landing").iterdir())
+    assert landed == ["2013-W02.json", "2013-W02.parquet"]
+    assert pd.read_parquet(tmp_path / "landing" / "2013-W02.parquet").equals(rows)
+    assert json.loads((tmp_path / "landing" / "2013-W02.json").read_text()) == {
+        "batch": "2013-W02",
+        "start": "2013-01-07T05:00:00+00:00",
+        "end": "2013-01-14T05:00:00+00:00",
+        "partial": False,
+    }
