@@ -1,0 +1,82 @@
+# One vocabulary for a person, a hook and CI: `make` alone prints it.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.ONESHELL:
+.DEFAULT_GOAL := help
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+PYTHON ?= python3
+WEEKS ?=
+UV := uv==0.13.9
+
+# Bytecode is compiled once, at install: without it every process compiles every import again.
+unexport PYTHONDONTWRITEBYTECODE
+export DO_NOT_TRACK := 1
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: help setup lint format type test-fast test e2e demo up down status verify lock clean
+
+help: ## Print this
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: $(READY) ## Make .venv and install what is pinned in requirements.txt
+
+$(READY): requirements.txt pyproject.toml
+	@command -v git >/dev/null || { echo "git was not found. Install it, then run make again."; exit 1; }
+	command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) was not found. Install Python 3.11 or newer, or name one: make PYTHON=..."; exit 1; }
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is $$($(PYTHON) -V), 3.11 or newer is needed. Name one: make PYTHON=python3.12"; exit 1; }
+	free=$$(df -Pk . | awk 'NR == 2 { print int($$4 / 1024) }')
+	test "$$free" -ge 4000 || { echo "$$free MB are free here, 4000 are needed. Make room, then run make again."; exit 1; }
+	echo "Installing into $(VENV)"
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(UV)
+	$(BIN)/uv pip install --quiet --require-hashes --compile-bytecode --python $(BIN)/python -r requirements.txt
+	$(BIN)/uv pip install --quiet --no-deps --python $(BIN)/python -e .
+	touch $@
+
+lint: $(READY) ## Check style, format and the direction of imports
+	@$(BIN)/flake8 src tests dags plugins
+	$(BIN)/black --check --quiet src tests dags || { echo "Not formatted. Run make format."; exit 1; }
+	$(BIN)/isort --check-only --quiet src tests dags || { echo "Imports not sorted. Run make format."; exit 1; }
+	$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
+
+format: $(READY) ## Format the code
+	@$(BIN)/isort --quiet src tests dags
+	$(BIN)/black --quiet src tests dags
+
+type: $(READY) ## Check types
+	@$(BIN)/mypy
+
+test-fast: $(READY) ## Unit, contract and DAG tests: the inner loop
+	@$(BIN)/python -m pytest src tests/unit tests/contracts tests/dags -n 2 -q
+
+test: lint type ## Everything: lint, types, all tests, coverage
+	@command -v chromium >/dev/null || { test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -y -qq chromium >/dev/null; } || { echo "chromium was not found. Install it: apt-get install chromium"; exit 1; }
+	rm -f .coverage .coverage.*
+	$(BIN)/python -m pytest --cov --cov-report=term
+
+e2e: $(READY) ## The whole stack, end to end
+	@$(BIN)/python -m pytest tests/e2e -q
+
+demo: $(READY) ## Play a year of flights through the loop (WEEKS=20 plays less)
+	@$(BIN)/trimtab demo $(if $(WEEKS),--weeks $(WEEKS))
+
+up: $(READY) ## Start Airflow, MLflow and the service, to stay up
+	@$(BIN)/trimtab up
+
+down: $(READY) ## Stop what up started
+	@$(BIN)/trimtab down
+
+status: $(READY) ## Print the addresses and what runs
+	@$(BIN)/trimtab status
+
+verify: $(READY) ## Run what is too long for test: AREA=year
+	@$(BIN)/python -m tests.verify $(AREA)
+
+lock: $(READY) ## Pin all dependencies anew into requirements.txt
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --all-extras pyproject.toml -o requirements.txt
+
+clean: ## Remove .venv and what tools left; var/ stays
+	rm -rf $(VENV) build .mypy_cache .pytest_cache .hypothesis .import_linter_cache .coverage*
