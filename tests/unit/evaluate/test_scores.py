@@ -1,0 +1,37 @@
+import math
+
+import pytest
+
+from trimtab.contracts import BatchScore
+from trimtab.errors import TrimtabError
+from trimtab.evaluate.scores import row_losses, score
+
+
+def test_log_loss_is_minus_the_log_of_the_chance_of_what_happened() -> None:
+    assert row_losses("log_loss", [1, 0], [0.8, 0.8]).tolist() == pytest.approx(
+        [-math.log(0.8), -math.log(0.2)]
+    )
+
+
+def test_a_certain_and_wrong_prediction_costs_a_finite_amount() -> None:
+    assert row_losses("log_loss", [1, 0], [0.0, 1.0]).tolist() == pytest.approx([34.54, 34.54], abs=0.01)
+
+
+def test_a_certain_and_right_prediction_costs_nothing() -> None:
+    assert row_losses("log_loss", [1, 0], [1.0, 0.0]).tolist() == pytest.approx([0, 0], abs=1e-12)
+
+
+def test_a_prediction_that_is_no_probability_is_an_error() -> None:
+    for wrong in (math.nan, 1.5, -0.1):
+        with pytest.raises(TrimtabError, match="a probability was expected"):
+            row_losses("brier", [1, 0], [0.5, wrong])
+
+
+def test_a_score_counts_rows_and_labels() -> None:
+    assert score("W1", [1, 0, 1], [0.9, 0.1, 0.8], "brier", rows=5) == BatchScore(
+        batch="W1", rows=5, labelled=3, loss=pytest.approx(0.02), auc=1.0
+    )
+
+
+def test_one_class_only_has_no_auc() -> None:
+    assert score("W1", [1, 1], [0.9, 0.1], "brier").auc is None

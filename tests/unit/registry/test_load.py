@@ -1,0 +1,62 @@
+"""A model is loaded only when its bytes and its types are what the ledger and the trust list say."""
+
+from pathlib import Path
+
+import pytest
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import FunctionTransformer
+from skops.io import dump
+
+from tests.unit.builders import sales, shops
+from trimtab.errors import UnsafeModel
+from trimtab.registry.load import MODEL_FILE, digest_of, load
+from trimtab.train.fit import build, fit, probabilities
+
+WANTED = shops()
+
+
+def cached(folder: Path, pipeline: object) -> str:
+    """Put a model where `load` keeps its files; return the digest."""
+    dump(pipeline, folder / "draft.skops")
+    digest = digest_of(folder / "draft.skops")
+    (folder / digest).mkdir()
+    (folder / "draft.skops").rename(folder / digest / MODEL_FILE)
+    return digest
+
+
+def test_a_vouched_model_predicts_as_it_did(tmp_path: Path) -> None:
+    model = fit(build(WANTED), WANTED, sales())
+    digest = cached(tmp_path, model)
+    again = load("models:/m-1", digest, WANTED.model.trusted_types, cache=tmp_path)
+    assert probabilities(again, WANTED, sales(9)) == probabilities(model, WANTED, sales(9))
+
+
+def test_a_changed_byte_is_refused_and_the_file_is_not_kept(tmp_path: Path) -> None:
+    digest = cached(tmp_path, fit(build(WANTED), WANTED, sales()))
+    path = tmp_path / digest / MODEL_FILE
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(bytes(content))
+    with pytest.raises(UnsafeModel, match=f"expected a file with the digest {digest} of the ledger"):
+        load("models:/m-1", digest, WANTED.model.trusted_types, cache=tmp_path)
+    assert not path.exists()
+
+
+def test_a_type_that_is_not_on_our_list_is_refused(tmp_path: Path) -> None:
+    digest = cached(tmp_path, fit(build(WANTED), WANTED, sales()))
+    with pytest.raises(UnsafeModel, match="expected types of model.trusted_types only, got .*TreePredictor"):
+        load("models:/m-1", digest, [], cache=tmp_path)
+
+
+def test_a_dangerous_function_is_refused(tmp_path: Path) -> None:
+    import os
+
+    digest = cached(tmp_path, Pipeline([("run", FunctionTransformer(os.system))]))
+    with pytest.raises(UnsafeModel, match="posix.system"):
+        load("models:/m-1", digest, WANTED.model.trusted_types, cache=tmp_path)
+
+
+def test_something_that_is_no_pipeline_is_refused(tmp_path: Path) -> None:
+    digest = cached(tmp_path, {"not": "a pipeline"})
+    with pytest.raises(UnsafeModel, match="expected a scikit-learn pipeline, got dict"):
+        load("models:/m-1", digest, [], cache=tmp_path)
