@@ -160,6 +160,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb; the exit status is 0, 1 for an error that trimtab explains, or the demo's own."""
     os.environ.setdefault("DO_NOT_TRACK", "1")
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     wanted = _parser().parse_args(arguments)
     try:
         result = wanted.run(wanted)

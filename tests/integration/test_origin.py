@@ -125,7 +125,10 @@ def test_the_origin_starts_from_the_tree_as_it_is(origin: Origin, stores: Stores
         "notes.txt",
         "params.yaml",
     }
-    assert run("git", "log", "--format=%an <%ae>", "main", cwd=Path(stores.origin)) == "trimtab <trimtab@localhost>\n"
+    assert (
+        run("git", "log", "--format=%an <%ae>", "main", cwd=Path(stores.origin))
+        == "trimtab <trimtab@localhost>\n"
+    )
     assert origin.params(commit).model.name == "flight-delay"
     assert origin.manifests(commit) == []
 
@@ -210,13 +213,10 @@ def test_three_processes_at_once_all_get_in(origin: Origin, stores: Stores, tmp_
     assert revisions(origin) == [("W0", 1), ("W1", 1), ("W2", 1)]
 
 
-def test_a_push_that_came_second_is_tried_again(
-    origin: Origin, stores: Stores, tmp_path: Path
-) -> None:
-    """Another clone pushes once, between this one's clone and its push: told to by the push itself."""
-    rival = tmp_path / "rival"
-    run("git", "clone", "-q", stores.origin, str(rival), cwd=tmp_path)
-    (rival / "theirs.txt").write_text("first")
+def push_first(stores: Stores, rival: Path, path: str) -> None:
+    """Let another clone push a file between this one's clone and its push: the origin itself lets it in first."""
+    run("git", "clone", "-q", stores.origin, str(rival), cwd=stores.home)
+    (rival / path).write_text("theirs")
     run("git", "add", ".", cwd=rival)
     run("git", "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-q", "-m", "Theirs", cwd=rival)
     hook = Path(stores.origin) / "hooks" / "pre-receive"
@@ -226,9 +226,22 @@ def test_a_push_that_came_second_is_tried_again(
         f"-u GIT_ALTERNATE_OBJECT_DIRECTORIES git -C {rival} push -q origin HEAD:main\n"
     )
     hook.chmod(0o755)
+
+
+def test_a_push_that_came_second_is_tried_again(origin: Origin, stores: Stores, tmp_path: Path) -> None:
+    push_first(stores, tmp_path / "rival", "theirs.txt")
     origin.commit_batch(manifest(0), rows(0))
     assert revisions(origin) == [("W0", 1)]
-    assert origin.show("theirs.txt", origin.head()) == "first"
+    assert origin.show("theirs.txt", origin.head()) == "theirs"
+
+
+def test_another_revision_of_the_batch_that_came_first_stays(
+    origin: Origin, stores: Stores, tmp_path: Path
+) -> None:
+    push_first(stores, tmp_path / "rival", "data/batches/W0.json")
+    with pytest.raises(OriginConflict, match="nothing was written, the task can be retried"):
+        origin.commit_batch(manifest(0), rows(0))
+    assert origin.show("data/batches/W0.json", origin.head()) == "theirs"
 
 
 @pytest.mark.parametrize("seconds", [0.15, 0.6, 1.2, 1.8, 2.4])
@@ -281,6 +294,7 @@ def test_a_cached_file_with_other_bytes_is_not_believed(origin: Origin, stores: 
     cached = stores.dvc_cache / "files" / "md5" / record.md5[:2] / record.md5[2:]
     cached.chmod(0o644)
     cached.write_bytes(b"rotten")
+    cached.chmod(0o444)  # what DVC takes for a sign that nobody wrote to it
     pd.testing.assert_frame_equal(fetched(origin, record), rows(0))
 
 
@@ -308,7 +322,9 @@ def test_a_server_that_does_not_answer_is_told_without_its_password(stores: Stor
     for attempt in (Origin(elsewhere).head, lambda: creation.exists(elsewhere)):
         with pytest.raises(StoreUnreachable) as error:
             attempt()
-        assert "The origin at http://127.0.0.1:9/origin.git does not answer (fatal: unable to access" in str(error.value)
+        assert "The origin at http://127.0.0.1:9/origin.git does not answer (fatal: unable to access" in str(
+            error.value
+        )
         assert "secret" not in f"{error.value} {error.value.__cause__}"
 
 
@@ -320,7 +336,9 @@ def test_an_empty_origin_asks_to_be_made(stores: Stores) -> None:
         Origin(stores).head()
 
 
-def test_a_dvc_remote_that_does_not_answer_leaves_the_origin_as_it_was(origin: Origin, stores: Stores) -> None:
+def test_a_dvc_remote_that_does_not_answer_leaves_the_origin_as_it_was(
+    origin: Origin, stores: Stores
+) -> None:
     head = origin.head()
     Path(stores.dvc_remote).write_text("a file where a folder should be")
     with pytest.raises(StoreUnreachable, match="The DVC remote at .*TRIMTAB_DVC_REMOTE_URL"):

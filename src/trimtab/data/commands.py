@@ -1,29 +1,49 @@
 """Run git and DVC: no prompt, no telemetry, a time limit, and an error that shows what they said."""
 
 import os
+import re
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from trimtab.errors import CommandFailed
 
 _SECONDS = 600
-_IDENTITY = ["-c", "user.name=trimtab", "-c", "user.email=trimtab@localhost", "-c", "commit.gpgsign=false"]
+_SETTINGS = {
+    "user.name": "trimtab",
+    "user.email": "trimtab@localhost",
+    "commit.gpgsign": "false",
+    "core.autocrlf": "false",
+    "core.hooksPath": os.devnull,
+    # In the background it would go on after the lock of the mirror was let go.
+    "gc.autoDetach": "false",
+}
+"""What must not depend on the settings of whoever runs trimtab; their credentials and proxies stay in force."""
 _QUIET = {
     "GIT_TERMINAL_PROMPT": "0",
+    "LC_ALL": "C.UTF-8",
     "DVC_NO_ANALYTICS": "1",
     "DO_NOT_TRACK": "1",
 }
+_FOREIGN = re.compile(
+    r"GIT_(DIR|WORK_TREE|INDEX_FILE|PREFIX|COMMON_DIR|NAMESPACE|(ALTERNATE_)?OBJECT_DIRECTOR\w+|(AUTHOR|COMMITTER)_\w+)"
+)
+"""Set by a git hook or a person: they would lead git into another repository, or give the commits another name."""
+_CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
+_CAUSE = re.compile(r"(fatal|error|ERROR): ")
 
 
-def git(*words: str, cwd: Path | None = None, stdin: str | None = None) -> str:
+def git(*words: str, cwd: Path | None = None, stdin: str | None = None, lock: int | None = None) -> str:
     """Run git with trimtab's own identity and return its output.
+
+    `lock` is a locked file that git keeps open, so that the lock outlives a killed trimtab for as long as git runs.
 
     Raises:
         CommandFailed: git ended with an error.
     """
-    return run(["git", *_IDENTITY, *words], cwd=cwd, stdin=stdin)
+    settings = [word for key, value in _SETTINGS.items() for word in ("-c", f"{key}={value}")]
+    return run(["git", *settings, *words], cwd=cwd, stdin=stdin, keep=() if lock is None else (lock,))
 
 
 def dvc(*words: str, cwd: Path) -> str:
@@ -32,31 +52,54 @@ def dvc(*words: str, cwd: Path) -> str:
     Raises:
         CommandFailed: DVC ended with an error.
     """
-    return run([sys.executable, "-m", "dvc", *words], cwd=cwd)
+    # By default DVC keeps an index of every checkout below /var/tmp for ever; here it goes with the checkout.
+    site = {"DVC_SITE_CACHE_DIR": str(cwd / ".dvc" / "tmp" / "site")}
+    return run([sys.executable, "-m", "dvc", *words], cwd=cwd, extra=site)
 
 
-def run(command: Sequence[str], *, cwd: Path | None, stdin: str | None = None) -> str:
-    """Run a command and return its standard output.
+def run(
+    command: Sequence[str],
+    *,
+    cwd: Path | None,
+    stdin: str | None = None,
+    extra: Mapping[str, str] | None = None,
+    keep: Sequence[int] = (),
+) -> str:
+    """Run a command and return its standard output; `keep` are files that it keeps open.
 
     Raises:
         CommandFailed: It ended with an error, or not within ten minutes.
     """
-    # A git hook or an editor's terminal may have set these, and they would lead git elsewhere.
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    inherited = {name: value for name, value in os.environ.items() if not _FOREIGN.fullmatch(name)}
+    shown = [_CREDENTIALS.sub("", word) for word in command]
     try:
         done = subprocess.run(
             list(command),
             cwd=cwd,
-            env={**inherited, **_QUIET},
+            env={**inherited, **_QUIET, **(extra or {})},
             input=stdin,
             stdin=subprocess.DEVNULL if stdin is None else None,
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="surrogateescape",
             check=False,
             timeout=_SECONDS,
+            pass_fds=tuple(keep),
         )
     except subprocess.TimeoutExpired as error:
-        raise CommandFailed(command, -1, f"no end after {_SECONDS} s") from error
+        raise CommandFailed(shown, -1, f"no end after {_SECONDS} s") from error
     if done.returncode != 0:
-        raise CommandFailed(command, done.returncode, done.stderr or done.stdout)
+        raise CommandFailed(shown, done.returncode, _CREDENTIALS.sub("", done.stderr or done.stdout))
     return done.stdout
+
+
+def cause(error: CommandFailed) -> str:
+    """Pick the line of a command's output that says why it failed."""
+    lines = [line.strip() for line in error.output.splitlines() if line.strip()]
+    told = [line for line in lines if _CAUSE.match(line)]
+    return (told or lines[-1:] or ["no answer"])[0]
+
+
+def without_credentials(url: str) -> str:
+    """Return a URL as it may be shown."""
+    return _CREDENTIALS.sub("", url)

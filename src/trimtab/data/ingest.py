@@ -1,12 +1,12 @@
 """Check a landed batch against the contract: what is kept, what rows are refused, or that the batch is."""
 
+import math
 from dataclasses import dataclass
 
 import pandas as pd
-from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
 from trimtab import params
-from trimtab.data import schema
+from trimtab.data import columns, schema
 from trimtab.data.landing import Landed
 from trimtab.errors import BatchRejected
 
@@ -24,33 +24,37 @@ def check(landed: Landed, data: params.Data) -> Checked:
     """Apply the contract.
 
     Structural faults refuse the batch; faulty rows are set apart up to `data.max_bad_share`, above it the batch is
-    refused; undeclared categories are counted, and refuse the batch above `data.max_unseen_share` in one feature. What
-    a person released is kept whole: only structural faults refuse it.
+    refused; undeclared categories are counted, and refuse the batch above `data.max_unseen_share` in one feature. Of
+    several rows with one id the first is kept. In what a person released both shares may be exceeded and numbers may
+    lie outside their range; all else is refused as ever.
 
     Raises:
         BatchRejected: As said, with the reason.
     """
-    frame = _normalised(landed, data)
-    unseen = schema.unseen(frame, data)
+    frame = _structured(landed, data)
     faults = schema.row_faults(frame, data)
-    by_row = faults.groupby("row")["fault"].agg("; ".join) if len(faults) else pd.Series(dtype=object)
-    # The first of several rows with one id stays.
-    repeated = frame.index[frame[schema.ROW_ID].duplicated()]
-    only_first = [row for row in by_row.index if _only_duplicate(by_row[row]) and row not in repeated]
-    by_row = by_row.drop(only_first)
+    unseen = schema.unseen(frame, data)
     if landed.released_by is not None:
-        if len(repeated):
-            raise BatchRejected(landed.batch, f"expected ids that occur once, got {len(repeated)} repeated, even released")
-        return Checked(kept=frame, bad=frame.head(0).assign(fault=""), unseen=unseen)
-    _refuse_shares(landed.batch, len(frame), by_row, unseen, data)
-    bad = landed.frame.iloc[by_row.index].assign(fault=by_row.to_numpy())
-    return Checked(
-        kept=frame.drop(index=by_row.index).reset_index(drop=True), bad=bad.reset_index(drop=True), unseen=unseen
-    )
+        places = zip(faults["row"], faults["column"], strict=True)
+        faults = faults[pd.Series([not _usable(frame, row, name) for row, name in places], dtype=bool)]
+    by_row = faults.groupby("row")["fault"].agg("; ".join)
+    if landed.released_by is None:
+        _refuse_shares(landed.batch, len(frame), by_row, unseen, data)
+    kept = frame.drop(index=by_row.index).reset_index(drop=True)
+    if kept.empty:
+        raise BatchRejected(
+            landed.batch, f"expected rows that keep the contract, got none; the first: {by_row.iloc[0]}"
+        )
+    bad = landed.frame.iloc[by_row.index].assign(fault=by_row.to_numpy()).reset_index(drop=True)
+    return Checked(kept=kept, bad=bad, unseen=unseen)
 
 
-def _only_duplicate(faults: str) -> bool:
-    return faults.startswith(f"{schema.ROW_ID}: expected an id that occurs once") and ";" not in faults
+def _usable(frame: pd.DataFrame, row: int, column: str) -> bool:
+    """Whether a model can work with a faulty value: a number outside its range, but no null where one is forbidden."""
+    if column in (schema.ROW_ID, schema.EVENT_TIME, *schema.LABEL_COLUMNS):
+        return False
+    value = frame[column].iloc[row]
+    return isinstance(value, float) and math.isfinite(value)
 
 
 def _refuse_shares(
@@ -72,50 +76,29 @@ def _refuse_shares(
             )
 
 
-def _normalised(landed: Landed, data: params.Data) -> pd.DataFrame:
+def _structured(landed: Landed, data: params.Data) -> pd.DataFrame:
+    """Return the batch with the contract's columns and types; a fault that concerns all rows refuses it."""
     batch, frame = landed.batch, landed.frame
     wanted = schema.columns(data)
     missing = [name for name in wanted if name not in frame.columns]
     if missing:
-        raise BatchRejected(batch, f"expected the columns of params.yaml, got none called {', '.join(missing)}")
+        raise BatchRejected(
+            batch, f"expected the columns of params.yaml, got none called {', '.join(missing)}"
+        )
     unknown = [str(name) for name in frame.columns if name not in wanted]
     if unknown:
         raise BatchRejected(batch, f"expected the columns of params.yaml only, got {', '.join(unknown)} too")
-    empty = [name for name in wanted if frame[name].isna().all()]
+    # Labels come late: a batch without any is a batch.
+    empty = [name for name in wanted if name not in schema.LABEL_COLUMNS and frame[name].isna().all()]
     if empty:
         raise BatchRejected(batch, f"expected values, got nothing but nulls in {', '.join(empty)}")
-    typed = pd.DataFrame({name: _typed(batch, name, frame[name], data) for name in wanted}).reset_index(drop=True)
-    outside = ~typed[schema.EVENT_TIME].between(landed.start, landed.end, inclusive="left")
-    if outside.any():
+    typed = columns.typed(batch, frame, data)
+    times = typed[schema.EVENT_TIME]
+    outside = times[times.notna() & ~times.between(landed.start, landed.end, inclusive="left")]
+    if len(outside):
         raise BatchRejected(
             batch,
             f"expected {schema.EVENT_TIME} from {landed.start.isoformat()} to before {landed.end.isoformat()}, got "
-            f"{typed[schema.EVENT_TIME][outside].iloc[0]} and {int(outside.sum()) - 1} more outside",
+            f"{outside.iloc[0].isoformat()} and {len(outside) - 1} more outside",
         )
     return typed
-
-
-def _typed(batch: str, name: str, values: "pd.Series[object]", data: params.Data) -> "pd.Series[object]":
-    try:
-        if name in (schema.EVENT_TIME, schema.KNOWN_AT):
-            if is_numeric_dtype(values):
-                raise TypeError("numbers where times were expected")
-            return pd.to_datetime(values, utc=True).astype("datetime64[ns, UTC]")  # type: ignore[return-value]  # stubs
-        if name == schema.LABEL:
-            return pd.to_numeric(values).astype("Int64")  # type: ignore[return-value]  # pandas-stubs
-        if isinstance(data.features.get(name), params.Number):
-            if is_bool_dtype(values) or not is_numeric_dtype(values):
-                raise TypeError(f"values such as {values.dropna().iloc[0]!r}")
-            return values.astype("float64")  # type: ignore[return-value]  # pandas-stubs
-    except (TypeError, ValueError) as error:
-        kind = "times" if name in (schema.EVENT_TIME, schema.KNOWN_AT) else "numbers"
-        raise BatchRejected(batch, f"expected {kind} in {name}, got {str(error).splitlines()[0]}") from error
-    return _text(batch, name, values)
-
-
-def _text(batch: str, name: str, values: "pd.Series[object]") -> "pd.Series[object]":
-    text = values.astype(object).where(values.notna(), None)
-    wrong = text.map(lambda value: value is not None and not isinstance(value, str))
-    if wrong.any():
-        raise BatchRejected(batch, f"expected text in {name}, got values such as {text[wrong].iloc[0]!r}")
-    return text

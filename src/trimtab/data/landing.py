@@ -1,20 +1,22 @@
 """The landing folder: `<batch>.parquet`, and `<batch>.json`, whose presence says that the batch is complete."""
 
 import hashlib
+import io
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pandas as pd
-import pyarrow as pa
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from trimtab.contracts import Manifest
-from trimtab.errors import BatchRejected
+from trimtab.errors import BatchRejected, Unfit
 
+_WHERE = "Could not open Parquet input source '<Buffer>': "
+_WANTED = '{"batch", "start", "end", "partial"}'
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -31,7 +33,11 @@ class _Note(BaseModel):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Landed:
-    """One landed batch as it was read; `released_by` names the quarantine entry that a person let go."""
+    """One landed batch as it was read.
+
+    `file_sha256` are of its two files, `source_sha256` is what the origin remembers of them; `released_by` names the
+    quarantine entry that a person let go.
+    """
 
     batch: str
     start: datetime
@@ -39,6 +45,7 @@ class Landed:
     partial: bool
     frame: pd.DataFrame
     source_sha256: str
+    file_sha256: frozenset[str]
     released_by: str | None = None
 
 
@@ -52,24 +59,37 @@ def waiting(folder: Path, *, grace_seconds: float, now: datetime) -> list[str]:
     for path in sorted(folder.glob("*")):
         if path.suffix in (".json", ".parquet") and not path.name.startswith("."):
             found.setdefault(path.stem, []).append(path)
-    old = now.timestamp() - grace_seconds
-    return [name for name, paths in found.items() if len(paths) == 2 or paths[0].stat().st_mtime <= old]
+    oldest = now.timestamp() - grace_seconds
+    return [name for name, paths in found.items() if len(paths) == 2 or _changed(paths[0]) <= oldest]
 
 
 def files(folder: Path, batch: str) -> list[Path]:
-    """Return those of a batch's two files that exist."""
+    """Return those of a batch's two files that exist; none for a name that leads out of the folder."""
+    if Path(batch).name != batch:
+        return []
     return [path for path in (folder / f"{batch}.parquet", folder / f"{batch}.json") if path.is_file()]
 
 
-def remove(paths: Sequence[Path]) -> None:
-    """Remove what was taken in; the manifest goes first, so that no half batch looks complete."""
-    for path in sorted(paths, key=lambda one: one.suffix != ".json"):
+def remove(paths: Sequence[Path], *, taken: Landed | None = None) -> None:
+    """Remove what was taken in; the manifest goes first, so that no half batch looks complete.
+
+    With `taken`, a file that changed since it was read stays with its manifest: a newer revision waits in it.
+    """
+    ordered = sorted(paths, key=lambda one: one.suffix != ".json")
+    if taken is not None and any(_differs(path, taken) for path in ordered):
+        return
+    for path in ordered:
         path.unlink(missing_ok=True)
 
 
-def land(folder: Path, manifest: Manifest, frame: pd.DataFrame, *, released_by: str, released_reason: str) -> None:
-    """Put a batch into the landing folder again, on a person's word."""
-    frame.to_parquet(folder / f"{manifest.batch}.parquet", index=False)
+def land(
+    folder: Path, manifest: Manifest, frame: pd.DataFrame, *, released_by: str, released_reason: str
+) -> None:
+    """Put a batch into the landing folder again, on a person's word.
+
+    Raises:
+        Unfit: Another revision of the batch waits there.
+    """
     note = _Note(
         batch=manifest.batch,
         start=manifest.start,
@@ -78,16 +98,36 @@ def land(folder: Path, manifest: Manifest, frame: pd.DataFrame, *, released_by: 
         released_by=released_by,
         released_reason=released_reason,
     )
-    _write_note(folder / f"{manifest.batch}.json", note)
+    content = io.BytesIO()
+    frame.to_parquet(content, index=False)
+    put(folder, {f"{manifest.batch}.parquet": content.getvalue(), f"{manifest.batch}.json": _text(note)})
 
 
-def mark_released(note: Path, *, released_by: str, released_reason: str) -> None:
-    """Write into a landed manifest that a person lets the batch in; a broken manifest stays as it is."""
+def put(folder: Path, contents: Mapping[str, bytes]) -> list[Path]:
+    """Write files into the landing folder, in this order, each at once or not at all; the same again changes nothing.
+
+    Raises:
+        Unfit: Other content waits under one of the names; nothing was written.
+    """
+    targets = [folder / name for name in contents]
+    for path, content in zip(targets, contents.values(), strict=True):
+        if path.is_file() and path.read_bytes() != content:
+            remedy = "Let it be taken in first (`trimtab ingest`), then release again."
+            raise Unfit(f"Another {path.name} waits in {folder}", remedy)
+    for path, content in zip(targets, contents.values(), strict=True):
+        draft = path.with_name(f".{path.name}.part")
+        draft.write_bytes(content)
+        draft.replace(path)
+    return targets
+
+
+def released(manifest: bytes, *, by: str, reason: str) -> bytes:
+    """Say in a landed manifest that a person lets the batch in; a broken manifest stays as it is."""
     try:
-        content = _Note.model_validate_json(note.read_bytes())
+        content = _Note.model_validate_json(manifest)
     except ValidationError:
-        return
-    _write_note(note, content.model_copy(update={"released_by": released_by, "released_reason": released_reason}))
+        return manifest
+    return _text(content.model_copy(update={"released_by": by, "released_reason": reason}))
 
 
 def read(folder: Path, batch: str) -> Landed:
@@ -99,14 +139,15 @@ def read(folder: Path, batch: str) -> Landed:
     if not _NAME.fullmatch(batch):
         raise BatchRejected(batch, "expected a name of letters, digits, dots, dashes and underscores")
     data = folder / f"{batch}.parquet"
-    note = _note(folder / f"{batch}.json", batch)
+    manifest = _manifest(folder / f"{batch}.json", batch)
+    note = _note(manifest, batch)
     if not data.is_file():
         raise BatchRejected(batch, f"expected {data.name} beside its manifest, got no such file")
     content = data.read_bytes()
     try:
-        frame = pd.read_parquet(pa.BufferReader(content))
-    except (pa.ArrowException, ValueError, OSError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        frame = pd.read_parquet(io.BytesIO(content))
+    except Exception as error:  # damaged files make pyarrow and pandas raise all kinds, KeyError among them
+        reason = (str(error) or type(error).__name__).splitlines()[0].removeprefix(_WHERE)
         raise BatchRejected(batch, f"expected a parquet file, got {len(content)} bytes: {reason}") from error
     if frame.empty:
         raise BatchRejected(batch, "expected rows, got none. Check that the export finished")
@@ -116,22 +157,26 @@ def read(folder: Path, batch: str) -> Landed:
         end=note.end.astimezone(UTC),
         partial=note.partial,
         frame=frame,
-        source_sha256=hashlib.sha256(content + (note.released_by or "").encode()).hexdigest(),
+        file_sha256=frozenset(hashlib.sha256(file).hexdigest() for file in (content, manifest)),
+        source_sha256=_digest(content, note),
         released_by=note.released_by,
     )
 
 
-def _note(path: Path, batch: str) -> _Note:
-    wanted = '{"batch", "start", "end", "partial"}'
+def _manifest(path: Path, batch: str) -> bytes:
     if not path.is_file():
-        raise BatchRejected(batch, f"expected the manifest {path.name} with {wanted}, got no such file")
+        raise BatchRejected(batch, f"expected the manifest {path.name} with {_WANTED}, got no such file")
+    return path.read_bytes()
+
+
+def _note(manifest: bytes, batch: str) -> _Note:
     try:
-        note = _Note.model_validate_json(path.read_bytes())
+        note = _Note.model_validate_json(manifest)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"]) or "(file)"
         raise BatchRejected(
-            batch, f"expected a manifest with {wanted}, got {path.name}: {key}: {first['msg']}"
+            batch, f"expected a manifest with {_WANTED}, got one in which {key}: {first['msg']}"
         ) from error
     if note.batch != batch:
         raise BatchRejected(batch, f"expected a manifest of this batch, got one of {note.batch!r}")
@@ -140,7 +185,24 @@ def _note(path: Path, batch: str) -> _Note:
     return note
 
 
-def _write_note(path: Path, note: _Note) -> None:
-    draft = path.with_name(f".{path.name}.part")
-    draft.write_text(json.dumps(note.model_dump(mode="json", exclude_none=True)), encoding="utf-8")
-    draft.replace(path)
+def _text(note: _Note) -> bytes:
+    return json.dumps(note.model_dump(mode="json", exclude_none=True)).encode()
+
+
+def _digest(content: bytes, note: _Note) -> str:
+    # What a person let in is not what was refused, though the bytes are the same.
+    return hashlib.sha256(content + (note.released_by or "").encode()).hexdigest()
+
+
+def _differs(path: Path, taken: Landed) -> bool:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest() not in taken.file_sha256
+    except FileNotFoundError:
+        return False
+
+
+def _changed(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:  # another run took it in since it was listed
+        return float("inf")

@@ -1,30 +1,28 @@
 """The origin: one git repository with code, parameters and the DVC pointers of every batch.
 
-Reads go through a bare mirror under the home folder, so any git server can be the origin. Writes go through a clone of
-their own and a push that only succeeds when nobody pushed in between.
+Reads go through a mirror. Writes go through a clone of their own and a push that only succeeds when nobody pushed in
+between.
 """
 
-import fcntl
 import hashlib
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import cached_property
 from pathlib import Path
-from typing import NoReturn
 
 import pandas as pd
 import yaml
 
 from trimtab import params
 from trimtab.contracts import BatchRecord, Manifest, from_json, to_json
-from trimtab.data.commands import dvc, git
+from trimtab.data.commands import cause, dvc, git, without_credentials
+from trimtab.data.mirror import BRANCH, Mirror, address, unreachable
 from trimtab.errors import CommandFailed, OriginConflict, StoreUnreachable
 from trimtab.stores import Stores
 
-BRANCH = "main"
 FOLDER = "data/batches"
+REMOTE = "storage"
 _TRIES = 10
 
 
@@ -47,15 +45,19 @@ class Origin:
 
     def __init__(self, stores: Stores) -> None:
         self._stores = stores
+        self._mirror = Mirror(stores)
 
     def head(self) -> str:
-        """Fetch, and return the newest commit."""
-        self._fetch()
-        return git("rev-parse", f"refs/heads/{BRANCH}", cwd=self._mirror).strip()
+        """Fetch, and return the newest commit.
+
+        Raises:
+            Unfit: The origin is empty.
+        """
+        return self._mirror.head()
 
     def show(self, path: str, commit: str) -> str:
         """Return a file's text at a commit."""
-        return git("show", f"{commit}:{path}", cwd=self._mirror)
+        return self._mirror.show(path, commit)
 
     def params(self, commit: str) -> params.Params:
         """Return the parameters at a commit."""
@@ -63,13 +65,8 @@ class Origin:
 
     def manifests(self, commit: str) -> list[Manifest]:
         """Return the manifests of all batches at a commit, oldest batch first."""
-        listed = git("ls-tree", "--name-only", commit, f"{FOLDER}/", cwd=self._mirror).splitlines()
-        names = [name for name in listed if name.endswith(".json")]
-        if not names:
-            return []
-        wanted = "".join(f"{commit}:{name}\n" for name in names)
-        text = git("cat-file", "--batch=%(objectsize)", cwd=self._mirror, stdin=wanted)
-        found = [from_json(Manifest, content) for content in _contents(text)]
+        texts = self._mirror.texts(FOLDER, ".json", commit)
+        found = from_json(list[Manifest], f"[{','.join(texts)}]")  # one by one takes ten times as long
         return sorted(found, key=lambda manifest: manifest.start)
 
     def commit_batch(self, manifest: Manifest, frame: pd.DataFrame) -> BatchRecord:
@@ -80,31 +77,19 @@ class Origin:
         Raises:
             OriginConflict: Another revision of this batch came in first, or the origin moved too often.
         """
-        with self._clone() as clone:
-            known = self._known(clone, manifest)
-            if known is not None:
-                return known
-            self._write(clone, manifest, frame)
-            for _ in range(_TRIES):
-                try:
-                    git("push", "-q", "origin", f"HEAD:{BRANCH}", cwd=clone)
-                    break
-                except CommandFailed as error:
-                    if "rejected" not in error.output and "cannot lock ref" not in error.output:
-                        self._unreachable(error)
-                try:
-                    git("pull", "-q", "--rebase", "origin", BRANCH, cwd=clone)
-                except CommandFailed as error:
-                    raise OriginConflict(self._stores.origin, 1) from error
-            else:
-                raise OriginConflict(self._stores.origin, _TRIES)
-            return self._record(clone, manifest.batch)
+        with self._clone(self.head()) as clone:
+            if not self._is_known(clone, manifest):
+                self._write(clone, manifest, frame)
+                self._push(clone)
+            return _record(clone, manifest.batch)
 
     def fetch_batch(self, batch: str, *, md5: str, commit: str) -> pd.DataFrame:
         """Return the rows of a batch at a commit, from the shared cache if its bytes are there and are right."""
         cached = self._stores.dvc_cache / "files" / "md5" / md5[:2] / md5[2:]
-        if cached.is_file() and hashlib.md5(cached.read_bytes(), usedforsecurity=False).hexdigest() == md5:
-            return pd.read_parquet(cached)
+        if cached.is_file():
+            if hashlib.md5(cached.read_bytes(), usedforsecurity=False).hexdigest() == md5:
+                return pd.read_parquet(cached)
+            cached.unlink()  # DVC would trust it
         with self._clone(commit) as clone:
             self._pull(clone, [batch])
             return pd.read_parquet(clone / FOLDER / f"{batch}.parquet")
@@ -116,91 +101,82 @@ class Origin:
         self._clone_to(dest, commit)
         self._pull(dest, batches)
 
-    @property
-    def _mirror(self) -> Path:
-        return self._stores.home / "mirror.git"
-
-    @cached_property
-    def _url(self) -> str:
-        return self._stores.origin
-
-    def _fetch(self) -> None:
-        self._stores.home.mkdir(parents=True, exist_ok=True)
-        with (self._stores.home / "mirror.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            try:
-                if not (self._mirror / "HEAD").exists():
-                    shutil.rmtree(self._mirror, ignore_errors=True)
-                    git("clone", "-q", "--mirror", self._url, str(self._mirror))
-                git("fetch", "-q", "--prune", self._url, "+refs/*:refs/*", cwd=self._mirror)
-            except CommandFailed as error:
-                self._unreachable(error)
-
-    def _unreachable(self, error: CommandFailed) -> NoReturn:
-        cause = error.output.strip().splitlines()[-1:] or ["no answer"]
-        raise StoreUnreachable("The origin", self._url, "TRIMTAB_ORIGIN_URL", cause[0]) from error
-
     @contextmanager
-    def _clone(self, commit: str | None = None) -> Iterator[Path]:
-        self._stores.work.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=self._stores.work, prefix="clone-", ignore_cleanup_errors=True) as folder:
+    def _clone(self, commit: str) -> Iterator[Path]:
+        work = self._stores.work
+        work.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=work, prefix="clone-", ignore_cleanup_errors=True) as folder:
             clone = Path(folder) / "clone"
-            self._clone_to(clone, commit or self.head())
+            self._clone_to(clone, commit)
             yield clone
 
     def _clone_to(self, dest: Path, commit: str) -> None:
-        self._fetch()
-        git("clone", "-q", "--shared", "--no-checkout", str(self._mirror), str(dest))
-        git("remote", "set-url", "origin", self._url, cwd=dest)
-        git("checkout", "-q", "-B", BRANCH, commit, cwd=dest)
-        dvc("cache", "dir", "--local", str(self._stores.dvc_cache), cwd=dest)
+        self._mirror.clone(dest, commit)
+        cache, remote = self._stores.dvc_cache, address(self._stores.dvc_remote)
+        # Two calls of `dvc config` would take a second. The remote is the one in force, not that of the first commit.
+        (dest / ".dvc" / "config.local").write_text(
+            f"""[cache]\n    dir = "{cache}"\n['remote "{REMOTE}"']\n    url = "{remote}"\n""",
+            encoding="utf-8",
+        )
 
     def _pull(self, clone: Path, batches: Sequence[str]) -> None:
+        if batches:  # without a target DVC pulls everything
+            self._transfer("pull", *(pointer(batch) for batch in batches), clone=clone)
+
+    def _transfer(self, *words: str, clone: Path) -> None:
         try:
-            dvc("pull", *(pointer(batch) for batch in batches), cwd=clone)
+            dvc(*words, cwd=clone)
         except CommandFailed as error:
-            self._remote_unreachable(error)
+            url = without_credentials(address(self._stores.dvc_remote))
+            raise StoreUnreachable("The DVC remote", url, "TRIMTAB_DVC_REMOTE_URL", cause(error)) from error
 
-    def _remote_unreachable(self, error: CommandFailed) -> NoReturn:
-        cause = error.output.strip().splitlines()[-1:] or ["no answer"]
-        address = self._stores.dvc_remote
-        raise StoreUnreachable("The DVC remote", address, "TRIMTAB_DVC_REMOTE_URL", cause[0]) from error
-
-    def _known(self, clone: Path, manifest: Manifest) -> BatchRecord | None:
+    def _is_known(self, clone: Path, manifest: Manifest) -> bool:
         path = clone / FOLDER / f"{manifest.batch}.json"
         newest = from_json(Manifest, path.read_bytes()) if path.is_file() else None
         if newest is not None and newest.source_sha256 == manifest.source_sha256:
-            return self._record(clone, manifest.batch)
+            return True
         if manifest.revision != (newest.revision if newest else 0) + 1:
-            raise OriginConflict(self._url, 1)
-        return None
+            raise self._conflict(1)
+        return False
 
     def _write(self, clone: Path, manifest: Manifest, frame: pd.DataFrame) -> None:
-        folder = clone / FOLDER
-        frame.to_parquet(folder / f"{manifest.batch}.parquet", index=False)
-        (folder / f"{manifest.batch}.json").write_text(to_json(manifest) + "\n", encoding="utf-8")
+        note = f"{FOLDER}/{manifest.batch}.json"
+        frame.to_parquet(clone / FOLDER / f"{manifest.batch}.parquet", index=False)
+        (clone / note).write_text(to_json(manifest) + "\n", encoding="utf-8")
         dvc("add", f"{FOLDER}/{manifest.batch}.parquet", cwd=clone)
-        try:
-            dvc("push", pointer(manifest.batch), cwd=clone)
-        except CommandFailed as error:
-            self._remote_unreachable(error)
-        git("add", pointer(manifest.batch), f"{FOLDER}/{manifest.batch}.json", cwd=clone)
+        self._transfer("push", pointer(manifest.batch), clone=clone)
+        git("add", "-f", pointer(manifest.batch), note, cwd=clone)
         git("commit", "-q", "-m", f"Add batch {manifest.batch}, revision {manifest.revision}", cwd=clone)
 
-    def _record(self, clone: Path, batch: str) -> BatchRecord:
-        commit = git("log", "-1", "--format=%H", "--", pointer(batch), cwd=clone).strip()
-        return BatchRecord(
-            manifest=from_json(Manifest, (clone / FOLDER / f"{batch}.json").read_bytes()),
-            commit=commit,
-            md5=md5_of((clone / pointer(batch)).read_text(encoding="utf-8")),
-        )
+    def _push(self, clone: Path) -> None:
+        for _ in range(_TRIES):
+            try:
+                git("push", "-q", "origin", f"HEAD:{BRANCH}", cwd=clone)
+                return
+            except CommandFailed as error:
+                if "rejected" not in error.output and "cannot lock ref" not in error.output:
+                    raise unreachable(self._stores, error) from error
+            self._rebase(clone)
+        raise self._conflict(_TRIES)
+
+    def _rebase(self, clone: Path) -> None:
+        try:
+            git("fetch", "-q", "origin", BRANCH, cwd=clone)
+        except CommandFailed as error:
+            raise unreachable(self._stores, error) from error
+        try:
+            git("rebase", "-q", "FETCH_HEAD", cwd=clone)
+        except CommandFailed as error:  # the same batch came in, with other content
+            raise self._conflict(1) from error
+
+    def _conflict(self, tries: int) -> OriginConflict:
+        return OriginConflict(without_credentials(address(self._stores.origin)), tries)
 
 
-def _contents(text: str) -> Iterator[str]:
-    """Split what `git cat-file --batch=%(objectsize)` prints: a line with the size, the bytes, a line feed."""
-    data, place = text.encode(), 0
-    while place < len(data):
-        end = data.index(b"\n", place)
-        size = int(data[place:end])
-        yield data[end + 1 : end + 1 + size].decode()
-        place = end + 1 + size + 1
+def _record(clone: Path, batch: str) -> BatchRecord:
+    note = f"{FOLDER}/{batch}.json"
+    return BatchRecord(
+        manifest=from_json(Manifest, (clone / note).read_bytes()),
+        commit=git("log", "-1", "--format=%H", "--", pointer(batch), note, cwd=clone).strip(),
+        md5=md5_of((clone / pointer(batch)).read_text(encoding="utf-8")),
+    )

@@ -1,14 +1,15 @@
 """The quarantine folder: one folder an entry, with the original, and `entry.json` with the reason."""
 
 import hashlib
-import shutil
-from collections.abc import Mapping, Sequence
+import io
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from trimtab.contracts import Quarantined, from_json, to_json
-from trimtab.data.landing import mark_released
+from trimtab.data import landing
+from trimtab.errors import UnknownQuarantine
 
 _ENTRY = "entry.json"
 _ROWS = "rows.parquet"
@@ -20,54 +21,113 @@ class Quarantine:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
+    def copy_batch(self, batch: str, *, reason: str, files: Sequence[Path]) -> Quarantined:
+        """Keep the files of a refused batch, and leave the originals until the ledger knows of the entry.
+
+        The same content again is the same entry, and so is what is left of it when an earlier run was killed while it
+        removed the originals.
+        """
+        contents = {path.name: path.read_bytes() for path in files}
+        for entry in self._of(batch):
+            held = {path.name: path for path in self._data(entry.name)}
+            if set(contents) < set(held) and all(
+                held[name].read_bytes() == content for name, content in contents.items()
+            ):
+                return entry
+        digest = hashlib.sha256(b"".join(contents.values())).hexdigest()
+        return self._put(batch, "batch", digest, reason=reason, rows=0, details={}, contents=contents)
+
     def put_batch(self, batch: str, *, reason: str, files: Sequence[Path]) -> Quarantined:
-        """Move the originals of a refused batch here; the same content put twice is one entry."""
-        digest = hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
-        entry = self._entry(batch, "batch", digest, reason=reason, rows=0, details={})
-        for path in files:
-            shutil.move(path, Path(entry.path) / path.name)
+        """Move the files of a refused batch here; they are complete here before the first original goes."""
+        entry = self.copy_batch(batch, reason=reason, files=files)
+        landing.remove(files)
         return entry
 
     def put_rows(
         self, batch: str, rows: pd.DataFrame, *, reason: str, details: Mapping[str, int]
     ) -> Quarantined:
-        """Keep refused rows as they came, with their `fault`."""
-        digest = hashlib.sha256(pd.util.hash_pandas_object(rows.astype(str)).to_numpy().tobytes()).hexdigest()
-        entry = self._entry(batch, "rows", digest, reason=reason, rows=len(rows), details=details)
-        rows.to_parquet(Path(entry.path) / _ROWS, index=False)
-        return entry
+        """Keep refused rows as they came, with their `fault`; the same rows again are the same entry."""
+        content = io.BytesIO()
+        rows.to_parquet(content, index=False)
+        digest = hashlib.sha256(content.getvalue()).hexdigest()
+        contents = {_ROWS: content.getvalue()}
+        return self._put(
+            batch, "rows", digest, reason=reason, rows=len(rows), details=details, contents=contents
+        )
+
+    def entries(self) -> list[Quarantined]:
+        """Return every entry that was ever put here, by name; one that was dropped has lost its data only."""
+        found = sorted(self._folder.glob(f"*/{_ENTRY}"))
+        return [from_json(Quarantined, path.read_bytes()) for path in found]
 
     def show(self, name: str) -> Quarantined:
-        """Read one entry."""
-        return from_json(Quarantined, (self._folder / name / _ENTRY).read_bytes())
+        """Read one entry.
+
+        Raises:
+            UnknownQuarantine: There is none of that name.
+        """
+        path = self._folder / name / _ENTRY
+        if Path(name).name != name or not path.is_file():
+            raise UnknownQuarantine(name, [entry.name for entry in self.entries()])
+        return from_json(Quarantined, path.read_bytes())
 
     def rows(self, name: str) -> pd.DataFrame:
-        """Return the rows of an entry that holds rows."""
-        return pd.read_parquet(self._folder / name / _ROWS)
+        """Return the rows of an entry that holds rows.
 
-    def release(self, name: str, landing: Path, *, reason: str) -> list[Path]:
-        """Put the originals of a refused batch back into the landing folder, marked as released; the manifest last."""
-        entry = self.show(name)
-        originals = [path for path in sorted(Path(entry.path).iterdir()) if path.name != _ENTRY]
-        landed = []
-        for path in sorted(originals, key=lambda one: one.suffix == ".json"):
-            copy = landing / path.name
-            draft = landing / f".{path.name}.part"
-            shutil.copy2(path, draft)
-            if path.suffix == ".json":
-                mark_released(draft, released_by=name, released_reason=reason)
-            draft.replace(copy)
-            landed.append(copy)
-        return landed
+        Raises:
+            UnknownQuarantine: No entry of that name holds rows any more.
+        """
+        path = self._folder / self.show(name).name / _ROWS
+        if not path.is_file():
+            holding = [
+                entry.name for entry in self.entries() if (self._folder / entry.name / _ROWS).is_file()
+            ]
+            raise UnknownQuarantine(name, holding)
+        return pd.read_parquet(path)
+
+    def release(self, name: str, folder: Path, *, reason: str) -> list[Path]:
+        """Put the files of a refused batch into the landing folder, marked as released; the manifest last.
+
+        The entry keeps its copy.
+
+        Raises:
+            UnknownQuarantine: There is none of that name.
+            Unfit: Another revision of the batch waits in the landing folder.
+        """
+        held = sorted(self._data(name), key=lambda path: path.suffix == ".json")
+        contents = {path.name: path.read_bytes() for path in held}
+        marked = {
+            file: landing.released(content, by=name, reason=reason) if file.endswith(".json") else content
+            for file, content in contents.items()
+        }
+        return landing.put(folder, marked)
 
     def drop(self, name: str) -> None:
-        """Delete the data of an entry; its reason stays."""
-        for path in (self._folder / name).iterdir():
-            if path.name != _ENTRY:
-                path.unlink()
+        """Delete the data of an entry; its reason stays.
 
-    def _entry(
-        self, batch: str, kind: str, digest: str, *, reason: str, rows: int, details: Mapping[str, int]
+        Raises:
+            UnknownQuarantine: There is none of that name.
+        """
+        for path in list(self._data(name)):
+            path.unlink()
+
+    def _of(self, batch: str) -> Iterator[Quarantined]:
+        return (entry for entry in self.entries() if entry.batch == batch and entry.kind == "batch")
+
+    def _data(self, name: str) -> Iterator[Path]:
+        entry = self.show(name)
+        return (path for path in (self._folder / entry.name).glob("[!.]*") if path.name != _ENTRY)
+
+    def _put(
+        self,
+        batch: str,
+        kind: str,
+        digest: str,
+        *,
+        reason: str,
+        rows: int,
+        details: Mapping[str, int],
+        contents: Mapping[str, bytes],
     ) -> Quarantined:
         safe = "".join(letter if letter.isalnum() or letter in "._-" else "_" for letter in batch)[:100]
         name = f"{safe}-{kind}-{digest[:8]}"
@@ -82,5 +142,9 @@ class Quarantine:
             path=str(folder),
             details=dict(details),
         )
-        (folder / _ENTRY).write_text(to_json(entry), encoding="utf-8")
+        # The entry is written last: where it is, the data is whole.
+        for file, content in {**contents, _ENTRY: to_json(entry).encode()}.items():
+            draft = folder / f".{file}.part"
+            draft.write_bytes(content)
+            draft.replace(folder / file)
         return entry

@@ -10,6 +10,9 @@ from trimtab import params
 
 ROW_ID, EVENT_TIME, LABEL, KNOWN_AT = "row_id", "event_time", "label", "label_known_at"
 LABEL_COLUMNS = (LABEL, KNOWN_AT)
+_LONGEST = 80
+_EXPECTED = {"not_nullable": "a value", "field_uniqueness": "an id that occurs once"}
+"""What pandera's own checks are called in a message."""
 
 
 def columns(data: params.Data, *, labelled: bool = True) -> list[str]:
@@ -20,7 +23,12 @@ def columns(data: params.Data, *, labelled: bool = True) -> list[str]:
 def frame_schema(data: params.Data, *, labelled: bool = True) -> pa.DataFrameSchema:
     """Build the schema: types, ranges, nulls and unique ids. An undeclared category is no fault: see `unseen`."""
     checks = {
-        ROW_ID: pa.Column(str, pa.Check.str_length(min_value=1, error="text that is not empty"), unique=True),
+        ROW_ID: pa.Column(
+            str,
+            pa.Check.str_length(min_value=1, error="text that is not empty"),
+            unique=True,
+            report_duplicates="exclude_first",
+        ),
         EVENT_TIME: pa.Column("datetime64[ns, UTC]"),
     }
     for name, feature in data.features.items():
@@ -47,7 +55,8 @@ def frame_schema(data: params.Data, *, labelled: bool = True) -> pa.DataFrameSch
 def row_faults(frame: pd.DataFrame, data: params.Data, *, labelled: bool = True) -> pd.DataFrame:
     """Return every fault of every row: columns `row` (position), `column`, `fault` (expected and got).
 
-    The frame has the columns and types of the schema already; its index is 0 to n - 1.
+    The frame has the columns and types of the schema already; its index is 0 to n - 1. Of several rows with one id the
+    first has no fault.
     """
     schema = _cached(data.model_dump_json(), labelled)
     try:
@@ -70,6 +79,12 @@ def unseen(frame: pd.DataFrame, data: params.Data) -> dict[str, int]:
     return {name: count for name, count in counts.items() if count}
 
 
+def shown(value: object) -> str:
+    """Shorten a value for a message."""
+    text = str(value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
+
+
 @lru_cache(maxsize=8)
 def _cached(data: str, labelled: bool) -> pa.DataFrameSchema:
     return frame_schema(params.Data.model_validate_json(data, strict=False), labelled=labelled)
@@ -79,16 +94,15 @@ def _column(feature: params.Feature) -> pa.Column:
     if isinstance(feature, params.Category):
         return pa.Column(object, nullable=feature.nullable)
     text = f"{feature.min:g} to {feature.max:g}"
-    return pa.Column(float, pa.Check.in_range(feature.min, feature.max, error=text), nullable=feature.nullable)
-
-
-_EXPECTED = {"not_nullable": "a value", "field_uniqueness": "an id that occurs once"}
+    return pa.Column(
+        float, pa.Check.in_range(feature.min, feature.max, error=text), nullable=feature.nullable
+    )
 
 
 def _faults(cases: pd.DataFrame) -> pd.DataFrame:
     across = cases["schema_context"] == "DataFrameSchema"
     expected = cases["check"].map(lambda check: _EXPECTED.get(str(check), str(check)))
-    got = cases["failure_case"].map(lambda value: "null" if pd.isna(value) else str(value))
+    got = cases["failure_case"].map(lambda value: "null" if pd.isna(value) else shown(value))
     column = cases["column"].mask(across, KNOWN_AT).astype(str)
     fault = column + ": expected " + expected + ", got " + got
     fault = fault.mask(across, column + ": expected " + expected)

@@ -60,13 +60,23 @@ def load() -> pd.DataFrame:
     planes = planes.rename(
         columns={"year": "plane_year", "seats": "plane_seats", "manufacturer": "plane_manufacturer"}
     )
-    rows = flights.merge(weather, on=["origin", "time_hour"], how="left").merge(planes, on="tailnum", how="left")
+    rows = flights.merge(weather, on=["origin", "time_hour"], how="left").merge(
+        planes, on="tailnum", how="left"
+    )
 
     date = pd.to_datetime(rows[["year", "month", "day"]])
     rows["row_id"] = (
-        date.dt.strftime("%Y-%m-%d") + "|" + rows["carrier"] + "|" + rows["flight"].astype(str) + "|" + rows["origin"]
+        date.dt.strftime("%Y-%m-%d")
+        + "|"
+        + rows["carrier"]
+        + "|"
+        + rows["flight"].astype(str)
+        + "|"
+        + rows["origin"]
     )
-    rows["event_time"] = pd.to_datetime(rows["time_hour"], utc=True) + pd.to_timedelta(rows["minute"], unit="min")
+    rows["event_time"] = pd.to_datetime(rows["time_hour"], utc=True) + pd.to_timedelta(
+        rows["minute"], unit="min"
+    )
     rows["sched_hour"] = rows["hour"]
     rows["weekday"] = date.dt.weekday
     rows["label"] = (rows["arr_delay"] > LATE_MINUTES).astype("Int64").where(rows["arr_delay"].notna())

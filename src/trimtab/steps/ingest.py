@@ -40,6 +40,7 @@ def ingest(batch: str) -> dict[str, Any]:
         landed = landing.read(loop.stores.landing, batch)
         before = next((one for one in loop.origin.manifests(loop.commit) if one.batch == landed.batch), None)
         _refuse_overlap(loop, landed)
+        _refuse_forged_release(loop, landed)
         checked = check(landed, loop.params.data)
     except BatchRejected as rejected:
         return _refuse(loop, rejected, files)
@@ -67,7 +68,7 @@ def ingest(batch: str) -> dict[str, Any]:
             details={str(name): int(count) for name, count in faults.items()},
         )
         _record(loop, entry, "quarantined", ACTOR, entry.reason)
-    landing.remove(files)
+    landing.remove(files, taken=landed)
     outcome = "ingested" if new else "unchanged"
     reason = f"revision {record.manifest.revision}, {record.manifest.rows} rows, {record.manifest.bad_rows} refused"
     log.info("Batch %s: %s, %s", batch, outcome, reason)
@@ -84,9 +85,21 @@ def _refuse_overlap(loop: Loop, landed: landing.Landed) -> None:
             )
 
 
+def _refuse_forged_release(loop: Loop, landed: landing.Landed) -> None:
+    log_of = loop.ledger.quarantine_log(loop.model)
+    newest = {record.entry.name: record.action for record in log_of}
+    if landed.released_by is not None and newest.get(landed.released_by) != "released":
+        raise BatchRejected(
+            landed.batch,
+            f"expected a manifest without released_by, got {landed.released_by!r}, which nobody released. Use "
+            f"`trimtab quarantine release`",
+        )
+
+
 def _refuse(loop: Loop, rejected: BatchRejected, files: list[Path]) -> dict[str, Any]:
-    entry = loop.quarantine.put_batch(rejected.batch, reason=rejected.reason, files=files)
+    entry = loop.quarantine.copy_batch(rejected.batch, reason=rejected.reason, files=files)
     _record(loop, entry, "quarantined", ACTOR, rejected.reason)
+    landing.remove(files)
     log.error("%s; the original is at %s. See `trimtab quarantine show %s`", rejected, entry.path, entry.name)
     return {"batch": rejected.batch, "outcome": "quarantined", "reason": rejected.reason}
 

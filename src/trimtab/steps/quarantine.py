@@ -52,11 +52,11 @@ def release(name: str, *, actor: str, reason: str) -> str:
     """
     loop = open_loop()
     entry = _open(loop, name)
+    _record(loop, entry, "released", actor, reason)
     if entry.kind == "batch":
         loop.quarantine.release(name, loop.stores.landing, reason=reason)
     else:
         _reland(loop, entry, reason)
-    _record(loop, entry, "released", actor, reason)
     outcome = ingest(entry.batch)
     return f"{entry.batch}: {outcome['outcome']}, {outcome['reason']}"
 

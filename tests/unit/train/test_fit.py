@@ -53,7 +53,10 @@ def test_the_first_two_batches_are_never_a_reference() -> None:
     ("change", "message"),
     [
         ({"model__estimator": "sklearn.nowhere.Model"}, "model.estimator: should be the import path"),
-        ({"model__estimator": "sklearn.linear_model.LinearRegression"}, "model.estimator: should be a classifier with predict_proba"),
+        (
+            {"model__estimator": "sklearn.linear_model.LinearRegression"},
+            "model.estimator: should be a classifier with predict_proba",
+        ),
         ({"model__settings": {"trees": 3}}, "model.settings: .*unexpected keyword argument 'trees'"),
         ({"gate__baseline": "sklearn.dummy.Nothing"}, "gate.baseline: should be the import path"),
     ],

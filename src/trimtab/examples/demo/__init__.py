@@ -1,5 +1,6 @@
 """`make demo`: the flights played through the whole loop."""
 
+import logging
 from pathlib import Path
 
 
@@ -12,6 +13,8 @@ def run(weeks: int | None, tree: Path) -> int:
         Unfit: The machine, the home or the number of weeks does not allow it; nothing was started or removed.
         RunFailed: A run of the loop failed; the stack is stopped, and the next call resumes.
     """
+    # It tells of its plugins while it is imported, between the lines of the play.
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     from trimtab.examples.demo.whole import play
 
     return play(weeks, tree)

@@ -104,8 +104,8 @@ def claims(where: Stores) -> frozenset[str]:
     databases = {name for name in names if name.endswith(".db")} | {"mlflow.db"}
     journals = {f"{name}-{kind}" for name in databases for kind in ("wal", "shm")}
     folders = {path.name for path in (where.quarantine, where.work, where.dvc_cache)}
-    stack = {"airflow", "logs", "mlflow-artifacts", "stack"}
-    return frozenset(names | databases | journals | folders | stack | {"models", PAGE, SERVED, MARKER})
+    others = {"airflow", "logs", "mirror.git", "mirror.lock", "mlflow-artifacts", "models", "stack"}
+    return frozenset(names | databases | journals | folders | others | {PAGE, SERVED, MARKER})
 
 
 def clear(home: Path, names: Collection[str]) -> None:

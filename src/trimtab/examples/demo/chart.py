@@ -86,7 +86,8 @@ def _quality(
     label: str,
     figure_of: Callable[[BatchScore], float | None],
 ) -> None:
-    for scores, colour, style in ((never, "--never", (0, (4, 2))), (managed, "--managed", "solid")):
+    # Dashes on top: where both are equal, both are seen.
+    for scores, colour, style in ((managed, "--managed", "solid"), (never, "--never", (0, (4, 2)))):
         values = [figure_of(scores[name]) if name in scores else None for name in names]
         axis.plot(
             range(len(names)),

@@ -79,7 +79,7 @@ class Client:
 
 
 def _without(chunk: list[dict[str, Any]], faults: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    refused = {fault["row"] for fault in faults if fault["row"] is not None}
+    refused = {fault["row"] for fault in faults if "row" in fault}
     if not refused:
         raise RequestRejected(faults)
     return [row for place, row in enumerate(chunk) if place not in refused]

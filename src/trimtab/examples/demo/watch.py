@@ -23,13 +23,12 @@ _EVENT_GRACE = timedelta(seconds=60)
 
 
 class Watch:
-    """Looks at Airflow for the player; runs that had failed before it began are not its business."""
+    """Looks at Airflow for the player."""
 
     def __init__(self, api: AirflowApi, home: Path, progress: Progress) -> None:
         self._api = api
         self._home = home
         self._progress = progress
-        self._old = {(run["dag_id"], run["dag_run_id"]) for run in self._runs("failed")}
 
     def until(self, what: str, ready: Callable[[], T | None], *, seconds: float) -> T:
         """Wait until `ready` returns something true, and return that.
@@ -41,6 +40,8 @@ class Watch:
         while True:
             value = ready()
             if value:
+                # A failed run comes to rest too.
+                self._refuse_failure(what)
                 return value
             now = time.monotonic()
             if now - checked > _CHECK_SECONDS:
@@ -56,6 +57,19 @@ class Watch:
     def quiet(self) -> bool:
         """Say whether no run is active, and none is about to be started by an asset event."""
         return not self._active() and not self._pending() and not self._active()
+
+    def clear_failed(self) -> list[str]:
+        """Clear the failed tasks of every run, as an operator would once the cause is gone; return the runs."""
+        runs = self._runs("failed")
+        for run in runs:
+            body = {
+                "dry_run": False,
+                "dag_run_id": run["dag_run_id"],
+                "only_failed": True,
+                "reset_dag_runs": True,
+            }
+            self._api.post(f"/api/v2/dags/{run['dag_id']}/clearTaskInstances", body)
+        return [f"{run['dag_id']} {run['dag_run_id']}" for run in runs]
 
     def trigger(self, dag: str, purpose: str, conf: dict[str, Any]) -> None:
         """Trigger a DAG, as a person would."""
@@ -83,8 +97,6 @@ class Watch:
     def _refuse_failure(self, what: str) -> None:
         for run in self._runs("failed"):
             dag, run_id = run["dag_id"], run["dag_run_id"]
-            if (dag, run_id) in self._old:
-                continue
             path = f"/api/v2/dags/{dag}/dagRuns/{run_id}/taskInstances"
             tasks = list(self._all(path, "task_instances", {"state": "failed"}))
             task = str(tasks[0]["task_id"]) if tasks else "(none)"

@@ -107,6 +107,8 @@ def _play(
     addresses = control.addresses(where.home)
     out.say(control.status(where.home))
     watch = Watch(airflow_api.connect(where.home), where.home, out)
+    for name in watch.clear_failed():
+        out.say(f"Cleared what had failed: {name}")
     ledger = Ledger(where.ledger)
     client = Client(addresses.service, wanted)
     player = Player(demo=demo, params=wanted, where=where, ledger=ledger, client=client, watch=watch, out=out)

@@ -1,0 +1,75 @@
+"""Measures each new batch with the champion, and asks for a retraining when the rule in `params.yaml` says so.
+
+*Triage*: a skipped `measure` means that every batch is measured; a skipped `wake`, that no request waits: both are
+healthy. A failed `measure` leaves that batch unmeasured, and the next run finds it again: clear it, or wait. A failed
+`assess` is safe to clear: an observation has one request at most. `reconcile` mends and can always be cleared.
+"""
+
+import os
+from datetime import timedelta
+from typing import Any
+
+from airflow.sdk import Asset, AssetOrTimeSchedule, CronTriggerTimetable, dag, task
+from airflow.sdk.exceptions import AirflowSkipException
+
+MODEL = os.environ.get("TRIMTAB_MODEL", "model")
+BATCHES, REQUESTS = Asset(f"trimtab://{MODEL}/batches"), Asset(f"trimtab://{MODEL}/requests")
+
+
+@task
+def reconcile() -> dict[str, Any]:
+    from trimtab.steps.reconcile import reconcile
+
+    return reconcile()
+
+
+@task
+def find_unmonitored() -> list[dict[str, Any]]:
+    from trimtab.steps.monitor import find_unmonitored
+
+    return find_unmonitored()
+
+
+@task(map_index_template="{{ task.op_kwargs['item']['batch'] }}")
+def measure(item: dict[str, Any]) -> dict[str, Any]:
+    from trimtab.steps.monitor import measure
+
+    return measure(item)
+
+
+@task(trigger_rule="none_failed")
+def assess() -> int:
+    from trimtab.steps.monitor import assess
+
+    return assess()
+
+
+@task(outlets=[REQUESTS])
+def wake(waiting: int) -> None:
+    if not waiting:
+        raise AirflowSkipException("No request waits.")
+
+
+@dag(
+    schedule=AssetOrTimeSchedule(
+        timetable=CronTriggerTimetable("0 * * * *", timezone="UTC"), assets=[BATCHES]
+    ),
+    catchup=False,
+    max_active_runs=4,
+    tags=["trimtab", "impact/tier_1"],
+    default_args={
+        "owner": "trimtab",
+        "retries": 2,
+        "retry_delay": timedelta(seconds=30),
+        "execution_timeout": timedelta(minutes=15),
+    },
+    doc_md=__doc__,
+)
+def monitor_model() -> None:
+    found, assessed = find_unmonitored(), assess()
+    reconcile() >> found
+    measure.expand(item=found) >> assessed
+    wake(assessed)
+
+
+monitor_model()

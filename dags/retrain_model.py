@@ -1,0 +1,113 @@
+"""Retrains when the arbiter says so, and promotes the new model only when it passes the gate.
+
+*Triage*: a skipped run means that the arbiter answered SKIP or WAIT; the log of `arbitrate` says why. A failure of any
+task leaves the serving model as it was, and clearing the task goes on from there: `checkout`, `prepare`, `train` and
+`evaluate` write under the run's own folder only, `conclude` finishes a transition that it began. The lease of a run that is
+given up ends by itself after `trigger.lease_minutes`. A retrained model that did not pass the gate is no failure.
+"""
+
+import os
+from datetime import timedelta
+from typing import Any
+
+from airflow.sdk import Asset, AssetOrTimeSchedule, CronTriggerTimetable, Param, chain, dag, task
+from airflow.sdk.exceptions import AirflowFailException
+
+MODEL = os.environ.get("TRIMTAB_MODEL", "model")
+REQUESTS, CHAMPION = Asset(f"trimtab://{MODEL}/requests"), Asset(f"trimtab://{MODEL}/champion")
+SOURCES = {"manual": "ui", "scheduled": "schedule"}  # any other run was woken: it answers what waits
+FORM = {
+    "reason": Param(
+        "", type="string", title="Reason", description="Why retrain now? Kept with the decision."
+    ),
+    "window_batches": Param(
+        None,
+        type=["null", "integer"],
+        minimum=1,
+        title="Training window",
+        description="Newest batches to train on; train.window_batches of params.yaml when left empty.",
+    ),
+    "force": Param(
+        False,
+        type="boolean",
+        title="Force",
+        description="Go on in spite of a cooldown. The gate still judges.",
+    ),
+    "dry_run": Param(
+        False, type="boolean", title="Dry run", description="Train and judge, but register and move nothing."
+    ),
+}
+
+
+@task.short_circuit
+def arbitrate(holder: str, dag_run: Any = None, params: Any = None) -> str | None:
+    from trimtab.steps.arbitrate import arbitrate
+
+    source, form = SOURCES.get(dag_run.run_type), {name: params[name] for name in FORM}
+    if source == "ui" and not form["reason"].strip():
+        raise AirflowFailException(
+            "Expected a reason, got none. Trigger the DAG again, and say why in the form."
+        )
+    return arbitrate(holder, source, **form)
+
+
+@task
+def checkout(run_key: str, holder: str) -> dict[str, Any]:
+    from trimtab.steps.retrain import checkout
+
+    return checkout(run_key, holder)
+
+
+@task
+def prepare(run_key: str, holder: str) -> dict[str, Any]:
+    from trimtab.steps.retrain import prepare
+
+    return prepare(run_key, holder)
+
+
+@task(execution_timeout=timedelta(hours=4))
+def train(run_key: str, holder: str) -> dict[str, Any]:
+    from trimtab.steps.retrain import train
+
+    return train(run_key, holder)
+
+
+@task(execution_timeout=timedelta(hours=1))
+def evaluate(run_key: str, holder: str) -> dict[str, Any]:
+    from trimtab.steps.retrain import evaluate
+
+    return evaluate(run_key, holder)
+
+
+@task(outlets=[CHAMPION])
+def conclude(run_key: str, holder: str, outlet_events: Any = None) -> dict[str, Any]:
+    from trimtab.steps.retrain import conclude
+
+    outlet_events[CHAMPION].extra = outcome = conclude(run_key, holder)
+    return outcome
+
+
+@dag(
+    schedule=AssetOrTimeSchedule(
+        timetable=CronTriggerTimetable("0 6 * * MON", timezone="UTC"), assets=[REQUESTS]
+    ),
+    catchup=False,
+    max_active_runs=4,
+    params=FORM,
+    tags=["trimtab", "impact/tier_1"],
+    default_args={
+        "owner": "trimtab",
+        "retries": 2,
+        "retry_delay": timedelta(seconds=30),
+        "execution_timeout": timedelta(minutes=15),
+    },
+    doc_md=__doc__,
+)
+def retrain_model() -> None:
+    holder = "{{ run_id }}"
+    run_key = arbitrate(holder)
+    steps = [step(run_key, holder) for step in (checkout, prepare, train, evaluate, conclude)]
+    chain(*steps)
+
+
+retrain_model()

@@ -1,0 +1,65 @@
+"""Wakes what an asset event should have woken: Airflow may lose an event, the ledger forgets nothing.
+
+*Triage*: skipped `wake_` tasks mean that nothing waits, and are healthy. Any task here can be cleared at any time. A
+failure says that a store does not answer, and its log says which; the next run does the same again. Batches that
+landed are not woken here: `ingest_batch` looks for them by its own timer.
+"""
+
+import os
+from datetime import timedelta
+from typing import Any
+
+from airflow.sdk import Asset, dag, task
+from airflow.sdk.exceptions import AirflowSkipException
+
+MODEL = os.environ.get("TRIMTAB_MODEL", "model")
+BATCHES, REQUESTS = Asset(f"trimtab://{MODEL}/batches"), Asset(f"trimtab://{MODEL}/requests")
+
+
+@task
+def reconcile() -> dict[str, Any]:
+    from trimtab.steps.reconcile import reconcile
+
+    return reconcile()
+
+
+@task
+def waiting() -> dict[str, bool]:
+    from trimtab.steps.sweep import waiting
+
+    return waiting()
+
+
+@task(outlets=[BATCHES])
+def wake_monitor(unmonitored: bool) -> None:
+    if not unmonitored:
+        raise AirflowSkipException("Every batch is monitored.")
+
+
+@task(outlets=[REQUESTS])
+def wake_retrain(requests: bool) -> None:
+    if not requests:
+        raise AirflowSkipException("No request waits.")
+
+
+@dag(
+    schedule="*/10 * * * *",
+    catchup=False,
+    max_active_runs=1,
+    tags=["trimtab", "impact/tier_2"],
+    default_args={
+        "owner": "trimtab",
+        "retries": 2,
+        "retry_delay": timedelta(seconds=30),
+        "execution_timeout": timedelta(minutes=5),
+    },
+    doc_md=__doc__,
+)
+def sweep() -> None:
+    found = waiting()
+    reconcile() >> found
+    wake_monitor(found["unmonitored"])
+    wake_retrain(found["requests"])
+
+
+sweep()

@@ -1,0 +1,73 @@
+"""Bring the columns of a landed batch to the types of the contract, or say which cannot be."""
+
+from typing import Any
+
+import pandas as pd
+from pandas.api.types import is_bool_dtype, is_numeric_dtype
+
+from trimtab import params
+from trimtab.data import schema
+from trimtab.errors import BatchRejected
+
+
+def typed(batch: str, frame: pd.DataFrame, data: params.Data) -> pd.DataFrame:
+    """Return the frame with text, float64, Int64 and UTC times as the contract has them; index 0 to n - 1.
+
+    Raises:
+        BatchRejected: A column cannot be brought to its type without a guess: text for numbers, times without a zone.
+    """
+    return pd.DataFrame({name: _typed(batch, name, frame[name], data).array for name in schema.columns(data)})
+
+
+def _typed(batch: str, name: str, values: "pd.Series[Any]", data: params.Data) -> "pd.Series[Any]":
+    if name in (schema.EVENT_TIME, schema.KNOWN_AT):
+        return _times(batch, name, values)
+    if name == schema.LABEL:
+        return _label(batch, values)
+    if isinstance(data.features.get(name), params.Number):
+        return _numbers(batch, name, values)
+    text = values.astype(object).where(values.notna(), None)  # type: ignore[call-overload]  # stubs know no None
+    return _only(batch, name, text, text.map(lambda value: value is None or isinstance(value, str)), "text")
+
+
+def _times(batch: str, name: str, values: "pd.Series[Any]") -> "pd.Series[Any]":
+    if values.isna().all():
+        return pd.Series(pd.NaT, index=values.index, dtype="datetime64[ns, UTC]")
+    if not isinstance(values.dtype, pd.DatetimeTZDtype):
+        raise _unlike(batch, name, "times with a time zone", values)
+    try:
+        return values.astype("datetime64[ns, UTC]")
+    except pd.errors.OutOfBoundsDatetime as error:
+        raise BatchRejected(batch, f"expected times of our age in {name}, got {error}") from error
+
+
+def _label(batch: str, values: "pd.Series[Any]") -> "pd.Series[Any]":
+    numbers = _numbers(batch, schema.LABEL, values.astype("Int64") if is_bool_dtype(values) else values)
+    return _only(batch, schema.LABEL, numbers, numbers.isna() | (numbers % 1 == 0), "0, 1 or null").astype(
+        "Int64"
+    )
+
+
+def _numbers(batch: str, name: str, values: "pd.Series[Any]") -> "pd.Series[Any]":
+    of_text = (
+        not is_numeric_dtype(values) and values.map(lambda value: isinstance(value, (str, bytes, bool))).any()
+    )
+    if of_text or is_bool_dtype(values):
+        raise _unlike(batch, name, "numbers", values)
+    try:
+        return values.astype("float64")
+    except (TypeError, ValueError) as error:
+        raise _unlike(batch, name, "numbers", values) from error
+
+
+def _only(
+    batch: str, name: str, values: "pd.Series[Any]", right: "pd.Series[bool]", expected: str
+) -> "pd.Series[Any]":
+    if not right.all():
+        raise _unlike(batch, name, expected, values[~right])
+    return values
+
+
+def _unlike(batch: str, name: str, expected: str, values: "pd.Series[Any]") -> BatchRejected:
+    example = schema.shown(repr(values.dropna().head(1).tolist()[0]))
+    return BatchRejected(batch, f"expected {expected} in {name}, got values such as {example}")

@@ -1,0 +1,174 @@
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from trimtab import params
+from trimtab.contracts import Manifest
+from trimtab.data import landing
+from trimtab.data.ingest import check
+from trimtab.data.quarantine import Quarantine
+from trimtab.errors import BatchRejected, Unfit, UnknownQuarantine
+
+Land = Callable[..., Path]
+
+
+@pytest.fixture
+def quarantine(tmp_path: Path) -> Quarantine:
+    return Quarantine(tmp_path / "quarantine")
+
+
+def put(quarantine: Quarantine, folder: Path, reason: str = "too windy") -> str:
+    return quarantine.put_batch("W2", reason=reason, files=landing.files(folder, "W2")).name
+
+
+def test_a_refused_batch_moves_with_its_reason(
+    land: Land, week: pd.DataFrame, quarantine: Quarantine
+) -> None:
+    folder = land(week)
+    original = (folder / "W2.parquet").read_bytes()
+    entry = quarantine.show(put(quarantine, folder))
+    assert (entry.batch, entry.kind, entry.reason) == ("W2", "batch", "too windy")
+    assert entry.name.startswith("W2-batch-")
+    assert (Path(entry.path) / "W2.parquet").read_bytes() == original
+    assert list(folder.iterdir()) == []
+
+
+def test_the_same_batch_twice_is_one_entry(land: Land, week: pd.DataFrame, quarantine: Quarantine) -> None:
+    first = put(quarantine, land(week))
+    assert put(quarantine, land(week)) == first
+    assert [entry.name for entry in quarantine.entries()] == [first]
+
+
+def test_another_content_is_another_entry(land: Land, week: pd.DataFrame, quarantine: Quarantine) -> None:
+    put(quarantine, land(week))
+    put(quarantine, land(week.head(50)))
+    assert len(quarantine.entries()) == 2
+
+
+@pytest.mark.parametrize("gone", ["W2.json", "W2.parquet"])
+def test_what_a_killed_run_left_belongs_to_its_entry(
+    land: Land, week: pd.DataFrame, quarantine: Quarantine, gone: str
+) -> None:
+    folder = land(week)
+    entry = quarantine.copy_batch("W2", reason="too windy", files=landing.files(folder, "W2"))
+    (folder / gone).unlink()
+    assert put(quarantine, folder, reason="a file is missing") == entry.name
+    assert quarantine.show(entry.name).reason == "too windy"
+    assert list(folder.iterdir()) == []
+
+
+def test_a_batch_with_an_odd_name_is_kept_under_a_safe_one(tmp_path: Path, quarantine: Quarantine) -> None:
+    path = tmp_path / "a b.parquet"
+    path.write_bytes(b"x")
+    entry = quarantine.put_batch("a b", reason="expected a name", files=[path])
+    assert entry.name.startswith("a_b-batch-")
+    assert entry.batch == "a b"
+
+
+def test_refused_rows_come_back_with_their_faults(week: pd.DataFrame, quarantine: Quarantine) -> None:
+    bad = week.head(2).assign(fault="wind: expected 0 to 150, got 1048.4")
+    entry = quarantine.put_rows("W2", bad, reason="2 of 100 rows", details={"wind": 2})
+    assert (entry.kind, entry.rows, entry.details) == ("rows", 2, {"wind": 2})
+    assert quarantine.put_rows("W2", bad, reason="2 of 100 rows", details={"wind": 2}) == entry
+    assert list(quarantine.rows(entry.name)["row_id"]) == ["row-0", "row-1"]
+    assert list(quarantine.rows(entry.name)["fault"]) == list(bad["fault"])
+
+
+def test_a_released_batch_is_taken_in_as_a_new_revision(
+    land: Land, week: pd.DataFrame, data: params.Data, quarantine: Quarantine
+) -> None:
+    week["wind"] += 1000
+    folder = land(week)
+    refused = landing.read(folder, "W2")
+    with pytest.raises(BatchRejected, match="got 100.0%, 100 of 100"):
+        check(refused, data)
+    name = put(quarantine, folder)
+
+    quarantine.release(name, folder, reason="the sensor is new")
+    landed = landing.read(folder, "W2")
+    assert landed.released_by == name
+    assert landed.source_sha256 != refused.source_sha256
+    assert len(check(landed, data).kept) == 100
+
+
+def test_releasing_twice_changes_nothing(land: Land, week: pd.DataFrame, quarantine: Quarantine) -> None:
+    folder = land(week)
+    name = put(quarantine, folder)
+    quarantine.release(name, folder, reason="fine")
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    quarantine.release(name, folder, reason="fine")
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_a_release_overwrites_no_revision_that_waits(
+    land: Land, week: pd.DataFrame, quarantine: Quarantine
+) -> None:
+    folder = land(week)
+    name = put(quarantine, folder)
+    land(week.head(50))
+    with pytest.raises(Unfit, match="Another W2.parquet waits in .*landing. Let it be taken in first"):
+        quarantine.release(name, folder, reason="fine")
+    assert len(landing.read(folder, "W2").frame) == 50
+
+
+def test_a_broken_manifest_is_released_as_it_is(
+    land: Land, week: pd.DataFrame, quarantine: Quarantine
+) -> None:
+    folder = land(week, note="not json")
+    quarantine.release(put(quarantine, folder), folder, reason="fine")
+    with pytest.raises(BatchRejected, match="Invalid JSON"):
+        landing.read(folder, "W2")
+
+
+def test_released_rows_land_with_what_was_kept(
+    land: Land, week: pd.DataFrame, data: params.Data, quarantine: Quarantine
+) -> None:
+    week.loc[1, "wind"] = 1048.4
+    folder = land(week)
+    checked = check(landing.read(folder, "W2"), data)
+    name = quarantine.put_rows("W2", checked.bad, reason="1 of 100 rows", details={}).name
+    landing.remove(landing.files(folder, "W2"))
+
+    refused = quarantine.rows(name).drop(columns="fault").astype(checked.kept.dtypes.to_dict())
+    again = pd.concat([checked.kept, refused], ignore_index=True)
+    landing.land(folder, manifest(), again, released_by=name, released_reason="a storm")
+    released = check(landing.read(folder, "W2"), data)
+    assert len(released.kept) == 100
+    assert released.kept["wind"].max() == 1048.4
+
+
+def manifest() -> Manifest:
+    return Manifest(
+        model="demand",
+        batch="W2",
+        revision=1,
+        start=datetime(2026, 1, 5, tzinfo=UTC),
+        end=datetime(2026, 1, 12, tzinfo=UTC),
+        partial=False,
+        rows=99,
+        labelled=90,
+        bad_rows=1,
+        unseen={},
+        source_sha256="ab",
+    )
+
+
+def test_a_dropped_entry_keeps_its_reason(week: pd.DataFrame, quarantine: Quarantine) -> None:
+    name = quarantine.put_rows("W2", week, reason="all of them", details={}).name
+    quarantine.drop(name)
+    assert quarantine.show(name).reason == "all of them"
+    with pytest.raises(UnknownQuarantine):
+        quarantine.rows(name)
+
+
+@pytest.mark.parametrize("name", ["nothing", "../landing", ""])
+def test_an_unknown_name_tells_the_known_ones(
+    land: Land, week: pd.DataFrame, quarantine: Quarantine, name: str
+) -> None:
+    known = put(quarantine, land(week))
+    for ask in (quarantine.show, quarantine.rows, quarantine.drop):
+        with pytest.raises(UnknownQuarantine, match=f"is called '{name}'; open now: {known}"):
+            ask(name)

@@ -1,0 +1,162 @@
+"""Waiting for the loop, against a server that speaks the few words of Airflow's REST API that are read."""
+
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask, request
+from werkzeug.serving import make_server
+
+from trimtab.clock import system_clock
+from trimtab.errors import RunFailed
+from trimtab.examples.demo import watch
+from trimtab.examples.demo.progress import Progress
+from trimtab.examples.demo.watch import Watch
+from trimtab.stack.airflow_api import AirflowApi
+
+
+class Airflow:
+    """What the server answers from."""
+
+    def __init__(self) -> None:
+        self.runs: list[dict[str, Any]] = []
+        self.tasks: list[dict[str, Any]] = []
+        self.events: list[dict[str, Any]] = []
+        self.cleared: list[dict[str, Any]] = []
+        self.url = ""
+
+    def clear(self, **_: str) -> dict[str, Any]:
+        self.cleared.append(request.get_json())
+        return {}
+
+    def run(self, state: str, run_id: str = "r1") -> None:
+        self.runs.append({"dag_id": "retrain_model", "dag_run_id": run_id, "state": state})
+
+    def event(self, *, created: list[str], asset: int = 1, age: timedelta = timedelta(0)) -> None:
+        at = (system_clock() - age).isoformat()
+        self.events.append({"asset_id": asset, "created_dagruns": created, "timestamp": at})
+
+    def task(self, task: str, seconds: float | None, state: str = "success") -> None:
+        self.tasks.append({"dag_id": "retrain_model", "task_id": task, "duration": seconds, "state": state})
+
+
+@pytest.fixture
+def airflow() -> Iterator[Airflow]:
+    state, app = Airflow(), Flask("airflow")
+
+    def page(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        wanted = [row for row in rows if request.args.get("state") in (None, row["state"])]
+        offset, limit = int(request.args["offset"]), int(request.args["limit"])
+        return wanted[offset : offset + limit]
+
+    listened, unheard = {"id": 1, "scheduled_dags": [{"dag_id": "monitor_model"}]}, {
+        "id": 2,
+        "scheduled_dags": [],
+    }
+    answers = {
+        "/api/v2/dags/~/dagRuns": lambda: {"dag_runs": page(state.runs)},
+        "/api/v2/dags/<_>/dagRuns/<__>/taskInstances": lambda **_: {"task_instances": page(state.tasks)},
+        "/api/v2/assets": lambda: {"assets": [listened, unheard]},
+        "/api/v2/assets/events": lambda: {"asset_events": state.events},
+    }
+    for path, answer in answers.items():
+        app.add_url_rule(path, endpoint=path, view_func=answer)
+    app.post("/api/v2/dags/<_>/clearTaskInstances")(state.clear)
+    app.post("/auth/token")(lambda: {"access_token": "t"})
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    state.url = f"http://127.0.0.1:{server.port}"
+    yield state
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def watching(airflow: Airflow, home: Path) -> Watch:
+    return Watch(AirflowApi(airflow.url, "admin", "secret"), home, Progress())
+
+
+def test_an_airflow_at_rest_is_quiet(airflow, tmp_path):
+    airflow.run("success")
+    airflow.event(created=["r1"])
+
+    assert watching(airflow, tmp_path).quiet()
+
+
+@pytest.mark.parametrize("state", ["queued", "running"])
+def test_an_active_run_is_not_quiet(airflow, tmp_path, state):
+    airflow.run(state)
+
+    assert not watching(airflow, tmp_path).quiet()
+
+
+def test_an_event_that_has_not_yet_started_its_run_is_not_quiet(airflow, tmp_path):
+    airflow.event(created=[])
+
+    assert not watching(airflow, tmp_path).quiet()
+
+
+def test_an_event_that_nobody_listens_to_is_quiet(airflow, tmp_path):
+    airflow.event(created=[], asset=2)
+
+    assert watching(airflow, tmp_path).quiet()
+
+
+def test_an_event_that_airflow_lost_is_given_up(airflow, tmp_path):
+    airflow.event(created=[], age=timedelta(minutes=2))
+
+    assert watching(airflow, tmp_path).quiet()
+
+
+def test_a_failed_task_is_named_with_its_log(airflow, tmp_path, monkeypatch):
+    monkeypatch.setattr(watch, "_CHECK_SECONDS", 0.0)
+    log = tmp_path / "logs" / "tasks" / "dag_id=retrain_model" / "run_id=r1" / "task_id=train"
+    log.mkdir(parents=True)
+    watching_it = watching(airflow, tmp_path)
+    airflow.run("failed")
+    airflow.task("train", 3.0, state="failed")
+
+    with pytest.raises(RunFailed) as error:
+        watching_it.until("a verdict", lambda: None, seconds=20)
+
+    assert str(error.value) == (
+        f"Expected a verdict, got task train of retrain_model failed in run r1. Look at {log}"
+    )
+
+
+def test_a_loop_that_rests_because_a_run_failed_is_a_failure(airflow, tmp_path):
+    airflow.run("failed")
+
+    with pytest.raises(RunFailed, match="task \\(none\\) of retrain_model failed in run r1"):
+        watching(airflow, tmp_path).until("the loop to come to rest", lambda: True, seconds=20)
+
+
+def test_what_failed_is_cleared_before_a_resumed_play(airflow, tmp_path):
+    airflow.run("failed", "r1")
+    airflow.run("success", "r2")
+
+    assert watching(airflow, tmp_path).clear_failed() == ["retrain_model r1"]
+    assert airflow.cleared == [
+        {"dry_run": False, "dag_run_id": "r1", "only_failed": True, "reset_dag_runs": True}
+    ]
+
+
+def test_when_the_time_is_over_it_says_what_goes_on(airflow, tmp_path):
+    airflow.run("running")
+
+    with pytest.raises(RunFailed, match=r"nothing of it in 0 s \(active: retrain_model running\)"):
+        watching(airflow, tmp_path).until("a verdict", lambda: None, seconds=0)
+
+
+def test_task_times_are_summed_over_all_pages(airflow, tmp_path):
+    for seconds in range(150):
+        airflow.task("train", float(seconds))
+    airflow.task("train", None)
+
+    (found,) = watching(airflow, tmp_path).task_times(datetime(2026, 1, 1, tzinfo=UTC))
+
+    assert (found.runs, found.mean_seconds, found.max_seconds) == (150, 74.5, 149.0)
