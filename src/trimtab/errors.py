@@ -64,7 +64,8 @@ class UnknownQuarantine(TrimtabError):
 
     def __init__(self, name: str, known: Sequence[str]) -> None:
         super().__init__(
-            f"No open quarantine entry is called {name!r}; open now: {', '.join(known) or 'none'}. See `trimtab quarantine list`."
+            f"No open quarantine entry is called {name!r}; open now: {', '.join(known) or 'none'}. "
+            f"See `trimtab quarantine list`."
         )
 
 
@@ -73,7 +74,8 @@ class StoreUnreachable(TrimtabError):
 
     def __init__(self, store: str, url: str, variable: str, cause: object) -> None:
         super().__init__(
-            f"{store} at {url} does not answer ({cause}). Check that it runs and that {variable} names it; nothing was written, the task can be retried."
+            f"{store} at {url} does not answer ({cause}). Check that it runs and that {variable} names it; nothing was "
+            f"written, the task can be retried."
         )
 
 
@@ -90,7 +92,8 @@ class OriginConflict(TrimtabError):
 
     def __init__(self, url: str, tries: int) -> None:
         super().__init__(
-            f"The origin at {url} moved {tries} times while a batch was pushed; nothing was written, the task can be retried."
+            f"The origin at {url} moved {tries} times while a batch was pushed; nothing was written, the task can be "
+            f"retried."
         )
 
 

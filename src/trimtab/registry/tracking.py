@@ -188,7 +188,7 @@ def project_run(checkout: Path, entry_point: str, *, env_manager: str, experimen
     # A project with env_manager local takes the `python` of the PATH.
     os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
     try:
-        with reaching(mlflow.get_tracking_uri()), _output_to(output):
+        with reaching(mlflow.get_tracking_uri()), _child_streams(output):
             submitted = mlflow.projects.run(  # type: ignore[no-untyped-call]  # MLflow has no types here
                 str(checkout),
                 entry_point,
@@ -205,18 +205,22 @@ def project_run(checkout: Path, entry_point: str, *, env_manager: str, experimen
 
 
 @contextmanager
-def _output_to(path: Path) -> Iterator[None]:
-    """Send what child processes print to a file: MLflow lets them write to our own descriptors."""
+def _child_streams(output: Path) -> Iterator[None]:
+    """Let child processes read nothing and write to a file: MLflow gives them our own descriptors.
+
+    In an Airflow task standard input is a socket, by which bash takes itself for a remote shell and sources ~/.bashrc; with
+    pyenv or conda in there, `python` is then another one.
+    """
     sys.stdout.flush()
     sys.stderr.flush()
-    kept = [os.dup(descriptor) for descriptor in (1, 2)]
-    with path.open("wb") as file:
+    kept = [os.dup(descriptor) for descriptor in range(3)]
+    with output.open("wb") as file, open(os.devnull, "rb") as nothing:
         try:
-            for descriptor in (1, 2):
-                os.dup2(file.fileno(), descriptor)
+            for descriptor, stream in enumerate((nothing, file, file)):
+                os.dup2(stream.fileno(), descriptor)
             yield
         finally:
-            for descriptor, original in zip((1, 2), kept, strict=True):
+            for descriptor, original in enumerate(kept):
                 os.dup2(original, descriptor)
                 os.close(original)
 

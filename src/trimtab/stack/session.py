@@ -1,12 +1,15 @@
 """The session of processes that a supervisor leads, for ending what a killed one left behind."""
 
+import contextlib
 import os
 import signal
+import time
 from dataclasses import dataclass
 
 import psutil  # type: ignore[import-untyped]  # its stubs are a package of their own
 
 _END_SECONDS = 5.0
+_POLL_SECONDS = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,17 +33,15 @@ class Session:
 
     def end(self) -> list[int]:
         """End every member, first by request, then by force; return what had to be ended."""
-        found = self.members()
+        found = left = self.members()
         for number in (signal.SIGTERM, signal.SIGKILL):
-            processes = []
-            for pid in self.members():
-                try:
-                    process = psutil.Process(pid)
-                    process.send_signal(number)
-                    processes.append(process)
-                except psutil.NoSuchProcess:
-                    continue
-            psutil.wait_procs(processes, timeout=_END_SECONDS)
+            for pid in left:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, number)
+            deadline = time.monotonic() + _END_SECONDS
+            while left and time.monotonic() < deadline:
+                time.sleep(_POLL_SECONDS)
+                left = self.members()
         return found
 
     def _holds(self, pid: int) -> bool:

@@ -7,7 +7,7 @@ from trimtab.examples.flights import Week
 
 
 def land(folder: Path, week: Week) -> None:
-    """Write `<batch>.parquet`, then `<batch>.json`, each renamed into place: the manifest says that the batch is complete."""
+    """Write `<batch>.parquet`, then `<batch>.json`, each renamed into place: the manifest makes the batch complete."""
     folder.mkdir(parents=True, exist_ok=True)
     data, manifest = folder / f".{week.batch}.parquet.part", folder / f".{week.batch}.json.part"
     week.rows.to_parquet(data, index=False)

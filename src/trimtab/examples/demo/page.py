@@ -62,7 +62,7 @@ $scorecard</table></div>
 $decisions</table></div>
 
 <h2>Look further</h2>
-<p>The stack is stopped now; <code>make up</code> starts it again on the same data.</p>
+<p>Where the stack is stopped, <code>make up</code> starts it again on the same data.</p>
 <table>$addresses</table>
 </main>
 </body>

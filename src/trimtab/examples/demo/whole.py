@@ -1,5 +1,6 @@
 """The demo from its first check to its last line: open the home, start the stack, play, compare, tell, stop."""
 
+import signal
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -41,6 +42,7 @@ def play(weeks: int | None, tree: Path) -> int:
         control.stop(where.home)  # what a killed stack left behind holds its ports
         preflight.check(where.home, tree, ports.from_environment())
     demo = open_home(where, tree, len(played), running=running, out=out)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         if not running:
             _start(where, tree, out)
@@ -52,7 +54,7 @@ def play(weeks: int | None, tree: Path) -> int:
         if not running:
             out.doing("stopping the stack")
             control.stop(where.home)
-    _tell(demo, where, out)
+    _tell(demo, where, out, running=running)
     return 0
 
 
@@ -166,9 +168,10 @@ def _recipe(first: First | None, ledger: Ledger, model: str) -> Recipe:
     return Recipe(batches=[ref.batch for ref in record.training.batches], cutoff=plan.cutoff)
 
 
-def _tell(demo: Demo, where: Stores, out: progress.Progress) -> None:
+def _tell(demo: Demo, where: Stores, out: progress.Progress, *, running: bool) -> None:
     out.say(f"\n{progress.timing(demo)}\n\n{progress.scorecard_table(demo.scorecard)}\n")
     out.say(
         f"Page: {where.home / begin.PAGE}   Figures: {where.home / records.MARKER}   Logs: {where.home / 'logs'}"
     )
-    out.say("Stopped. `make up` starts the same stack to stay up.")
+    stopped = "Stopped. `make up` starts the same stack to stay up."
+    out.say("The stack ran before, and stays up. `make down` stops it." if running else stopped)
