@@ -28,6 +28,9 @@ class ModelHolder:
         load: Loads a version, checked; may raise.
         warm: Predicts something with a fresh model; a model that raises here is not taken.
         refresh_seconds: Time between two looks.
+
+    `serving` is replaced as a whole and never goes back to None. `trouble` says why the last look failed; it is None
+    after a good one. `failures` counts the looks that failed.
     """
 
     def __init__(
@@ -46,20 +49,19 @@ class ModelHolder:
         self.failures = 0
 
     def refresh(self) -> None:
-        """Look once; trouble is kept in `trouble`, and never takes the good model away."""
+        """Look once; trouble never takes the good model away."""
         try:
             champion = self._find()
             if champion is not None and (self.serving is None or self.serving.champion != champion):
-                pipeline = self._load(champion)
-                self._warm(pipeline)
-                self.serving = Serving(champion=champion, pipeline=pipeline)
-                log.info("Serving version %s", champion.version)
-            self.trouble = None
+                self._take(champion)
         except Exception as error:  # whatever it is, the service goes on with the last good model and says so
-            if self.trouble is None:
-                log.exception("The champion could not be taken over")
-            self.trouble = f"{type(error).__name__}: {error}"
             self.failures += 1
+            trouble = f"{type(error).__name__}: {error}"
+            if trouble != self.trouble:  # once a cause, not once a look
+                log.exception("The champion could not be taken over")
+            self.trouble = trouble
+        else:
+            self.trouble = None
 
     def follow(self) -> None:
         """Look again and again in a thread of its own, until `close`."""
@@ -68,6 +70,12 @@ class ModelHolder:
     def close(self) -> None:
         """Stop looking."""
         self._stop.set()
+
+    def _take(self, champion: Champion) -> None:
+        pipeline = self._load(champion)
+        self._warm(pipeline)
+        self.serving = Serving(champion=champion, pipeline=pipeline)
+        log.info("Serving version %s", champion.version)
 
     def _loop(self) -> None:
         while not self._stop.is_set():

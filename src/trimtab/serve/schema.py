@@ -1,8 +1,7 @@
-"""Requests to the service, checked by the contract that batches are checked by."""
+"""Rows of a request, checked by the contract that batches are checked by."""
 
 import math
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
 import pandas as pd
@@ -10,90 +9,78 @@ import pandas as pd
 from trimtab import params
 from trimtab.data.schema import EVENT_TIME, ROW_ID, columns, row_faults
 from trimtab.errors import RequestRejected
-
-Fault = dict[str, object]
-_MOST = 20
-"""Faults that one answer names; a client that sends a thousand wrong rows wants to know the first few."""
+from trimtab.serve.faults import LONGEST_ID, Fault, fault, is_id, is_text, moment
 
 
-def frame_of(rows: Sequence[Mapping[str, Any]], data: params.Data) -> pd.DataFrame:
-    """Turn the rows of a request into a frame of the contract.
+def frame_of(rows: Sequence[object], data: params.Data) -> pd.DataFrame:
+    """Turn the rows of a request into a frame of the contract, without the label's columns.
+
+    A value of another JSON type than the contract's is a fault, never converted. An undeclared category is none.
 
     Raises:
-        RequestRejected: A field is missing, unknown, of another type, out of range or null where it may not be.
+        RequestRejected: A field is missing, unknown, of another type, out of range or null where it may not be; all
+            faults of all rows are named.
     """
-    faults = [fault for number, row in enumerate(rows) for fault in _row_faults(number, row, data)]
+    wanted = columns(data, labelled=False)
+    found = {number: _type_faults(number, row, wanted, data) for number, row in enumerate(rows)}
+    sound = [number for number, faults in found.items() if not faults]
+    frame = _frame([rows[number] for number in sound], wanted, data)
+    for one in row_faults(frame, data, labelled=False).to_dict("records") if sound else []:
+        number = sound[int(one["row"])]
+        found[number].append(_worded(number, str(one["column"]), str(one["fault"])))
+    faults = [one for of_row in found.values() for one in of_row]
     if faults:
-        raise RequestRejected(faults[:_MOST])
-    frame = pd.DataFrame(
-        {name: _column(name, [row[name] for row in rows], data) for name in columns(data, labelled=False)}
-    )
-    found = row_faults(frame, data, labelled=False)
-    if len(found):
-        raise RequestRejected([_named(fault) for fault in found.head(_MOST).to_dict("records")])
+        raise RequestRejected(faults)
     return frame
 
 
-def moment(text: object) -> datetime | None:
-    """Read an ISO 8601 time with its offset; None when it is not one."""
-    if not isinstance(text, str):
-        return None
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return found if found.tzinfo is not None else None
-
-
-def _row_faults(number: int, row: object, data: params.Data) -> list[Fault]:
+def _type_faults(number: int, row: object, wanted: Sequence[str], data: params.Data) -> list[Fault]:
     if not isinstance(row, Mapping):
-        return [_fault(number, "(row)", "an object", row)]
-    wanted = columns(data, labelled=False)
-    faults = [_fault(number, name, "a value, or null", "nothing") for name in wanted if name not in row]
-    faults += [_fault(number, str(name), "no such field", row[name]) for name in row if name not in wanted]
+        return [fault("(row)", "an object", row, row=number)]
+    faults = [fault(name, "a value, or null", "nothing", row=number) for name in wanted if name not in row]
+    faults += [fault(name, "no such field", row[name], row=number) for name in row if name not in wanted]
     for name in wanted:
-        expected = _type_fault(name, row.get(name), data) if name in row else None
+        expected = _type_fault(name, row[name], data) if name in row else None
         if expected is not None:
-            faults.append(_fault(number, name, expected, row[name]))
+            faults.append(fault(name, expected, row[name], row=number))
     return faults
 
 
 def _type_fault(name: str, value: object, data: params.Data) -> str | None:
     if name == ROW_ID:
-        return None if isinstance(value, str) and value else "text that is not empty"
+        return None if is_id(value) else f"text of 1 to {LONGEST_ID} characters"
     if name == EVENT_TIME:
-        return None if moment(value) else "a time with its offset, such as 2013-03-01T05:15:00Z"
+        return None if moment(value) else "a time with its offset, such as 2026-03-01T05:15:00Z"
     feature = data.features[name]
     if value is None:
         return None if feature.nullable else "a value"
     if isinstance(feature, params.Category):
-        return None if isinstance(value, str) else "text"
-    number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    return None if number else "a finite number"
+        return None if is_text(value) else "text"
+    return None if _is_number(value) else "a finite number"
 
 
-def _fault(row: int, field: str, expected: str, got: object) -> Fault:
-    return {"row": row, "field": field, "expected": expected, "got": got if _plain(got) else repr(got)[:100]}
+def _is_number(value: object) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an integer of more than 308 digits
+        return False
 
 
-def _plain(value: object) -> bool:
-    return (
-        value is None
-        or isinstance(value, str | bool | int)
-        or (isinstance(value, float) and math.isfinite(value))
-    )
-
-
-def _named(fault: Mapping[Any, Any]) -> Fault:
-    # "column: expected X, got Y" is how the contract words a fault
-    text = str(fault["fault"]).split(": expected ", 1)[-1]
-    expected, _, got = text.rpartition(", got ")
-    return {"row": int(fault["row"]), "field": str(fault["column"]), "expected": expected or text, "got": got}
+def _frame(rows: Sequence[Any], wanted: Sequence[str], data: params.Data) -> pd.DataFrame:
+    return pd.DataFrame({name: _column(name, [row[name] for row in rows], data) for name in wanted})
 
 
 def _column(name: str, values: list[Any], data: params.Data) -> "pd.Series[Any]":
     if name == EVENT_TIME:
-        return pd.to_datetime(pd.Series(values), utc=True, format="ISO8601").astype("datetime64[ns, UTC]")
+        return pd.Series([moment(value) for value in values], dtype="datetime64[ns, UTC]")
     if isinstance(data.features.get(name), params.Number):
         return pd.Series(values, dtype="float64")
     return pd.Series(values, dtype=object)
+
+
+def _worded(row: int, column: str, text: str) -> Fault:
+    # "column: expected X, got Y" is how the contract words a fault
+    expected, _, got = text.split(": expected ", 1)[-1].rpartition(", got ")
+    return fault(column, expected, got, row=row)

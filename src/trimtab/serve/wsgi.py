@@ -1,4 +1,9 @@
-"""What gunicorn starts: `gunicorn --threads 4 'trimtab.serve.wsgi:application()'`."""
+"""What gunicorn starts: `gunicorn --workers 1 --threads 4 --graceful-timeout 5 'trimtab.serve.wsgi:application()'`.
+
+Without `--preload`: the thread that follows promotions would stay behind in the parent. One worker, as each has counters
+of its own. gunicorn waits for the whole of `--graceful-timeout` (30 s by default) when a client keeps an idle connection
+open: stay below the time after which the process manager kills.
+"""
 
 import logging
 
@@ -16,16 +21,21 @@ from trimtab.registry.mlflow_store import Store
 from trimtab.serve.app import create_app
 from trimtab.serve.holder import ModelHolder
 from trimtab.serve.prediction_log import PredictionLog
-from trimtab.train.features import design
+from trimtab.train.fit import probabilities
 
 
 def application() -> Flask:
-    """Compose the service from the stores that the environment names; parameters are those of the origin."""
+    """Compose the service from the stores that the environment names; parameters are those of the origin.
+
+    Raises:
+        StoreUnreachable: The origin or the prediction log does not answer; MLflow and the ledger it waits for.
+    """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     where = stores.from_environment()
     origin = Origin(where)
     wanted = origin.params(origin.head())
     ledger, registry = Ledger(where.ledger), Store(where.mlflow)
+    sample = _any_row(wanted)
 
     def find() -> Champion | None:
         return production.champion(ledger, registry, wanted.model.name)
@@ -36,11 +46,12 @@ def application() -> Flask:
         )
 
     def warm(pipeline: Pipeline) -> object:
-        return pipeline.predict_proba(design(_any_row(wanted), wanted.data))
+        return probabilities(pipeline, wanted, sample)
 
     holder = ModelHolder(find=find, load=take, warm=warm, refresh_seconds=wanted.serve.refresh_seconds)
+    app = create_app(holder, PredictionLog(where.prediction_log), wanted, system_clock)
     holder.follow()
-    return create_app(holder, PredictionLog(where.prediction_log), wanted, system_clock)
+    return app
 
 
 def _any_row(wanted: params.Params) -> pd.DataFrame:

@@ -1,0 +1,237 @@
+"""The real service: gunicorn on a free port, the ledger, the registry and model files of a loop."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import requests
+from sklearn.pipeline import Pipeline
+from skops.io import dump
+
+from tests.integration import playground
+from trimtab.contracts import Training
+from trimtab.registry import transitions
+from trimtab.registry.load import MODEL_FILE, digest_of
+from trimtab.registry.records import Transition
+from trimtab.serve.prediction_log import PredictionLog
+from trimtab.steps.loop import Loop
+from trimtab.train.fit import build, fit, probabilities
+
+PATIENCE_SECONDS = 90
+KNOWN_AT = "2013-12-31T00:00:00Z"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Service:
+    """A running service and its client."""
+
+    address: str
+    session: requests.Session
+
+    def get(self, path: str) -> requests.Response:
+        return self.session.get(self.address + path, timeout=30)
+
+    def post(self, path: str, body: object) -> requests.Response:
+        return self.session.post(self.address + path, json=body, timeout=60)
+
+    def wait_for(self, version: str) -> None:
+        """Wait until the version answers."""
+        patience = time.monotonic() + PATIENCE_SECONDS
+        while time.monotonic() < patience:
+            answer = self.get("/readyz")
+            if answer.ok and answer.json()["version"] == version:
+                return
+            time.sleep(0.1)
+        raise AssertionError(f"Version {version} never answered: {self.get('/readyz').text}")
+
+
+@pytest.fixture
+def service(loop: Loop, tmp_path: Path) -> Iterator[Service]:
+    """The service under gunicorn, which chooses the port and logs it."""
+    output = tmp_path / "gunicorn.log"
+    command = ["-m", "gunicorn", "--workers", "1", "--threads", "4", "--bind", "127.0.0.1:0"]
+    # gunicorn waits so long for a client that keeps its connection open, even when it asks nothing
+    command += ["--graceful-timeout", "5"]
+    with output.open("wb") as file:
+        process = subprocess.Popen(
+            [sys.executable, *command, "trimtab.serve.wsgi:application()"],
+            stdout=file,
+            stderr=file,
+            env={**os.environ, "TRIMTAB_HOME": str(loop.stores.home)},
+        )
+    try:
+        with requests.Session() as session:
+            session.trust_env = False
+            yield Service(address=_address(process, output), session=session)
+    finally:
+        process.terminate()
+        process.wait(30)
+        print(output.read_text())
+
+
+def _address(process: "subprocess.Popen[bytes]", output: Path) -> str:
+    patience = time.monotonic() + PATIENCE_SECONDS
+    while process.poll() is None and time.monotonic() < patience:
+        found = re.search(r"Listening at: (http://127\.0\.0\.1:\d+)", output.read_text())
+        if found:
+            return found.group(1)
+        time.sleep(0.1)
+    raise AssertionError(f"gunicorn did not start:\n{output.read_text()}")
+
+
+def week(number: int) -> pd.DataFrame:
+    frame = playground.thin(playground.weeks()[number])
+    return frame[frame["label"].notna()].reset_index(drop=True)
+
+
+def requested(loop: Loop, frame: pd.DataFrame) -> list[dict[str, Any]]:
+    fields = ["row_id", "event_time", *loop.params.data.features]
+    rows: list[dict[str, Any]] = json.loads(
+        frame[fields].to_json(orient="records", date_format="iso", date_unit="us", double_precision=15)
+    )
+    return rows
+
+
+def promote(loop: Loop, pipeline: Pipeline) -> str:
+    """Register a version and move it to Production as the loop does; its file lies where `load` keeps files."""
+    import mlflow
+
+    models = loop.stores.home / "models"
+    models.mkdir(exist_ok=True)
+    dump(pipeline, models / "draft")
+    digest = digest_of(models / "draft")
+    (models / digest).mkdir()
+    (models / "draft").rename(models / digest / MODEL_FILE)
+    run = mlflow.MlflowClient(loop.registry.uri).create_run(experiment_id="0").info.run_id
+    version = loop.registry.register(loop.model, run, f"runs:/{run}/model", {"trimtab.run_key": run})
+    now = playground.weeks()[0].end
+    training = Training(
+        run_id=run,
+        source=f"runs:/{run}/model",
+        digest=digest,
+        rows=1,
+        batches=(),
+        trained_through=now,
+        reference_losses={},
+        seconds=1.0,
+    )
+    loop.ledger.record_version(loop.model, version=version, run_key=run, training=training, event_time=now)
+    promotion = Transition(
+        model=loop.model,
+        key=f"{version}:Production",
+        version=version,
+        to_stage="Production",
+        replaces=None,
+        actor="test",
+        reason="test",
+        evidence_sha256=None,
+        event_time=now,
+    )
+    transitions.move(loop.ledger, loop.registry, promotion)
+    return version
+
+
+def test_a_service_lives_through_two_promotions_under_traffic(loop: Loop, service: Service) -> None:
+    assert service.get("/healthz").status_code == 200
+    assert service.get("/readyz").status_code == 503
+
+    frame = week(0)
+    rows = requested(loop, frame.head(20))
+    honest = fit(build(loop.params), loop.params, frame)
+    turned = fit(build(loop.params), loop.params, frame.assign(label=1 - frame["label"]))
+    expected = {
+        version: probabilities(pipeline, loop.params, frame.head(20))
+        for version, pipeline in (("1", honest), ("2", turned))
+    }
+
+    assert promote(loop, honest) == "1"
+    service.wait_for("1")
+    body = service.post("/predict", {"rows": rows}).json()
+    assert [one["probability"] for one in body["predictions"]] == expected["1"]
+
+    answers = _asked_while_promoting(loop, service, rows, turned)
+    assert [answer.status_code for answer in answers] == [200] * len(answers)
+    bodies = [answer.json() for answer in answers]
+    assert {one["version"] for one in bodies} == {"1", "2"}
+    for one in bodies:
+        assert [row["probability"] for row in one["predictions"]] == expected[one["version"]]
+
+    log = PredictionLog(loop.stores.prediction_log)
+    assert log.count() == (20 * (1 + len(answers)), 0)
+    ids = {row["prediction_id"] for one in [body, *bodies] for row in one["predictions"]}
+    assert len(log.rows_of(loop.model, sorted(ids))) == 20 * (1 + len(answers))
+
+    _check_truth(service, log, ids)
+    _check_refusals(service, rows)
+    text = service.get("/metrics").text
+    assert 'trimtab_model_info{model="flight-delay",version="2"} 1.0' in text
+    assert 'trimtab_outcomes_total{model="flight-delay"} 2.0' in text
+    assert 'trimtab_reload_errors_total{model="flight-delay"} 0.0' in text
+
+
+def _asked_while_promoting(
+    loop: Loop, service: Service, rows: list[dict[str, Any]], pipeline: Pipeline
+) -> list[requests.Response]:
+    """Ask 8 at a time, at least 200 times and until the second version has answered each client."""
+    promoted = threading.Event()
+
+    def ask(_: int) -> list[requests.Response]:
+        with requests.Session() as session:
+            session.trust_env = False
+            own = Service(address=service.address, session=session)
+            answers: list[requests.Response] = []
+            while len(answers) < 25 or not promoted.is_set():
+                answers.append(own.post("/predict", {"rows": rows}))
+            return [*answers, own.post("/predict", {"rows": rows})]
+
+    with ThreadPoolExecutor(8) as clients:
+        asked = clients.map(ask, range(8))
+        try:
+            service.wait_for(promote(loop, pipeline))
+        finally:
+            promoted.set()
+        return [answer for of_client in asked for answer in of_client]
+
+
+def _check_truth(service: Service, log: PredictionLog, ids: set[str]) -> None:
+    by_prediction = {"prediction_id": min(ids), "label": 1, "label_known_at": KNOWN_AT}
+    by_row = {"row_id": "a flight of which nobody asked", "label": 0, "label_known_at": KNOWN_AT}
+    items = {"items": [by_prediction, by_row]}
+    assert service.post("/feedback", items).json() == {"received": 2, "new": 2}
+    assert service.post("/feedback", items).json() == {"received": 2, "new": 0}
+    assert log.count()[1] == 2
+
+
+def _check_refusals(service: Service, rows: list[dict[str, Any]]) -> None:
+    first = rows[0]
+    for change, field in (
+        ({"distance": "227"}, "distance"),
+        ({"distance": 7000}, "distance"),
+        ({"carrier": None}, "carrier"),
+        ({"arr_delay": 4}, "arr_delay"),
+        ({"event_time": "2013-06-17T05:15:00"}, "event_time"),
+    ):
+        answer = service.post("/predict", {"row": {**first, **change}})
+        assert (answer.status_code, [one["field"] for one in answer.json()["faults"]]) == (422, [field])
+    many = [{**first, "row_id": str(number)} for number in range(1001)]
+    assert service.post("/predict", {"rows": many}).status_code == 413
+
+
+def test_a_service_without_a_model_starts_and_says_so(service: Service) -> None:
+    patience = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < patience and "Production" not in service.get("/readyz").text:
+        time.sleep(0.1)
+    assert service.get("/readyz").json() == {"error": "No version is in Production yet"}
+    assert service.get("/model").status_code == 503
+    assert service.get("/healthz").status_code == 200
