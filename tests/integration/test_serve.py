@@ -62,7 +62,8 @@ def service(loop: Loop, tmp_path: Path) -> Iterator[Service]:
     output = tmp_path / "gunicorn.log"
     command = ["-m", "gunicorn", "--workers", "1", "--threads", "4", "--bind", "127.0.0.1:0"]
     # gunicorn waits so long for a client that keeps its connection open, even when it asks nothing
-    command += ["--graceful-timeout", "5"]
+    command += ["--graceful-timeout", "5", "--no-control-socket"]
+    loop.registry.stages(loop.model)  # MLflow makes its tables now, and not twice at once
     with output.open("wb") as file:
         process = subprocess.Popen(
             [sys.executable, *command, "trimtab.serve.wsgi:application()"],

@@ -1,8 +1,11 @@
-"""What gunicorn starts: `gunicorn --workers 1 --threads 4 --graceful-timeout 5 'trimtab.serve.wsgi:application()'`.
+"""What gunicorn starts: `trimtab.serve.wsgi:application()`.
+
+    gunicorn --workers 1 --threads 4 --graceful-timeout 5 --no-control-socket 'trimtab.serve.wsgi:application()'
 
 Without `--preload`: the thread that follows promotions would stay behind in the parent. One worker, as each has counters
 of its own. gunicorn waits for the whole of `--graceful-timeout` (30 s by default) when a client keeps an idle connection
-open: stay below the time after which the process manager kills.
+open: stay below the time after which the process manager kills. Its control socket lies in the home folder, where two
+services would take it from each other.
 """
 
 import logging
