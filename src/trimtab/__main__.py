@@ -13,6 +13,8 @@ from typing import Any
 from trimtab import __version__
 from trimtab.errors import TrimtabError
 
+_HEALTHY_SECONDS = 240.0
+
 Verb = Callable[[argparse.Namespace], object]
 
 
@@ -89,6 +91,8 @@ def _up(_: argparse.Namespace) -> str:
 
     initialise(Path())
     control.start(stores.from_environment().home)
+    print("Waiting for Airflow, MLflow and the service ...", file=sys.stderr)
+    control.wait_healthy(stores.from_environment().home, timeout=_HEALTHY_SECONDS)
     return str(control.status(stores.from_environment().home))
 
 

@@ -15,6 +15,7 @@ from playwright.sync_api import sync_playwright
 from tests.integration import playground
 from tests.integration.conftest import SMALL
 from trimtab.stack import airflow_api, config, control, health
+from trimtab.stack.ports import VARIABLES
 from trimtab.steps.initialise import initialise
 from trimtab.steps.loop import Loop, open_loop
 
@@ -64,8 +65,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     for name, value in playground.environment(home).items():
         patch.setenv(name, value)
     patch.delenv("MLFLOW_TRACKING_URI")
-    for name in ("AIRFLOW", "MLFLOW", "SERVICE"):
-        patch.setenv(f"TRIMTAB_{name}_PORT", str(_free_port()))
+    for variable in VARIABLES.values():
+        patch.setenv(variable, str(_free_port()))
     try:
         initialise(tree)
         control.start(home, tree)

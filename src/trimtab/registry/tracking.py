@@ -231,7 +231,22 @@ def _run(experiment: str, *, tags: Mapping[str, str], name: str | None = None) -
     import mlflow
 
     with reaching(mlflow.get_tracking_uri()):
-        if "MLFLOW_RUN_ID" not in os.environ:
-            mlflow.set_experiment(experiment)
-        with mlflow.start_run(run_name=name, tags=dict(tags)) as run:
+        # Inside a project the run exists. `set_experiment` would leave its choice in the environment of this process.
+        place = None if "MLFLOW_RUN_ID" in os.environ else _experiment(experiment)
+        with mlflow.start_run(run_name=name, tags=dict(tags), experiment_id=place) as run:
             yield run.info.run_id
+
+
+def _experiment(name: str) -> str:
+    import mlflow
+    from mlflow.exceptions import MlflowException
+
+    found = mlflow.get_experiment_by_name(name)
+    if found is None:
+        try:
+            return str(mlflow.create_experiment(name))
+        except MlflowException:
+            found = mlflow.get_experiment_by_name(name)  # another process was quicker
+            if found is None:
+                raise
+    return str(found.experiment_id)

@@ -14,6 +14,15 @@ _SECRET_BYTES = 64
 """Airflow signs with SHA-512, which a shorter key would weaken."""
 
 
+_AIRFLOW_SETTINGS = """\
+from trimtab.stack.preload import preload
+
+__all__: list[str] = []
+
+preload()
+"""
+
+
 def environment(home: Path, ports: Ports, tree: Path = Path()) -> dict[str, str]:
     """Return what the stack's processes find in their environment, beside what this process has.
 
@@ -53,16 +62,16 @@ def _airflow(home: Path, ports: Ports, tree: Path) -> dict[str, str]:
         "CORE__PARALLELISM": 4,
         # The default asks the name server, and some machines have none.
         "CORE__HOSTNAME_CALLABLE": "socket.gethostname",
-        "CORE__EXECUTION_API_SERVER_URL": f"http://{HOST}:{ports.airflow}/execution/",
+        "CORE__EXECUTION_API_SERVER_URL": f"http://{HOST}:{ports.tasks}/execution/",
         "CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{user}:{user}" for user in USERS),
         "CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": passwords_file(home),
         "API__HOST": HOST,
-        "API__PORT": ports.airflow,
         "API__BASE_URL": f"http://{HOST}:{ports.airflow}",
         "API__SECRET_KEY": made["api"],
         "API_AUTH__JWT_SECRET": made["jwt"],
-        # SQLite gives up on a lock after 5 s by default, and the scheduler holds it longer on a busy machine.
-        "DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{folder / 'airflow.db'}?timeout=60",
+        # SQLite gives up on a lock after 5 s by default, which the scheduler may hold it for on a busy machine. Two
+        # people who trigger within a few milliseconds can still block each other for all of it: see programs.py.
+        "DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{folder / 'airflow.db'}?timeout=20",
         "DAG_PROCESSOR__PARSING_PROCESSES": 1,
         # An edited file is parsed at once all the same; each parse costs a process.
         "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": 300,
@@ -85,8 +94,7 @@ def write_airflow_settings(home: Path) -> None:
     """Write what Airflow imports at the start of each of its processes."""
     folder = home / "airflow" / "config"
     folder.mkdir(parents=True, exist_ok=True)
-    text = "from trimtab.stack.preload import preload\n\n__all__: list[str] = []\n\npreload()\n"
-    (folder / "airflow_local_settings.py").write_text(text, encoding="utf-8")
+    (folder / "airflow_local_settings.py").write_text(_AIRFLOW_SETTINGS, encoding="utf-8")
 
 
 def passwords_file(home: Path) -> Path:

@@ -10,6 +10,7 @@ import requests
 from trimtab.errors import RunFailed, TrimtabError, Unfit
 from trimtab.stack import airflow_api, supervision
 from trimtab.stack.addresses import addresses
+from trimtab.stack.ports import HOST
 
 _POLL_SECONDS = 0.3
 _ANSWER_SECONDS = 5.0
@@ -54,7 +55,11 @@ def not_ready(home: Path) -> list[str]:
         if word == "FATAL":
             raise Unfit(f"{name} ends each time it is started", f"Look at {home / 'logs' / name}.log")
     found = addresses(home)
-    servers = {"MLflow": f"{found.mlflow}/health", "the model service": f"{found.service}/healthz"}
+    servers = {
+        "MLflow": f"{found.mlflow}/health",
+        "the model service": f"{found.service}/healthz",
+        "Airflow's task API": f"http://{HOST}:{state.ports.tasks}/execution/health",
+    }
     return [name for name, url in servers.items() if not _answers(url)] + _airflow(
         home, Path(state.tree) / "dags"
     )

@@ -11,20 +11,22 @@ HOST = "127.0.0.1"
 
 VARIABLES = {
     "airflow": "TRIMTAB_AIRFLOW_PORT",
+    "tasks": "TRIMTAB_TASKS_PORT",
     "mlflow": "TRIMTAB_MLFLOW_PORT",
     "service": "TRIMTAB_SERVICE_PORT",
 }
 """The environment variable that sets each port."""
 
-_DEFAULTS = {"airflow": 8080, "mlflow": 5000, "service": 8000}
+_DEFAULTS = {"airflow": 8080, "tasks": 8081, "mlflow": 5000, "service": 8000}
 _HIGHEST = 65535
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ports:
-    """One loopback port a server."""
+    """One loopback port a server; `tasks` is where Airflow's tasks report, apart from its pages."""
 
     airflow: int
+    tasks: int
     mlflow: int
     service: int
 
@@ -37,7 +39,7 @@ def from_environment(environment: Mapping[str, str] | None = None) -> Ports:
     """Read the ports, the usual ones where nothing is set.
 
     >>> from_environment({"TRIMTAB_SERVICE_PORT": "8001"})
-    Ports(airflow=8080, mlflow=5000, service=8001)
+    Ports(airflow=8080, tasks=8081, mlflow=5000, service=8001)
 
     Raises:
         Unfit: A variable holds no port number, or two name the same one.

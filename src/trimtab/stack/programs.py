@@ -34,10 +34,28 @@ def programs(home: Path, ports: Ports) -> tuple[Program, ...]:
         str(home.resolve() / "mlflow-artifacts"),
     )
     service = ("gunicorn", "--bind", f"{HOST}:{ports.service}", "--workers", "1", "--threads", "4")
+    # The socket would lie in the home folder, shared by all stacks; an idle client would be waited for 30 s.
+    manners = ("--no-control-socket", "--graceful-timeout", "5")
+    api = ("airflow", "api-server", "--port")
     return (
         Program(name="mlflow", command=(*mlflow, *stores, "--allowed-hosts", hosts), priority=10),
-        Program(name="service", command=(*service, "trimtab.serve.wsgi:application()"), priority=10),
-        Program(name="airflow-api-server", command=("airflow", "api-server"), priority=20, autostart=False),
+        Program(
+            name="service", command=(*service, *manners, "trimtab.serve.wsgi:application()"), priority=10
+        ),
+        Program(
+            name="airflow-api-server",
+            command=(*api, str(ports.airflow), "--apps", "core"),
+            priority=20,
+            autostart=False,
+        ),
+        # A trigger from the page writes its audit line on the event loop. In one process with the tasks' reports it
+        # waits there for a report's transaction, which waits for the event loop: both failed, a minute later.
+        Program(
+            name="airflow-task-api",
+            command=(*api, str(ports.tasks), "--apps", "execution"),
+            priority=20,
+            autostart=False,
+        ),
         Program(
             name="airflow-dag-processor", command=("airflow", "dag-processor"), priority=30, autostart=False
         ),

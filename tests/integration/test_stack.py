@@ -1,0 +1,157 @@
+"""The whole stack, really started: slow, so that one start serves all of it; the last test stops it."""
+
+import os
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+import requests
+
+from tests.integration import playground
+from trimtab.errors import CommandFailed, Unfit
+from trimtab.stack import airflow_api, control, supervision
+from trimtab.stack.ports import VARIABLES
+from trimtab.steps.initialise import initialise
+
+pytestmark = pytest.mark.xdist_group("stack")
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The home of a stack that is healthy."""
+    folder = tmp_path_factory.mktemp("stack")
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in playground.environment(folder / "var").items():
+            patch.setenv(name, value)
+        for variable, port in zip(VARIABLES.values(), _free_ports(len(VARIABLES)), strict=True):
+            patch.setenv(variable, str(port))
+        tree = playground.tree(folder / "tree")
+        initialise(tree)
+        control.start(folder / "var", tree)
+        try:
+            control.wait_healthy(folder / "var", timeout=240)
+            yield folder / "var"
+        finally:
+            control.stop(folder / "var")
+
+
+def test_every_server_answers_where_the_addresses_say(home):
+    found = control.addresses(home)
+    assert requests.get(f"{found.mlflow}/health", timeout=10).text == "OK"
+    assert requests.get(f"{found.service}/healthz", timeout=10).status_code == 200
+    assert "<title>Airflow" in requests.get(found.airflow, timeout=10).text
+
+
+def test_the_status_names_addresses_password_file_and_processes(home):
+    text, found = control.status(home), control.addresses(home)
+    assert all(
+        address in text for address in (found.airflow, found.mlflow, found.service, str(found.passwords))
+    )
+    assert "airflow-scheduler running" in text
+
+
+def test_airflow_knows_the_four_dags_and_none_is_paused(home):
+    dags = airflow_api.connect(home).get("/api/v2/dags")["dags"]
+    paused = {dag["dag_id"]: dag["is_paused"] for dag in dags}
+    assert paused == dict.fromkeys(("ingest_batch", "monitor_model", "retrain_model", "sweep"), False)
+
+
+def test_a_sweep_of_an_empty_loop_wakes_nobody(home):
+    assert _run(home, "sweep", {}) == "success"
+    assert airflow_api.connect(home).task_states("sweep", "test") == {
+        "reconcile": "success",
+        "waiting": "success",
+        "wake_monitor": "skipped",
+        "wake_retrain": "skipped",
+    }
+
+
+def test_the_same_run_id_triggers_once(home):
+    assert airflow_api.connect(home).trigger("sweep", run_id="test") == "test"
+
+
+def test_a_retraining_that_nobody_gave_a_reason_for_fails_at_once(home):
+    assert _run(home, "retrain_model", {"dry_run": True}) == "failed"
+    assert airflow_api.connect(home).task_states("retrain_model", "test")["arbitrate"] == "failed"
+
+
+def test_a_window_of_no_batches_is_refused(home):
+    with pytest.raises(CommandFailed, match="0 is less than the minimum of 1"):
+        airflow_api.connect(home).trigger("retrain_model", {"window_batches": 0}, run_id="wrong")
+
+
+def test_a_viewer_triggers_nothing(home):
+    with pytest.raises(CommandFailed, match="403"):
+        airflow_api.connect(home, "viewer").trigger("sweep", run_id="viewed")
+
+
+def test_a_second_start_leaves_the_first_alone(home):
+    before = _members(home)
+    assert control.start(home, playground.ROOT) == control.addresses(home)
+    assert before <= _members(home)
+
+
+def test_a_second_stack_on_the_same_ports_is_refused_before_anything_starts(home, tmp_path):
+    with pytest.raises(Unfit, match=r"Port \d+ is in use .*TRIMTAB_AIRFLOW_PORT"):
+        control.start(tmp_path / "other", playground.ROOT)
+    assert not (tmp_path / "other").exists()
+
+
+def test_a_process_that_dies_is_started_again(home):
+    state = supervision.load(home)
+    assert state is not None
+    died = state.call("getProcessInfo", "service")["pid"]
+    os.kill(died, signal.SIGKILL)
+    _until(lambda: state.call("getProcessInfo", "service")["pid"] not in (0, died))
+
+
+def test_stopping_leaves_no_process(home):
+    members = _members(home)
+    assert len(members) > 5
+    control.stop(home)
+    assert not control.running(home)
+    assert [pid for pid in members if _alive(pid)] == []
+    assert [
+        one.pid
+        for one in psutil.process_iter(["cmdline"])
+        if str(home) in " ".join(one.info["cmdline"] or ())
+    ] == []
+
+
+def _free_ports(count: int) -> list[int]:
+    servers = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [server.getsockname()[1] for server in servers]
+    for server in servers:
+        server.close()
+    return ports
+
+
+def _run(home: Path, dag: str, conf: dict[str, object]) -> str:
+    api = airflow_api.connect(home)
+    api.trigger(dag, conf, run_id="test")
+    _until(lambda: api.run_state(dag, "test") in ("success", "failed"))
+    return api.run_state(dag, "test")
+
+
+def _until(ready, seconds: float = 60.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not ready():
+        assert time.monotonic() < deadline, "it did not come about in time"
+        time.sleep(0.2)
+
+
+def _members(home: Path) -> set[int]:
+    state = supervision.load(home)
+    assert state is not None and state.session is not None
+    return set(state.session.members())
+
+
+def _alive(pid: int) -> bool:
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
