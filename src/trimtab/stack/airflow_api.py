@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import requests
+from requests.adapters import HTTPAdapter
+from urllib3.util import Retry
 
 from trimtab.errors import CommandFailed, StoreUnreachable
 from trimtab.stack import config, supervision
@@ -12,6 +14,20 @@ from trimtab.stack.ports import HOST, VARIABLES, from_environment
 
 _SECONDS = 30.0
 _UNAUTHORISED, _CONFLICT, _BAD = 401, 409, 400
+_AGAIN = Retry(
+    total=None,
+    connect=0,
+    read=0,
+    status=5,
+    backoff_factor=0.5,
+    status_forcelist=(500, 502, 503, 504),
+    allowed_methods=None,
+    raise_on_status=False,
+)
+"""On SQLite, two triggers within a few milliseconds can block each other until one gets a 500 (see `programs.py`).
+
+Every call here may be made twice: a run has its id from the caller, and a second clear finds nothing to clear.
+"""
 
 
 class AirflowApi:
@@ -23,6 +39,7 @@ class AirflowApi:
         self._session = requests.Session()
         # A proxy of the environment has no way to this machine's loopback.
         self._session.trust_env = False
+        self._session.mount("http://", HTTPAdapter(max_retries=_AGAIN))
 
     def get(self, path: str, **query: object) -> dict[str, Any]:
         """Return what lies at a path such as `/api/v2/dags`.
