@@ -1,0 +1,105 @@
+"""A retraining killed at any of its tasks, then cleared: nothing is half done, and nothing is done twice."""
+
+import importlib
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from contextlib import suppress
+
+import psutil
+import pytest
+
+from tests.integration import playground
+from tests.integration.test_loop import take_in
+from trimtab.steps import arbitrate, retrain
+from trimtab.steps.loop import Loop
+
+pytestmark = pytest.mark.timeout(600)
+
+LEDGER, STORE = "trimtab.registry.ledger:Ledger", "trimtab.registry.mlflow_store:Store"
+DURING = "while its MLflow Project runs"
+POINTS = {
+    "arbitrate": (f"{LEDGER}.add_request", f"{LEDGER}.decide", f"{LEDGER}.hold"),
+    "checkout": (
+        "trimtab.data.origin:Origin.checkout",
+        "trimtab.trigger.planning:write_run",
+        "trimtab.trigger.planning:write_champion",
+    ),
+    "prepare": (DURING, "trimtab.registry.tracking:project_run", DURING),
+    "train": (f"{STORE}.register", f"{LEDGER}.record_version", f"{STORE}.set_stage"),
+    "evaluate": (DURING, DURING, "trimtab.registry.tracking:project_run"),
+    "conclude": (f"{LEDGER}.intend", f"{LEDGER}.record_judgement", f"{STORE}.set_tag"),
+}
+"""After which call each task is killed: once in each of three retrainings, the first of which promotes.
+
+What lies between the writes of a transition is killed in `test_transitions.py`.
+"""
+
+
+def perform(task: str, run_id: str, run_key: str | None) -> str | None:
+    """Run one task as its DAG does."""
+    if task == "arbitrate":
+        return arbitrate.arbitrate(run_id, "ui", reason="to be killed", force=True)
+    getattr(retrain, task)(run_key, run_id)
+    return run_key
+
+
+def mortal(task: str, run_id: str, run_key: str | None, point: str) -> None:
+    """Run one task, and die at a point of it with all that it started."""
+    os.setsid()
+    if point == DURING:
+        threading.Thread(target=die_with_the_project, args=(task,), daemon=True).start()
+    else:
+        place, _, name = point.rpartition(".") if "." in point.partition(":")[2] else point.rpartition(":")
+        module, _, owner = place.partition(":")
+        holder = getattr(importlib.import_module(module), owner) if owner else importlib.import_module(module)
+        real = getattr(holder, name)
+
+        def deadly(*args: object, **kwargs: object) -> None:
+            real(*args, **kwargs)
+            os.killpg(0, signal.SIGKILL)
+
+        setattr(holder, name, deadly)
+    perform(task, run_id, run_key)
+
+
+def die_with_the_project(task: str) -> None:
+    me = psutil.Process()
+    while True:
+        with suppress(psutil.NoSuchProcess, ProcessLookupError):  # one that ended while it was looked at
+            if any(child.cmdline()[-3:] == ["-m", "trimtab", task] for child in me.children(recursive=True)):
+                os.killpg(0, signal.SIGKILL)
+        time.sleep(0.02)
+
+
+def killed(task: str, run_id: str, run_key: str | None, point: str) -> None:
+    child = multiprocessing.get_context("spawn").Process(target=mortal, args=(task, run_id, run_key, point))
+    child.start()
+    child.join(120)
+    assert child.exitcode == -signal.SIGKILL, f"{task} was not killed at {point}"
+
+
+def test_a_retraining_killed_at_every_task_ends_as_if_it_had_not_been(loop: Loop) -> None:
+    take_in(loop, range(4))
+    for number in range(3):
+        run_id, run_key = f"run-{number}", None
+        for task, points in POINTS.items():
+            killed(task, run_id, run_key, points[number])
+            assert len(loop.registry.in_stage(loop.model, "Production")) <= 1
+            run_key = perform(task, run_id, run_key)
+            assert run_key is not None
+        assert len(loop.registry.in_stage(loop.model, "Production")) == 1
+        staged = set(loop.registry.in_stage(loop.model, "Staging"))
+        assert staged <= loop.ledger.under_judgement(loop.model)
+        assert loop.ledger.unfinished(loop.model) == []
+        assert loop.ledger.lease_holder(loop.lease) is None
+        take_in(loop, range(4 + 2 * number, 6 + 2 * number))
+    assert len(loop.ledger.retrainings(loop.model)) == len(loop.ledger.versions(loop.model)) == 3
+    assert [record.request.episode for record in loop.ledger.requests(loop.model)] == [
+        "run-0",
+        "run-1",
+        "run-2",
+    ]
+    assert playground.opened().champion() is not None
