@@ -6,7 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-from tests.verify.areas import AREAS
+from tests.verify.areas import AREAS, digest
 from trimtab.clock import system_clock
 
 ROOT = Path(__file__).parents[2]
@@ -38,13 +38,11 @@ def main(arguments: list[str]) -> int:
             sys.stdout.flush()
         code = child.wait()
     result = f"{'passed' if code == 0 else f'failed ({code})'} in {(time.monotonic() - began) / 60:.1f} min"
-    digest = hashlib.sha256(log.read_bytes()).hexdigest()
+    log_hash = hashlib.sha256(log.read_bytes()).hexdigest()[:16]
     commit = _git("rev-parse", "--short=12", "HEAD")
-    paths = ", ".join(area.paths)
+    covered = f"{digest(ROOT, area.paths)} | {', '.join(area.paths)}"
     with PAGE.open("a", encoding="utf-8") as page:
-        page.write(
-            f"| {system_clock():%Y-%m-%d} | {commit} | {name} | {result} | {digest[:16]} | {paths} |\n"
-        )
+        page.write(f"| {system_clock():%Y-%m-%d} | {commit} | {name} | {result} | {log_hash} | {covered} |\n")
     return code
 
 

@@ -1,6 +1,9 @@
 """The areas: what each runs, and which paths its result speaks for."""
 
+import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,3 +20,17 @@ AREAS = {
     "year": Area(command=("make", "demo"), paths=LOOP),
     "weeks": Area(command=("make", "demo", "WEEKS=20"), paths=LOOP),
 }
+
+
+def digest(root: Path, paths: Sequence[str]) -> str:
+    """Return a hash of the files below the given paths: names and bytes, whatever git knows of them.
+
+    A commit would not do: a shallow clone, as pipelines make it, does not have it.
+    """
+    found = hashlib.sha256()
+    for name in paths:
+        for file in sorted([root / name, *(root / name).rglob("*")]):
+            if file.is_file() and "__pycache__" not in file.parts:
+                content = hashlib.sha256(file.read_bytes()).hexdigest()
+                found.update(f"{file.relative_to(root).as_posix()} {content}\n".encode())
+    return found.hexdigest()[:16]
