@@ -79,9 +79,16 @@ def evaluate(run_key: str, holder: str) -> dict[str, Any]:
     return evaluate(run_key, holder)
 
 
+@task(execution_timeout=timedelta(hours=4))
+def refit(run_key: str, holder: str) -> dict[str, Any]:
+    from trimtab.steps.retrain import refit
+
+    return refit(run_key, holder)
+
+
 @task(outlets=[CHAMPION])
 def conclude(run_key: str, holder: str, outlet_events: Any = None) -> dict[str, Any]:
-    from trimtab.steps.retrain import conclude
+    from trimtab.steps.conclude import conclude
 
     outlet_events[CHAMPION].extra = outcome = conclude(run_key, holder)
     return outcome
@@ -106,7 +113,7 @@ def conclude(run_key: str, holder: str, outlet_events: Any = None) -> dict[str, 
 def retrain_model() -> None:
     holder = "{{ run_id }}"
     run_key = arbitrate(holder)
-    steps = [step(run_key, holder) for step in (checkout, prepare, train, evaluate, conclude)]
+    steps = [step(run_key, holder) for step in (checkout, prepare, train, evaluate, refit, conclude)]
     chain(*steps)
 
 

@@ -49,8 +49,13 @@ def _train(_: argparse.Namespace) -> str:
 def _evaluate(_: argparse.Namespace) -> str:
     from trimtab.steps.evaluate import evaluate
 
-    verdict = evaluate()
-    return f"{verdict.kind}: {verdict.reason}"
+    return evaluate().reason
+
+
+def _refit(_: argparse.Namespace) -> str:
+    from trimtab.steps.refit import refit
+
+    return refit().reason
 
 
 def _champion(_: argparse.Namespace) -> str:
@@ -130,6 +135,7 @@ def _parser() -> argparse.ArgumentParser:
         "prepare": (_prepare, "collect the planned batches in this checkout"),
         "train": (_train, "train in this checkout"),
         "evaluate": (_evaluate, "judge challenger against champion in this checkout"),
+        "refit": (_refit, "fit a promoted recipe again through the newest batch, in this checkout"),
         "champion": (_champion, "write champion.yaml from the registry"),
         "reconcile": (_reconcile, "mend what a crash left between ledger, stages and aliases"),
     }

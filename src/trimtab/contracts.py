@@ -15,9 +15,9 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import TypeAdapter
 
-VerdictKind = Literal["PROMOTE", "HOLD", "REJECT"]
-Action = Literal["RETRAIN", "SKIP", "WAIT"]
-Source = Literal["schedule", "ui", "drift", "age"]
+VerdictKind = Literal["PROMOTE", "HOLD", "REJECT", "ASK"]
+Action = Literal["RETRAIN", "JUDGE", "ROLLBACK", "ASK", "SKIP", "WAIT"]
+Source = Literal["schedule", "ui", "drift", "age", "look", "watch"]
 Stage = Literal["None", "Staging", "Production", "Archived"]
 
 T = TypeVar("T")
@@ -63,8 +63,8 @@ class BatchRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Champion:
-    """The version in Production, with all that is needed to load it safely."""
+class ModelVersion:
+    """A registered version, with all that is needed to load it safely."""
 
     version: str
     run_id: str
@@ -74,12 +74,25 @@ class Champion:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Block:
+    """The losses of both models, summed over the rows of one block of time within one batch."""
+
+    batch: str
+    number: int
+    rows: int
+    champion: float
+    challenger: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """The canonical `run.yaml`: what a commit cannot hold, and a training run needs.
 
     `train` and `judge` are disjoint, oldest first; no label known after `cutoff` is read; `decision` names the ledger's
     decision that asked for this run, or is None for a person's own `dvc repro`; `champion` None means that the baseline
-    of `gate.baseline` plays champion.
+    of `gate.baseline` plays champion. At the first look `challenger` is None: it is made by this run. At a later one
+    it is the version under judgement, `judge` holds the batches that came since, and `judged` the blocks of the looks
+    before.
     """
 
     model: str
@@ -87,9 +100,13 @@ class Plan:
     cutoff: datetime
     train: tuple[BatchRef, ...]
     judge: tuple[BatchRef, ...]
-    champion: Champion | None = None
+    champion: ModelVersion | None = None
     decision: str | None = None
     dry_run: bool = False
+    challenger: ModelVersion | None = None
+    look: int = 1
+    judged: tuple[Block, ...] = ()
+    window_batches: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +128,21 @@ class Training:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Refit:
+    """What `refit` leaves behind: `build/refit.json`.
+
+    `training` is None when there was nothing to refit, and `reason` says why. `difference` is the mean absolute
+    difference of the refit's predictions from its judged sibling's, on the judged rows; only what is `accepted` may
+    go to Production.
+    """
+
+    training: Training | None
+    difference: float | None
+    accepted: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BatchScore:
     """How one model did on one batch; `auc` is None when the labelled rows hold one class only."""
 
@@ -125,8 +157,9 @@ class BatchScore:
 class Comparison:
     """A paired comparison on the same rows: positive `gain` means that the challenger loses less.
 
-    `lower` and `upper` bound the gain (per row, in units of `metric`) at `confidence`; the unit of resampling is a time
-    block, of which there were `blocks`.
+    `lower` and `upper` bound the gain (per row, in units of `metric`): `lower` with an error of `error`, which is
+    what this look may spend of `gate.error`, `upper` with `gate.error` itself. The unit is a time block, of which
+    there were `blocks`.
     """
 
     metric: str
@@ -137,16 +170,35 @@ class Comparison:
     gain: float
     lower: float
     upper: float
-    confidence: float
+    error: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One more thing that must hold for a promotion; `value` and `limit` in the unit that `sentence` names."""
+
+    name: str
+    passed: bool
+    value: float
+    limit: float
+    sentence: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What the gate decided, in one plain sentence, and on what."""
+    """What the gate decided, in one plain sentence, and on what.
+
+    `judged_on` are the batches of this look, `blocks` those of this look and all before; `probes` maps the name of
+    each probe to what the same gate said of it.
+    """
 
     kind: VerdictKind
     reason: str
+    look: int
     comparison: Comparison
+    blocks: tuple[Block, ...]
+    checks: tuple[Check, ...]
+    probes: Mapping[str, VerdictKind]
     judged_on: tuple[BatchRef, ...]
     champion: str
     challenger_scores: tuple[BatchScore, ...]
@@ -217,7 +269,8 @@ class Assessment:
 class Request:
     """Somebody or something asks for a retraining; (model, source, episode) is its key.
 
-    `champion` is the version whose quality gave rise to it, or None when it is about no version.
+    `champion` is the version whose quality gave rise to it, or None when it is about no version; `challenger` the
+    version whose next look is asked for, when `source` is `look`.
     """
 
     model: str
@@ -226,6 +279,7 @@ class Request:
     reason: str
     event_time: datetime
     champion: str | None = None
+    challenger: str | None = None
     window_batches: int | None = None
     force: bool = False
     dry_run: bool = False

@@ -13,6 +13,7 @@ word it differently.
     ├── CommandFailed        a git, dvc or MLflow Project command ended with an error
     ├── OriginConflict       the origin moved too often while we pushed
     ├── LeaseHeld            another run holds the lease
+    ├── GateDead             the gate judged a probe wrongly; nothing is promoted by it
     ├── UnsafeModel          a model file's digest or types are not what the ledger and the trust list say
     ├── RunFailed            a run of the loop that the demo waited for failed, or did not end in time
     └── Unfit                the machine or the environment cannot run this (port, disk, Python, git)
@@ -111,6 +112,17 @@ class UnsafeModel(TrimtabError):
 
     def __init__(self, source: str, reason: str) -> None:
         super().__init__(f"Model {source}: {reason}. It was not loaded.")
+
+
+class GateDead(TrimtabError):
+    """A gate that does not tell a good model from a bad one."""
+
+    def __init__(self, found: Mapping[str, str]) -> None:
+        said = ", ".join(f"{name}: {kind}" for name, kind in found.items())
+        super().__init__(
+            f"The gate is dead: expected its probes to be judged bad: REJECT, edge: not PROMOTE, good: PROMOTE, got {said}. "
+            f"Nothing was promoted. Look at the gate section of params.yaml (min_gain, error) and at evaluate/."
+        )
 
 
 class RunFailed(TrimtabError):

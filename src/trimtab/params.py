@@ -103,11 +103,24 @@ class Gate(_Section):
 
     metric: Literal["log_loss", "brier"]
     judge_batches: Count
+    looks: Count
+    error: Annotated[float, Field(gt=0, lt=0.5)]
     block_hours: Count
+    batch_correlation: Share
     min_blocks: Annotated[int, Field(ge=2)]
-    confidence: Annotated[float, Field(gt=0.5, lt=1)]
-    min_gain: Annotated[float, Field(ge=0)]
+    min_gain: float
     baseline: ImportPath
+    slices: list[str]
+    slice_min_rows: Count
+    slice_max_loss: Annotated[float, Field(ge=0)]
+    max_calibration_excess: Share
+    max_ms_per_row: Annotated[float, Field(gt=0)]
+    max_model_mb: Annotated[float, Field(gt=0)]
+    refit: bool
+    refit_tolerance: Share
+    ask: Literal["never", "unsure", "promotion"]
+    ask_minutes: Annotated[float, Field(gt=0)]
+    ask_default: Literal["promote", "keep"]
 
 
 class DataDrift(_Section):
@@ -159,6 +172,14 @@ class Params(_Section):
     drift: Drift
     trigger: Trigger
     serve: Serve
+
+    @model_validator(mode="after")
+    def _slices_are_features(self) -> "Params":
+        for name in self.gate.slices:
+            if name not in self.data.categories:
+                expected = f"should name features of kind category ({', '.join(self.data.categories)})"
+                raise ParamsError(FILE, "gate.slices", expected, name)
+        return self
 
     @model_validator(mode="after")
     def _enough_to_start(self) -> "Params":

@@ -15,11 +15,11 @@ TEXT = (Path(__file__).parents[2] / params.FILE).read_text()
     [
         ("sigmas: 3.0", "sigma: 3.0", "drift.concept.sigma: should be a key that trimtab knows, got 3.0"),
         ("  seed: 7", "", "model.seed: should be there, got None"),
-        ("confidence: 0.95", "confidence: 2", "gate.confidence: Input should be less than 1, got 2"),
+        ("error: 0.1 ", "error: 2 ", "gate.error: Input should be less than 0.5, got 2"),
         (
-            "confidence: 0.95",
-            "confidence: high",
-            "gate.confidence: Input should be a valid number, got 'high'",
+            "error: 0.1 ",
+            "error: high ",
+            "gate.error: Input should be a valid number, got 'high'",
         ),
         ("metric: log_loss", "metric: auc", "gate.metric: Input should be 'log_loss' or 'brier', got 'auc'"),
         (
@@ -37,6 +37,11 @@ TEXT = (Path(__file__).parents[2] / params.FILE).read_text()
             "start_batches: 8",
             "start_batches: 2",
             "train.start_batches: should be more than gate.judge_batches (2)",
+        ),
+        (
+            "slices: [origin]",
+            "slices: [distance]",
+            "gate.slices: should name features of kind category (carrier, origin, dest, plane_manufacturer), got 'distance'",
         ),
         ("max_bad_share: 0.02", "max_bad_share: .nan", "data.max_bad_share: "),
         ("name: flight-delay", "name: Flight Delay", "model.name: String should match pattern"),

@@ -25,11 +25,12 @@ def test_monitoring_mends_finds_measures_each_assesses_and_wakes(dags):
 
 def test_retraining_stops_at_the_arbiter_or_goes_through_to_the_end(dags):
     assert _shape(dags["retrain_model"]) == {
-        "arbitrate": {"checkout", "prepare", "train", "evaluate", "conclude"},
+        "arbitrate": {"checkout", "prepare", "train", "evaluate", "refit", "conclude"},
         "checkout": {"prepare"},
         "prepare": {"train"},
         "train": {"evaluate"},
-        "evaluate": {"conclude"},
+        "evaluate": {"refit"},
+        "refit": {"conclude"},
         "conclude": set(),
     }
 

@@ -23,6 +23,7 @@ def shipped() -> params.Params:
 def shops(**changes: object) -> params.Params:
     """Parameters of a model with one category and two numbers; a change is written `gate__min_gain`."""
     content = yaml.safe_load((ROOT / params.FILE).read_text())
+    content["gate"]["slices"] = []
     content["data"]["features"] = {
         "shop": {"kind": "category", "nullable": True, "categories": ["north", "south"]},
         "price": {"kind": "number", "nullable": True, "min": 0.0, "max": 100.0},

@@ -11,6 +11,9 @@ from trimtab.errors import NotEnoughBatches
 
 Refs = tuple[BatchRef, ...]
 
+BATCH = "batch"
+"""Column that says which batch a row came from."""
+
 
 def split(
     manifests: Sequence[Manifest], *, judge: int, window: int | None, champion_through: datetime | None
@@ -34,7 +37,7 @@ def split(
     if len(unseen) < judge:
         raise NotEnoughBatches(len(unseen), judge, "A judgement on batches that the champion has not seen")
     training = before if window is None else before[-window:]
-    return _refs(training), _refs(judging)
+    return refs(training), refs(judging)
 
 
 def labelled(frame: pd.DataFrame, cutoff: datetime | None) -> pd.DataFrame:
@@ -45,5 +48,6 @@ def labelled(frame: pd.DataFrame, cutoff: datetime | None) -> pd.DataFrame:
     return frame[known].reset_index(drop=True)
 
 
-def _refs(manifests: Sequence[Manifest]) -> Refs:
+def refs(manifests: Sequence[Manifest]) -> Refs:
+    """Name batches by id and revision."""
     return tuple(BatchRef(batch=one.batch, revision=one.revision) for one in manifests)

@@ -1,58 +1,94 @@
 """A paired comparison of two models on the same rows, with time blocks as its unit."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from pydantic import TypeAdapter
 from scipy import stats
 
 from trimtab import params
-from trimtab.contracts import Comparison
+from trimtab.contracts import Block, Comparison
 
 Floats = npt.NDArray[np.float64]
 
+_PRIOR_DF = 4.0
+"""Weight, in degrees of freedom, of the variance that the blocks within batches let expect, against what the batches
+show.
 
-def paired(
-    champion_losses: Floats, challenger_losses: Floats, event_times: Sequence[datetime], gate: params.Gate
-) -> Comparison:
-    """Estimate how much less the challenger loses per row, with a Student-t interval over time blocks.
+Simulated (`make bench-gate`): 1 doubts every batch, 8 believes in `gate.batch_correlation` so much that twice that
+correlation gives too many false promotions.
+"""
 
-    Rows within one block share their weather, their backlog, their day; so the block is the unit. The mean over rows is
-    the ratio of the blocks' sums to the blocks' sizes, and its standard error is that of the ratio estimator (Cochran,
-    Sampling Techniques, 3rd ed., section 6.4), with blocks - 1 degrees of freedom. A percentile bootstrap over few blocks is
-    too narrow: over 7 day blocks it promotes equal models in 6.3 % of cases at a nominal 2.5 %.
+
+def blocks_of(
+    batches: Sequence[str],
+    event_times: Sequence[datetime],
+    champion_losses: Floats,
+    challenger_losses: Floats,
+    gate: params.Gate,
+) -> tuple[Block, ...]:
+    """Sum the losses of both models by block of time; no block spans two batches.
 
     Args:
+        batches: Shape `(n,)`, the batch of each row.
+        event_times: Shape `(n,)`, UTC. Blocks of `gate.block_hours` are counted from the earliest row of each batch.
         champion_losses: Shape `(n,)`, loss per row.
         challenger_losses: Shape `(n,)`, of the same rows.
-        event_times: Shape `(n,)`, UTC. Blocks of `gate.block_hours` are counted from the earliest.
-        gate: Metric, block and confidence.
+        gate: Length of a block.
+    """
+    if not len(batches):
+        return ()
+    times = pd.to_datetime(pd.Series(list(event_times)), utc=True)
+    rows = pd.DataFrame({"batch": list(batches), "time": times, "rows": 1})
+    rows["champion"], rows["challenger"] = np.asarray(champion_losses), np.asarray(challenger_losses)
+    hours = (times - rows.groupby("batch")["time"].transform("min")).dt.total_seconds() / 3600
+    rows["number"] = (hours // gate.block_hours).astype(int)
+    sums = (
+        rows.groupby(["batch", "number"], sort=True)[["rows", "champion", "challenger"]].sum().reset_index()
+    )
+    return TypeAdapter(tuple[Block, ...]).validate_python(sums.to_dict("records"))
+
+
+def paired(blocks: Sequence[Block], gate: params.Gate, *, error: float) -> Comparison:
+    """Estimate how much less the challenger loses per row, with Student-t bounds over time blocks and batches.
+
+    Rows within one block share their weather, their backlog, their day, so the block is the unit; and blocks within
+    one batch share their week. The mean over rows is a ratio of sums, with the standard error of the ratio estimator
+    (Cochran, Sampling Techniques, 3rd ed., section 6.4). Over blocks, it is widened by the design effect `1 + (m - 1)
+    r` of m blocks a batch with correlation r = `gate.batch_correlation` (Kish, Survey Sampling, section 5.4). Over
+    batches, it is taken as it is, once there are two. Both are joined as a moderated variance (Smyth 2004, Stat.
+    Appl. Genet. Mol. Biol. 3:1): few batches lean on the former, many on themselves. A percentile bootstrap over few
+    blocks is too narrow: over 7 day blocks it promotes equal models in 6.3 % of cases at a nominal 2.5 %.
+
+    Args:
+        blocks: All blocks that were judged, of this look and the looks before.
+        gate: Metric, correlation, and the error over all looks.
+        error: The share of `gate.error` that may be spent now.
 
     Returns:
-        The gain is positive when the challenger is better. With fewer than two blocks its interval is unbounded.
+        `gain` is positive when the challenger is better; `lower` holds with an error of `error`, `upper` with one of
+        `gate.error`. With fewer than two blocks both are unbounded.
     """
-    difference = np.asarray(champion_losses) - np.asarray(challenger_losses)
-    blocks = blocks_of(event_times, gate)
-    sums = pd.Series(difference).groupby(blocks).agg(["sum", "count"])
-    count, rows = len(sums), len(difference)
-    gain = float(difference.mean()) if rows else 0.0
-    half = float("inf")
-    if count > 1:
-        residuals = sums["sum"].to_numpy() - gain * sums["count"].to_numpy()
-        error = float(np.sqrt(count / (count - 1) * (residuals**2).sum())) / rows
-        half = float(stats.t.ppf((1 + gate.confidence) / 2, count - 1)) * error
+    sums = np.array([(block.champion - block.challenger, block.rows) for block in blocks]).reshape(-1, 2)
+    rows = int(sums[:, 1].sum())
+    gain = float(sums[:, 0].sum() / rows) if rows else 0.0
+    down = up = float("inf")
+    if len(blocks) > 1:
+        wide, freedom = _standard_error([block.batch for block in blocks], sums, gain, gate)
+        down, up = (float(stats.t.isf(tail, freedom)) * wide for tail in (error, gate.error))
     return Comparison(
         metric=gate.metric,
         rows=rows,
-        blocks=count,
-        champion_loss=float(np.mean(champion_losses)) if rows else 0.0,
-        challenger_loss=float(np.mean(challenger_losses)) if rows else 0.0,
+        blocks=len(blocks),
+        champion_loss=sum(block.champion for block in blocks) / rows if rows else 0.0,
+        challenger_loss=sum(block.challenger for block in blocks) / rows if rows else 0.0,
         gain=gain,
-        lower=max(gain - half, -_UNBOUNDED),
-        upper=min(gain + half, _UNBOUNDED),
-        confidence=gate.confidence,
+        lower=max(gain - down, -_UNBOUNDED),
+        upper=min(gain + up, _UNBOUNDED),
+        error=error,
     )
 
 
@@ -60,9 +96,21 @@ _UNBOUNDED = 1e9
 """Stands for infinity, which JSON has no word for; no loss per row comes near it."""
 
 
-def blocks_of(event_times: Sequence[datetime], gate: params.Gate) -> npt.NDArray[np.int64]:
-    """Number the time block of each row, from 0, shape `(n,)`."""
-    times = pd.DatetimeIndex(pd.to_datetime(pd.Series(list(event_times)), utc=True))
-    if times.empty:
-        return np.empty(0, dtype=np.int64)
-    return np.asarray((times - times.min()) // timedelta(hours=gate.block_hours), dtype=np.int64)
+def _standard_error(
+    batches: Sequence[str], sums: Floats, gain: float, gate: params.Gate
+) -> tuple[float, float]:
+    names, place = np.unique(np.asarray(batches), return_inverse=True)
+    design = 1 + (len(sums) / len(names) - 1) * gate.batch_correlation
+    variance = design * _ratio_variance(sums, gain)
+    if len(names) < 2:
+        return float(np.sqrt(variance)), min(_PRIOR_DF, len(sums) - 1)
+    by_batch = np.column_stack([np.bincount(place, weights=column) for column in sums.T]).astype(np.float64)
+    seen = len(names) - 1
+    moderated = (_PRIOR_DF * variance + seen * _ratio_variance(by_batch, gain)) / (_PRIOR_DF + seen)
+    return float(np.sqrt(moderated)), min(_PRIOR_DF + seen, len(sums) - 1)
+
+
+def _ratio_variance(sums: Floats, gain: float) -> float:
+    count = len(sums)
+    residuals = sums[:, 0] - gain * sums[:, 1]
+    return float(count / (count - 1) * (residuals**2).sum() / sums[:, 1].sum() ** 2)

@@ -1,54 +1,57 @@
 """The gate: a pure function that explains itself. Nothing turns it off."""
 
 from collections.abc import Sequence
-from datetime import datetime
 
 from trimtab import params
-from trimtab.contracts import BatchRef, BatchScore, Comparison, Verdict, VerdictKind
+from trimtab.contracts import Check, Comparison, VerdictKind
 
 
 def judge(
-    comparison: Comparison,
-    gate: params.Gate,
-    *,
-    judged_on: Sequence[BatchRef],
-    champion: str,
-    challenger_scores: Sequence[BatchScore],
-    champion_scores: Sequence[BatchScore],
-    cutoff: datetime,
-) -> Verdict:
-    """Decide on a challenger: PROMOTE, HOLD or REJECT, with one plain sentence.
+    comparison: Comparison, checks: Sequence[Check], gate: params.Gate, *, look: int, champion: str
+) -> tuple[VerdictKind, str]:
+    """Decide on a challenger, with one plain sentence.
 
-    PROMOTE when the whole interval of the gain lies above `gate.min_gain`; REJECT when it does not reach above it, so
-    equal predictions are a REJECT; HOLD when it lies on both sides, or there are fewer than `gate.min_blocks` blocks.
+    PROMOTE when the whole interval of the gain lies above `gate.min_gain` and every check holds. REJECT when no part
+    of it does, so equal predictions are a REJECT. Else HOLD, for as long as there are looks left, and then REJECT. By
+    `gate.ask`, ASK stands in for a PROMOTE, or for the REJECT of a challenger that looks better after the last look.
     """
-    kind, why = _decide(comparison, gate)
-    return Verdict(
-        kind=kind,
-        reason=f"{kind}: {_figures(comparison, champion)}: {why}",
-        comparison=comparison,
-        judged_on=tuple(judged_on),
-        champion=champion,
-        challenger_scores=tuple(challenger_scores),
-        champion_scores=tuple(champion_scores),
-        cutoff=cutoff,
-    )
+    kind, why = _decide(comparison, checks, gate, look)
+    asks = {"promotion": kind == "PROMOTE", "unsure": kind == "REJECT" and _unsure(comparison, checks, gate)}
+    if asks.get(gate.ask):
+        kind, why = "ASK", f"{why}; gate.ask is {gate.ask}"
+    return kind, f"{kind}: {_figures(comparison, champion, gate, look)}: {why}"
 
 
-def _decide(comparison: Comparison, gate: params.Gate) -> tuple[VerdictKind, str]:
+def _decide(
+    comparison: Comparison, checks: Sequence[Check], gate: params.Gate, look: int
+) -> tuple[VerdictKind, str]:
+    undecided: VerdictKind = "HOLD" if look < gate.looks else "REJECT"
     if comparison.blocks < gate.min_blocks:
-        return "HOLD", f"fewer blocks than the {gate.min_blocks} of gate.min_blocks"
-    if comparison.lower > gate.min_gain:
-        return "PROMOTE", f"the whole interval lies above gate.min_gain ({gate.min_gain:g})"
+        return undecided, f"fewer blocks than the {gate.min_blocks} of gate.min_blocks"
     if comparison.upper <= gate.min_gain:
         return "REJECT", f"no part of the interval lies above gate.min_gain ({gate.min_gain:g})"
-    return "HOLD", f"the interval lies on both sides of gate.min_gain ({gate.min_gain:g})"
+    if comparison.lower <= gate.min_gain:
+        return undecided, f"the interval lies on both sides of gate.min_gain ({gate.min_gain:g})"
+    failed = [check.sentence for check in checks if not check.passed]
+    if failed:
+        return undecided, f"the gain is there, but {'; '.join(failed)}"
+    return "PROMOTE", f"the whole interval lies above gate.min_gain ({gate.min_gain:g})"
 
 
-def _figures(comparison: Comparison, champion: str) -> str:
+def _unsure(comparison: Comparison, checks: Sequence[Check], gate: params.Gate) -> bool:
+    enough = comparison.blocks >= gate.min_blocks and all(check.passed for check in checks)
+    return enough and comparison.gain > gate.min_gain
+
+
+def _figures(comparison: Comparison, champion: str, gate: params.Gate, look: int) -> str:
     size = abs(comparison.gain)
     return (
         f"the challenger loses {size:.4f} {comparison.metric} {'less' if comparison.gain >= 0 else 'more'} per row than "
         f"{champion} ({comparison.challenger_loss:.4f} against {comparison.champion_loss:.4f}; gain "
-        f"{comparison.lower:+.4f} to {comparison.upper:+.4f} at {comparison.confidence:.0%} over {comparison.blocks} blocks)"
+        f"{_bound(comparison.lower)} to {_bound(comparison.upper)} over {comparison.blocks} blocks, "
+        f"look {look} of {gate.looks}, which may err in {comparison.error:.1%})"
     )
+
+
+def _bound(value: float) -> str:
+    return "unbounded" if abs(value) >= 1e9 else f"{value:+.4f}"

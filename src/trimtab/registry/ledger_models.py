@@ -22,15 +22,29 @@ class ModelLedger(Database):
     """Which versions there are, how they were judged, and where they were moved."""
 
     def record_version(
-        self, model: str, *, version: str, run_key: str, training: Training, event_time: datetime
+        self,
+        model: str,
+        *,
+        version: str,
+        run_key: str,
+        training: Training,
+        event_time: datetime,
+        refit_of: str | None = None,
     ) -> None:
-        """Write a registered version, and open its judgement, in one transaction."""
+        """Write a registered version, and open its judgement, in one transaction; a refit is judged by its sibling."""
         with self.write() as connection:
             connection.execute(
                 insert(tables.versions).values(
-                    model=model, version=version, run_key=run_key, training=plain(training), at=self.now()
+                    model=model,
+                    version=version,
+                    run_key=run_key,
+                    training=plain(training),
+                    refit_of=refit_of,
+                    at=self.now(),
                 )
             )
+            if refit_of is not None:
+                return
             self.record_judgement(
                 model,
                 run_key=run_key,
@@ -47,7 +61,11 @@ class ModelLedger(Database):
             rows = connection.execute(select(table).where(table.c.model == model).order_by(table.c.id)).all()
         return {
             row.version: VersionRecord(
-                version=row.version, run_key=row.run_key, training=value(Training, row.training), at=row.at
+                version=row.version,
+                run_key=row.run_key,
+                training=value(Training, row.training),
+                refit_of=row.refit_of,
+                at=row.at,
             )
             for row in rows
         }
@@ -116,6 +134,14 @@ class ModelLedger(Database):
         """Return the versions whose judgement is open."""
         newest = {record.version: record.state for record in self.judgements(model)}
         return {version for version, state in newest.items() if version is not None and state in OPEN_STATES}
+
+    def open_judgement(self, model: str) -> JudgementRecord | None:
+        """Return the newest judgement that was made and is not ended: it has a verdict, and looks left."""
+        newest = {record.run_key: record for record in self.judgements(model)}
+        still_open = [
+            one for one in newest.values() if one.state in ("HOLD", "ASK") and one.verdict is not None
+        ]
+        return still_open[-1] if still_open else None
 
     def intend(self, transition: Transition) -> None:
         """Write the intent of a transition; once a key."""

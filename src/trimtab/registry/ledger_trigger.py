@@ -11,7 +11,7 @@ from trimtab.registry.engine import Database
 from trimtab.registry.records import DecisionRecord, RequestRecord
 from trimtab.registry.rows import value
 
-FINAL = ("RETRAIN", "SKIP")
+FINAL = ("RETRAIN", "JUDGE", "SKIP")
 """Actions that answer a request for good; a WAIT is asked again."""
 
 
@@ -89,6 +89,10 @@ class TriggerLedger(Database):
     def retrainings(self, model: str) -> list[DecisionRecord]:
         """Return the decisions that started a training run, oldest first."""
         return [record for record in self.decisions(model) if record.action == "RETRAIN"]
+
+    def runs(self, model: str) -> list[DecisionRecord]:
+        """Return the decisions that started a run: a retraining, or the next look at a challenger; oldest first."""
+        return [record for record in self.decisions(model) if record.action in ("RETRAIN", "JUDGE")]
 
     def lease_holder(self, name: str) -> str | None:
         """Return who holds a lease that has not expired."""

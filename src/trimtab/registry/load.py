@@ -58,6 +58,11 @@ def load(source: str, digest: str, trusted: Sequence[str], *, cache: Path) -> Pi
     return pipeline
 
 
+def megabytes(digest: str, *, cache: Path) -> float:
+    """Return the size of a model's file that was loaded before."""
+    return (cache / digest / MODEL_FILE).stat().st_size / 1e6
+
+
 def _download(source: str, path: Path) -> None:
     quiet()
     import mlflow

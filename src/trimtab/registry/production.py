@@ -1,12 +1,12 @@
 """Who is champion."""
 
-from trimtab.contracts import Champion
+from trimtab.contracts import ModelVersion
 from trimtab.errors import UnsafeModel
 from trimtab.registry.ledger import Ledger
 from trimtab.registry.mlflow_store import Store
 
 
-def champion(ledger: Ledger, store: Store, model: str) -> Champion | None:
+def champion(ledger: Ledger, store: Store, model: str) -> ModelVersion | None:
     """Return the version in Production with the digest that the ledger knows, or None before the first promotion.
 
     Raises:
@@ -24,11 +24,4 @@ def champion(ledger: Ledger, store: Store, model: str) -> Champion | None:
             "it is in Production, but the ledger holds no digest of it: it was not registered by trimtab. "
             "Move a version of the ledger back to Production",
         )
-    training = known.training
-    return Champion(
-        version=version,
-        run_id=training.run_id,
-        source=training.source,
-        digest=training.digest,
-        trained_through=training.trained_through,
-    )
+    return known.model_version

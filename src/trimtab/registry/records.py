@@ -4,10 +4,20 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from trimtab.contracts import Action, Observation, Plan, Quarantined, Request, Stage, Training, Verdict
+from trimtab.contracts import (
+    Action,
+    ModelVersion,
+    Observation,
+    Plan,
+    Quarantined,
+    Request,
+    Stage,
+    Training,
+    Verdict,
+)
 
-JudgementState = Literal["OPEN", "HOLD", "PROMOTE", "REJECT", "SUPERSEDED", "ABANDONED"]
-OPEN_STATES = ("OPEN", "HOLD")
+JudgementState = Literal["OPEN", "HOLD", "ASK", "PROMOTE", "REJECT", "SUPERSEDED", "ABANDONED"]
+OPEN_STATES = ("OPEN", "HOLD", "ASK")
 """States in which a version in Staging is still under judgement."""
 
 
@@ -42,7 +52,7 @@ class RequestRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecisionRecord:
-    """One answer of the arbiter; `run_key` and `plan` belong to a RETRAIN."""
+    """One answer of the arbiter; `run_key` and `plan` belong to a RETRAIN or a JUDGE."""
 
     id: int
     model: str
@@ -62,12 +72,25 @@ class DecisionRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VersionRecord:
-    """One registered version and the training behind it."""
+    """One registered version and the training behind it; `refit_of` is the sibling that was judged in its stead."""
 
     version: str
     run_key: str
     training: Training
+    refit_of: str | None
     at: datetime
+
+    @property
+    def model_version(self) -> ModelVersion:
+        """What it takes to load this version safely."""
+        training = self.training
+        return ModelVersion(
+            version=self.version,
+            run_id=training.run_id,
+            source=training.source,
+            digest=training.digest,
+            trained_through=training.trained_through,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

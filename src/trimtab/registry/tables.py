@@ -126,6 +126,7 @@ versions = Table(
     Column("version", String(20), nullable=False),
     Column("run_key", String(200), nullable=False),
     Column("training", JSON, nullable=False),
+    Column("refit_of", String(20)),
     _at(),
     UniqueConstraint("model", "version", name="one_row_a_version"),
     UniqueConstraint("model", "run_key", name="one_version_a_run"),
@@ -138,7 +139,7 @@ judgements = Table(
     _model(),
     Column("run_key", String(200), nullable=False, index=True),
     Column("version", String(20)),  # None for a dry run
-    Column("state", String(20), nullable=False),  # OPEN, HOLD, PROMOTE, REJECT, SUPERSEDED, ABANDONED
+    Column("state", String(20), nullable=False),  # OPEN, HOLD, ASK, PROMOTE, REJECT, SUPERSEDED, ABANDONED
     Column("reason", Text, nullable=False),
     Column("evidence", JSON),
     Column("evidence_sha256", String(64)),

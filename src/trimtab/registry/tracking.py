@@ -114,10 +114,11 @@ def artifact(run_id: str, path: str, *, cache: Path) -> Path:
     return kept
 
 
-def log_verdict(verdict: Verdict) -> None:
-    """Write a verdict to the open run: evidence as JSON, figures as metrics, the sentence as a tag."""
+def log_verdict(verdict: Verdict, page: Path) -> None:
+    """Write a verdict to the open run: evidence as JSON and as a page, figures as metrics, the sentence as a tag."""
     import mlflow
 
+    mlflow.log_artifact(str(page))
     mlflow.log_dict(plain(verdict), "verdict.json")
     mlflow.set_tags({"trimtab.verdict": verdict.kind, "trimtab.reason": verdict.reason[:5000]})
     figures = verdict.comparison

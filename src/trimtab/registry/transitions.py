@@ -7,7 +7,7 @@ is needed. See the architecture, decision 8.
 from trimtab.contracts import Stage
 from trimtab.registry.ledger import Ledger
 from trimtab.registry.mlflow_store import Store
-from trimtab.registry.records import Transition
+from trimtab.registry.records import JudgementState, Transition
 
 ALIASES: dict[str, Stage] = {"champion": "Production", "challenger": "Staging"}
 
@@ -25,6 +25,23 @@ def finish(ledger: Ledger, store: Store, transition: Transition) -> None:
         store.set_stage(transition.model, transition.version, transition.to_stage, archive=archive)
     point_aliases(store, transition.model)
     ledger.complete(transition)
+
+
+def close(ledger: Ledger, store: Store, transition: Transition, state: JudgementState) -> None:
+    """End the judgement of a version and move it, in that order; the intent stands with the judgement's end."""
+    with ledger.write():
+        record = ledger.versions(transition.model).get(transition.version)
+        if record is not None:
+            ledger.record_judgement(
+                transition.model,
+                run_key=record.run_key,
+                version=transition.version,
+                state=state,
+                reason=transition.reason,
+                event_time=transition.event_time,
+            )
+        ledger.intend(transition)
+    finish(ledger, store, transition)
 
 
 def point_aliases(store: Store, model: str) -> list[str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sklearn.pipeline import Pipeline
 
-from trimtab.contracts import Champion
+from trimtab.contracts import ModelVersion
 
 log = logging.getLogger(__name__)
 
@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 class Serving:
     """One model with its version; a request takes one and keeps it to its end."""
 
-    champion: Champion
+    champion: ModelVersion
     pipeline: Pipeline
 
 
@@ -36,8 +36,8 @@ class ModelHolder:
     def __init__(
         self,
         *,
-        find: Callable[[], Champion | None],
-        load: Callable[[Champion], Pipeline],
+        find: Callable[[], ModelVersion | None],
+        load: Callable[[ModelVersion], Pipeline],
         warm: Callable[[Pipeline], object],
         refresh_seconds: float,
     ) -> None:
@@ -71,7 +71,7 @@ class ModelHolder:
         """Stop looking."""
         self._stop.set()
 
-    def _take(self, champion: Champion) -> None:
+    def _take(self, champion: ModelVersion) -> None:
         pipeline = self._load(champion)
         self._warm(pipeline)
         self.serving = Serving(champion=champion, pipeline=pipeline)

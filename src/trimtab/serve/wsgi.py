@@ -16,7 +16,7 @@ from sklearn.pipeline import Pipeline
 
 from trimtab import params, stores
 from trimtab.clock import system_clock
-from trimtab.contracts import Champion
+from trimtab.contracts import ModelVersion
 from trimtab.data.origin import Origin
 from trimtab.registry import load, production
 from trimtab.registry.ledger import Ledger
@@ -40,10 +40,10 @@ def application() -> Flask:
     ledger, registry = Ledger(where.ledger), Store(where.mlflow)
     sample = _any_row(wanted)
 
-    def find() -> Champion | None:
+    def find() -> ModelVersion | None:
         return production.champion(ledger, registry, wanted.model.name)
 
-    def take(champion: Champion) -> Pipeline:
+    def take(champion: ModelVersion) -> Pipeline:
         return load.load(
             champion.source, champion.digest, wanted.model.trusted_types, cache=where.home / "models"
         )

@@ -3,13 +3,14 @@
 import logging
 from dataclasses import replace
 
-from trimtab.contracts import Champion, Decision, Manifest, Plan, Request, Source
+from trimtab.contracts import Decision, Manifest, ModelVersion, Plan, Request, Source
 from trimtab.errors import NotEnoughBatches
-from trimtab.registry.records import RequestRecord
+from trimtab.registry import transitions
+from trimtab.registry.records import RequestRecord, Transition
 from trimtab.steps.loop import Loop, open_loop
 from trimtab.steps.reconcile import mend
 from trimtab.trigger import arbiter
-from trimtab.trigger.planning import make_plan
+from trimtab.trigger.planning import make_look, make_plan
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +37,7 @@ def arbitrate(
     """
     loop = open_loop()
     mend(loop)
-    own = [record for record in loop.ledger.retrainings(loop.model) if record.holder == run_id]
+    own = [record for record in loop.ledger.runs(loop.model) if record.holder == run_id]
     if own:
         loop.ledger.hold(loop.lease, holder=run_id, minutes=loop.params.trigger.lease_minutes)
         return own[-1].run_key
@@ -54,16 +55,40 @@ def arbitrate(
         )
         loop.ledger.add_request(asked)
     champion = loop.champion()
+    abandon(loop, champion, run_id)
     with loop.ledger.write():
         return _answer(loop, run_id, manifests, champion)
 
 
-def _answer(loop: Loop, run_id: str, manifests: list[Manifest], champion: Champion | None) -> str | None:
+def abandon(loop: Loop, champion: ModelVersion | None, actor: str) -> None:
+    """End the judgement of a challenger whose champion went: what was measured against another one proves nothing now."""
+    judged = loop.ledger.open_judgement(loop.model)
+    if judged is None or judged.version is None or judged.verdict is None:
+        return
+    now = f"version {champion.version}" if champion else "the baseline"
+    if judged.verdict.champion == now:
+        return
+    reason = f"ABANDONED: it was judged against {judged.verdict.champion}; {now} is champion by now"
+    step = Transition(
+        model=loop.model,
+        key=f"{judged.run_key}:abandon",
+        version=judged.version,
+        to_stage="Archived",
+        replaces=None,
+        actor=actor,
+        reason=reason,
+        evidence_sha256=judged.evidence_sha256,
+        event_time=judged.event_time,
+    )
+    transitions.close(loop.ledger, loop.registry, step, "ABANDONED")
+
+
+def _answer(loop: Loop, run_id: str, manifests: list[Manifest], champion: ModelVersion | None) -> str | None:
     waiting = {record.id: record for record in loop.ledger.waiting(loop.model)}
     run_key = None
     for answer in arbiter.arbitrate(list(waiting.values()), _state(loop, manifests, champion), loop.params):
         record, plan = waiting[answer.request_id], None
-        if answer.action == "RETRAIN":
+        if answer.action in ("RETRAIN", "JUDGE"):
             try:
                 plan = _plan(loop, record, manifests, champion)
             except NotEnoughBatches as error:
@@ -82,28 +107,52 @@ def _write(loop: Loop, record: RequestRecord, answer: Decision, run_id: str, pla
     return written.run_key
 
 
-def _state(loop: Loop, manifests: list[Manifest], champion: Champion | None) -> arbiter.State:
+def _state(loop: Loop, manifests: list[Manifest], champion: ModelVersion | None) -> arbiter.State:
     real = [
         record for record in loop.ledger.retrainings(loop.model) if record.plan and not record.plan.dry_run
     ]
     last = real[-1].event_time if real else None
     through = champion.trained_through if champion else None
+    open_judgement = loop.ledger.open_judgement(loop.model)
+    judged_through = open_judgement.event_time if open_judgement else None
     return arbiter.State(
         batches=len(manifests),
         fresh_batches=sum(through is None or manifest.start >= through for manifest in manifests),
         champion=champion.version if champion else None,
         in_flight=loop.ledger.lease_holder(loop.lease),
         batches_since_retraining=None if last is None else sum(manifest.end > last for manifest in manifests),
+        under_judgement=open_judgement.version if open_judgement else None,
+        unlooked_batches=sum(
+            judged_through is not None and manifest.end > judged_through and manifest.labelled > 0
+            for manifest in manifests
+        ),
     )
 
 
-def _plan(loop: Loop, record: RequestRecord, manifests: list[Manifest], champion: Champion | None) -> Plan:
-    return make_plan(
+def _plan(
+    loop: Loop, record: RequestRecord, manifests: list[Manifest], champion: ModelVersion | None
+) -> Plan:
+    asked, decision = record.request, f"{loop.model}-{record.id}"
+    if asked.challenger is None:
+        return make_plan(
+            wanted=loop.params,
+            commit=loop.commit,
+            manifests=manifests,
+            champion=champion,
+            window_batches=asked.window_batches,
+            decision=decision,
+            dry_run=asked.dry_run,
+        )
+    challenger = loop.ledger.versions(loop.model)[asked.challenger]
+    before = loop.ledger.judgement_of(loop.model, challenger.run_key)
+    if before is None or before.verdict is None:
+        raise ValueError(f"Version {asked.challenger} was never judged, so there is no next look at it")
+    return make_look(
         wanted=loop.params,
         commit=loop.commit,
         manifests=manifests,
         champion=champion,
-        window_batches=record.request.window_batches,
-        decision=f"{loop.model}-{record.id}",
-        dry_run=record.request.dry_run,
+        challenger=challenger.model_version,
+        before=before.verdict,
+        decision=decision,
     )

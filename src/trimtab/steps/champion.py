@@ -3,14 +3,14 @@
 from pathlib import Path
 
 from trimtab import params, stores
-from trimtab.contracts import Champion
+from trimtab.contracts import ModelVersion
 from trimtab.registry import production
 from trimtab.registry.ledger import Ledger
 from trimtab.registry.mlflow_store import Store
 from trimtab.trigger.planning import write_champion
 
 
-def champion(root: Path = Path()) -> Champion | None:
+def champion(root: Path = Path()) -> ModelVersion | None:
     """Look the version in Production up and write it to `champion.yaml` in `root`."""
     where = stores.from_environment()
     model = params.load(root / params.FILE).model.name

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from trimtab import stores
-from trimtab.contracts import Champion
+from trimtab.contracts import ModelVersion
 from trimtab.data.origin import Origin
 from trimtab.data.quarantine import Quarantine
 from trimtab.params import Params
@@ -43,7 +43,7 @@ class Loop:
         """Name of the lease that keeps it to one retraining in flight."""
         return f"retrain:{self.model}"
 
-    def champion(self) -> Champion | None:
+    def champion(self) -> ModelVersion | None:
         """The version in Production."""
         return production.champion(self.ledger, self.registry, self.model)
 

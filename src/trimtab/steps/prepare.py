@@ -6,12 +6,9 @@ from pathlib import Path
 import pandas as pd
 
 from trimtab.contracts import BatchRef, Manifest, from_json
-from trimtab.data.batches import labelled
+from trimtab.data.batches import BATCH, labelled
 from trimtab.errors import BatchRejected
 from trimtab.trigger.planning import read_run
-
-BATCH = "batch"
-"""Column that says which batch a row came from."""
 
 
 def prepare(root: Path = Path()) -> None:

@@ -1,4 +1,4 @@
-"""The tasks of one retraining. Each is a function of its run key, and can be cleared and run again."""
+"""The tasks of one retraining, or of a later look at its challenger; each can be cleared and run again."""
 
 import logging
 import shutil
@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trimtab.contracts import Plan, Stage, Training, Verdict, from_json, sha256, to_json
+from trimtab.contracts import ModelVersion, Plan, Refit, Stage, Training, Verdict, from_json, to_json
 from trimtab.errors import Unfit
 from trimtab.registry import tracking, transitions
-from trimtab.registry.records import Transition
+from trimtab.registry.records import Transition, VersionRecord
 from trimtab.steps.loop import Loop, open_loop
-from trimtab.steps.reconcile import mend
 
 log = logging.getLogger(__name__)
 
@@ -20,13 +19,20 @@ RUN_KEY_TAG = "trimtab.run_key"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """One retraining: the plan that the arbiter made, and the folder of its checkout."""
+    """One run: the plan that the arbiter made, and the folder of its checkout."""
 
     loop: Loop
     key: str
     holder: str
     plan: Plan
     folder: Path
+
+    @property
+    def judged_key(self) -> str:
+        """The key of the retraining whose challenger is judged: this one's, or at a later look the one that made it."""
+        if self.plan.challenger is None:
+            return self.key
+        return self.loop.ledger.versions(self.plan.model)[self.plan.challenger.version].run_key
 
     def transition(
         self, version: str, to: Stage, *, step: str, reason: str, evidence: str | None = None
@@ -46,9 +52,14 @@ class Run:
         )
 
 
-def _open(run_key: str, holder: str) -> Run:
+def open_run(run_key: str, holder: str) -> Run:
+    """Open the run that the arbiter started under a key, and prolong its lease.
+
+    Raises:
+        LeaseHeld: Another run holds the lease by now.
+    """
     loop = open_loop()
-    decision = next(record for record in loop.ledger.retrainings(loop.model) if record.run_key == run_key)
+    decision = next(record for record in loop.ledger.runs(loop.model) if record.run_key == run_key)
     if decision.plan is None:
         raise ValueError(f"The decision for {run_key} holds no plan")
     loop.ledger.hold(loop.lease, holder=holder, minutes=loop.params.trigger.lease_minutes)
@@ -59,7 +70,7 @@ def checkout(run_key: str, holder: str) -> dict[str, Any]:
     """Clone the origin at the planned commit, pull the planned batches, and write `run.yaml` and `champion.yaml`."""
     from trimtab.trigger.planning import write_champion, write_run
 
-    run = _open(run_key, holder)
+    run = open_run(run_key, holder)
     batches = [ref.batch for ref in (*run.plan.train, *run.plan.judge)]
     run.loop.origin.checkout(run.folder, run.plan.commit, batches)
     write_run(run.folder / "run.yaml", run.plan)
@@ -69,42 +80,36 @@ def checkout(run_key: str, holder: str) -> dict[str, Any]:
 
 def prepare(run_key: str, holder: str) -> dict[str, Any]:
     """Run the MLflow Project's `prepare` in the checkout."""
-    return {"run_id": _project(_open(run_key, holder), "prepare")}
+    return {"run_id": _project(open_run(run_key, holder), "prepare")}
 
 
 def train(run_key: str, holder: str) -> dict[str, Any]:
     """Run the MLflow Project's `train`, register the model as a new version, and move it to Staging.
 
-    Registered before (a cleared task), nothing is trained again.
+    Registered before (a cleared task), nothing is trained again. A later look registers nothing: with `gate.refit` it
+    fits the recipe up to the batches that judge it, else it judges the version as it is.
     """
-    run = _open(run_key, holder)
-    model, ledger, registry = run.plan.model, run.loop.ledger, run.loop.registry
-    known = ledger.version_of(model, run_key)
+    run = open_run(run_key, holder)
+    if run.plan.challenger is not None:
+        return _prepare_look(run, run.plan.challenger)
+    known = run.loop.ledger.version_of(run.plan.model, run_key)
     if known is None:
         _project(run, "train")
-        training = from_json(Training, (run.folder / "build" / "training.json").read_bytes())
+        training = _training(run)
         if run.plan.dry_run:
             return {"version": None, "run_id": training.run_id}
-        for orphan in registry.find_by_tag(model, RUN_KEY_TAG, run_key):
-            registry.set_stage(model, orphan, "Archived", archive=False)
-        version = registry.register(model, training.run_id, training.source, {RUN_KEY_TAG: run_key})
-        ledger.record_version(
-            model, version=version, run_key=run_key, training=training, event_time=run.plan.cutoff
-        )
-        known = ledger.versions(model)[version]
-    build = run.folder / "build"
-    build.mkdir(parents=True, exist_ok=True)
-    (build / "training.json").write_text(to_json(known.training), encoding="utf-8")
-    if known.version in ledger.under_judgement(model):
+        known = _register(run, run_key, training)
+    _write_training(run, known.training)
+    if known.version in run.loop.ledger.under_judgement(run.plan.model):
         _supersede(run, known.version)
         step = run.transition(known.version, "Staging", step="staging", reason="registered: under judgement")
-        transitions.move(ledger, registry, step)
+        transitions.move(run.loop.ledger, run.loop.registry, step)
     return {"version": known.version, "run_id": known.training.run_id}
 
 
 def evaluate(run_key: str, holder: str) -> dict[str, Any]:
     """Run the MLflow Project's `evaluate`: the gate judges challenger and champion on the same unseen batches."""
-    run = _open(run_key, holder)
+    run = open_run(run_key, holder)
     if not (run.folder / "build" / "training.json").exists():
         raise Unfit(f"{run.folder} holds no trained model", "Clear the run from `checkout` on")
     _project(run, "evaluate")
@@ -112,77 +117,70 @@ def evaluate(run_key: str, holder: str) -> dict[str, Any]:
     return {"kind": verdict.kind, "reason": verdict.reason}
 
 
-def conclude(run_key: str, holder: str) -> dict[str, Any]:
-    """Write the verdict to the ledger, make the stage transition that follows from it, and give the lease back."""
-    run = _open(run_key, holder)
-    mend(run.loop)
-    verdict = from_json(Verdict, (run.folder / "build" / "verdict.json").read_bytes())
-    version = run.loop.ledger.version_of(run.plan.model, run_key)
-    outcome = _conclude(run, verdict, version.version if version else None)
-    run.loop.ledger.release(run.loop.lease, holder=holder)
-    shutil.rmtree(run.folder / "data", ignore_errors=True)
-    log.info("%s: %s", run_key, outcome)
-    return outcome
+def refit(run_key: str, holder: str) -> dict[str, Any]:
+    """Run the MLflow Project's `refit`, and register what it made; nothing is moved yet."""
+    run = open_run(run_key, holder)
+    model, key = run.plan.model, refit_key(run.judged_key)
+    known = run.loop.ledger.version_of(model, key)
+    if known is None:
+        if not (run.folder / "build" / "verdict.json").exists():
+            raise Unfit(f"{run.folder} holds no verdict", "Clear the run from `checkout` on")
+        _project(run, "refit")
+        done = from_json(Refit, (run.folder / "build" / "refit.json").read_bytes())
+        sibling = run.loop.ledger.version_of(model, run.judged_key)
+        if done.training is None or not done.accepted or sibling is None:
+            return {"version": None, "reason": done.reason}
+        known = _register(run, key, done.training, refit_of=sibling.version)
+    return {"version": known.version, "reason": f"refit of version {known.refit_of}"}
 
 
-def _conclude(run: Run, verdict: Verdict, version: str | None) -> dict[str, Any]:
-    model, ledger = run.plan.model, run.loop.ledger
-    state, reason = verdict.kind, verdict.reason
-    champion = run.loop.champion()
-    if (champion.version if champion else None) != (run.plan.champion.version if run.plan.champion else None):
-        judged = run.plan.champion.version if run.plan.champion else "the baseline"
-        state, reason = (
-            "HOLD",
-            f"the champion changed while version {version} was judged against {judged}: {reason}",
-        )
-    before = ledger.judgement_of(model, run.key)
-    outcome = {"version": version, "verdict": state, "reason": reason}
-    if before is not None and before.state != "OPEN":
-        return {**outcome, "verdict": before.state, "reason": before.reason}
-    steps: dict[str, Stage] = {"PROMOTE": "Production", "REJECT": "Archived"}
-    transition = None
-    with ledger.write():
-        ledger.record_judgement(
-            model,
-            run_key=run.key,
-            version=version,
-            state=state,
-            reason=reason,
-            event_time=run.plan.cutoff,
-            verdict=verdict,
-        )
-        if version is not None and state in steps:
-            transition = run.transition(
-                version, steps[state], step=state.lower(), reason=reason, evidence=sha256(verdict)
-            )
-            ledger.intend(transition)
-    if transition is not None:
-        transitions.finish(ledger, run.loop.registry, transition)
-    if version is not None:
-        run.loop.registry.set_tag(model, version, "trimtab.verdict", f"{state}: {reason}")
-    return outcome
+def refit_key(judged_key: str) -> str:
+    """Return the run key under which the refit of a challenger is registered."""
+    return f"{judged_key}:refit"
+
+
+def _prepare_look(run: Run, challenger: ModelVersion) -> dict[str, Any]:
+    if run.loop.params.gate.refit:
+        if not (run.folder / "build" / "training.json").exists():
+            _project(run, "train")
+        return {"version": challenger.version, "run_id": _training(run).run_id}
+    _write_training(run, run.loop.ledger.versions(run.plan.model)[challenger.version].training)
+    return {"version": challenger.version, "run_id": challenger.run_id}
+
+
+def _register(run: Run, run_key: str, training: Training, *, refit_of: str | None = None) -> VersionRecord:
+    model, ledger, registry = run.plan.model, run.loop.ledger, run.loop.registry
+    for orphan in registry.find_by_tag(model, RUN_KEY_TAG, run_key):
+        registry.set_stage(model, orphan, "Archived", archive=False)
+    tags = {RUN_KEY_TAG: run_key} | ({"trimtab.refit_of": refit_of} if refit_of else {})
+    version = registry.register(model, training.run_id, training.source, tags)
+    ledger.record_version(
+        model,
+        version=version,
+        run_key=run_key,
+        training=training,
+        event_time=run.plan.cutoff,
+        refit_of=refit_of,
+    )
+    return ledger.versions(model)[version]
+
+
+def _training(run: Run) -> Training:
+    return from_json(Training, (run.folder / "build" / "training.json").read_bytes())
+
+
+def _write_training(run: Run, training: Training) -> None:
+    build = run.folder / "build"
+    build.mkdir(parents=True, exist_ok=True)
+    (build / "training.json").write_text(to_json(training), encoding="utf-8")
 
 
 def _supersede(run: Run, version: str) -> None:
-    model, ledger, registry = run.plan.model, run.loop.ledger, run.loop.registry
-    for other in registry.in_stage(model, "Staging"):
-        if other == version:
-            continue
-        reason = f"superseded by version {version}"
-        step = run.transition(other, "Archived", step=f"supersede:{other}", reason=reason)
-        with ledger.write():
-            record = ledger.versions(model).get(other)
-            if record is not None:
-                ledger.record_judgement(
-                    model,
-                    run_key=record.run_key,
-                    version=other,
-                    state="SUPERSEDED",
-                    reason=reason,
-                    event_time=run.plan.cutoff,
-                )
-            ledger.intend(step)
-        transitions.finish(ledger, registry, step)
+    for other in run.loop.registry.in_stage(run.plan.model, "Staging"):
+        if other != version:
+            reason = f"superseded by version {version}"
+            step = run.transition(other, "Archived", step=f"supersede:{other}", reason=reason)
+            transitions.close(run.loop.ledger, run.loop.registry, step, "SUPERSEDED")
 
 
 def _project(run: Run, entry_point: str) -> str:
@@ -193,3 +191,9 @@ def _project(run: Run, entry_point: str) -> str:
         experiment=run.plan.model,
         run_name=f"{run.key}-{entry_point}",
     )
+
+
+def clean(run: Run) -> None:
+    """Give the lease back, and drop the checkout's data."""
+    run.loop.ledger.release(run.loop.lease, holder=run.holder)
+    shutil.rmtree(run.folder / "data", ignore_errors=True)

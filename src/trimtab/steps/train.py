@@ -2,16 +2,17 @@
 
 import hashlib
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from trimtab import params
-from trimtab.contracts import BatchScore, Manifest, Plan, Training, from_json, to_json
+from trimtab.contracts import BatchRef, BatchScore, Manifest, Plan, Training, from_json, to_json
+from trimtab.data.batches import BATCH
 from trimtab.data.origin import md5_of, pointer
 from trimtab.evaluate.scores import score
 from trimtab.registry import tracking
-from trimtab.steps.prepare import BATCH
 from trimtab.train.features import design
 from trimtab.train.fit import build, fit, fresh_probabilities
 from trimtab.trigger.planning import read_run
@@ -20,20 +21,45 @@ _EXAMPLE_ROWS = 5
 
 
 def train(root: Path = Path()) -> Training:
-    """Fit on `build/train.parquet`, log the model with its lineage, and write `build/training.json`."""
+    """Fit on `build/train.parquet`, log the model with its lineage, and write `build/training.json`.
+
+    With `gate.refit` the model is judged but never served, so the reference of concept drift is left to its refit.
+    """
     wanted, plan = params.load(root / params.FILE), read_run(root / "run.yaml")
     rows = pd.read_parquet(root / "build" / "train.parquet")
-    frames = {str(name): frame for name, frame in rows.groupby(BATCH, sort=False)}
+    training = fit_and_log(root, wanted, plan, rows, plan.train, reference=not wanted.gate.refit)
+    (root / "build" / "training.json").write_text(to_json(training), encoding="utf-8")
+    return training
+
+
+def fit_and_log(
+    root: Path,
+    wanted: params.Params,
+    plan: Plan,
+    rows: pd.DataFrame,
+    batches: Sequence[BatchRef],
+    *,
+    reference: bool,
+) -> Training:
+    """Fit on rows of the given batches, and log the model with all that says where it came from.
+
+    Args:
+        root: The checkout.
+        wanted: Its parameters.
+        plan: Its `run.yaml`.
+        rows: Labelled rows with their batch, oldest first.
+        batches: The batches of the rows.
+        reference: Whether to score the newest batches with fresh models, for concept drift.
+    """
     began = time.monotonic()
-    with tracking.training(plan.model, tags=_lineage(root, plan)) as run_id:
+    with tracking.training(plan.model, tags=_lineage(root, plan, batches)) as run_id:
         pipeline = fit(build(wanted), wanted, rows)
         print(f"fitted on {len(rows)} rows in {time.monotonic() - began:.1f} s", flush=True)
         # Autologging would take the reference models for the model.
         tracking.stop_autolog()
-        reference = _reference(wanted, frames)
+        fresh = _reference(wanted, rows) if reference else []
         print(
-            f"scored {len(reference)} batches with fresh models in {time.monotonic() - began:.1f} s",
-            flush=True,
+            f"scored {len(fresh)} batches with fresh models in {time.monotonic() - began:.1f} s", flush=True
         )
         features = design(rows, wanted.data)
         source, digest = tracking.log_pipeline(
@@ -44,17 +70,17 @@ def train(root: Path = Path()) -> Training:
             source=source,
             digest=digest,
             rows=len(rows),
-            batches=plan.train,
-            trained_through=_manifest(root, plan.train[-1].batch).end,
-            reference_losses={one.batch: one.loss for one in reference},
+            batches=tuple(batches),
+            trained_through=_manifest(root, batches[-1].batch).end,
+            reference_losses={one.batch: one.loss for one in fresh},
             seconds=round(time.monotonic() - began, 3),
         )
-        _log(root, wanted, training, reference, features)
-    (root / "build" / "training.json").write_text(to_json(training), encoding="utf-8")
+        _log(root, wanted, training, fresh, features)
     return training
 
 
-def _reference(wanted: params.Params, frames: dict[str, pd.DataFrame]) -> list[BatchScore]:
+def _reference(wanted: params.Params, rows: pd.DataFrame) -> list[BatchScore]:
+    frames = {str(name): frame for name, frame in rows.groupby(BATCH, sort=False)}
     return [
         score(name, frames[name]["label"].astype(int).tolist(), answers, wanted.gate.metric)
         for name, answers in fresh_probabilities(wanted, frames).items()
@@ -74,7 +100,7 @@ def _log(
     tracking.log(params={"estimator_class": wanted.model.estimator}, metrics=metrics, files=files)
 
 
-def _lineage(root: Path, plan: Plan) -> dict[str, str]:
+def _lineage(root: Path, plan: Plan, batches: Sequence[BatchRef]) -> dict[str, str]:
     tags = {
         "trimtab.commit": plan.commit,
         "trimtab.run_yaml_sha256": hashlib.sha256((root / "run.yaml").read_bytes()).hexdigest(),
@@ -82,7 +108,7 @@ def _lineage(root: Path, plan: Plan) -> dict[str, str]:
         "trimtab.cutoff": plan.cutoff.isoformat(),
         "trimtab.champion": plan.champion.version if plan.champion else "baseline",
     }
-    for ref in plan.train:
+    for ref in batches:
         md5 = md5_of((root / pointer(ref.batch)).read_text(encoding="utf-8"))
         tags[f"trimtab.batch.{ref.batch}"] = f"revision {ref.revision}, md5 {md5}"
     return tags

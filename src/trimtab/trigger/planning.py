@@ -6,8 +6,9 @@ from pathlib import Path
 import yaml
 
 from trimtab import params
-from trimtab.contracts import Champion, Manifest, Plan, plain
-from trimtab.data.batches import split
+from trimtab.contracts import Manifest, ModelVersion, Plan, Verdict, plain
+from trimtab.data.batches import refs, split
+from trimtab.errors import NotEnoughBatches
 from trimtab.registry.rows import value
 
 
@@ -16,7 +17,7 @@ def make_plan(
     wanted: params.Params,
     commit: str,
     manifests: Sequence[Manifest],
-    champion: Champion | None,
+    champion: ModelVersion | None,
     window_batches: int | None = None,
     decision: str | None = None,
     dry_run: bool = False,
@@ -41,6 +42,47 @@ def make_plan(
         champion=champion,
         decision=decision,
         dry_run=dry_run,
+        window_batches=window_batches,
+    )
+
+
+def make_look(
+    *,
+    wanted: params.Params,
+    commit: str,
+    manifests: Sequence[Manifest],
+    champion: ModelVersion | None,
+    challenger: ModelVersion,
+    before: Verdict,
+    decision: str,
+) -> Plan:
+    """Plan the next look at a challenger: the batches that came since the last one judge, all before them train.
+
+    With `gate.refit` it is the recipe that is judged: fitted anew up to the batches that judge it, as it would be if
+    it served.
+
+    Raises:
+        NotEnoughBatches: No labelled batch came since the last look.
+    """
+    seen = {block.batch for block in before.blocks} | {ref.batch for ref in before.judged_on}
+    ordered = sorted(manifests, key=lambda manifest: manifest.start)
+    since = max((one.end for one in ordered if one.batch in seen), default=challenger.trained_through)
+    new = [one for one in ordered if one.start >= since and one.labelled]
+    if not new:
+        raise NotEnoughBatches(0, 1, "The next look at a challenger")
+    train = [one for one in ordered if one.end <= new[0].start]
+    window = wanted.train.window_batches
+    return Plan(
+        model=wanted.model.name,
+        commit=commit,
+        cutoff=max(manifest.end for manifest in manifests),
+        train=refs(train if window is None else train[-window:]),
+        judge=refs(new),
+        champion=champion,
+        decision=decision,
+        challenger=challenger,
+        look=before.look + 1,
+        judged=before.blocks,
     )
 
 
@@ -54,13 +96,13 @@ def read_run(path: Path) -> Plan:
     return value(Plan, yaml.safe_load(path.read_text(encoding="utf-8")))
 
 
-def write_champion(path: Path, champion: Champion | None) -> None:
+def write_champion(path: Path, champion: ModelVersion | None) -> None:
     """Write `champion.yaml`, which `dvc repro` watches."""
     content = {"champion": None if champion is None else plain(champion)}
     path.write_text(yaml.safe_dump(content, sort_keys=True), encoding="utf-8")
 
 
-def read_champion(path: Path) -> Champion | None:
+def read_champion(path: Path) -> ModelVersion | None:
     """Read `champion.yaml`; None lets the baseline play champion."""
     content = yaml.safe_load(path.read_text(encoding="utf-8"))["champion"]
-    return None if content is None else value(Champion, content)
+    return None if content is None else value(ModelVersion, content)

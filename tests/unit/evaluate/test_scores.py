@@ -3,8 +3,7 @@ import math
 import pytest
 
 from trimtab.contracts import BatchScore
-from trimtab.errors import TrimtabError
-from trimtab.evaluate.scores import row_losses, score
+from trimtab.evaluate.scores import broken, row_losses, score
 
 
 def test_log_loss_is_minus_the_log_of_the_chance_of_what_happened() -> None:
@@ -21,10 +20,12 @@ def test_a_certain_and_right_prediction_costs_nothing() -> None:
     assert row_losses("log_loss", [1, 0], [1.0, 0.0]).tolist() == pytest.approx([0, 0], abs=1e-12)
 
 
-def test_a_prediction_that_is_no_probability_is_an_error() -> None:
+def test_a_prediction_that_is_no_probability_is_certain_and_wrong() -> None:
     for wrong in (math.nan, 1.5, -0.1):
-        with pytest.raises(TrimtabError, match="a probability was expected"):
-            row_losses("brier", [1, 0], [0.5, wrong])
+        assert broken([0.5, wrong]).tolist() == [False, True]
+        assert row_losses("brier", [1, 0], [0.5, wrong]).tolist() == [0.25, 1.0]
+    assert row_losses("log_loss", [1], [math.nan]).tolist() == pytest.approx([34.5], abs=0.1)
+    assert score("W1", [1, 0], [0.5, math.nan], "brier").auc is None
 
 
 def test_a_score_counts_rows_and_labels() -> None:

@@ -21,7 +21,7 @@ RETRAINED = Answer(
     gain=0.0123,
     lower=0.004,
     upper=0.02,
-    confidence=0.95,
+    error=0.05,
 )
 WAITED = Answer(source="age", asked="version 2 is old", action="WAIT", reason="cooldown: 1 batch <2")
 
@@ -73,7 +73,7 @@ def test_it_sums_the_play_up(demo):
 def test_a_decision_has_its_reason_version_and_interval(demo):
     assert (
         "2013-W10 RETRAIN (drift) Loss 0.56 is 3.4 sd above fresh models. v2 "
-        "PROMOTE: gain +0.0123 a row, 95% interval +0.0040 to +0.0200"
+        "PROMOTE: gain +0.0123 a row, +0.0040 to +0.0200"
     ) in text_of(page(demo)).replace("  ", " ")
 
 

@@ -18,6 +18,7 @@ WEEK = timedelta(days=7)
 @pytest.fixture
 def wanted() -> params.Params:
     raw = yaml.safe_load(Path("params.yaml").read_text())
+    raw["gate"]["slices"] = []
     raw["data"]["features"] = {"heat": {"kind": "number", "nullable": False, "min": 0, "max": 1}}
     raw["model"]["estimator"] = "sklearn.linear_model.LogisticRegression"
     raw["model"]["settings"] = {}

@@ -32,7 +32,7 @@ COMPARISON = Comparison(
     gain=0.02,
     lower=0.01,
     upper=0.03,
-    confidence=0.95,
+    error=0.05,
 )
 
 
@@ -95,6 +95,10 @@ def test_an_answer_carries_the_verdict_of_its_run(ledger):
         verdict=Verdict(
             kind="PROMOTE",
             reason="it loses less",
+            look=1,
+            blocks=(),
+            checks=(),
+            probes={},
             comparison=COMPARISON,
             judged_on=(),
             champion="1",

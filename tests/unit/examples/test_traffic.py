@@ -13,7 +13,7 @@ from werkzeug.serving import make_server
 
 from trimtab import params
 from trimtab.clock import system_clock
-from trimtab.contracts import Champion
+from trimtab.contracts import ModelVersion
 from trimtab.errors import RequestRejected, StoreUnreachable
 from trimtab.examples.demo.traffic import Client
 from trimtab.serve.app import create_app
@@ -22,12 +22,13 @@ from trimtab.serve.prediction_log import PredictionLog
 from trimtab.train.fit import build, fit
 
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
-CHAMPION = Champion(version="7", run_id="r", source="models:/m-1", digest="d", trained_through=NOON)
+CHAMPION = ModelVersion(version="7", run_id="r", source="models:/m-1", digest="d", trained_through=NOON)
 
 
 @pytest.fixture
 def wanted() -> params.Params:
     raw = yaml.safe_load(Path("params.yaml").read_text())
+    raw["gate"]["slices"] = []
     raw["data"]["features"] = {
         "heat": {"kind": "number", "nullable": True, "min": 0, "max": 1},
         "town": {"kind": "category", "nullable": False, "categories": ["a", "b"]},
@@ -56,7 +57,7 @@ def log(tmp_path: Path) -> PredictionLog:
     return PredictionLog(f"sqlite:///{tmp_path}/predictions.db")
 
 
-def served(wanted: params.Params, log: PredictionLog, champion: Champion | None) -> Iterator[str]:
+def served(wanted: params.Params, log: PredictionLog, champion: ModelVersion | None) -> Iterator[str]:
     pipeline = fit(build(wanted), wanted, flights(300))
     holder = ModelHolder(
         find=lambda: champion, load=lambda _: pipeline, warm=lambda _: None, refresh_seconds=60

@@ -8,7 +8,7 @@ from sklearn.pipeline import Pipeline
 from skops.io import dumps
 
 from tests.unit.builders import sales, shops
-from trimtab.contracts import Champion
+from trimtab.contracts import ModelVersion
 from trimtab.registry.load import MODEL_FILE, digest_of, load
 from trimtab.serve.holder import ModelHolder
 from trimtab.train.fit import build, fit, probabilities
@@ -34,28 +34,28 @@ class Shelf:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.away = False
-        self.champion: Champion | None = None
+        self.champion: ModelVersion | None = None
 
-    def put(self, version: str, content: bytes) -> Champion:
+    def put(self, version: str, content: bytes) -> ModelVersion:
         """Keep a model file under its digest."""
         draft = self.folder / "draft"
         draft.write_bytes(content)
         digest = digest_of(draft)
         (self.folder / digest).mkdir(exist_ok=True)
         draft.rename(self.folder / digest / MODEL_FILE)
-        return Champion(version=version, run_id="r", source="s", digest=digest, trained_through=NOON)
+        return ModelVersion(version=version, run_id="r", source="s", digest=digest, trained_through=NOON)
 
     def promote(self, version: str, content: bytes | None = None) -> None:
         """Name a version champion; it is one of the two models, or the given bytes."""
         self.champion = self.put(version, fitted(version) if content is None else content)
 
-    def find(self) -> Champion | None:
+    def find(self) -> ModelVersion | None:
         """What the ledger and MLflow would say."""
         if self.away:
             raise ConnectionError("the registry is away")
         return self.champion
 
-    def load(self, champion: Champion) -> Pipeline:
+    def load(self, champion: ModelVersion) -> Pipeline:
         """Load it as production does."""
         return load(champion.source, champion.digest, WANTED.model.trusted_types, cache=self.folder)
 

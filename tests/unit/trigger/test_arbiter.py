@@ -85,3 +85,48 @@ def test_a_judgement_waits_for_batches_that_the_champion_has_not_seen(wanted: pa
     action, reason = answer(wanted, replace(READY, fresh_batches=1), asked())[0]
     assert action == "WAIT"
     assert reason == "1 of the 2 batches of gate.judge_batches came after the champion's training"
+
+
+HELD = replace(READY, under_judgement="4", unlooked_batches=1)
+LOOK = {"source": "look", "challenger": "4", "champion": "3", "reason": "look 2 of 4 at version 4"}
+
+
+def test_a_look_is_due_with_the_next_batch(wanted: params.Params) -> None:
+    assert answer(wanted, HELD, asked(**LOOK)) == [("JUDGE", "look 2 of 4 at version 4")]
+    assert answer(wanted, replace(HELD, unlooked_batches=0), asked(**LOOK))[0][0] == "WAIT"
+    assert answer(wanted, replace(HELD, in_flight="run-1"), asked(**LOOK))[0][0] == "WAIT"
+
+
+def test_a_look_at_what_is_no_longer_judged_or_against_a_former_champion_is_moot(
+    wanted: params.Params,
+) -> None:
+    assert answer(wanted, replace(HELD, under_judgement="5"), asked(**LOOK))[0][0] == "SKIP"
+    assert answer(wanted, replace(HELD, champion="9"), asked(**LOOK))[0][0] == "SKIP"
+
+
+def test_a_look_comes_before_whatever_asked_first(wanted: params.Params) -> None:
+    found = answer(wanted, HELD, asked(1, champion="3"), asked(2, **LOOK))
+    assert [action for action, _ in found] == ["JUDGE", "WAIT"]
+    assert found[1][1] == "the look that request 2 started comes first"
+
+
+@pytest.mark.parametrize(
+    ("changes", "action"),
+    [
+        ({"source": "age"}, "WAIT"),
+        ({"source": "drift"}, "WAIT"),
+        ({"source": "schedule"}, "SKIP"),
+        ({"source": "ui"}, "SKIP"),
+        ({"source": "ui", "force": True}, "RETRAIN"),
+    ],
+)
+def test_what_asks_waits_for_a_challenger_under_judgement(
+    wanted: params.Params, changes, action: str
+) -> None:
+    assert answer(wanted, replace(HELD, unlooked_batches=0), asked(**changes))[0][0] == action
+
+
+def test_without_refit_drift_asks_for_a_younger_challenger(wanted: params.Params) -> None:
+    plain = wanted.model_copy(update={"gate": wanted.gate.model_copy(update={"refit": False})})
+    assert answer(plain, HELD, asked(source="drift"))[0][0] == "RETRAIN"
+    assert answer(plain, HELD, asked(source="age"))[0][0] == "WAIT"

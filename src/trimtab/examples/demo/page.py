@@ -145,9 +145,9 @@ def _reason(answer: Answer) -> str:
 def _verdict(answer: Answer) -> str:
     if answer.verdict is None:
         return ""
-    if answer.gain is None or answer.lower is None or answer.upper is None or answer.confidence is None:
+    if answer.gain is None or answer.lower is None or answer.upper is None:
         return answer.sentence or answer.verdict
-    interval = f"{answer.confidence:.0%} interval {answer.lower:+.4f} to {answer.upper:+.4f}"
+    interval = f"{answer.lower:+.4f} to {answer.upper:+.4f}"
     return f"{answer.verdict}: gain {answer.gain:+.4f} a row, {interval}"
 
 

@@ -124,7 +124,7 @@ class Player:
         answers = story.answers(self._ledger, self._model, after=self.demo.decisions_told)
         seconds = dict(week.seconds)
         # The wait after the observation is the monitoring's own end, unless it led to a retraining.
-        phase = "retrain" if any(answer.action == "RETRAIN" for answer in answers) else "monitor"
+        phase = "retrain" if any(answer.action in ("RETRAIN", "JUDGE") for answer in answers) else "monitor"
         seconds[phase] = seconds.get(phase, 0.0) + seconds.pop("settle", 0.0)
         version = story.production(self._ledger, self._model)
         self._follow(version, seconds)

@@ -68,12 +68,12 @@ def decision(week: Week) -> str:
 
 
 def _spoken(answer: Answer) -> str:
-    if answer.action != "RETRAIN":
+    if answer.action not in ("RETRAIN", "JUDGE"):
         return f"{answer.action} ({textwrap.shorten(answer.reason, 50, placeholder=' ...')})"
     if answer.verdict is None:
-        return f"RETRAIN ({answer.source})"
+        return f"{answer.action} ({answer.source})"
     gain = "" if answer.gain is None else f", gain {answer.gain:+.4f}"
-    return f"RETRAIN ({answer.source}) -> {answer.verdict} v{answer.version}{gain}"
+    return f"{answer.action} ({answer.source}) -> {answer.verdict} v{answer.version}{gain}"
 
 
 def scorecard_table(lines: Sequence[Line]) -> str:

@@ -30,7 +30,7 @@ class Answer:
     gain: float | None = None
     lower: float | None = None
     upper: float | None = None
-    confidence: float | None = None
+    error: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,8 +68,8 @@ class Week:
 
     @property
     def promoted(self) -> tuple[Answer, ...]:
-        """The retrainings of this week that ended with a new champion."""
-        return tuple(answer for answer in self.retrained if answer.verdict == "PROMOTE")
+        """The runs of this week that ended with a new champion."""
+        return tuple(answer for answer in self.answers if answer.verdict == "PROMOTE")
 
     @property
     def retrained(self) -> tuple[Answer, ...]:

@@ -4,7 +4,7 @@ from trimtab.drift import policy
 from trimtab.examples.demo.records import Answer, Observed
 from trimtab.params import Params
 from trimtab.registry.ledger import Ledger
-from trimtab.registry.records import DecisionRecord, RequestRecord
+from trimtab.registry.records import DecisionRecord, JudgementRecord, RequestRecord
 
 
 def production(ledger: Ledger, model: str) -> str | None:
@@ -33,7 +33,7 @@ def answers(ledger: Ledger, model: str, *, after: int) -> tuple[Answer, ...]:
     asked = {record.id: record for record in ledger.requests(model)}
     last = {record.request_id: record for record in ledger.decisions(model) if record.id > after}
     found = [_answer(ledger, asked[record.request_id], record) for record in last.values()]
-    return tuple(sorted(found, key=lambda answer: answer.action != "RETRAIN"))
+    return tuple(sorted(found, key=lambda answer: answer.action not in ("RETRAIN", "JUDGE")))
 
 
 def newest_decision(ledger: Ledger, model: str) -> int:
@@ -42,20 +42,37 @@ def newest_decision(ledger: Ledger, model: str) -> int:
 
 
 def _answer(ledger: Ledger, asked: RequestRecord, decision: DecisionRecord) -> Answer:
-    judgement = (
-        ledger.judgement_of(decision.model, decision.run_key) if decision.action == "RETRAIN" else None
-    )
+    judgement = _judgement(ledger, decision)
     comparison = judgement.verdict.comparison if judgement and judgement.verdict else None
     return Answer(
         source=asked.request.source,
         asked=asked.request.reason,
         action=decision.action,
         reason=decision.reason,
-        version=judgement.version if judgement else None,
+        version=_version(ledger, decision.model, judgement) if judgement else None,
         verdict=judgement.state if judgement else None,
         sentence=judgement.reason if judgement else None,
         gain=comparison.gain if comparison else None,
         lower=comparison.lower if comparison else None,
         upper=comparison.upper if comparison else None,
-        confidence=comparison.confidence if comparison else None,
+        error=comparison.error if comparison else None,
     )
+
+
+def _judgement(ledger: Ledger, decision: DecisionRecord) -> JudgementRecord | None:
+    """Return what the run that a decision started found: at its look, or the newest when it came to none."""
+    plan = decision.plan
+    if decision.action not in ("RETRAIN", "JUDGE"):
+        return None
+    challenger = plan.challenger.version if plan and plan.challenger else None
+    versions = ledger.versions(decision.model)
+    key = versions[challenger].run_key if challenger else decision.run_key
+    looks = [one for one in ledger.judgements(decision.model) if one.run_key == key]
+    of_this = [one for one in looks if one.verdict and plan and one.verdict.look == plan.look]
+    found = of_this or looks
+    return found[-1] if found else None
+
+
+def _version(ledger: Ledger, model: str, judgement: JudgementRecord) -> str | None:
+    refits = [one.version for one in ledger.versions(model).values() if one.refit_of == judgement.version]
+    return refits[-1] if refits and judgement.state == "PROMOTE" else judgement.version

@@ -162,10 +162,11 @@ def _compare(
 def _recipe(first: First | None, ledger: Ledger, model: str) -> Recipe:
     version = first.answer.version if first is not None else None
     record = ledger.versions(model)[str(version)]
-    plan = next(one.plan for one in ledger.retrainings(model) if one.run_key == record.run_key)
-    if plan is None:
-        raise ValueError(f"The decision behind version {version} holds no plan")
-    return Recipe(batches=[ref.batch for ref in record.training.batches], cutoff=plan.cutoff)
+    judged = ledger.versions(model)[record.refit_of] if record.refit_of else record
+    judgement = ledger.judgement_of(model, judged.run_key)
+    if judgement is None:
+        raise ValueError(f"Version {version} was never judged")
+    return Recipe(batches=[ref.batch for ref in record.training.batches], cutoff=judgement.event_time)
 
 
 def _tell(demo: Demo, where: Stores, out: progress.Progress, *, running: bool) -> None:

@@ -1,0 +1,141 @@
+"""What must hold for a promotion besides the gain: one named check each."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from trimtab import params
+from trimtab.contracts import Check
+from trimtab.evaluate.compare import blocks_of, paired
+from trimtab.evaluate.scores import broken
+
+Floats = npt.NDArray[np.float64]
+
+_BINS = 10
+"""Bins of equal mass in which calibration is measured."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """What is known of challenger and champion on the rows of one look.
+
+    `rows` has `batch`, `event_time`, `label` and the features, shape `(n, …)`; `predictions` and `losses` map
+    `challenger`,
+    `champion` and `baseline` to arrays of shape `(n,)`; without a champion, the baseline is the champion and is not
+    named twice.
+    """
+
+    rows: pd.DataFrame
+    predictions: Mapping[str, Sequence[float]]
+    losses: Mapping[str, Floats]
+    milliseconds_per_row: float
+    model_megabytes: float
+
+
+def check_all(found: Measured, gate: params.Gate) -> tuple[Check, ...]:
+    """Return every check, those that passed too: what held is evidence as well."""
+    checks = [_predictions(found)]
+    if "baseline" in found.losses:
+        # A constant is calibrated, and may well win some slice: only a model is a fair measure.
+        checks += [_baseline(found, gate), _calibration(found, gate), *_slices(found, gate)]
+    checks.append(
+        _at_most(
+            "latency", found.milliseconds_per_row, gate.max_ms_per_row, "ms per row", "gate.max_ms_per_row"
+        )
+    )
+    checks.append(_at_most("size", found.model_megabytes, gate.max_model_mb, "MB", "gate.max_model_mb"))
+    return tuple(checks)
+
+
+def calibration_error(labels: Sequence[int], probabilities: Sequence[float]) -> float:
+    """Return the expected calibration error over bins of equal mass (Naeini et al. 2015, AAAI), between 0 and 1.
+
+    >>> calibration_error([0, 1, 0, 1], [0.5, 0.5, 0.5, 0.5])
+    0.0
+    """
+    chance, truth = np.asarray(probabilities, dtype=np.float64), np.asarray(labels, dtype=np.float64)
+    if not len(chance):
+        return 0.0
+    order = np.argsort(chance, kind="stable")
+    bins = np.array_split(order, min(_BINS, len(np.unique(chance))))
+    return float(sum(abs(truth[one].mean() - chance[one].mean()) * len(one) for one in bins) / len(chance))
+
+
+def _predictions(found: Measured) -> Check:
+    wrong = int(broken(found.predictions["challenger"]).sum())
+    return Check(
+        name="predictions",
+        passed=wrong == 0,
+        value=wrong,
+        limit=0.0,
+        sentence=f"{wrong} of {len(found.rows)} predictions are no probabilities",
+    )
+
+
+def _slices(found: Measured, gate: params.Gate) -> list[Check]:
+    checks = []
+    for feature in gate.slices:
+        for value, rows in sorted(found.rows.groupby(feature).indices.items(), key=lambda item: str(item[0])):
+            if len(rows) < gate.slice_min_rows:
+                continue
+            ours = found.rows.iloc[rows]
+            blocks = blocks_of(
+                ours["batch"].tolist(),
+                ours["event_time"].tolist(),
+                found.losses["champion"][rows],
+                found.losses["challenger"][rows],
+                gate,
+            )
+            gain = paired(blocks, gate, error=gate.error)
+            worse = gain.gain < -gate.slice_max_loss and gain.upper < 0
+            checks.append(
+                Check(
+                    name=f"slice {feature}={value}",
+                    passed=not worse,
+                    value=gain.gain,
+                    limit=-gate.slice_max_loss,
+                    sentence=f"on the {len(rows)} rows of {feature}={value} the gain is {gain.gain:+.4f} (at most "
+                    f"{gain.upper:+.4f}), gate.slice_max_loss is {gate.slice_max_loss:g}",
+                )
+            )
+    return checks
+
+
+def _calibration(found: Measured, gate: params.Gate) -> Check:
+    labels = found.rows["label"].astype(int).tolist()
+    errors = {role: calibration_error(labels, found.predictions[role]) for role in ("challenger", "champion")}
+    excess = errors["challenger"] - errors["champion"]
+    return Check(
+        name="calibration",
+        passed=bool(excess <= gate.max_calibration_excess),
+        value=excess,
+        limit=gate.max_calibration_excess,
+        sentence=f"the calibration error is {errors['challenger']:.4f} against {errors['champion']:.4f}, "
+        f"gate.max_calibration_excess is {gate.max_calibration_excess:g}",
+    )
+
+
+def _baseline(found: Measured, gate: params.Gate) -> Check:
+    ours, theirs = (
+        float(found.losses[role].sum()) / max(1, len(found.rows)) for role in ("challenger", "baseline")
+    )
+    return Check(
+        name="baseline",
+        passed=ours < theirs,
+        value=theirs - ours,
+        limit=0.0,
+        sentence=f"the loss is {ours:.4f} against {theirs:.4f} of the baseline ({gate.baseline})",
+    )
+
+
+def _at_most(name: str, value: float, limit: float, unit: str, key: str) -> Check:
+    return Check(
+        name=name,
+        passed=value <= limit,
+        value=value,
+        limit=limit,
+        sentence=f"its {name} is {value:.3g} {unit}, {key} is {limit:g}",
+    )

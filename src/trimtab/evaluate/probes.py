@@ -1,0 +1,69 @@
+"""Three models whose verdict is known go through the same gate in every run."""
+
+import math
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import numpy.typing as npt
+
+from trimtab import params
+from trimtab.contracts import VerdictKind
+from trimtab.errors import GateDead
+from trimtab.evaluate.compare import blocks_of
+from trimtab.evaluate.scores import row_losses
+from trimtab.evaluate.weigh import weigh
+
+Floats = npt.NDArray[np.float64]
+
+_ROWS = 20
+"""Rows of each block of the probes."""
+_BLOCKS = 7
+"""Blocks of each batch of the probes, at least."""
+
+
+def run(gate: params.Gate) -> dict[str, VerdictKind]:
+    """Judge *bad*, *edge* and *good*; deterministic, and blind to the data of the run.
+
+    *bad* is sure of the wrong answer and must be rejected. *edge* gains `gate.min_gain` to the dot, with noise that
+    cancels out, and must not be promoted. *good* is sure of the right answer and must be promoted.
+
+    Raises:
+        GateDead: One of the three was not judged as it must be; no verdict of this gate can be trusted.
+    """
+    batches = max(2, gate.judge_batches)
+    blocks = max(_BLOCKS, math.ceil(gate.min_blocks / batches))
+    blocks += blocks % 2  # noise of both signs cancels out
+    count = batches * blocks * _ROWS
+    labels = np.arange(count) % 2
+    champion = row_losses(gate.metric, labels.tolist(), np.where(labels == 1, 0.55, 0.45).tolist())
+    challengers = {
+        "bad": row_losses(gate.metric, labels.tolist(), np.where(labels == 1, 0.01, 0.99).tolist()),
+        "edge": champion - gate.min_gain + _noise(count),
+        "good": row_losses(gate.metric, labels.tolist(), np.where(labels == 1, 0.99, 0.01).tolist()),
+    }
+    found = {name: _kind(batches, blocks, champion, losses, gate) for name, losses in challengers.items()}
+    right = found["bad"] == "REJECT" and found["edge"] != "PROMOTE" and found["good"] == "PROMOTE"
+    if not right:
+        raise GateDead(found)
+    return found
+
+
+def _kind(batches: int, blocks: int, champion: Floats, challenger: Floats, gate: params.Gate) -> VerdictKind:
+    per_batch = blocks * _ROWS
+    names = [f"probe-{number // per_batch}" for number in range(len(champion))]
+    step = timedelta(hours=gate.block_hours) / _ROWS
+    times = [datetime(2000, 1, 1, tzinfo=UTC) + number * step for number in range(len(champion))]
+    found = weigh(
+        blocks_of(names, times, champion, challenger, gate),
+        (),
+        gate.model_copy(update={"ask": "never"}),
+        look=1,
+        champion="the probes' champion",
+    )
+    return found.kind
+
+
+def _noise(count: int) -> Floats:
+    """Return noise that differs from block to block and cancels out, shape `(count,)`."""
+    block = np.arange(count) // _ROWS
+    return np.where(block % 2 == 0, 0.01, -0.01)

@@ -1,0 +1,81 @@
+"""A challenger that the first look could not tell is looked at again, on all evidence so far, until it is told or the looks end."""
+
+import pytest
+
+from tests.integration import playground
+from tests.integration.conftest import SMALL
+from tests.integration.test_loop import TASKS, retrained, take_in
+from trimtab.contracts import Request
+from trimtab.steps import arbitrate
+from trimtab.steps.initialise import initialise
+from trimtab.steps.loop import Loop
+
+
+@pytest.fixture
+def loop(tmp_path, monkeypatch) -> Loop:
+    """A loop whose gate is so strict that it can tell nothing but the baseline apart."""
+    for name, value in playground.environment(tmp_path / "var").items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
+    strict = SMALL | {"gate__looks": 2, "gate__error": 0.02, "gate__batch_correlation": 0.0}
+    initialise(playground.tree(tmp_path / "tree", **strict))
+    return playground.opened()
+
+
+def looked(run_id: str) -> dict[str, object]:
+    run_key = arbitrate.arbitrate(run_id, None)
+    assert run_key is not None
+    return [task(run_key, run_id) for task in TASKS][-1]
+
+
+def test_a_held_challenger_is_judged_on_all_evidence_and_rejected_after_the_last_look(loop: Loop) -> None:
+    take_in(loop, range(5))
+    assert retrained("first")["verdict"] == "PROMOTE"
+    take_in(loop, range(5, 7))
+    held = retrained("second", force=True)
+    assert held["verdict"] == "HOLD", held
+    assert loop.registry.aliases(loop.model) == {"champion": "2", "challenger": "3"}
+
+    (asked,) = loop.ledger.waiting(loop.model)
+    assert (asked.request.source, asked.request.challenger) == ("look", "3")
+    assert arbitrate.arbitrate("too-early", None) is None
+    assert loop.ledger.decisions(loop.model)[-1].reason == "no labelled batch has come since the last look"
+
+    take_in(loop, range(7, 8))
+    last = looked("third")
+    assert last["verdict"] in ("REJECT", "PROMOTE"), last
+    (verdict,) = [
+        one.verdict for one in loop.ledger.judgements(loop.model) if one.verdict and one.verdict.look == 2
+    ]
+    assert [ref.batch for ref in verdict.judged_on] == [playground.weeks()[7].batch]
+    assert {block.batch for block in verdict.blocks} == {week.batch for week in playground.weeks()[5:8]}
+    assert loop.ledger.open_judgement(loop.model) is None
+    assert loop.registry.in_stage(loop.model, "Staging") == []
+    plan = loop.ledger.runs(loop.model)[-1].plan
+    assert [ref.batch for ref in plan.train] == [week.batch for week in playground.weeks()[:7]]
+
+
+def test_what_asks_meanwhile_waits_for_the_challenger_and_a_person_may_force(loop: Loop) -> None:
+    take_in(loop, range(5))
+    retrained("first")
+    take_in(loop, range(5, 7))
+    assert retrained("second", force=True)["verdict"] == "HOLD"
+    asked = Request(
+        model=loop.model,
+        source="age",
+        episode="e",
+        reason="old",
+        event_time=playground.weeks()[6].end,
+        champion="2",
+    )
+    loop.ledger.add_request(asked)
+    assert arbitrate.arbitrate("woken", None) is None
+    assert loop.ledger.decisions(loop.model)[-1].reason == "version 3 is under judgement and has looks left"
+    assert retrained("forced", force=True)["version"] == "4"
+    assert (
+        loop.ledger.judgement_of(loop.model, loop.ledger.versions(loop.model)["3"].run_key).state
+        == "SUPERSEDED"
+    )
+    assert arbitrate.arbitrate("woken again", None) is None
+    reasons = [one.reason for one in loop.ledger.decisions(loop.model)]
+    assert "version 3 is no longer under judgement" in reasons
