@@ -131,6 +131,10 @@ def refit(run_key: str, holder: str) -> dict[str, Any]:
         if done.training is None or not done.accepted or sibling is None:
             return {"version": None, "reason": done.reason}
         known = _register(run, key, done.training, refit_of=sibling.version)
+    elif not (run.folder / "build" / "refit.json").exists():  # the checkout was made anew
+        reason = f"refitted through batch {known.training.batches[-1].batch} before this task was cleared"
+        done = Refit(training=known.training, difference=None, accepted=True, reason=reason)
+        (run.folder / "build" / "refit.json").write_text(to_json(done), encoding="utf-8")
     return {"version": known.version, "reason": f"refit of version {known.refit_of}"}
 
 
