@@ -16,12 +16,15 @@ unexport PYTHONDONTWRITEBYTECODE
 export DO_NOT_TRACK := 1
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup lint format type test-fast test e2e demo up down status verify lock clean
+.PHONY: help setup lint format type test-fast test e2e demo bench-gate up down status verify lock clean
 
 help: ## Print this
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-setup: $(READY) ## Make .venv and install what is pinned in requirements.txt
+setbench-gate: $(READY) ## False promotions and power of the gate, beside the usual rules
+	@$(BIN)/python -m benchmarks.gate
+
+up: $(READY) ## Make .venv and install what is pinned in requirements.txt
 
 $(READY): requirements.txt pyproject.toml
 	@command -v git >/dev/null || { echo "git was not found. Install it, then run make again."; exit 1; }
@@ -37,14 +40,14 @@ $(READY): requirements.txt pyproject.toml
 	touch $@
 
 lint: $(READY) ## Check style, format and the direction of imports
-	@$(BIN)/flake8 src tests dags plugins
-	$(BIN)/black --check --quiet src tests dags || { echo "Not formatted. Run make format."; exit 1; }
-	$(BIN)/isort --check-only --quiet src tests dags || { echo "Imports not sorted. Run make format."; exit 1; }
+	@$(BIN)/flake8 src tests dags plugins benchmarks
+	$(BIN)/black --check --quiet src tests dags benchmarks || { echo "Not formatted. Run make format."; exit 1; }
+	$(BIN)/isort --check-only --quiet src tests dags benchmarks || { echo "Imports not sorted. Run make format."; exit 1; }
 	$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
 
 format: $(READY) ## Format the code
-	@$(BIN)/isort --quiet src tests dags
-	$(BIN)/black --quiet src tests dags
+	@$(BIN)/isort --quiet src tests dags benchmarks
+	$(BIN)/black --quiet src tests dags benchmarks
 
 type: $(READY) ## Check types
 	@$(BIN)/mypy
@@ -62,6 +65,9 @@ e2e: $(READY) ## The whole stack, end to end
 
 demo: $(READY) ## Play a year of flights through the loop (WEEKS=20 plays less)
 	@$(BIN)/trimtab demo $(if $(WEEKS),--weeks $(WEEKS))
+
+bench-gate: $(READY) ## False promotions and power of the gate, beside the usual rules
+	@$(BIN)/python -m benchmarks.gate
 
 up: $(READY) ## Start Airflow, MLflow and the service, to stay up
 	@$(BIN)/trimtab up

@@ -1,0 +1,1 @@
+"""What trimtab does beside what a user would pick instead, in figures."""

@@ -1,0 +1,73 @@
+"""What any deployment policy of the flights' recipe would have lost, week by week."""
+
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from trimtab import params
+from trimtab.contracts import Block
+from trimtab.evaluate.compare import blocks_of
+from trimtab.evaluate.scores import row_losses
+from trimtab.examples import flights
+from trimtab.train.fit import build, fit, probabilities
+
+KEPT = Path(tempfile.gettempdir()) / "trimtab-bench-losses.npz"
+FIRST = 6
+"""Weeks that the first model is trained on."""
+
+
+@dataclass(frozen=True)
+class Losses:
+    """Row losses: `of[k, w]` on week w, of the model that was trained on the weeks before k; `times` of each week's rows."""
+
+    of: dict[tuple[int, int], np.ndarray]
+    times: list[pd.Series]
+    names: list[str]
+
+    def blocks(
+        self, champion: int, challenger: Sequence[int], weeks: Sequence[int], gate: params.Gate
+    ) -> list[Block]:
+        """Blocks of a champion against the model that judged each week."""
+        found: list[Block] = []
+        for model, week in zip(challenger, weeks, strict=True):
+            batches = [self.names[week]] * len(self.times[week])
+            times = self.times[week].tolist()
+            found += blocks_of(batches, times, self.of[champion, week], self.of[model, week], gate)
+        return found
+
+    def mean(self, model: int, week: int) -> float:
+        """Mean loss of a model on a week."""
+        return float(self.of[model, week].mean())
+
+
+def flights_losses(wanted: params.Params) -> Losses:
+    """Fit one model a week (about a minute), or read what an earlier benchmark kept."""
+    weeks = [week for week in flights.weeks() if not week.partial][:51]
+    frames = [week.rows[week.rows["label"].notna()].reset_index(drop=True) for week in weeks]
+    times, names = [frame["event_time"] for frame in frames], [week.batch for week in weeks]
+    if KEPT.exists():
+        with np.load(KEPT) as kept:
+            of = {tuple(int(part) for part in name.split("-")): kept[name] for name in kept.files}
+        return Losses(of=of, times=times, names=names)
+    of = {}
+    for model in range(FIRST, len(frames)):
+        print(
+            f"\rfitting model {model - FIRST + 1} of {len(frames) - FIRST}",
+            end="",
+            file=sys.stderr,
+            flush=True,
+        )
+        pipeline = fit(build(wanted), wanted, pd.concat(frames[:model], ignore_index=True))
+        for week in range(model, len(frames)):
+            labels = frames[week]["label"].astype(int).tolist()
+            of[model, week] = row_losses(
+                wanted.gate.metric, labels, probabilities(pipeline, wanted, frames[week])
+            )
+    print(file=sys.stderr)
+    np.savez(KEPT, **{f"{model}-{week}": losses for (model, week), losses in of.items()})
+    return Losses(of=of, times=times, names=names)
