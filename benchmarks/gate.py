@@ -109,7 +109,7 @@ def simulated(gate: params.Gate, row_share: float) -> None:
             + "".join(f"{cell:>24}" for cell in cells)
         )
     print(
-        f"\ngain in standard deviations of a day's mean; week: share of a day's variance that its week explains"
+        "\ngain in standard deviations of a day's mean; week: share of a day's variance that its week explains"
     )
     print(f"worst upper bound of trimtab over equal models: {ours_at:.3f}, stated error {gate.error:g}")
 
