@@ -21,10 +21,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 help: ## Print this
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-setbench-gate: $(READY) ## False promotions and power of the gate, beside the usual rules
-	@$(BIN)/python -m benchmarks.gate
-
-up: $(READY) ## Make .venv and install what is pinned in requirements.txt
+setup: $(READY) ## Make .venv and install what is pinned in requirements.txt
 
 $(READY): requirements.txt pyproject.toml
 	@command -v git >/dev/null || { echo "git was not found. Install it, then run make again."; exit 1; }

@@ -11,7 +11,6 @@ import pandas as pd
 
 from trimtab import params
 from trimtab.contracts import Block
-from trimtab.evaluate.compare import blocks_of
 from trimtab.evaluate.scores import row_losses
 from trimtab.examples import flights
 from trimtab.train.fit import build, fit, probabilities
@@ -35,9 +34,15 @@ class Losses:
         """Blocks of a champion against the model that judged each week."""
         found: list[Block] = []
         for model, week in zip(challenger, weeks, strict=True):
-            batches = [self.names[week]] * len(self.times[week])
-            times = self.times[week].tolist()
-            found += blocks_of(batches, times, self.of[champion, week], self.of[model, week], gate)
+            hours = (self.times[week] - self.times[week].min()).dt.total_seconds() / 3600
+            place = (hours // gate.block_hours).astype(int).to_numpy()
+            pair = (self.of[champion, week], self.of[model, week])
+            sums = [np.bincount(place, weights=losses) for losses in (np.ones(len(place)), *pair)]
+            found += [
+                Block(batch=self.names[week], number=number, rows=int(rows), champion=ours, challenger=theirs)
+                for number, (rows, ours, theirs) in enumerate(zip(*sums, strict=True))
+                if rows
+            ]
         return found
 
     def mean(self, model: int, week: int) -> float:
