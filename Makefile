@@ -9,6 +9,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PYTHON ?= python3
 WEEKS ?=
+ONLY ?=
 UV := uv==0.13.9
 
 # Bytecode is compiled once, at install: without it every process compiles every import again.
@@ -16,7 +17,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export DO_NOT_TRACK := 1
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup lint format type test-fast test e2e demo bench-gate up down status verify lock clean
+.PHONY: help setup lint format type test-fast test mutate e2e demo bench-gate up down status verify lock clean
 
 help: ## Print this
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -56,6 +57,9 @@ test: lint type ## Everything: lint, types, all tests, coverage
 	@command -v chromium >/dev/null || { test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -y -qq chromium >/dev/null; } || { echo "chromium was not found. Install it: apt-get install chromium"; exit 1; }
 	rm -f .coverage .coverage.*
 	$(BIN)/python -m pytest --cov --cov-report=term
+
+mutate: $(READY) ## Change the gate, the arbiter, the transitions; list what no test notices (ONLY=src/... for a part)
+	@$(BIN)/python -m tests.mutation $(ONLY)
 
 e2e: $(READY) ## The whole stack, end to end
 	@$(BIN)/python -m pytest tests/e2e -q

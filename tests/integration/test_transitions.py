@@ -132,6 +132,21 @@ def test_a_version_in_staging_without_a_judgement_is_archived(stores: tuple[Ledg
     close(ledger, version, "run-1")
     assert reconcile(ledger, store, MODEL).archived == (version,)
     assert store.stages(MODEL) == {version: "Archived"}
+    archival = ledger.transitions(MODEL)[-1].transition
+    assert (archival.to_stage, archival.actor) == ("Archived", "reconcile")
+    assert archival.reason == "it was in Staging without an open judgement"
+
+
+def test_reconcile_alone_finishes_an_intent(stores: tuple[Ledger, Store]) -> None:
+    ledger, store = stores
+    version = register(ledger, store, "run-1")
+    close(ledger, version, "run-1")
+    promotion = to(version, "Production")
+    ledger.intend(promotion)
+    assert reconcile(ledger, store, MODEL).finished == (promotion.key,)
+    assert store.stages(MODEL) == {version: "Production"}
+    assert store.aliases(MODEL) == {"champion": version}
+    assert ledger.unfinished(MODEL) == []
 
 
 def test_a_version_under_judgement_stays_in_staging(stores: tuple[Ledger, Store]) -> None:

@@ -16,9 +16,22 @@ class Area:
 
 LOOP = ("src/trimtab", "dags", "params.yaml", "MLproject", "requirements.txt")
 
+MUTATED = (
+    "src/trimtab/evaluate",
+    "src/trimtab/registry/reconcile.py",
+    "src/trimtab/registry/transitions.py",
+    "src/trimtab/trigger/arbiter.py",
+    "tests/integration/test_transitions.py",
+    "tests/mutation",
+    "tests/unit/evaluate",
+    "tests/unit/trigger",
+    "pyproject.toml",
+)
+
 AREAS = {
     "year": Area(command=("make", "demo"), paths=LOOP),
     "weeks": Area(command=("make", "demo", "WEEKS=20"), paths=LOOP),
+    "mutate": Area(command=("make", "mutate"), paths=MUTATED),
 }
 
 

@@ -1,5 +1,6 @@
 import math
 
+import numpy as np
 import pytest
 
 from trimtab.contracts import BatchScore
@@ -36,3 +37,20 @@ def test_a_score_counts_rows_and_labels() -> None:
 
 def test_one_class_only_has_no_auc() -> None:
     assert score("W1", [1, 1], [0.9, 0.1], "brier").auc is None
+
+
+def test_without_labels_the_loss_is_0_and_the_rows_count() -> None:
+    assert score("W1", [], [], "brier", rows=5) == BatchScore(
+        batch="W1", rows=5, labelled=0, loss=0.0, auc=None
+    )
+
+
+def test_rows_are_the_labelled_ones_unless_told() -> None:
+    assert score("W1", [1, 0], [0.9, 0.1], "brier").rows == 2
+
+
+def test_columns_of_objects_are_scored_like_numbers() -> None:
+    labels, chances = np.array([1, 0], dtype=object), np.array([0.75, 0.5], dtype=object)
+    assert row_losses("brier", labels, [0.75, 0.5]).dtype == np.float64
+    assert row_losses("brier", labels, chances).tolist() == [0.0625, 0.25]
+    assert score("W1", labels, chances, "brier").auc == 1.0

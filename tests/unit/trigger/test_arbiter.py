@@ -33,6 +33,15 @@ def test_a_request_is_granted_with_its_reason(wanted: params.Params) -> None:
     assert answer(wanted, READY, asked()) == [("RETRAIN", "drift: loss is high")]
 
 
+def test_an_answer_names_its_request(wanted: params.Params) -> None:
+    assert arbitrate([asked(7)], READY, wanted)[0].request_id == 7
+
+
+def test_just_enough_batches_are_enough(wanted: params.Params) -> None:
+    least = replace(READY, batches=wanted.train.start_batches, fresh_batches=wanted.gate.judge_batches)
+    assert answer(wanted, least, asked())[0][0] == "RETRAIN"
+
+
 def test_nothing_waiting_is_no_answer(wanted: params.Params) -> None:
     assert answer(wanted, READY) == []
 
@@ -56,14 +65,17 @@ def test_force_does_not_break_a_lease(wanted: params.Params) -> None:
 
 def test_drift_waits_for_the_end_of_the_cooldown(wanted: params.Params) -> None:
     young = replace(READY, batches_since_retraining=1)
-    assert answer(wanted, young, asked())[0][0] == "WAIT"
+    assert answer(wanted, young, asked()) == [
+        ("WAIT", "cooldown: 1 batch since the last retraining, trigger.cooldown_batches is 2")
+    ]
     assert answer(wanted, replace(young, batches_since_retraining=2), asked())[0][0] == "RETRAIN"
 
 
 def test_a_person_is_told_of_the_cooldown_and_can_force(wanted: params.Params) -> None:
-    young = replace(READY, batches_since_retraining=1)
-    action, reason = answer(wanted, young, asked(source="ui"))[0]
-    assert reason.endswith("tick force to go on")
+    young = replace(READY, batches_since_retraining=0)
+    text = "cooldown: 0 batches since the last retraining, trigger.cooldown_batches is 2; tick force to go on"
+    for source in ("ui", "schedule"):
+        assert answer(wanted, young, asked(source=source)) == [("SKIP", text)]
     assert answer(wanted, young, asked(source="ui", force=True))[0][0] == "RETRAIN"
 
 

@@ -1,0 +1,1 @@
+"""`make mutate`: what the tests of the gate, the arbiter and the transitions would not notice."""
