@@ -89,6 +89,17 @@ def _quarantine(wanted: argparse.Namespace) -> object:
     return act(wanted.name, actor=wanted.by, reason=wanted.reason)
 
 
+def _order(wanted: argparse.Namespace) -> str:
+    from trimtab.steps import people
+
+    who = {"actor": wanted.by, "reason": wanted.reason}
+    if wanted.verb == "promote":
+        return people.promote(wanted.version, pin=wanted.pin, **who)
+    if wanted.verb == "rollback":
+        return people.rollback(wanted.version, **who)
+    return people.order(wanted.verb, version=getattr(wanted, "version", None), **who)
+
+
 def _up(_: argparse.Namespace) -> str:
     from trimtab import stores
     from trimtab.stack import control
@@ -148,7 +159,39 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--weeks", type=int, default=None, help="weeks to play, all 53 when not given")
     demo.set_defaults(run=_demo)
     _add_quarantine(verbs.add_parser("quarantine", help="what was refused, and why"))
+    _add_orders(verbs)
     return parser
+
+
+def _add_orders(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    orders = {
+        "pause": (None, "start nothing until `resume`; what is in flight ends"),
+        "resume": (None, "go on after `pause`"),
+        "pin": ("?", "promote and roll back nothing until `unpin`; the version must be in Production"),
+        "unpin": (None, "end a pin"),
+        "block": (1, "never let a version go to Production until `unblock`"),
+        "unblock": (1, "end a block"),
+        "promote": (1, "move a version to Production past the gate"),
+        "rollback": ("?", "go back to a version that was in Production; the one before when none is named"),
+    }
+    for verb, (versions, text) in orders.items():
+        one = verbs.add_parser(verb, help=text, description=text)
+        if versions is not None:
+            one.add_argument("version", nargs="?" if versions == "?" else None)
+        if verb == "promote":
+            one.add_argument(
+                "--force", action="store_true", required=True, help="say that the gate is passed by"
+            )
+            then = one.add_mutually_exclusive_group(required=True)
+            then.add_argument("--watch", action="store_true", help="roll it back when it disappoints")
+            then.add_argument("--pin", action="store_true", help="keep it whatever happens, until `unpin`")
+        _add_who(one)
+        one.set_defaults(run=_order)
+
+
+def _add_who(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--reason", required=True, help="why; it goes into the ledger")
+    parser.add_argument("--by", default=getpass.getuser(), help="who; the login name when not given")
 
 
 def _add_quarantine(parser: argparse.ArgumentParser) -> None:
@@ -162,8 +205,7 @@ def _add_quarantine(parser: argparse.ArgumentParser) -> None:
     }.items():
         one = actions.add_parser(action, help=text)
         one.add_argument("name")
-        one.add_argument("--reason", required=True, help="why; it goes into the ledger")
-        one.add_argument("--by", default=getpass.getuser(), help="who; the login name when not given")
+        _add_who(one)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -17,7 +17,8 @@ from pydantic import TypeAdapter
 
 VerdictKind = Literal["PROMOTE", "HOLD", "REJECT", "ASK"]
 Action = Literal["RETRAIN", "JUDGE", "ROLLBACK", "ASK", "SKIP", "WAIT"]
-Source = Literal["schedule", "ui", "drift", "age", "look", "watch"]
+Source = Literal["schedule", "ui", "drift", "age", "look", "watch", "alert"]
+OrderVerb = Literal["pause", "resume", "pin", "unpin", "block", "unblock", "promote", "rollback"]
 Stage = Literal["None", "Staging", "Production", "Archived"]
 
 T = TypeVar("T")
@@ -242,8 +243,23 @@ class ConceptDrift:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Watch:
+    """How a new champion and the one before it did on one batch that came after the promotion.
+
+    In `blocks` the new one is `champion`, the one before `challenger`; `trouble` says why there are none.
+    """
+
+    former: str
+    blocks: tuple[Block, ...]
+    trouble: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Observation:
-    """All that `monitor` measured on one batch revision with one champion; it decides nothing."""
+    """All that `monitor` measured on one batch revision with one champion; it decides nothing.
+
+    `watch` is None when the champion is not watched, or not any more.
+    """
 
     model: str
     batch: str
@@ -253,6 +269,7 @@ class Observation:
     concept: ConceptDrift
     champion_age_batches: int
     report_run_id: str
+    watch: Watch | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -270,7 +287,7 @@ class Request:
     """Somebody or something asks for a retraining; (model, source, episode) is its key.
 
     `champion` is the version whose quality gave rise to it, or None when it is about no version; `challenger` the
-    version whose next look is asked for, when `source` is `look`.
+    version whose next look is asked for when `source` is `look`, and the one to go back to when it is `watch`.
     """
 
     model: str
@@ -283,6 +300,18 @@ class Request:
     window_batches: int | None = None
     force: bool = False
     dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What a person (or the watch rule, of a version it took back) ordered, by name and with a reason."""
+
+    model: str
+    verb: OrderVerb
+    version: str | None
+    actor: str
+    reason: str
+    event_time: datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

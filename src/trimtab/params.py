@@ -147,11 +147,30 @@ class Drift(_Section):
     max_age_batches: Count
 
 
+class Watch(_Section):
+    """When a new champion is rolled back."""
+
+    batches: Count
+    error: Annotated[float, Field(gt=0, lt=0.5)]
+    max_loss: Annotated[float, Field(ge=0)]
+
+
 class Trigger(_Section):
     """How the arbiter holds requests back."""
 
+    confirm_drift: Count
+    confirm_of: Count
     cooldown_batches: Annotated[int, Field(ge=0)]
+    min_new_labels: Annotated[int, Field(ge=0)]
+    max_per_event_month: Count
+    max_per_hour: Count
     lease_minutes: Annotated[float, Field(gt=0)]
+
+
+class Registry(_Section):
+    """What follows when somebody moves a version by hand."""
+
+    foreign_change: Literal["restore", "adopt", "ask"]
 
 
 class Serve(_Section):
@@ -170,7 +189,9 @@ class Params(_Section):
     train: Train
     gate: Gate
     drift: Drift
+    watch: Watch
     trigger: Trigger
+    registry: Registry
     serve: Serve
 
     @model_validator(mode="after")
@@ -179,6 +200,13 @@ class Params(_Section):
             if name not in self.data.categories:
                 expected = f"should name features of kind category ({', '.join(self.data.categories)})"
                 raise ParamsError(FILE, "gate.slices", expected, name)
+        return self
+
+    @model_validator(mode="after")
+    def _drift_can_be_confirmed(self) -> "Params":
+        if self.trigger.confirm_drift > self.trigger.confirm_of:
+            expected = f"should be at most trigger.confirm_of ({self.trigger.confirm_of})"
+            raise ParamsError(FILE, "trigger.confirm_drift", expected, self.trigger.confirm_drift)
         return self
 
     @model_validator(mode="after")

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from trimtab.contracts import BatchRef, Stage, Training
+from trimtab.contracts import BatchRef, Order, Stage, Training
+from trimtab.registry import reconcile as reconciling
 from trimtab.registry import transitions
 from trimtab.registry.ledger import Ledger
 from trimtab.registry.mlflow_store import Store
-from trimtab.registry.reconcile import reconcile
 from trimtab.registry.records import Transition
 
 MODEL = "demand"
@@ -61,6 +61,10 @@ def to(version: str, stage: Stage, *, step: str = "") -> Transition:
         evidence_sha256=None,
         event_time=NOON,
     )
+
+
+def reconcile(ledger: Ledger, store: Store, policy: str = "ask") -> reconciling.Repairs:
+    return reconciling.reconcile(ledger, store, MODEL, foreign_change=policy)
 
 
 def close(ledger: Ledger, version: str, run_key: str) -> None:
@@ -117,12 +121,12 @@ def test_a_promotion_killed_at_a_write_is_finished_or_never_began(
     child.join(60)
     assert child.exitcode == -signal.SIGKILL
 
-    reconcile(ledger, store, MODEL)
+    reconcile(ledger, store)
     transitions.move(ledger, store, promotion)  # what clearing the task does
     assert store.stages(MODEL) == {"1": "Archived", "2": "Production"}
     assert store.aliases(MODEL) == {"champion": "2"}
     assert ledger.unfinished(MODEL) == []
-    assert reconcile(ledger, store, MODEL).foreign is None
+    assert reconcile(ledger, store).foreign is None
 
 
 def test_a_version_in_staging_without_a_judgement_is_archived(stores: tuple[Ledger, Store]) -> None:
@@ -130,7 +134,7 @@ def test_a_version_in_staging_without_a_judgement_is_archived(stores: tuple[Ledg
     version = register(ledger, store, "run-1")
     store.set_stage(MODEL, version, "Staging", archive=False)
     close(ledger, version, "run-1")
-    assert reconcile(ledger, store, MODEL).archived == (version,)
+    assert reconcile(ledger, store).archived == (version,)
     assert store.stages(MODEL) == {version: "Archived"}
     archival = ledger.transitions(MODEL)[-1].transition
     assert (archival.to_stage, archival.actor) == ("Archived", "reconcile")
@@ -143,7 +147,7 @@ def test_reconcile_alone_finishes_an_intent(stores: tuple[Ledger, Store]) -> Non
     close(ledger, version, "run-1")
     promotion = to(version, "Production")
     ledger.intend(promotion)
-    assert reconcile(ledger, store, MODEL).finished == (promotion.key,)
+    assert reconcile(ledger, store).finished == (promotion.key,)
     assert store.stages(MODEL) == {version: "Production"}
     assert store.aliases(MODEL) == {"champion": version}
     assert ledger.unfinished(MODEL) == []
@@ -153,23 +157,116 @@ def test_a_version_under_judgement_stays_in_staging(stores: tuple[Ledger, Store]
     ledger, store = stores
     version = register(ledger, store, "run-1")
     transitions.move(ledger, store, to(version, "Staging"))
-    assert reconcile(ledger, store, MODEL).archived == ()
+    assert reconcile(ledger, store).archived == ()
     assert store.aliases(MODEL) == {"challenger": version}
+
+
+def by_hand(ledger: Ledger, store: Store) -> str:
+    """Promote version 1 properly and 2 in MLflow's page."""
+    promote_first(ledger, store)
+    other = register(ledger, store, "run-2")
+    close(ledger, other, "run-2")
+    store.set_stage(MODEL, other, "Production", archive=True)
+    return other
 
 
 def test_a_stage_moved_by_hand_is_named(stores: tuple[Ledger, Store]) -> None:
     ledger, store = stores
+    other = by_hand(ledger, store)
+    foreign = reconcile(ledger, store).foreign
+    assert foreign == reconciling.Foreign(expected="1", found=(other,), moved=None)
+    assert store.stages(MODEL) == {"1": "Archived", "2": "Production"}
+
+
+def test_a_stage_moved_by_hand_is_restored(stores: tuple[Ledger, Store]) -> None:
+    ledger, store = stores
+    by_hand(ledger, store)
+    foreign = reconcile(ledger, store, "restore").foreign
+    assert foreign is not None and foreign.moved is not None
+    assert (foreign.moved.version, foreign.moved.replaces, foreign.moved.actor) == ("1", "2", "reconcile")
+    assert foreign.moved.reason == "by hand, outside trimtab: in Production stood 2"
+    assert store.stages(MODEL) == {"1": "Production", "2": "Archived"}
+    assert store.aliases(MODEL) == {"champion": "1"}
+    assert reconcile(ledger, store, "restore").foreign is None
+    assert ledger.promoted_at(MODEL, "1") == NOON
+
+
+def test_a_known_version_moved_by_hand_is_adopted(stores: tuple[Ledger, Store]) -> None:
+    ledger, store = stores
+    by_hand(ledger, store)
+    foreign = reconcile(ledger, store, "adopt").foreign
+    assert foreign is not None and foreign.moved is not None and foreign.moved.version == "2"
+    assert store.stages(MODEL) == {"1": "Archived", "2": "Production"}
+    assert reconcile(ledger, store, "adopt").foreign is None
+    assert not foreign.moved.promotes
+
+
+def test_an_unknown_or_blocked_version_is_never_adopted(stores: tuple[Ledger, Store]) -> None:
+    ledger, store = stores
+    promote_first(ledger, store)
+    store.register(MODEL, "0" * 32, "runs:/x/model", {})
+    store.set_stage(MODEL, "2", "Production", archive=True)
+    assert reconcile(ledger, store, "adopt").foreign is not None
+    assert store.in_stage(MODEL, "Production") == ["1"]
+    other = register(ledger, store, "run-2")
+    close(ledger, other, "run-2")
+    given = Order(model=MODEL, verb="block", version=other, actor="eve", reason="odd", event_time=None)
+    ledger.record_order(given)
+    store.set_stage(MODEL, other, "Production", archive=True)
+    reconcile(ledger, store, "adopt")
+    assert store.in_stage(MODEL, "Production") == ["1"]
+
+
+def test_two_in_production_become_the_one_that_the_ledger_put_there(stores: tuple[Ledger, Store]) -> None:
+    ledger, store = stores
     promote_first(ledger, store)
     other = register(ledger, store, "run-2")
-    store.set_stage(MODEL, other, "Production", archive=True)
-    assert reconcile(ledger, store, MODEL).foreign == other
+    close(ledger, other, "run-2")
+    store.set_stage(MODEL, other, "Production", archive=False)
+    assert reconcile(ledger, store, "restore").foreign.found == ("1", "2")
+    assert store.in_stage(MODEL, "Production") == ["1"]
+
+
+def test_a_deleted_champion_gives_way_to_the_one_before_it(stores: tuple[Ledger, Store]) -> None:
+    import mlflow
+
+    ledger, store = stores
+    promote_first(ledger, store)
+    second = register(ledger, store, "run-2")
+    close(ledger, second, "run-2")
+    transitions.move(ledger, store, to(second, "Production"))
+    client = mlflow.MlflowClient(store.uri)
+    client.transition_model_version_stage(MODEL, second, "Archived")
+    client.delete_model_version(MODEL, second)
+    foreign = reconcile(ledger, store, "restore").foreign
+    assert (foreign.expected, foreign.found, foreign.moved.version) == ("2", (), "1")
+    assert store.in_stage(MODEL, "Production") == ["1"]
+    assert reconcile(ledger, store, "restore").foreign is None
+
+
+def test_a_transition_on_its_way_is_no_foreign_change(stores: tuple[Ledger, Store]) -> None:
+    ledger, store = stores
+    promote_first(ledger, store)
+    other = register(ledger, store, "run-2")
+    real = store.stages
+
+    def stages(model: str) -> dict[str, Stage]:
+        """Another process promotes between our reading the ledger and the stages."""
+        store.stages = real
+        close(ledger, other, "run-2")
+        transitions.move(ledger, store, to(other, "Production"))
+        return real(model)
+
+    store.stages = stages
+    assert reconciling._foreign(ledger, store, MODEL, "restore") is None
+    assert store.in_stage(MODEL, "Production") == [other]
 
 
 def test_aliases_moved_by_hand_are_repaired(stores: tuple[Ledger, Store]) -> None:
     ledger, store = stores
     promote_first(ledger, store)
     store.set_alias(MODEL, "champion", None)
-    assert reconcile(ledger, store, MODEL).aliases == ("champion",)
+    assert reconcile(ledger, store).aliases == ("champion",)
     assert store.aliases(MODEL) == {"champion": "1"}
 
 

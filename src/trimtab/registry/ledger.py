@@ -2,10 +2,11 @@
 
 from trimtab.registry.ledger_data import DataLedger
 from trimtab.registry.ledger_models import ModelLedger
+from trimtab.registry.ledger_people import PeopleLedger
 from trimtab.registry.ledger_trigger import TriggerLedger
 
 
-class Ledger(DataLedger, TriggerLedger, ModelLedger):
+class Ledger(DataLedger, TriggerLedger, ModelLedger, PeopleLedger):
     """All tables of one ledger database.
 
     >>> ledger = Ledger("sqlite://")

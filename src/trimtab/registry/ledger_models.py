@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import insert, select
+from sqlalchemy import ColumnElement, Select, func, insert, select
 
 from trimtab.contracts import Training, Verdict, plain, sha256
 from trimtab.registry import tables
@@ -103,9 +103,43 @@ class ModelLedger(Database):
 
     def judgements(self, model: str) -> list[JudgementRecord]:
         """Return all states of all judgements, oldest first."""
+        return self._judgements(tables.judgements.c.model == model)
+
+    def judgement_of(self, model: str, run_key: str) -> JudgementRecord | None:
+        """Return the newest state of one run's judgement."""
+        newest = self._newest(model)
+        found = self._judgements(
+            tables.judgements.c.id.in_(newest) & (tables.judgements.c.run_key == run_key)
+        )
+        return found[0] if found else None
+
+    def verdicts(self, model: str) -> list[JudgementRecord]:
+        """Return the judgements that carry a verdict, oldest first."""
+        return [record for record in self.judgements(model) if record.verdict is not None]
+
+    def under_judgement(self, model: str) -> set[str]:
+        """Return the versions whose judgement is open."""
+        table = tables.judgements
+        wanted = table.c.id.in_(self._newest(model)) & table.c.state.in_(OPEN_STATES)
+        with self.read() as connection:
+            rows = connection.execute(select(table.c.version).where(wanted)).scalars()
+            return {version for version in rows if version is not None}
+
+    def open_judgement(self, model: str) -> JudgementRecord | None:
+        """Return the newest judgement that was made and is not ended: it has a verdict, and looks left."""
+        table = tables.judgements
+        found = self._judgements(table.c.id.in_(self._newest(model)) & table.c.state.in_(("HOLD", "ASK")))
+        made = [one for one in found if one.verdict is not None]
+        return made[-1] if made else None
+
+    def _newest(self, model: str) -> Select[tuple[int]]:
+        table = tables.judgements
+        return select(func.max(table.c.id)).where(table.c.model == model).group_by(table.c.run_key)
+
+    def _judgements(self, wanted: ColumnElement[bool]) -> list[JudgementRecord]:
         table = tables.judgements
         with self.read() as connection:
-            rows = connection.execute(select(table).where(table.c.model == model).order_by(table.c.id)).all()
+            rows = connection.execute(select(table).where(wanted).order_by(table.c.id)).all()
         return [
             JudgementRecord(
                 run_key=row.run_key,
@@ -119,29 +153,6 @@ class ModelLedger(Database):
             )
             for row in rows
         ]
-
-    def judgement_of(self, model: str, run_key: str) -> JudgementRecord | None:
-        """Return the newest state of one run's judgement."""
-        return next(
-            (record for record in reversed(self.judgements(model)) if record.run_key == run_key), None
-        )
-
-    def verdicts(self, model: str) -> list[JudgementRecord]:
-        """Return the judgements that carry a verdict, oldest first."""
-        return [record for record in self.judgements(model) if record.verdict is not None]
-
-    def under_judgement(self, model: str) -> set[str]:
-        """Return the versions whose judgement is open."""
-        newest = {record.version: record.state for record in self.judgements(model)}
-        return {version for version, state in newest.items() if version is not None and state in OPEN_STATES}
-
-    def open_judgement(self, model: str) -> JudgementRecord | None:
-        """Return the newest judgement that was made and is not ended: it has a verdict, and looks left."""
-        newest = {record.run_key: record for record in self.judgements(model)}
-        still_open = [
-            one for one in newest.values() if one.state in ("HOLD", "ASK") and one.verdict is not None
-        ]
-        return still_open[-1] if still_open else None
 
     def intend(self, transition: Transition) -> None:
         """Write the intent of a transition; once a key."""
@@ -204,6 +215,16 @@ class ModelLedger(Database):
             for record in records
             if record.phase == "intent" and record.transition.key not in done
         ]
+
+    def promotion_of(self, model: str, version: str) -> Transition | None:
+        """Return how a version last came to Production, None when it never did or when a rollback brought it back.
+
+        What `reconcile` restored is as it was before somebody moved it.
+        """
+        moves = [record.transition for record in self.transitions(model) if record.phase == "done"]
+        to_production = [move for move in moves if move.version == version and move.to_stage == "Production"]
+        last = next((move for move in reversed(to_production) if not move.key.startswith("restore:")), None)
+        return last if last is not None and last.promotes else None
 
     def promoted_at(self, model: str, version: str) -> datetime | None:
         """Return the event time at which a version last went to Production."""

@@ -1,8 +1,10 @@
 """Requests, decisions and leases in the ledger."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import ColumnElement, Row, delete, insert, select, update
 
 from trimtab.contracts import Decision, Plan, Request, plain
 from trimtab.errors import LeaseHeld
@@ -11,8 +13,12 @@ from trimtab.registry.engine import Database
 from trimtab.registry.records import DecisionRecord, RequestRecord
 from trimtab.registry.rows import value
 
-FINAL = ("RETRAIN", "JUDGE", "SKIP")
+FINAL = ("RETRAIN", "JUDGE", "ROLLBACK", "SKIP")
 """Actions that answer a request for good; a WAIT is asked again."""
+
+
+_CLOCKS_APART = timedelta(minutes=5)
+"""By how much the clocks of two machines may differ."""
 
 
 class TriggerLedger(Database):
@@ -31,29 +37,35 @@ class TriggerLedger(Database):
 
     def requests(self, model: str) -> list[RequestRecord]:
         """Return all requests, oldest first."""
-        table = tables.requests
-        with self.read() as connection:
-            rows = connection.execute(select(table).where(table.c.model == model).order_by(table.c.id)).all()
-        return [RequestRecord(id=row.id, request=value(Request, row.request), at=row.at) for row in rows]
+        return self._requests(tables.requests.c.model == model)
 
     def waiting(self, model: str) -> list[RequestRecord]:
         """Return the requests that have no final answer yet, oldest first."""
-        with self.read():
-            answered = {record.request_id for record in self.decisions(model) if record.action in FINAL}
-            return [record for record in self.requests(model) if record.id not in answered]
+        decided = tables.decisions
+        answered = select(decided.c.request_id).where(
+            (decided.c.model == model) & decided.c.action.in_(FINAL)
+        )
+        return self._requests((tables.requests.c.model == model) & tables.requests.c.id.not_in(answered))
+
+    def _requests(self, wanted: ColumnElement[bool]) -> list[RequestRecord]:
+        table = tables.requests
+        with self.read() as connection:
+            rows = connection.execute(select(table).where(wanted).order_by(table.c.id)).all()
+        return [RequestRecord(id=row.id, request=value(Request, row.request), at=row.at) for row in rows]
 
     def decide(
         self, model: str, decision: Decision, *, holder: str, event_time: datetime, plan: Plan | None = None
     ) -> DecisionRecord | None:
         """Write the arbiter's answer; None for a WAIT in the same words as the last one, which is not written again."""
+        table = tables.decisions
+        mine = select(table).where((table.c.model == model) & (table.c.request_id == decision.request_id))
+        newest = mine.order_by(table.c.id.desc()).limit(1)
         with self.write() as connection:
-            last = [record for record in self.decisions(model) if record.request_id == decision.request_id][
-                -1:
-            ]
-            if last and (last[0].action, last[0].reason) == (decision.action, decision.reason):
+            last = connection.execute(newest).one_or_none()
+            if last is not None and (last.action, last.reason) == (decision.action, decision.reason):
                 return None
             connection.execute(
-                insert(tables.decisions).values(
+                insert(table).values(
                     model=model,
                     request_id=decision.request_id,
                     action=decision.action,
@@ -64,41 +76,31 @@ class TriggerLedger(Database):
                     at=self.now(),
                 )
             )
-            return self.decisions(model)[-1]
+            return _decision(connection.execute(newest).one())
 
-    def decisions(self, model: str) -> list[DecisionRecord]:
-        """Return all answers, oldest first."""
+    def decisions(self, model: str, *, actions: Sequence[str] | None = None) -> list[DecisionRecord]:
+        """Return the answers, oldest first; all of them, or those with one of the given actions."""
         table = tables.decisions
+        wanted = table.c.model == model
+        if actions is not None:
+            wanted &= table.c.action.in_(actions)
         with self.read() as connection:
-            rows = connection.execute(select(table).where(table.c.model == model).order_by(table.c.id)).all()
-        return [
-            DecisionRecord(
-                id=row.id,
-                model=row.model,
-                request_id=row.request_id,
-                action=row.action,
-                reason=row.reason,
-                holder=row.holder,
-                plan=None if row.plan is None else value(Plan, row.plan),
-                event_time=row.event_time,
-                at=row.at,
-            )
-            for row in rows
-        ]
+            rows = connection.execute(select(table).where(wanted).order_by(table.c.id)).all()
+        return [_decision(row) for row in rows]
 
     def retrainings(self, model: str) -> list[DecisionRecord]:
         """Return the decisions that started a training run, oldest first."""
-        return [record for record in self.decisions(model) if record.action == "RETRAIN"]
+        return self.decisions(model, actions=["RETRAIN"])
 
     def runs(self, model: str) -> list[DecisionRecord]:
         """Return the decisions that started a run: a retraining, or the next look at a challenger; oldest first."""
-        return [record for record in self.decisions(model) if record.action in ("RETRAIN", "JUDGE")]
+        return self.decisions(model, actions=["RETRAIN", "JUDGE"])
 
     def lease_holder(self, name: str) -> str | None:
         """Return who holds a lease that has not expired."""
         with self.read() as connection:
             row = connection.execute(select(tables.leases).filter_by(name=name)).one_or_none()
-        return None if row is None or row.expires_at <= self.now() else str(row.holder)
+        return None if row is None or self._expired(row) else str(row.holder)
 
     def hold(self, name: str, *, holder: str, minutes: float) -> None:
         """Take a lease, or prolong one's own; the heartbeat of a run.
@@ -114,7 +116,7 @@ class TriggerLedger(Database):
             if row is None:
                 connection.execute(insert(table).values(name=name, holder=holder, acquired_at=now, **times))
                 return
-            if row.holder != holder and row.expires_at > now:
+            if row.holder != holder and not self._expired(row):
                 raise LeaseHeld(name, row.holder, row.expires_at)
             acquired = row.acquired_at if row.holder == holder else now
             connection.execute(
@@ -125,3 +127,21 @@ class TriggerLedger(Database):
         """Give a lease back; no effect when somebody else holds it by now."""
         with self.write() as connection:
             connection.execute(delete(tables.leases).filter_by(name=name, holder=holder))
+
+    def _expired(self, row: Row[Any]) -> bool:
+        """Say whether a lease ended; one from the future was written before the clock was set back, and binds nobody."""
+        return bool(row.expires_at <= self.now() or row.heartbeat_at > self.now() + _CLOCKS_APART)
+
+
+def _decision(row: Row[Any]) -> DecisionRecord:
+    return DecisionRecord(
+        id=row.id,
+        model=row.model,
+        request_id=row.request_id,
+        action=row.action,
+        reason=row.reason,
+        holder=row.holder,
+        plan=None if row.plan is None else value(Plan, row.plan),
+        event_time=row.event_time,
+        at=row.at,
+    )

@@ -1,5 +1,6 @@
 """Rows of the ledger as values."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -8,6 +9,7 @@ from trimtab.contracts import (
     Action,
     ModelVersion,
     Observation,
+    Order,
     Plan,
     Quarantined,
     Request,
@@ -16,7 +18,7 @@ from trimtab.contracts import (
     Verdict,
 )
 
-JudgementState = Literal["OPEN", "HOLD", "ASK", "PROMOTE", "REJECT", "SUPERSEDED", "ABANDONED"]
+JudgementState = Literal["OPEN", "HOLD", "ASK", "PROMOTE", "REJECT", "SUPERSEDED", "ABANDONED", "FORCED"]
 OPEN_STATES = ("OPEN", "HOLD", "ASK")
 """States in which a version in Staging is still under judgement."""
 
@@ -108,6 +110,27 @@ class JudgementRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OrderRecord:
+    """One order and when it was given; `id` is part of the keys of what follows from it."""
+
+    id: int
+    order: Order
+    at: datetime
+
+    def __str__(self) -> str:
+        return f"{self.order.actor}: {self.order.reason}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """What the orders given so far amount to: each the order in force, or None; `blocked` by version."""
+
+    paused: OrderRecord | None
+    pinned: OrderRecord | None
+    blocked: Mapping[str, OrderRecord]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Transition:
     """One stage transition, as intended; the ledger holds it twice, as intent and as done."""
 
@@ -120,6 +143,11 @@ class Transition:
     reason: str
     evidence_sha256: str | None
     event_time: datetime
+
+    @property
+    def promotes(self) -> bool:
+        """Whether a version goes to Production that is to prove itself there: by the gate, or by force."""
+        return self.to_stage == "Production" and self.key.endswith((":promote", ":force"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -165,6 +165,43 @@ transitions = Table(
     UniqueConstraint("model", "key", "phase", name="one_row_a_phase"),
 )
 
+orders = Table(
+    "orders",
+    metadata,
+    _id(),
+    _model(),
+    Column("verb", String(20), nullable=False),
+    Column("version", String(20)),
+    Column("actor", String(200), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("event_time", UtcTime),
+    _at(),
+)
+
+notices = Table(
+    "notices",
+    metadata,
+    _id(),
+    _model(),
+    Column("key", String(300), nullable=False),
+    Column("kind", String(30), nullable=False),
+    Column("text", Text, nullable=False),
+    _at(),
+    UniqueConstraint("model", "key", name="one_notice_a_key"),
+)
+
+alerts = Table(
+    "alerts",
+    metadata,
+    _id(),
+    _model(),
+    Column("fingerprint", String(200), nullable=False),
+    Column("starts_at", String(40), nullable=False),
+    Column("status", String(20), nullable=False),  # firing, resolved
+    Column("alert", JSON, nullable=False),
+    _at(),
+)
+
 leases = Table(
     "leases",
     metadata,

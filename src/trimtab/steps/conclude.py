@@ -81,6 +81,11 @@ def _state(
     if (champion.version if champion else None) != (judged.version if judged else None):
         was = f"version {judged.version}" if judged else "the baseline"
         return "ABANDONED", f"ABANDONED: {was} is no longer champion, against which it was judged: {reason}"
+    standing = run.loop.ledger.standing(run.plan.model)
+    if kind in ("PROMOTE", "ASK") and standing.pinned is not None:
+        return "ABANDONED", f"ABANDONED: the champion is pinned by {standing.pinned}: {reason}"
+    if kind in ("PROMOTE", "ASK") and served in standing.blocked:
+        return "ABANDONED", f"ABANDONED: version {served} is blocked by {standing.blocked[served]}: {reason}"
     if kind == "ASK":
         kind, reason = _answered(answer, reason)
     if kind == "PROMOTE" and refit.training is not None:

@@ -2,13 +2,17 @@
 
 import logging
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from trimtab.contracts import BatchRecord, Observation, Request, plain
+from trimtab.contracts import BatchRecord, Manifest, Observation, Request, Watch, plain
+from trimtab.errors import UnsafeModel
 from trimtab.registry.records import VersionRecord
 from trimtab.steps.loop import Loop, open_loop
+
+if TYPE_CHECKING:
+    from sklearn.pipeline import Pipeline
 
 log = logging.getLogger(__name__)
 
@@ -77,6 +81,7 @@ def _measure(loop: Loop, version: VersionRecord, record: BatchRecord) -> Observa
         concept=against,
         report=report,
     )
+    watched = _watch(loop, version.version, manifest, pipeline, known)
     return Observation(
         model=loop.model,
         batch=manifest.batch,
@@ -86,7 +91,46 @@ def _measure(loop: Loop, version: VersionRecord, record: BatchRecord) -> Observa
         concept=against,
         champion_age_batches=age,
         report_run_id=run_id,
+        watch=watched,
     )
+
+
+def _watch(
+    loop: Loop, version: str, manifest: Manifest, pipeline: "Pipeline", known: pd.DataFrame
+) -> Watch | None:
+    """Score the batch with the champion before, too, while the new one is watched."""
+    from trimtab.evaluate.compare import blocks_of
+    from trimtab.evaluate.scores import row_losses
+    from trimtab.registry import load
+    from trimtab.train.fit import probabilities
+
+    promotion = loop.ledger.promotion_of(loop.model, version)
+    if promotion is None or promotion.replaces is None or manifest.start < promotion.event_time:
+        return None
+    since = [
+        record.manifest.batch
+        for record in loop.ledger.batches(loop.model)
+        if record.manifest.start >= promotion.event_time and record.manifest.labelled
+    ]
+    if manifest.batch not in since[: loop.params.watch.batches]:
+        return None
+    former, wanted = loop.ledger.versions(loop.model)[promotion.replaces], loop.params
+    try:
+        before = load.load(
+            former.training.source,
+            former.training.digest,
+            wanted.model.trusted_types,
+            cache=loop.stores.home / "models",
+        )
+    except UnsafeModel as error:
+        return Watch(former=former.version, blocks=(), trouble=str(error))
+    labels = known["label"].astype(int).tolist()
+    new, old = (
+        row_losses(wanted.gate.metric, labels, probabilities(model, wanted, known))
+        for model in (pipeline, before)
+    )
+    batches, times = [manifest.batch] * len(known), known["event_time"].tolist()
+    return Watch(former=former.version, blocks=blocks_of(batches, times, new, old, wanted.gate))
 
 
 def _age(loop: Loop, version: str, record: BatchRecord) -> int:
@@ -100,9 +144,10 @@ def _age(loop: Loop, version: str, record: BatchRecord) -> int:
 
 
 def assess() -> int:
-    """Write a request for each observation of the champion that the rule acts on; return how many requests wait.
+    """Write a request for each observation of the champion that a rule acts on; return how many requests wait.
 
-    An observation has one request at most: its key names detector, batch, revision and champion.
+    An observation has one request at most: its key names detector, batch, revision and champion. A promotion has one
+    request for its rollback at most.
     """
     from trimtab.drift import policy
 
@@ -126,4 +171,35 @@ def assess() -> int:
                     champion=seen.champion,
                 )
             )
+    if champion is not None:
+        _assess_watch(loop, champion.version)
     return len(loop.ledger.waiting(loop.model))
+
+
+def _assess_watch(loop: Loop, champion: str) -> None:
+    from trimtab.trigger.watch import watch
+
+    promotion = loop.ledger.promotion_of(loop.model, champion)
+    if promotion is None or promotion.replaces is None:
+        return
+    records = {record.manifest.batch: record.manifest for record in loop.ledger.batches(loop.model)}
+    newest = {
+        record.observation.batch: record.observation.watch
+        for record in loop.ledger.observations(loop.model)
+        if record.observation.champion == champion and record.observation.watch is not None
+    }
+    ordered = sorted(newest, key=lambda batch: records[batch].start)
+    found = watch([newest[batch] for batch in ordered], champion, loop.params)
+    log.info("Watch: %s", found.reason)
+    if found.worse:
+        loop.ledger.add_request(
+            Request(
+                model=loop.model,
+                source="watch",
+                episode=promotion.key,
+                reason=found.reason,
+                event_time=records[ordered[-1]].end,
+                champion=champion,
+                challenger=promotion.replaces,
+            )
+        )

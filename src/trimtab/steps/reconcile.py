@@ -4,9 +4,10 @@ import logging
 from dataclasses import asdict
 from typing import Any
 
-from trimtab.registry.reconcile import Repairs
+from trimtab.registry.reconcile import Foreign, Repairs
 from trimtab.registry.reconcile import reconcile as repair
 from trimtab.steps.loop import Loop, open_loop
+from trimtab.steps.notify import notify
 
 log = logging.getLogger(__name__)
 
@@ -17,15 +18,24 @@ def reconcile() -> dict[str, Any]:
 
 
 def mend(loop: Loop) -> Repairs:
-    """Mend an open loop, and say in the log what was found."""
-    repairs = repair(loop.ledger, loop.registry, loop.model)
+    """Mend an open loop, say in the log what was found, and tell people of a change by hand."""
+    wanted = loop.params.registry.foreign_change
+    repairs = repair(loop.ledger, loop.registry, loop.model, foreign_change=wanted)
     if repairs.finished or repairs.archived or repairs.aliases:
         log.warning("Reconciled %s: %s", loop.model, repairs)
     if repairs.foreign is not None:
-        log.error(
-            "In Production of %s stands version %s, which the ledger did not put there. Somebody moved it by hand: "
-            "see `trimtab` transitions and move the right version back in the MLflow UI",
-            loop.model,
-            repairs.foreign,
-        )
+        _tell(loop, repairs.foreign)
     return repairs
+
+
+def _tell(loop: Loop, foreign: Foreign) -> None:
+    policy, found = loop.params.registry.foreign_change, ", ".join(foreign.found) or "none"
+    done = (
+        f"registry.foreign_change is {policy}: version {foreign.moved.version} is in Production now"
+        if foreign.moved
+        else f"registry.foreign_change is {policy}: nothing was moved. Move the right one back in the MLflow UI, or go "
+        f"back with `trimtab rollback`"
+    )
+    key = foreign.moved.key if foreign.moved else f"foreign:{foreign.expected}:{found}"
+    text = f"version {found} stood in Production, the ledger put version {foreign.expected} there; {done}"
+    notify(loop, key=key, kind="foreign_change", text=text)

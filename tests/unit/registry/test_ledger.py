@@ -170,7 +170,7 @@ def test_a_write_that_fails_leaves_nothing(ledger: Ledger) -> None:
 
 
 def test_a_ledger_without_tables_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(Unfit, match="at revision None, this code needs 0002. Run `trimtab init`"):
+    with pytest.raises(Unfit, match="at revision None, this code needs 0003. Run `trimtab init`"):
         Ledger(f"sqlite:///{tmp_path / 'new.db'}").check()
 
 

@@ -55,7 +55,7 @@ def test_others_join_the_first(wanted: params.Params) -> None:
 
 def test_one_run_is_in_flight_at_a_time(wanted: params.Params) -> None:
     busy = replace(READY, in_flight="run-1")
-    assert answer(wanted, busy, asked()) == [("WAIT", "a retraining is in flight, held by run-1")]
+    assert answer(wanted, busy, asked()) == [("WAIT", "a run is in flight, held by run-1")]
 
 
 def test_force_does_not_break_a_lease(wanted: params.Params) -> None:
@@ -142,3 +142,111 @@ def test_without_refit_drift_asks_for_a_younger_challenger(wanted: params.Params
     plain = wanted.model_copy(update={"gate": wanted.gate.model_copy(update={"refit": False})})
     assert answer(plain, HELD, asked(source="drift"))[0][0] == "RETRAIN"
     assert answer(plain, HELD, asked(source="age"))[0][0] == "WAIT"
+
+
+WATCHED = {"source": "watch", "champion": "3", "challenger": "2", "reason": "version 3 loses"}
+
+
+def test_a_rollback_comes_first_and_waits_for_no_run(wanted: params.Params) -> None:
+    busy = replace(HELD, in_flight="run-1")
+    assert answer(wanted, busy, asked(1), asked(2, **LOOK), asked(3, **WATCHED)) == [
+        ("ROLLBACK", "version 3 loses: back to version 2"),
+        ("WAIT", "the rollback that request 3 started comes first"),
+        ("WAIT", "the rollback that request 3 started comes first"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"pinned": "eve: launch"}, "version 3 is pinned by eve: launch"),
+        ({"paused": "eve: holiday"}, "paused by eve: holiday"),
+        ({"blocked": {"2": "eve: biased"}}, "version 2 is blocked by eve: biased"),
+        ({"unloadable": {"2": "gone."}}, "version 2 cannot be loaded to go back to it: gone."),
+    ],
+)
+def test_a_rollback_waits_for_what_people_ordered(wanted: params.Params, changes, reason: str) -> None:
+    assert answer(wanted, replace(READY, **changes), asked(**WATCHED)) == [("WAIT", reason)]
+
+
+def test_a_rollback_of_a_former_champion_is_moot(wanted: params.Params) -> None:
+    assert answer(wanted, READY, asked(**WATCHED | {"champion": "1"}))[0][0] == "SKIP"
+
+
+@pytest.mark.parametrize(
+    ("changes", "source", "expected"),
+    [
+        ({"paused": "eve: holiday"}, "ui", ("WAIT", "paused by eve: holiday")),
+        ({"pinned": "eve: launch"}, "ui", ("SKIP", "version 3 is pinned by eve: launch")),
+        ({"pinned": "eve: launch"}, "drift", ("WAIT", "version 3 is pinned by eve: launch")),
+        (
+            {"retrainings_in_month": 8},
+            "schedule",
+            ("SKIP", "8 retrainings within 30 days, trigger.max_per_event_month is 8"),
+        ),
+        ({"runs_in_hour": 60}, "drift", ("WAIT", "60 runs within the hour, trigger.max_per_hour is 60")),
+        ({"runs_in_hour": 60}, "ui", ("SKIP", "60 runs within the hour, trigger.max_per_hour is 60")),
+    ],
+)
+def test_no_force_breaks_orders_budget_and_ceiling(
+    wanted: params.Params, changes, source: str, expected: tuple[str, str]
+) -> None:
+    assert answer(wanted, replace(READY, **changes), asked(source=source, force=True)) == [expected]
+
+
+def test_one_below_budget_and_ceiling_goes_on(wanted: params.Params) -> None:
+    assert answer(wanted, replace(READY, retrainings_in_month=7, runs_in_hour=59), asked())[0][0] == "RETRAIN"
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        (
+            {"batches_since_rollback": 0},
+            "no batch has come since the last rollback: the same data, the same model",
+        ),
+        ({"drifted": 0}, "0 of the newest 1 batches drifted, trigger.confirm_drift is 1"),
+        (
+            {"new_labels": 499},
+            "499 labels came since the last retraining, trigger.min_new_labels is 500",
+        ),
+    ],
+)
+def test_what_a_request_waits_for_and_a_person_may_force(wanted: params.Params, changes, reason: str) -> None:
+    state = replace(READY, **changes)
+    assert answer(wanted, state, asked()) == [("WAIT", reason)]
+    assert answer(wanted, state, asked(source="ui", force=True))[0][0] == "RETRAIN"
+
+
+def test_what_is_enough_to_go_on(wanted: params.Params) -> None:
+    enough = replace(READY, batches_since_rollback=1, drifted=1, new_labels=500)
+    assert answer(wanted, enough, asked())[0][0] == "RETRAIN"
+
+
+def test_only_drift_has_to_be_confirmed(wanted: params.Params) -> None:
+    assert answer(wanted, replace(READY, drifted=0), asked(source="age"))[0][0] == "RETRAIN"
+
+
+def test_what_a_retraining_has_seen_is_answered_by_it(wanted: params.Params) -> None:
+    seen = replace(READY, seen_through=NOON)
+    assert answer(wanted, seen, asked()) == [
+        ("SKIP", "the last retraining has seen all labels up to 2026-01-05 12:00")
+    ]
+    text = "the last retraining has seen all labels up to 2026-01-05 12:00; tick force to train again"
+    assert answer(wanted, seen, asked(source="ui")) == [("SKIP", text)]
+    for own in ({"force": True}, {"dry_run": True}, {"window_batches": 3}):
+        assert answer(wanted, seen, asked(**own))[0][0] == "RETRAIN"
+    earlier = replace(READY, seen_through=NOON.replace(hour=11))
+    assert answer(wanted, earlier, asked())[0][0] == "RETRAIN"
+
+
+def test_a_champion_that_cannot_be_loaded_is_said_to_be(wanted: params.Params) -> None:
+    gone = replace(HELD, unloadable={"3": "its artifact cannot be had."})
+    for one in (asked(), asked(**LOOK)):
+        action, reason = answer(wanted, gone, one)[0]
+        assert action == "WAIT"
+        assert reason.startswith("the champion, version 3, cannot be loaded to compare with it: its artifact")
+
+
+def test_a_dry_run_may_be_tried_while_pinned(wanted: params.Params) -> None:
+    assert answer(wanted, replace(READY, pinned="eve: x"), asked(dry_run=True))[0][0] == "RETRAIN"

@@ -1,0 +1,237 @@
+"""People overrule the loop by name and reason, and the loop takes back what disappoints."""
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tests.integration import playground
+from tests.integration.test_loop import retrained, take_in
+from trimtab.__main__ import main
+from trimtab.contracts import BatchRef, Training
+from trimtab.errors import OrderRefused
+from trimtab.registry import tracking
+from trimtab.steps import arbitrate, monitor, people, reconcile
+from trimtab.steps.loop import Loop
+from trimtab.train.features import design
+from trimtab.train.fit import build, fit
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, str]]]:
+    """A webhook on loopback, and what came in."""
+    came: list[dict[str, str]] = []
+
+    class Hook(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            came.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Quiet."""
+
+    server = HTTPServer(("127.0.0.1", 0), Hook)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setenv("TRIMTAB_WEBHOOK_URL", f"http://127.0.0.1:{server.server_port}/hook")
+    yield came
+    server.shutdown()
+
+
+def worse(loop: Loop, tmp_path: Path) -> str:
+    """Register a model that learned the opposite of the truth."""
+    records = loop.ledger.batches(loop.model)
+    frame = pd.concat(
+        loop.origin.fetch_batch(one.manifest.batch, md5=one.md5, commit=one.commit) for one in records
+    )
+    frame = frame[frame["label"].notna()].reset_index(drop=True)
+    features = design(frame, loop.params.data)
+    features.head(300).to_parquet(tmp_path / "reference.parquet", index=False)
+    with tracking.training(loop.model, tags={}) as run_id:
+        pipeline = fit(build(loop.params), loop.params, frame.assign(label=1 - frame["label"]))
+        source, digest = tracking.log_pipeline(pipeline, features.head(5), loop.params.model.trusted_types)
+        tracking.log(params={}, metrics={}, files=[tmp_path / "reference.parquet"])
+    training = Training(
+        run_id=run_id,
+        source=source,
+        digest=digest,
+        rows=len(frame),
+        batches=(BatchRef(batch=records[-1].manifest.batch, revision=1),),
+        trained_through=records[-1].manifest.end,
+        reference_losses={},
+        seconds=1.0,
+    )
+    version = loop.registry.register(loop.model, run_id, source, {})
+    now = records[-1].manifest.end
+    loop.ledger.record_version(
+        loop.model, version=version, run_key="worse", training=training, event_time=now
+    )
+    loop.ledger.record_judgement(
+        loop.model, run_key="worse", version=version, state="REJECT", reason="worse", event_time=now
+    )
+    return version
+
+
+def monitored() -> int:
+    """One run of `monitor_model`; how many requests wait after it."""
+    reconcile.reconcile()
+    for item in monitor.find_unmonitored():
+        monitor.measure(item)
+    return monitor.assess()
+
+
+def agree(loop: Loop, version: str) -> None:
+    """Ledger, stages and aliases name the same version."""
+    moves = [one.transition for one in loop.ledger.transitions(loop.model) if one.phase == "done"]
+    assert [move.version for move in moves if move.to_stage == "Production"][-1] == version
+    assert loop.registry.in_stage(loop.model, "Production") == [version]
+    assert loop.registry.aliases(loop.model)["champion"] == version
+    assert loop.ledger.unfinished(loop.model) == []
+
+
+@pytest.fixture
+def forced(loop: Loop, tmp_path: Path) -> tuple[Loop, str]:
+    """A loop with a champion, and a version that is worse."""
+    take_in(loop, range(4))
+    assert retrained("first")["version"] == "2"
+    return loop, worse(loop, tmp_path)
+
+
+def test_a_worse_model_forced_with_watch_is_rolled_back_without_a_hand(
+    forced: tuple[Loop, str], told: list[dict[str, str]]
+) -> None:
+    loop, bad = forced
+    command = ["promote", bad, "--force", "--watch", "--by", "eve", "--reason", "the launch"]
+    assert main(command) == 0
+    agree(loop, bad)
+    for number in range(4, 6):
+        take_in(loop, range(number, number + 1))
+        if monitored():
+            arbitrate.arbitrate(f"woken-{number}", None)
+    agree(loop, "2")
+    assert loop.registry.stages(loop.model) == {"1": "Archived", "2": "Production", bad: "Archived"}
+    (rolled,) = [one for one in loop.ledger.decisions(loop.model) if one.action == "ROLLBACK"]
+    assert rolled.reason.endswith("back to version 2")
+    assert [notice["kind"] for notice in told] == ["rollback"]
+    assert bad in loop.ledger.standing(loop.model).blocked
+    with pytest.raises(OrderRefused, match="blocked by the watch rule"):
+        people.promote(bad, actor="eve", reason="again", pin=False)
+    arbitrate.arbitrate("after", "ui", reason="and now?")
+    assert loop.ledger.decisions(loop.model)[-1].action in ("SKIP", "WAIT")
+
+
+def test_a_worse_model_forced_with_pin_stays_and_people_are_told_once(
+    forced: tuple[Loop, str], told: list[dict[str, str]]
+) -> None:
+    loop, bad = forced
+    assert main(["promote", bad, "--force", "--pin", "--by", "eve", "--reason", "the launch"]) == 0
+    for number in range(4, 7):
+        take_in(loop, range(number, number + 1))
+        monitored()
+        arbitrate.arbitrate(f"woken-{number}", None)
+    agree(loop, bad)
+    assert [notice["kind"] for notice in told] == ["pinned"]
+    assert told[0]["text"].endswith("not rolled back, for it is pinned by eve: the launch")
+    assert not [one for one in loop.ledger.decisions(loop.model) if one.action == "ROLLBACK"]
+
+    people.order("unpin", actor="eve", reason="the launch is over")
+    arbitrate.arbitrate("woken-last", None)
+    agree(loop, "2")
+    assert [notice["kind"] for notice in told] == ["pinned", "rollback"]
+
+
+def test_a_person_rolls_back_to_what_served_before(forced: tuple[Loop, str]) -> None:
+    loop, bad = forced
+    people.promote(bad, actor="eve", reason="the launch", pin=False)
+    assert people.rollback(None, actor="eve", reason="complaints").startswith(
+        "version 2 is back in Production"
+    )
+    agree(loop, "2")
+    for version, message in {"1": "never", bad: "blocked", "2": "2", "99": "99"}.items():
+        with pytest.raises(OrderRefused):
+            people.rollback(version, actor="eve", reason=message)
+    agree(loop, "2")
+
+
+def test_a_rollback_to_a_version_whose_artifact_is_gone_is_refused_and_the_pointer_stays(
+    forced: tuple[Loop, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import shutil
+
+    loop, bad = forced
+    people.promote(bad, actor="eve", reason="the launch", pin=False)
+    digest = loop.ledger.versions(loop.model)["2"].training.digest
+    shutil.rmtree(loop.stores.home / "models" / digest, ignore_errors=True)
+    for folder in Path.cwd().rglob("model.skops"):
+        folder.unlink()
+    with pytest.raises(OrderRefused, match="a version that can be loaded, got version 2"):
+        people.rollback("2", actor="eve", reason="complaints")
+    agree(loop, bad)
+    assert [one.order.verb for one in loop.ledger.orders(loop.model)] == ["promote"]
+
+
+def test_paused_nothing_starts_and_resumed_it_goes_on(loop: Loop) -> None:
+    take_in(loop, range(4))
+    people.order("pause", actor="eve", reason="holiday")
+    assert arbitrate.arbitrate("run", "ui", reason="try") is None
+    assert loop.ledger.decisions(loop.model)[-1].reason == "paused by eve: holiday"
+    people.order("resume", actor="eve", reason="back")
+    assert arbitrate.arbitrate("run 2", None) is not None
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        (["pin"], "none is in Production"),
+        (["block", "7"], "got version 7"),
+        (["rollback"], "got none there"),
+        (["pause"], None),
+    ],
+)
+def test_an_order_that_cannot_be_done_says_why(
+    loop: Loop, capsys: pytest.CaptureFixture[str], command: list[str], message: str | None
+) -> None:
+    code = main([*command, "--by", "eve", "--reason", "test"])
+    assert code == (0 if message is None else 1)
+    if message is not None:
+        assert message in capsys.readouterr().err
+        assert loop.ledger.orders(loop.model) == []
+
+
+def test_an_order_without_a_reason_is_refused(loop: Loop) -> None:
+    with pytest.raises(OrderRefused, match="a name and a reason"):
+        people.order("pause", actor="eve", reason=" ")
+
+
+def test_a_stage_moved_by_hand_is_told_and_restored(
+    forced: tuple[Loop, str], told: list[dict[str, str]]
+) -> None:
+    loop, bad = forced
+    loop.registry.set_stage(loop.model, bad, "Production", archive=True)
+    reconcile.reconcile()
+    agree(loop, "2")
+    assert told[0]["kind"] == "foreign_change"
+    assert f"version {bad} stood in Production, the ledger put version 2 there" in told[0]["text"]
+    reconcile.reconcile()
+    assert len(told) == 1
+
+
+def test_a_webhook_that_is_away_is_tried_again(
+    loop: Loop, monkeypatch: pytest.MonkeyPatch, told: list[dict[str, str]]
+) -> None:
+    import os
+
+    from trimtab.steps.notify import notify
+
+    url = os.environ["TRIMTAB_WEBHOOK_URL"]
+    for away in ("http://127.0.0.1:9/hook", "no address"):
+        monkeypatch.setenv("TRIMTAB_WEBHOOK_URL", away)
+        notify(loop, key="k", kind="rollback", text="it happened")
+    monkeypatch.setenv("TRIMTAB_WEBHOOK_URL", url)
+    notify(loop, key="k", kind="rollback", text="it happened")
+    notify(loop, key="k", kind="rollback", text="it happened")
+    assert told == [{"model": loop.model, "kind": "rollback", "text": "it happened"}]
