@@ -315,6 +315,17 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Alert:
+    """One alert as Alertmanager's webhook tells it; the fingerprint is of its labels only, so that it comes back."""
+
+    fingerprint: str
+    status: Literal["firing", "resolved"]
+    starts_at: datetime
+    ends_at: datetime
+    summary: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
     """The arbiter's answer to one request, with its sentence."""
 

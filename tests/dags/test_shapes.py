@@ -44,6 +44,10 @@ def test_the_sweep_mends_and_wakes_whom_an_event_should_have_woken(dags):
     }
 
 
+def test_a_rollback_mends_first(dags):
+    assert _shape(dags["rollback_model"]) == {"reconcile": {"rollback"}, "rollback": set()}
+
+
 def test_batches_are_taken_and_measured_one_task_each(dags):
     mapped = {task.task_id for dag in dags.values() for task in dag.tasks if task.is_mapped}
     assert mapped == {"ingest", "measure"}
@@ -65,6 +69,7 @@ def test_each_event_comes_from_one_kind_of_task(dags):
         ("ingest_batch", "announce"): ["trimtab://demand/batches"],
         ("monitor_model", "wake"): ["trimtab://demand/requests"],
         ("retrain_model", "conclude"): ["trimtab://demand/champion"],
+        ("rollback_model", "rollback"): ["trimtab://demand/champion"],
         ("sweep", "wake_monitor"): ["trimtab://demand/batches"],
         ("sweep", "wake_retrain"): ["trimtab://demand/requests"],
     }
@@ -72,11 +77,13 @@ def test_each_event_comes_from_one_kind_of_task(dags):
 
 def test_each_dag_has_its_time(dags):
     times = {
-        name: getattr(dag.timetable, "timetable", dag.timetable).expression for name, dag in dags.items()
+        name: getattr(getattr(dag.timetable, "timetable", dag.timetable), "expression", None)
+        for name, dag in dags.items()
     }
     assert times == {
         "ingest_batch": "*/10 * * * *",
         "monitor_model": "0 * * * *",
         "retrain_model": "0 6 * * MON",
+        "rollback_model": None,
         "sweep": "*/10 * * * *",
     }

@@ -9,7 +9,6 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests.integration import playground
 from tests.integration.test_loop import retrained, take_in
 from trimtab.__main__ import main
 from trimtab.contracts import BatchRef, Training
@@ -147,8 +146,10 @@ def test_a_worse_model_forced_with_pin_stays_and_people_are_told_once(
 def test_a_person_rolls_back_to_what_served_before(forced: tuple[Loop, str]) -> None:
     loop, bad = forced
     people.promote(bad, actor="eve", reason="the launch", pin=False)
-    assert people.rollback(None, actor="eve", reason="complaints").startswith(
-        "version 2 is back in Production"
+    said = people.rollback(None, actor="eve", reason="complaints", key="run-1")
+    assert said.startswith("version 2 is back in Production")
+    assert "by eve: ROLLBACK: complaints" in people.rollback(
+        None, actor="eve", reason="complaints", key="run-1"
     )
     agree(loop, "2")
     for version, message in {"1": "never", bad: "blocked", "2": "2", "99": "99"}.items():

@@ -54,10 +54,12 @@ def test_the_status_names_addresses_password_file_and_processes(home):
     assert "airflow-scheduler running" in text
 
 
-def test_airflow_knows_the_four_dags_and_none_is_paused(home):
+def test_airflow_knows_all_dags_and_none_is_paused(home):
     dags = airflow_api.connect(home).get("/api/v2/dags")["dags"]
     paused = {dag["dag_id"]: dag["is_paused"] for dag in dags}
-    assert paused == dict.fromkeys(("ingest_batch", "monitor_model", "retrain_model", "sweep"), False)
+    assert paused == dict.fromkeys(
+        ("ingest_batch", "monitor_model", "retrain_model", "rollback_model", "sweep"), False
+    )
 
 
 def test_a_sweep_of_an_empty_loop_wakes_nobody(home):
@@ -77,6 +79,14 @@ def test_the_same_run_id_triggers_once(home):
 def test_a_retraining_that_nobody_gave_a_reason_for_fails_at_once(home):
     assert _run(home, "retrain_model", {"dry_run": True}) == "failed"
     assert airflow_api.connect(home).task_states("retrain_model", "test")["arbitrate"] == "failed"
+
+
+def test_a_rollback_that_cannot_be_fails_at_once_and_says_why(home):
+    assert _run(home, "rollback_model", {"reason": "complaints"}) == "failed"
+    assert airflow_api.connect(home).task_states("rollback_model", "test") == {
+        "reconcile": "success",
+        "rollback": "failed",
+    }
 
 
 def test_a_window_of_no_batches_is_refused(home):

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Row, delete, insert, select, update
 
-from trimtab.contracts import Decision, Plan, Request, plain
+from trimtab.contracts import Alert, Decision, Plan, Request, plain
 from trimtab.errors import LeaseHeld
 from trimtab.registry import tables
 from trimtab.registry.engine import Database
@@ -95,6 +95,28 @@ class TriggerLedger(Database):
     def runs(self, model: str) -> list[DecisionRecord]:
         """Return the decisions that started a run: a retraining, or the next look at a challenger; oldest first."""
         return self.decisions(model, actions=["RETRAIN", "JUDGE"])
+
+    def record_alert(self, model: str, alert: Alert) -> None:
+        """Write that an alert fires, or is resolved."""
+        with self.write() as connection:
+            connection.execute(
+                insert(tables.alerts).values(
+                    model=model,
+                    fingerprint=alert.fingerprint,
+                    starts_at=alert.starts_at.isoformat(),
+                    status=alert.status,
+                    alert=plain(alert),
+                    at=self.now(),
+                )
+            )
+
+    def last_alert(self, model: str, fingerprint: str) -> Alert | None:
+        """Return what was last written of a fingerprint."""
+        table = tables.alerts
+        mine = select(table.c.alert).where((table.c.model == model) & (table.c.fingerprint == fingerprint))
+        with self.read() as connection:
+            row = connection.execute(mine.order_by(table.c.id.desc()).limit(1)).scalar()
+        return None if row is None else value(Alert, row)
 
     def lease_holder(self, name: str) -> str | None:
         """Return who holds a lease that has not expired."""

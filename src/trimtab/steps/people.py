@@ -80,8 +80,10 @@ def promote(version: str, *, actor: str, reason: str, pin: bool) -> str:
     return f"version {version} is in Production by {actor}, {'pinned' if pin else 'and watched'}: {reason}"
 
 
-def rollback(version: str | None, *, actor: str, reason: str) -> str:
+def rollback(version: str | None, *, actor: str, reason: str, key: str | None = None) -> str:
     """Go back to a version that was in Production before, the former champion when none is named.
+
+    Ordered again under the same key (a cleared task), it happens once.
 
     Raises:
         OrderRefused: There is none, or it never was in Production, is blocked, or cannot be loaded; or the champion is
@@ -90,11 +92,11 @@ def rollback(version: str | None, *, actor: str, reason: str) -> str:
     loop = open_loop()
     mend(loop)
     champion, standing = loop.champion(), loop.ledger.standing(loop.model)
-    served = [
-        record.transition.version
-        for record in loop.ledger.transitions(loop.model)
-        if record.phase == "done" and record.transition.to_stage == "Production"
-    ]
+    before = [one.transition for one in loop.ledger.transitions(loop.model) if one.phase == "done"]
+    known = next((one for one in before if key is not None and one.key == f"{key}:rollback"), None)
+    if known is not None:
+        return f"version {known.version} went back to Production by {known.actor}: {known.reason}"
+    served = [one.version for one in before if one.to_stage == "Production"]
     if champion is None:
         raise OrderRefused("roll back from a version in Production", "none there")
     if standing.pinned is not None:
@@ -104,11 +106,13 @@ def rollback(version: str | None, *, actor: str, reason: str) -> str:
     others = [one for one in reversed(served) if one != champion.version and one not in standing.blocked]
     to = version or next(iter(others), None)
     if to is None or to not in served or to == champion.version:
-        known = ", ".join(dict.fromkeys(others)) or "none"
-        raise OrderRefused(f"a version that was in Production before ({known})", f"version {to or 'none'}")
+        listed = ", ".join(dict.fromkeys(others)) or "none"
+        raise OrderRefused(f"a version that was in Production before ({listed})", f"version {to or 'none'}")
     _fit_to_serve(loop, to)
     _check(actor, reason)
-    step = back.intend(loop, bad=champion.version, to=to, actor=actor, reason=reason, event_time=_now(loop))
+    step = back.intend(
+        loop, bad=champion.version, to=to, actor=actor, reason=reason, event_time=_now(loop), key=key
+    )
     transitions.finish(loop.ledger, loop.registry, step)
     text = f"version {to} is back in Production by {actor}, version {champion.version} is blocked: {reason}"
     notify(loop, key=step.key, kind="rollback", text=text)

@@ -1,0 +1,64 @@
+"""Goes back to a version that was in Production before, by a person's order; the watch rule does the same by itself.
+
+*Triage*: a failed `rollback` changed nothing, and its log says what was expected: a pin ended, a version unblocked, an
+artifact brought back. Killed in the middle, `reconcile` finishes it: clear either task.
+"""
+
+import os
+from datetime import timedelta
+from typing import Any
+
+from airflow.sdk import Asset, Param, dag, task
+from airflow.sdk.exceptions import AirflowFailException
+
+CHAMPION = Asset(f"trimtab://{os.environ.get('TRIMTAB_MODEL', 'model')}/champion")
+FORM = {
+    "version": Param(
+        None,
+        type=["null", "string"],
+        pattern="^[0-9]+$",
+        title="Version",
+        description="Any version that was in Production; the one before the champion when left empty.",
+    ),
+    "reason": Param("", type="string", title="Reason", description="Why go back? Kept with the transition."),
+}
+
+
+@task
+def reconcile() -> dict[str, Any]:
+    from trimtab.steps.reconcile import reconcile
+
+    return reconcile()
+
+
+@task(outlets=[CHAMPION])
+def rollback(dag_run: Any = None, params: Any = None) -> str:
+    from trimtab.errors import OrderRefused
+    from trimtab.steps.people import rollback
+
+    who = getattr(dag_run, "triggering_user_name", None) or "somebody on Airflow's page"
+    try:
+        return rollback(params["version"], actor=who, reason=params["reason"], key=dag_run.run_id)
+    except OrderRefused as error:
+        raise AirflowFailException(str(error)) from error
+
+
+@dag(
+    schedule=None,
+    catchup=False,
+    max_active_runs=1,
+    params=FORM,
+    tags=["trimtab", "impact/tier_1"],
+    default_args={
+        "owner": "trimtab",
+        "retries": 2,
+        "retry_delay": timedelta(seconds=30),
+        "execution_timeout": timedelta(minutes=15),
+    },
+    doc_md=__doc__,
+)
+def rollback_model() -> None:
+    reconcile() >> rollback()
+
+
+rollback_model()

@@ -1,0 +1,134 @@
+"""Requests in a crowd, and alerts that come back: each is answered once."""
+
+import multiprocessing
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from tests.integration.test_loop import TASKS, take_in
+from trimtab.contracts import Request
+from trimtab.errors import RequestRejected
+from trimtab.steps import alerts, arbitrate
+from trimtab.steps.loop import Loop, open_loop
+
+PROCESSES, EACH = 8, 63
+FIRED = {
+    "status": "firing",
+    "fingerprint": "c0ffee",
+    "startsAt": "2026-01-05T12:00:00Z",
+    "endsAt": "0001-01-01T00:00:00Z",
+    "labels": {"alertname": "ModelLossHigh"},
+    "annotations": {"summary": "the loss is high"},
+}
+
+
+def crowd(number: int) -> None:
+    """Write requests of its own and ask the arbiter now and then, as a run of a DAG does."""
+    loop = open_loop()
+    for count in range(EACH):
+        asked = Request(
+            model=loop.model,
+            source="drift",
+            episode=f"{number}-{count}",
+            reason="loss is high",
+            event_time=loop.ledger.event_now(loop.model),
+        )
+        loop.ledger.add_request(asked)
+        loop.ledger.add_request(replace(asked, reason="the same again"))
+        if count % 21 == number:
+            arbitrate.arbitrate(f"run-{number}-{count}", None)
+
+
+def test_500_requests_from_8_processes_start_one_retraining_and_get_500_answers(loop: Loop) -> None:
+    take_in(loop, range(4))
+    loop.registry.stages(loop.model)  # MLflow makes its tables at the first call, and not from eight processes at once
+    context = multiprocessing.get_context("spawn")
+    children = [context.Process(target=crowd, args=(number,)) for number in range(PROCESSES)]
+    for child in children:
+        child.start()
+    for child in children:
+        child.join(240)
+    assert [child.exitcode for child in children] == [0] * PROCESSES
+    assert len(loop.ledger.requests(loop.model)) == PROCESSES * EACH
+
+    (run,) = loop.ledger.runs(loop.model)
+    for task in TASKS:
+        task(run.run_key, run.holder)
+    assert arbitrate.arbitrate("after", None) is None
+    final = [one for one in loop.ledger.decisions(loop.model) if one.action != "WAIT"]
+    assert [one.action for one in final].count("RETRAIN") == 1
+    assert sorted(one.request_id for one in final) == [one.id for one in loop.ledger.requests(loop.model)]
+    assert all(one.reason for one in final)
+    assert loop.ledger.waiting(loop.model) == []
+
+
+def received(**changes: object) -> dict[str, list[str]]:
+    found = alerts.receive({"version": "4", "alerts": [FIRED | changes]})
+    return {name: prints for name, prints in found.items() if prints}
+
+
+def answered(loop: Loop) -> list[tuple[str, str]]:
+    episodes = {one.id: one.request.episode for one in loop.ledger.requests(loop.model)}
+    return [
+        (episodes[one.request_id], one.action)
+        for one in loop.ledger.decisions(loop.model)
+        if one.action != "WAIT"
+    ]
+
+
+def test_an_alert_that_fires_again_a_month_later_is_another_request_with_an_answer_of_its_own(
+    loop: Loop,
+) -> None:
+    take_in(loop, range(4))
+    assert received() == {"opened": ["c0ffee"]}
+    assert received() == {"joined": ["c0ffee"]}
+    assert received(startsAt="2026-01-05T12:00:30Z") == {"joined": ["c0ffee"]}  # of the other replica
+    run_key = arbitrate.arbitrate("first", None)
+    for task in TASKS:
+        task(run_key, "first")
+    resolved = {"status": "resolved", "endsAt": "2026-01-05T15:00:00Z"}
+    assert received(**resolved) == {"closed": ["c0ffee"]}
+    assert received(**resolved) == {"ignored": ["c0ffee"]}
+    assert received() == {"ignored": ["c0ffee"]}  # sent late, of an episode that is over
+
+    take_in(loop, range(4, 8))
+    assert received(startsAt="2026-02-05T12:00:00Z") == {"opened": ["c0ffee"]}
+    assert arbitrate.arbitrate("second", None) == f"{loop.model}-2"
+    assert answered(loop) == [
+        ("c0ffee:2026-01-05T12:00:00+00:00", "RETRAIN"),
+        ("c0ffee:2026-02-05T12:00:00+00:00", "RETRAIN"),
+    ]
+
+
+def test_an_alert_about_another_model_is_left_alone(loop: Loop) -> None:
+    assert received(labels={"model": "other"}) == {"ignored": ["c0ffee"]}
+    assert loop.ledger.requests(loop.model) == []
+
+
+@pytest.mark.parametrize(
+    ("payload", "field"),
+    [
+        (None, ""),
+        ({"version": "3", "alerts": [FIRED]}, "version"),
+        ({"version": "4", "alerts": []}, "alerts"),
+        ({"version": "4", "alerts": [FIRED | {"startsAt": "noon"}]}, "alerts.0.startsAt"),
+        ({"version": "4", "alerts": [FIRED | {"fingerprint": ""}]}, "alerts.0.fingerprint"),
+    ],
+)
+def test_what_is_no_call_of_alertmanager_is_refused_by_field(loop: Loop, payload: object, field: str) -> None:
+    with pytest.raises(RequestRejected) as caught:
+        alerts.receive(payload)
+    assert caught.value.faults[0]["field"] == field
+
+
+def test_a_clock_set_back_does_not_keep_a_lease_forever(loop: Loop) -> None:
+    ledger = loop.ledger
+    ledger.hold("lease", holder="before", minutes=30)
+    now = ledger.now()
+    ledger.now = lambda: now - timedelta(days=400)
+    assert ledger.lease_holder("lease") is None
+    ledger.hold("lease", holder="after", minutes=30)
+    assert ledger.lease_holder("lease") == "after"
+    ledger.now = lambda: now + timedelta(days=400)
+    assert ledger.lease_holder("lease") is None
