@@ -42,7 +42,9 @@ def crowd(number: int) -> None:
 
 def test_500_requests_from_8_processes_start_one_retraining_and_get_500_answers(loop: Loop) -> None:
     take_in(loop, range(4))
-    loop.registry.stages(loop.model)  # MLflow makes its tables at the first call, and not from eight processes at once
+    loop.registry.stages(
+        loop.model
+    )  # MLflow makes its tables at the first call, and not from eight processes at once
     context = multiprocessing.get_context("spawn")
     children = [context.Process(target=crowd, args=(number,)) for number in range(PROCESSES)]
     for child in children:

@@ -2,9 +2,12 @@
 
 import multiprocessing
 import os
+import random
 import signal
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
@@ -127,6 +130,48 @@ def test_a_promotion_killed_at_a_write_is_finished_or_never_began(
     assert store.aliases(MODEL) == {"champion": "2"}
     assert ledger.unfinished(MODEL) == []
     assert reconcile(ledger, store).foreign is None
+
+
+def on_signal(url: str, uri: str, transition: Transition, ready: Connection) -> None:
+    ledger, store = Ledger(url), Store(uri)
+    store.stages(MODEL)
+    ledger.transitions(MODEL)
+    ready.send(True)
+    transitions.move(ledger, store, transition)
+    ready.send(True)
+    ready.recv()
+
+
+def test_100_transitions_killed_at_random_leave_one_in_production_and_all_in_agreement(
+    stores: tuple[Ledger, Store],
+) -> None:
+    ledger, store = stores
+    promote_first(ledger, store)
+    close(ledger, register(ledger, store, "run-2"), "run-2")
+    began = time.monotonic()
+    transitions.move(ledger, store, to("2", "Production"))
+    takes, draw, halfway = time.monotonic() - began, random.Random(7), 0
+    for number in range(100):
+        other = "1" if store.in_stage(MODEL, "Production") == ["2"] else "2"
+        ours, theirs = multiprocessing.Pipe()
+        child = multiprocessing.get_context("fork").Process(
+            target=on_signal,
+            args=(ledger.url, store.uri, to(other, "Production", step=str(number)), theirs),
+        )
+        child.start()
+        ours.recv()
+        time.sleep(draw.uniform(0, takes))
+        child.kill()
+        child.join(60)
+        assert child.exitcode == -signal.SIGKILL
+
+        halfway += len(reconcile(ledger, store, "restore").finished)
+        (serving,) = store.in_stage(MODEL, "Production")
+        last = [one.transition.version for one in ledger.transitions(MODEL) if one.phase == "done"][-1]
+        assert store.aliases(MODEL) == {"champion": serving}
+        assert last == serving
+        assert ledger.unfinished(MODEL) == []
+    assert halfway > 10, "hardly a kill came between the intent and the end"
 
 
 def test_a_version_in_staging_without_a_judgement_is_archived(stores: tuple[Ledger, Store]) -> None:
