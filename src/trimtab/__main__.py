@@ -7,11 +7,12 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from trimtab import __version__
-from trimtab.errors import TrimtabError
+from trimtab.errors import TrimtabError, Unknown
 
 _HEALTHY_SECONDS = 240.0
 
@@ -89,6 +90,27 @@ def _quarantine(wanted: argparse.Namespace) -> object:
     return act(wanted.name, actor=wanted.by, reason=wanted.reason)
 
 
+def _view(wanted: argparse.Namespace) -> object:
+    from trimtab.steps import views
+
+    found = {
+        "history": lambda: views.history(wanted.last),
+        "live-at": lambda: views.live_at(_time(wanted.time), event=wanted.event_time),
+        "why": lambda: views.why(wanted.name),
+    }[wanted.verb]()
+    if wanted.json:
+        return views.plain_entries(found)
+    return views.table(found) or "Nothing yet."
+
+
+def _time(text: str) -> datetime:
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise Unknown("a time in ISO 8601, such as 2026-01-05T12:00+01:00", text) from error
+    return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
+
+
 def _order(wanted: argparse.Namespace) -> str:
     from trimtab.steps import people
 
@@ -160,7 +182,21 @@ def _parser() -> argparse.ArgumentParser:
     demo.set_defaults(run=_demo)
     _add_quarantine(verbs.add_parser("quarantine", help="what was refused, and why"))
     _add_orders(verbs)
+    _add_views(verbs)
     return parser
+
+
+def _add_views(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    history = verbs.add_parser("history", help="what happened, oldest first", description="What happened.")
+    history.add_argument("--last", type=int, default=None, help="the newest so many only")
+    live = verbs.add_parser("live-at", help="which version was live at a time", description="What was live.")
+    live.add_argument("time", help="ISO 8601, UTC unless it says otherwise")
+    live.add_argument("--event-time", action="store_true", help="the time is of the data, not of the machine")
+    why = verbs.add_parser("why", help="all that is known of a version or a batch", description="Why.")
+    why.add_argument("name", help="a version or a batch id")
+    for one in (history, live, why):
+        one.add_argument("--json", action="store_true", help="for programs")
+        one.set_defaults(run=_view)
 
 
 def _add_orders(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

@@ -13,6 +13,7 @@ word it differently.
     ├── CommandFailed        a git, dvc or MLflow Project command ended with an error
     ├── OriginConflict       the origin moved too often while we pushed
     ├── LeaseHeld            another run holds the lease
+    ├── Unknown              no version, batch or time of that name
     ├── OrderRefused         what a person ordered cannot be done
     ├── GateDead             the gate judged a probe wrongly; nothing is promoted by it
     ├── UnsafeModel          a model file's digest or types are not what the ledger and the trust list say
@@ -106,6 +107,13 @@ class LeaseHeld(TrimtabError):
         super().__init__(
             f"The lease {name!r} is held by {holder!r} until {until}. Clear the task again after that, or end that run."
         )
+
+
+class Unknown(TrimtabError):
+    """A name that the ledger does not know."""
+
+    def __init__(self, expected: str, got: str) -> None:
+        super().__init__(f"Expected {expected}, got {got!r}. See `trimtab history`.")
 
 
 class OrderRefused(TrimtabError):

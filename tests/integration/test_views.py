@@ -1,0 +1,69 @@
+"""What the ledger answers: what happened, what was live, and why."""
+
+import json
+from datetime import datetime, timedelta
+
+import pytest
+
+from tests.integration import playground
+from tests.integration.test_loop import retrained, take_in
+from trimtab.__main__ import main
+from trimtab.steps import arbitrate, monitor, people
+from trimtab.steps.loop import Loop
+
+
+@pytest.fixture
+def loop(loop: Loop) -> Loop:
+    """A loop with a champion that was measured on a batch, a request that was turned down, and an order."""
+    take_in(loop, range(4))
+    assert retrained("first")["version"] == "2"
+    take_in(loop, range(4, 5))
+    for item in monitor.find_unmonitored():
+        monitor.measure(item)
+    monitor.assess()
+    arbitrate.arbitrate("second", "ui", reason="impatience")
+    people.order("pin", actor="eve", reason="launch")
+    return loop
+
+
+def said(capsys: pytest.CaptureFixture[str], *command: str) -> str:
+    capsys.readouterr()
+    code = main(list(command))
+    captured = capsys.readouterr()
+    return captured.out if code == 0 else captured.err
+
+
+def test_the_views(loop: Loop, capsys: pytest.CaptureFixture[str]) -> None:
+    everything = json.loads(said(capsys, "history", "--json"))
+    kinds = [entry["what"] for entry in everything]
+    assert kinds[:3] == ["RETRAIN", "Staging", "judged"]
+    assert {"Production", "Archived", "WAIT", "pin"} <= set(kinds)
+    assert all(entry["text"] for entry in everything)
+    assert [entry["at"] for entry in everything] == sorted(entry["at"] for entry in everything)
+    assert json.loads(said(capsys, "history", "--json", "--last", "2")) == everything[-2:]
+    text = said(capsys, "history")
+    assert "eve: launch" in text
+    assert "impatience -> " in text
+
+    (promoted,) = [entry for entry in everything if entry["what"] == "Production"]
+    at = datetime.fromisoformat(promoted["at"])
+    for when, version in ((at - timedelta(seconds=1), None), (at + timedelta(seconds=1), "2")):
+        found = json.loads(said(capsys, "live-at", when.isoformat(), "--json"))
+        assert [entry["version"] for entry in found] == ([version] if version else [])
+    end = playground.weeks()[3].end.isoformat()
+    assert "v2" in said(capsys, "live-at", "--event-time", end)
+    assert said(capsys, "live-at", "2000-01-01") == "Nothing yet.\n"
+
+    version = said(capsys, "why", "2")
+    assert (
+        version.index("RETRAIN") < version.index("trained") < version.index("PROMOTE") < version.index("pin")
+    )
+    assert "a refit of version 1" in version
+    batch = said(capsys, "why", playground.weeks()[4].batch)
+    assert batch.index("revision 1: ") < batch.index("measured")
+    assert "trained on" in said(capsys, "why", playground.weeks()[0].batch)
+
+
+def test_a_name_that_is_unknown_gets_what_is_known(loop: Loop, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "Expected a version (1, 2) or a batch (newest: " in said(capsys, "why", "W99")
+    assert "ISO 8601" in said(capsys, "live-at", "yesterday")
