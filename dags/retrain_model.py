@@ -3,7 +3,8 @@
 *Triage*: a skipped run means that the arbiter answered SKIP or WAIT; the log of `arbitrate` says why. A failure of any
 task leaves the serving model as it was, and clearing the task goes on from there: `checkout`, `prepare`, `train` and
 `evaluate` write under the run's own folder only, `conclude` finishes a transition that it began. The lease of a run that is
-given up ends by itself after `trigger.lease_minutes`. A retrained model that did not pass the gate is no failure.
+given up ends by itself after `trigger.lease_minutes`. `wait_for_answer` is skipped unless `gate.ask` wants a person: then it
+waits on Airflow's page, and takes `gate.ask_default` in the end. A retrained model that did not pass the gate is no failure.
 """
 
 import os
@@ -12,6 +13,7 @@ from typing import Any
 
 from airflow.sdk import Asset, AssetOrTimeSchedule, CronTriggerTimetable, Param, chain, dag, task
 from airflow.sdk.exceptions import AirflowFailException
+from trimtab_operators import AskPersonOperator
 
 MODEL = os.environ.get("TRIMTAB_MODEL", "model")
 REQUESTS, CHAMPION = Asset(f"trimtab://{MODEL}/requests"), Asset(f"trimtab://{MODEL}/champion")
@@ -86,11 +88,20 @@ def refit(run_key: str, holder: str) -> dict[str, Any]:
     return refit(run_key, holder)
 
 
-@task(outlets=[CHAMPION])
-def conclude(run_key: str, holder: str, outlet_events: Any = None) -> dict[str, Any]:
+@task
+def ask(run_key: str, holder: str) -> dict[str, Any] | None:
+    from trimtab.steps.ask import ask
+
+    return ask(run_key, holder)
+
+
+@task(outlets=[CHAMPION], trigger_rule="none_failed")
+def conclude(
+    run_key: str, holder: str, answer: str | None = None, outlet_events: Any = None
+) -> dict[str, Any]:
     from trimtab.steps.conclude import conclude
 
-    outlet_events[CHAMPION].extra = outcome = conclude(run_key, holder)
+    outlet_events[CHAMPION].extra = outcome = conclude(run_key, holder, answer)
     return outcome
 
 
@@ -113,8 +124,10 @@ def conclude(run_key: str, holder: str, outlet_events: Any = None) -> dict[str, 
 def retrain_model() -> None:
     holder = "{{ run_id }}"
     run_key = arbitrate(holder)
-    steps = [step(run_key, holder) for step in (checkout, prepare, train, evaluate, refit, conclude)]
-    chain(*steps)
+    steps = [step(run_key, holder) for step in (checkout, prepare, train, evaluate, refit)]
+    question = ask(run_key, holder)
+    answer = AskPersonOperator(task_id="wait_for_answer", question=question, options=["promote", "keep"])
+    chain(*steps, question, answer, conclude(run_key, holder, answer.output))
 
 
 retrain_model()

@@ -16,6 +16,7 @@ def bag(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         patch.setenv("AIRFLOW_HOME", str(tmp_path_factory.mktemp("airflow")))
         patch.setenv("AIRFLOW__CORE__LOAD_EXAMPLES", "False")
         patch.setenv("TRIMTAB_MODEL", "demand")
+        patch.syspath_prepend(str(FOLDER.parent / "plugins"))
         from airflow.dag_processing.dagbag import DagBag
 
         yield DagBag(str(FOLDER))

@@ -25,12 +25,14 @@ def test_monitoring_mends_finds_measures_each_assesses_and_wakes(dags):
 
 def test_retraining_stops_at_the_arbiter_or_goes_through_to_the_end(dags):
     assert _shape(dags["retrain_model"]) == {
-        "arbitrate": {"checkout", "prepare", "train", "evaluate", "refit", "conclude"},
+        "arbitrate": {"checkout", "prepare", "train", "evaluate", "refit", "ask", "conclude"},
         "checkout": {"prepare"},
         "prepare": {"train"},
         "train": {"evaluate"},
         "evaluate": {"refit"},
-        "refit": {"conclude"},
+        "refit": {"ask"},
+        "ask": {"wait_for_answer"},
+        "wait_for_answer": {"conclude"},
         "conclude": set(),
     }
 

@@ -5,10 +5,18 @@ from dataclasses import replace
 import pandas as pd
 
 from tests.integration import playground
-from trimtab.steps import arbitrate, conclude, ingest, monitor, retrain, sweep
+from trimtab.steps import arbitrate, ask, conclude, ingest, monitor, retrain, sweep
 from trimtab.steps.loop import Loop, open_loop
 
-TASKS = (retrain.checkout, retrain.prepare, retrain.train, retrain.evaluate, retrain.refit, conclude.conclude)
+TASKS = (
+    retrain.checkout,
+    retrain.prepare,
+    retrain.train,
+    retrain.evaluate,
+    retrain.refit,
+    ask.ask,
+    conclude.conclude,
+)
 
 
 def take_in(loop: Loop, numbers: range) -> None:

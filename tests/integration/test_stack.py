@@ -12,6 +12,7 @@ import pytest
 import requests
 
 from tests.integration import playground
+from tests.integration.conftest import SMALL
 from trimtab.errors import CommandFailed, Unfit
 from trimtab.stack import airflow_api, control, supervision
 from trimtab.stack.ports import VARIABLES
@@ -29,7 +30,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             patch.setenv(name, value)
         for variable, port in zip(VARIABLES.values(), _free_ports(len(VARIABLES)), strict=True):
             patch.setenv(variable, str(port))
-        tree = playground.tree(folder / "tree")
+        asking = SMALL | {"gate__ask": "promotion", "gate__ask_minutes": 0.5}
+        tree = playground.tree(folder / "tree", **asking)
         initialise(tree)
         control.start(folder / "var", tree)
         try:
@@ -97,6 +99,48 @@ def test_a_window_of_no_batches_is_refused(home):
 def test_a_viewer_triggers_nothing(home):
     with pytest.raises(CommandFailed, match="403"):
         airflow_api.connect(home, "viewer").trigger("sweep", run_id="viewed")
+
+
+def test_a_person_is_asked_on_the_page_and_the_default_counts_when_nobody_answers(home):
+    api, loop = airflow_api.connect(home), playground.opened()
+    playground.land_weeks(loop, range(4))
+    api.trigger("ingest_batch", run_id="four")
+    _until(lambda: len(loop.ledger.batches(loop.model)) == 4, seconds=120)
+
+    api.trigger("retrain_model", {"reason": "first"}, run_id="unanswered")
+    detail = _asked(api, "unanswered")
+    assert detail["subject"] == f"Promote version 1 of {loop.model} over the baseline?"
+    assert "ASK: the challenger loses" in detail["body"]
+    assert (detail["options"], detail["defaults"]) == (["promote", "keep"], ["keep"])
+    assert loop.ledger.lease_holder(loop.lease) is None
+    assert loop.ledger.open_judgement(loop.model).state == "ASK"
+    _until(lambda: api.run_state("retrain_model", "unanswered") == "success", seconds=120)
+    refused = loop.ledger.judgement_of(loop.model, f"{loop.model}-1")
+    assert refused.reason.startswith("REJECT by default, for nobody answered: ASK: "), refused
+    assert loop.registry.in_stage(loop.model, "Production") == []
+
+    api.trigger("retrain_model", {"reason": "again", "force": True}, run_id="answered")
+    _asked(api, "answered")
+    api.patch(
+        f"{_PLACE}/answered/taskInstances/wait_for_answer/-1/hitlDetails", {"chosen_options": ["promote"]}
+    )
+    _until(lambda: api.run_state("retrain_model", "answered") == "success", seconds=120)
+    promoted = loop.ledger.judgement_of(loop.model, f"{loop.model}-2")
+    assert promoted.reason.startswith("PROMOTE by admin: ASK: "), promoted
+    assert len(loop.registry.in_stage(loop.model, "Production")) == 1
+
+
+_PLACE = "/api/v2/dags/retrain_model/dagRuns"
+
+
+def _asked(api: airflow_api.AirflowApi, run_id: str) -> dict[str, object]:
+    """Wait until the run asks; return what the page shows."""
+    _until(
+        lambda: api.task_states("retrain_model", run_id).get("wait_for_answer")
+        in ("awaiting_input", "deferred"),
+        seconds=180,
+    )
+    return api.get(f"{_PLACE}/{run_id}/taskInstances/wait_for_answer/-1/hitlDetails")
 
 
 def test_a_second_start_leaves_the_first_alone(home):

@@ -54,6 +54,10 @@ class AirflowApi:
         """Post to a path; errors as `get`."""
         return self._answer("POST", path, json=body)
 
+    def patch(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Patch what lies at a path; errors as `get`."""
+        return self._answer("PATCH", path, json=body)
+
     def health(self) -> dict[str, str | None]:
         """Return the status of each of Airflow's components; None for one that does not run."""
         found = self._call("GET", "/api/v2/monitor/health").json()

@@ -5,7 +5,7 @@ from typing import Any
 
 from trimtab.contracts import Refit, Request, Stage, Verdict, VerdictKind, from_json, sha256
 from trimtab.registry import transitions
-from trimtab.registry.records import JudgementState, Transition
+from trimtab.registry.records import OPEN_STATES, JudgementState, Transition
 from trimtab.steps.reconcile import mend
 from trimtab.steps.retrain import Run, clean, open_run, refit_key
 
@@ -41,7 +41,7 @@ def _conclude(run: Run, verdict: Verdict, refit: Refit, answer: str | None) -> d
     served = refitted.version if refitted else judged.version
     before = ledger.judgement_of(model, run.judged_key)
     if before is not None and (
-        before.state not in ("OPEN", "HOLD", "ASK") or _looked(before.verdict, verdict)
+        before.state not in OPEN_STATES or (before.state == "HOLD" and _looked(before.verdict, verdict))
     ):
         version = served if before.state == "PROMOTE" else judged.version
         return {"version": version, "verdict": before.state, "reason": before.reason}
@@ -96,7 +96,7 @@ def _state(
 
 
 def _answered(answer: str | None, reason: str) -> tuple[VerdictKind, str]:
-    choice, _, who = (answer or "keep:nobody answered").partition(":")
+    choice, _, who = (answer or "keep:default, for nobody was asked").partition(":")
     if choice == PROMOTE:
         return "PROMOTE", f"PROMOTE by {who}: {reason}"
     return "REJECT", f"REJECT by {who}: {reason}"

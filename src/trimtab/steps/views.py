@@ -94,17 +94,14 @@ def _answers(loop: Loop) -> Iterator[Entry]:
     asked = {record.id: record.request for record in loop.ledger.requests(loop.model)}
     for record in loop.ledger.decisions(loop.model):
         request = asked[record.request_id]
+        answer = record.reason.removeprefix(f"{request.source}: ")
         yield Entry(
             at=record.at,
             event_time=record.event_time,
             what=record.action,
             version=request.challenger or request.champion,
             actor=request.source,
-            text=(
-                f"{request.reason} -> {record.reason}"
-                if request.reason not in record.reason
-                else record.reason
-            ),
+            text=answer if request.reason in answer else f"{request.reason} -> {answer}",
         )
 
 
