@@ -44,6 +44,16 @@ def test_entry_points_are_verbs_and_run_the_checkouts_own_code() -> None:
         assert name in verbs()
 
 
+def test_every_decision_says_what_violates_it() -> None:
+    adrs = sorted((ROOT / "docs" / "adr").glob("*.md"))
+    assert [int(path.name[:4]) for path in adrs] == list(range(1, len(adrs) + 1))
+    assert len(adrs) > 10
+    for path in adrs:
+        before, _, rules = path.read_text().partition("\n## A change violates this when it\n\n")
+        assert "## Why" in before and "## Decision" in before, path
+        assert all(line.startswith("- ") for line in rules.splitlines()) and rules, path
+
+
 def test_every_dvc_stage_is_an_entry_point_or_the_plan() -> None:
     assert set(DVC["stages"]) == {*PROJECT["entry_points"], "plan"}
     for name in PROJECT["entry_points"]:

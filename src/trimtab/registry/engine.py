@@ -1,8 +1,10 @@
 """The ledger's database: connection, migration, and write transactions that never deadlock."""
 
+import logging
+import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from importlib.resources import as_file, files
 from pathlib import Path
 
@@ -16,6 +18,8 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from trimtab.clock import Clock, system_clock
 from trimtab.errors import StoreUnreachable, Unfit
+
+log = logging.getLogger(__name__)
 
 _BUSY_SECONDS = 30
 _ADVISORY_LOCK = 7_317_001
@@ -32,15 +36,20 @@ class Database:
     def __init__(self, url: str, clock: Clock = system_clock) -> None:
         self.url = url
         self.now = clock
-        self._engine = _engine(url)
+        self._engine = open_engine(url)
         self._local = threading.local()
 
     def migrate(self) -> None:
-        """Bring the tables to this code's revision; two processes may call it at once."""
+        """Bring the tables to this code's revision; two processes may call it at once.
+
+        A SQLite ledger of an older revision is first copied to a file beside it, `ledger.db.before-REVISION`. PostgreSQL's
+        are backed up by whoever runs it.
+        """
         with as_file(files("trimtab.registry") / "migrations") as folder, self._connect() as connection:
             with connection.begin():
                 _lock(connection)
                 config = _alembic(folder)
+                self._back_up(connection, ScriptDirectory.from_config(config).get_current_head())
                 config.attributes["connection"] = connection
                 command.upgrade(config, "head")
 
@@ -51,9 +60,7 @@ class Database:
             Unfit: The ledger is missing or older or newer than this code.
         """
         with self._connect() as connection:
-            have = None
-            if inspect(connection).has_table("alembic_version"):
-                have = connection.execute(text("select version_num from alembic_version")).scalar()
+            have = _revision(connection)
         with as_file(files("trimtab.registry") / "migrations") as folder:
             want = ScriptDirectory.from_config(_alembic(folder)).get_current_head()
         if have != want:
@@ -87,6 +94,15 @@ class Database:
             finally:
                 self._local.connection = None
 
+    def _back_up(self, connection: Connection, head: str | None) -> None:
+        have, path = _revision(connection), make_url(self.url).database
+        if connection.dialect.name != "sqlite" or not path or path == ":memory:" or have in (None, head):
+            return
+        kept = Path(f"{path}.before-{have}")
+        with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(kept)) as copy:
+            source.backup(copy)
+        log.info("The ledger of revision %s is kept as %s", have, kept)
+
     @contextmanager
     def _connect(self) -> Iterator[Connection]:
         try:
@@ -95,6 +111,13 @@ class Database:
             raise StoreUnreachable("The ledger", self.url, "TRIMTAB_LEDGER_URL", error.orig) from error
         with connection:
             yield connection
+
+
+def _revision(connection: Connection) -> str | None:
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    found: str | None = connection.execute(text("select version_num from alembic_version")).scalar()
+    return found
 
 
 def _alembic(folder: Path) -> Config:
@@ -110,7 +133,8 @@ def _lock(connection: Connection) -> None:
         connection.execute(text("select pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK})
 
 
-def _engine(url: str) -> Engine:
+def open_engine(url: str) -> Engine:
+    """Open a database; SQLite with a write-ahead log, and with transactions that begin where we say so."""
     address = make_url(url)
     if address.get_backend_name() != "sqlite":
         return create_engine(address, pool_pre_ping=True)

@@ -4,18 +4,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, func, insert, make_url, select
-from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy import Connection, func, insert, make_url, select
 from sqlalchemy.exc import OperationalError
-from sqlalchemy.pool import ConnectionPoolEntry
 
 from trimtab.errors import StoreUnreachable
+from trimtab.registry.engine import open_engine
 from trimtab.serve.log_tables import feedback, joined_query, metadata, predictions
 
-_BUSY_SECONDS = 30
 _CHUNK = 500
 """A database takes a bounded number of parameters in one statement."""
 
@@ -66,7 +63,7 @@ class PredictionLog:
 
     def __init__(self, url: str) -> None:
         self._shown = make_url(url).render_as_string(hide_password=True)
-        self._engine = _engine(url)
+        self._engine = open_engine(url)
         with self._write() as connection:
             metadata.create_all(connection)
 
@@ -163,21 +160,3 @@ def _known(
 def _chunks(ids: Sequence[str]) -> Iterator[Sequence[str]]:
     for start in range(0, len(ids), _CHUNK):
         yield ids[start : start + _CHUNK]
-
-
-def _engine(url: str) -> Engine:
-    address = make_url(url)
-    if address.get_backend_name() != "sqlite":
-        return create_engine(address, pool_pre_ping=True)
-    if address.database:
-        Path(address.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(address, connect_args={"timeout": _BUSY_SECONDS})
-
-    @event.listens_for(engine, "connect")
-    def _configure(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
-        connection.isolation_level = (
-            None  # the driver would open deferred transactions of its own: BEGIN is ours
-        )
-        connection.cursor().execute("PRAGMA journal_mode=WAL")
-
-    return engine

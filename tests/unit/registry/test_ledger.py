@@ -10,6 +10,7 @@ from sqlalchemy import text
 
 from trimtab.contracts import BatchRecord, BatchRef, Decision, Manifest, Quarantined, Request
 from trimtab.errors import LeaseHeld, StoreUnreachable, Unfit
+from trimtab.registry import engine
 from trimtab.registry.ledger import Ledger
 from trimtab.registry.records import QuarantineRecord
 
@@ -186,6 +187,28 @@ def test_migrating_twice_changes_nothing(ledger: Ledger) -> None:
     ledger.record_batch(batch(1))
     ledger.migrate()
     assert ledger.batches(MODEL) == [batch(1)]
+
+
+def test_a_ledger_of_an_older_revision_is_migrated_and_kept(tmp_path: Path) -> None:
+    from alembic import command
+
+    ledger = Ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
+    with ledger._connect() as connection, connection.begin():
+        config = engine._alembic(Path(engine.__file__).parent / "migrations")
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+    ledger.record_batch(batch(1))
+    with pytest.raises(Unfit, match="at revision 0001"):
+        ledger.check()
+    ledger.migrate()
+    ledger.check()
+    assert ledger.batches(MODEL) == [batch(1)]
+    kept = Ledger(f"sqlite:///{tmp_path / 'ledger.db.before-0001'}")
+    assert kept.batches(MODEL) == [batch(1)]
+    with pytest.raises(Unfit, match="at revision 0001"):
+        kept.check()
+    ledger.migrate()
+    assert sorted(path.name for path in tmp_path.glob("*before-0001")) == ["ledger.db.before-0001"]
 
 
 def test_an_unreachable_ledger_names_the_variable_to_check(tmp_path: Path) -> None:
