@@ -54,7 +54,6 @@ def evaluate(root: Path = Path()) -> Verdict:
         cutoff=plan.cutoff,
     )
     _write(root, plan, verdict, gate)
-    print(verdict.reason, flush=True)
     return verdict
 
 

@@ -10,6 +10,7 @@ from trimtab.data.ingest import check
 from trimtab.errors import BatchRejected
 from trimtab.registry.records import QuarantineRecord
 from trimtab.steps.loop import Loop, open_loop
+from trimtab.steps.notify import notify
 
 log = logging.getLogger(__name__)
 
@@ -109,3 +110,6 @@ def _record(loop: Loop, entry: Quarantined, action: Any, actor: str, reason: str
         loop.model,
         QuarantineRecord(entry=entry, action=action, actor=actor, reason=reason, at=loop.ledger.now()),
     )
+    if action == "quarantined":
+        text = f"batch {entry.batch}: {reason}. See `trimtab quarantine show {entry.name}`"
+        notify(loop, key=f"quarantine:{entry.name}", kind="quarantine", text=text)

@@ -36,7 +36,6 @@ def refit(root: Path = Path()) -> Refit:
     else:
         done = _refit(root, wanted, plan)
     (root / "build" / "refit.json").write_text(to_json(done), encoding="utf-8")
-    print(done.reason, flush=True)
     return done
 
 

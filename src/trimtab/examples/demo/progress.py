@@ -13,6 +13,8 @@ HEADER = (
 )
 _PHASES = ("traffic", "ingest", "monitor", "retrain", "reload")
 _WIDTH = 110
+_STARTS = ("RETRAIN", "JUDGE", "ROLLBACK")
+"""Answers that start something; what waits or is skipped is told when nothing starts."""
 
 
 class Progress:
@@ -63,8 +65,10 @@ def decision(week: Week) -> str:
     """Say in some words what was decided in a week."""
     if week.note is not None:
         return textwrap.shorten(week.note, 60, placeholder=" ...")
-    spoken = [_spoken(answer) for answer in week.answers]
-    return "; ".join(spoken) or "nothing asked"
+    started = [_spoken(answer) for answer in week.answers if answer.action in _STARTS]
+    others = [_spoken(answer) for answer in week.answers if answer.action not in _STARTS]
+    more = f" (+{len(others) - 1})" if len(others) > 1 else ""
+    return "; ".join(started) or (f"{others[-1]}{more}" if others else "nothing asked")
 
 
 def _spoken(answer: Answer) -> str:
