@@ -191,7 +191,7 @@ def on_flights(losses: Losses, gate: params.Gate) -> None:
         moves = [(week, week - every, week) for week in weeks if (week - 8) % every == 0 and week > 8]
         policies[f"every {every} weeks, ungated"] = (who, moves, len(moves))
     for refit in (True, False):
-        for name, margin in (("superiority", 0.0), ("non-inferiority .002", -0.002)):
+        for name, margin in (("superiority", 0.0), ("non-inferiority .005", -0.005)):
             changed = gate.model_copy(update={"refit": refit, "min_gain": margin})
             policies[f"gate, {'refit' if refit else 'judged model'}, {name}"] = played(losses, changed)
     print(f"\nA year of flights, log loss {never.mean():.4f} never, {weekly.mean():.4f} every week\n")
