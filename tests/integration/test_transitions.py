@@ -174,6 +174,32 @@ def test_100_transitions_killed_at_random_leave_one_in_production_and_all_in_agr
     assert halfway > 10, "hardly a kill came between the intent and the end"
 
 
+def test_a_judgement_is_ended_with_the_stage_or_not_at_all(stores: tuple[Ledger, Store]) -> None:
+    ledger, store = stores
+    version = register(ledger, store, "run-1")
+    transitions.move(ledger, store, to(version, "Staging"))
+    transitions.close(ledger, store, to(version, "Archived"), "SUPERSEDED")
+    judged = ledger.judgement_of(MODEL, "run-1")
+    assert (judged.version, judged.state, judged.reason, judged.event_time) == (
+        version,
+        "SUPERSEDED",
+        "test",
+        NOON,
+    )
+    assert store.stages(MODEL) == {version: "Archived"}
+    assert store.aliases(MODEL) == {}
+    assert ledger.unfinished(MODEL) == []
+    assert [one.phase for one in ledger.transitions(MODEL)] == ["intent", "done"] * 2
+
+
+def test_what_trimtab_did_not_register_has_no_judgement_to_end(stores: tuple[Ledger, Store]) -> None:
+    ledger, store = stores
+    store.register(MODEL, "0" * 32, "runs:/x/model", {})
+    transitions.close(ledger, store, to("1", "Archived"), "ABANDONED")
+    assert store.stages(MODEL) == {"1": "Archived"}
+    assert ledger.judgements(MODEL) == []
+
+
 def test_a_version_in_staging_without_a_judgement_is_archived(stores: tuple[Ledger, Store]) -> None:
     ledger, store = stores
     version = register(ledger, store, "run-1")
@@ -232,8 +258,47 @@ def test_a_stage_moved_by_hand_is_restored(stores: tuple[Ledger, Store]) -> None
     assert foreign.moved.reason == "by hand, outside trimtab: in Production stood 2"
     assert store.stages(MODEL) == {"1": "Production", "2": "Archived"}
     assert store.aliases(MODEL) == {"champion": "1"}
+    assert foreign.moved.key.startswith("restore:1:")
     assert reconcile(ledger, store, "restore").foreign is None
     assert ledger.promoted_at(MODEL, "1") == NOON
+
+
+def test_production_emptied_by_hand_is_filled_again_but_never_with_what_is_blocked(
+    stores: tuple[Ledger, Store],
+) -> None:
+    ledger, store = stores
+    assert reconcile(ledger, store, "restore").foreign is None  # nothing was there, nothing is missing
+    promote_first(ledger, store)
+    second = register(ledger, store, "run-2")
+    close(ledger, second, "run-2")
+    transitions.move(ledger, store, to(second, "Production"))
+    given = Order(model=MODEL, verb="block", version=second, actor="eve", reason="odd", event_time=None)
+    ledger.record_order(given)
+    store.set_stage(MODEL, second, "Archived", archive=False)
+    foreign = reconcile(ledger, store, "restore").foreign
+    assert foreign is not None and foreign.moved is not None
+    assert (foreign.found, foreign.moved.version) == ((), "1")
+    assert foreign.moved.reason == "by hand, outside trimtab: in Production stood no version"
+
+
+def test_a_version_that_nobody_promoted_is_named_and_cannot_be_undone(stores: tuple[Ledger, Store]) -> None:
+    ledger, store = stores
+    version = register(ledger, store, "run-1")
+    close(ledger, version, "run-1")
+    store.set_stage(MODEL, version, "Production", archive=True)
+    assert reconcile(ledger, store, "restore").foreign == reconciling.Foreign(
+        expected="none", found=(version,), moved=None
+    )
+    adopted = reconcile(ledger, store, "adopt").foreign
+    assert adopted is not None and adopted.moved is not None
+    assert adopted.moved.key.startswith("adopt:1:")
+
+
+def test_nothing_is_called_foreign_while_a_transition_is_open(stores: tuple[Ledger, Store]) -> None:
+    ledger, store = stores
+    other = by_hand(ledger, store)
+    ledger.intend(to(other, "Archived"))
+    assert reconciling._foreign(ledger, store, MODEL, "restore") is None
 
 
 def test_a_known_version_moved_by_hand_is_adopted(stores: tuple[Ledger, Store]) -> None:

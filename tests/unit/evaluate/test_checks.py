@@ -119,3 +119,91 @@ def test_without_rows_nothing_breaks() -> None:
 def test_the_calibration_error_is_the_mean_distance_of_chance_from_truth() -> None:
     assert calibration_error([1, 1, 0, 0], [0.9, 0.9, 0.2, 0.2]) == pytest.approx(0.15)
     assert calibration_error([], []) == 0.0
+
+
+def test_each_check_says_its_value_its_limit_and_a_sentence() -> None:
+    answers = np.array(measured().predictions["champion"])
+    north = (np.arange(COUNT) % 4 < 2) & (np.arange(COUNT) % 2 == 1)
+    answers[north] = 0.9
+    found = measured(answers=answers)
+    rows = {check.name: check for check in check_all(found, GATE)}
+    loss = {role: float(np.mean(losses)) for role, losses in found.losses.items()}
+
+    assert (rows["predictions"].value, rows["predictions"].limit) == (0, 0.0)
+    baseline = rows["baseline"]
+    assert (baseline.value, baseline.limit) == (pytest.approx(loss["baseline"] - loss["challenger"]), 0.0)
+    assert baseline.sentence == (
+        f"the loss is {loss['challenger']:.4f} against {loss['baseline']:.4f} of the baseline ({GATE.baseline})"
+    )
+    calibration = rows["calibration"]
+    labels = found.rows["label"].tolist()
+    ours, theirs = (calibration_error(labels, found.predictions[role]) for role in ("challenger", "champion"))
+    assert (calibration.value, calibration.limit) == (
+        pytest.approx(ours - theirs),
+        GATE.max_calibration_excess,
+    )
+    assert calibration.sentence == (
+        f"the calibration error is {ours:.4f} against {theirs:.4f}, gate.max_calibration_excess is "
+        f"{GATE.max_calibration_excess:g}"
+    )
+    part = rows["slice shop=north"]
+    place = np.flatnonzero(found.rows["shop"] == "north")
+    gain = float((found.losses["champion"][place] - found.losses["challenger"][place]).mean())
+    assert (part.value, part.limit) == (pytest.approx(gain), -GATE.slice_max_loss)
+    assert part.sentence.startswith(f"on the 350 rows of shop=north the gain is {gain:+.4f} (at most +")
+    assert part.sentence.endswith(f"), gate.slice_max_loss is {GATE.slice_max_loss:g}")
+    assert (rows["latency"].value, rows["latency"].limit) == (0.01, GATE.max_ms_per_row)
+    assert (rows["size"].value, rows["size"].limit) == (1.0, GATE.max_model_mb)
+
+
+def test_a_limit_itself_is_within_the_limit() -> None:
+    found = measured()
+    exact = GATE.model_copy(
+        update={"max_ms_per_row": 0.01, "max_model_mb": 1.0, "max_calibration_excess": 0.0}
+    )
+    assert failed(found, exact) == []
+
+
+def test_a_slice_of_just_enough_rows_is_looked_at_and_those_after_a_small_one_too() -> None:
+    found = measured()
+    shop = found.rows["shop"].astype(object)
+    shop[:50] = "a small one"
+    found = replace(found, rows=found.rows.assign(shop=shop))
+    enough = int((shop == "north").sum())
+    names = [check.name for check in check_all(found, GATE.model_copy(update={"slice_min_rows": enough}))]
+    assert [name for name in names if name.startswith("slice")] == ["slice shop=north", "slice shop=south"]
+    names = [check.name for check in check_all(found, GATE.model_copy(update={"slice_min_rows": enough + 1}))]
+    assert "slice shop=north" not in names
+
+
+def test_slices_come_in_the_order_of_their_names() -> None:
+    found = measured()
+    shop = pd.Series(np.where(np.arange(COUNT) % 4 < 2, 2, 10), dtype=object)
+    names = [check.name for check in check_all(replace(found, rows=found.rows.assign(shop=shop)), GATE)]
+    assert [name for name in names if name.startswith("slice")] == ["slice shop=10", "slice shop=2"]
+
+
+def losing(by: float, spread: float) -> Measured:
+    """A challenger that loses `by` in the north on average, from day to day more and less."""
+    found = measured()
+    north = (found.rows["shop"] == "north").to_numpy()
+    days = (found.rows["event_time"].dt.dayofyear % 2).to_numpy()
+    worse = found.losses["champion"] + np.where(north, by + np.where(days == 1, spread, -spread), 0.0)
+    return replace(found, losses={**found.losses, "challenger": worse})
+
+
+@pytest.mark.parametrize(
+    ("by", "spread", "bars"),
+    [(0.02, 0.0, True), (0.005, 0.0, False), (0.02, 0.5, False)],
+    ids=["beyond the limit and the noise", "within the limit", "within the noise"],
+)
+def test_a_slice_bars_beyond_its_limit_and_beyond_noise(by: float, spread: float, bars: bool) -> None:
+    assert ("slice shop=north" in failed(losing(by, spread))) == bars
+
+
+def test_calibration_takes_ties_in_their_order_and_objects_for_numbers() -> None:
+    chance = [0.2, 0.8] * 20
+    labels = [0, 1, 1, 1] * 10
+    known = calibration_error(labels, chance)
+    assert known == pytest.approx((abs(0.5 - 0.2) + abs(1.0 - 0.8)) / 2)
+    assert calibration_error(np.array(labels, dtype=object), np.array(chance, dtype=object)) == known

@@ -1,4 +1,4 @@
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 
 import numpy as np
 import pytest
@@ -92,3 +92,49 @@ def test_batches_of_one_block_have_the_degrees_of_freedom_of_batches() -> None:
 def test_equal_losses_have_no_width() -> None:
     found = paired([block("W1", day, 0.0) for day in range(7)], GATE, error=0.05)
     assert (found.gain, found.lower, found.upper) == (0.0, 0.0, 0.0)
+
+
+def test_blocks_come_in_order_of_time_whatever_the_zone_and_the_order_of_rows() -> None:
+    zone = timezone(timedelta(hours=5))
+    times = [MONDAY + timedelta(hours=hour) for hour in (49, 1, 25)]
+    found = blocks_of(
+        ["W1"] * 3, [time.astimezone(zone) for time in times], np.arange(3.0), np.zeros(3), GATE
+    )
+    assert [(one.number, one.champion) for one in found] == [(0, 1.0), (1, 2.0), (2, 0.0)]
+    mixed = blocks_of(["W1"] * 3, [times[0].astimezone(zone), *times[1:]], np.arange(3.0), np.zeros(3), GATE)
+    assert mixed == found
+    batches = blocks_of(["W2", "W1"], times[:2], np.zeros(2), np.zeros(2), GATE)
+    assert [one.batch for one in batches] == ["W1", "W2"]
+
+
+def test_two_blocks_of_one_batch_have_one_degree_of_freedom() -> None:
+    gains = np.array([0.1, 0.3])
+    found = paired([block("W1", place, gain) for place, gain in enumerate(gains)], ALONE, error=0.05)
+    error = gains.std(ddof=1) / np.sqrt(2)
+    assert found.lower == pytest.approx(0.2 - stats.t.isf(0.05, 1) * error)
+
+
+def test_over_batches_the_variance_is_moderated_by_what_the_blocks_let_expect() -> None:
+    """Worked by hand after Smyth 2004: prior of 4 degrees of freedom, one a batch beyond the first."""
+    gains = {"W1": [0.0, 0.1, 0.2], "W2": [0.3, 0.4, 0.2]}
+    blocks = [block(name, day, gain) for name, week in gains.items() for day, gain in enumerate(week)]
+    every = np.array([gain for week in gains.values() for gain in week])
+    design = 1 + 2 * GATE.batch_correlation
+    by_block = design * every.var(ddof=1) / 6
+    by_batch = np.array([np.mean(week) for week in gains.values()]).var(ddof=1) / 2
+    variance = (4 * by_block + 1 * by_batch) / 5
+    found = paired(blocks, GATE, error=0.05)
+    assert found.lower == pytest.approx(every.mean() - stats.t.isf(0.05, 5) * np.sqrt(variance))
+    assert (found.metric, found.blocks, found.rows) == ("log_loss", 6, 60)
+
+
+def test_degrees_of_freedom_are_never_more_than_the_blocks_allow() -> None:
+    gains = [0.1, 0.3, 0.2]
+    found = paired([block(f"W{week}", 0, gain) for week, gain in enumerate(gains)], ALONE, error=0.05)
+    error = np.sqrt(np.var(gains, ddof=1) / 3)
+    assert found.lower == pytest.approx(0.2 - stats.t.isf(0.05, 2) * error)
+
+
+def test_without_rows_no_loss_is_named() -> None:
+    nothing = paired((), GATE, error=0.05)
+    assert (nothing.champion_loss, nothing.challenger_loss) == (0.0, 0.0)

@@ -106,3 +106,18 @@ def test_bounds_that_are_none_are_said_in_words() -> None:
         "gain unbounded to unbounded over 1 blocks"
         in verdict(replace(CLEAR, blocks=1, lower=-1e9, upper=1e9))[1]
     )
+
+
+def test_all_that_fails_is_named() -> None:
+    other = replace(SLICE, name="size", sentence="it is too big")
+    assert verdict(CLEAR, SLICE, other)[1].endswith(": the gain is there, but on JFK it loses; it is too big")
+
+
+def test_no_gain_at_all_is_not_called_a_loss() -> None:
+    assert "loses 0.0000 log_loss less per row" in verdict(replace(BOTH_SIDES, gain=0.0))[1]
+
+
+def test_just_enough_blocks_are_enough_to_ask() -> None:
+    least = replace(BOTH_SIDES, blocks=GATE.min_blocks)
+    assert verdict(least, look=GATE.looks, ask="unsure")[0] == "ASK"
+    assert verdict(replace(least, blocks=GATE.min_blocks - 1), look=GATE.looks, ask="unsure")[0] == "REJECT"

@@ -1,3 +1,5 @@
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -61,3 +63,42 @@ def probes_weighed(kind: str):
     from trimtab.evaluate.weigh import Weighed
 
     return Weighed(kind=kind, reason="", comparison=paired((), GATE, error=0.1))
+
+
+@pytest.mark.parametrize("metric", ["log_loss", "brier"])
+@pytest.mark.parametrize(
+    ("first", "blocks", "batches", "each"), [(1, 7, 2, 8), (2, 40, 2, 20), (3, 27, 3, 10)]
+)
+def test_the_probes_are_judged_on_what_their_names_say(
+    monkeypatch: pytest.MonkeyPatch, metric: str, first: int, blocks: int, batches: int, each: int
+) -> None:
+    """What goes to the gate, block by block: a change of the probes must not pass for a change of the gate."""
+    seen, real = [], probes.weigh
+
+    def spy(*args, **more):
+        seen.append((args, more))
+        return real(*args, **more)
+
+    monkeypatch.setattr(probes, "weigh", spy)
+    changes = {
+        "metric": metric,
+        "judge_batches": first,
+        "min_blocks": blocks,
+        "ask": "promotion",
+        "min_gain": 0.003,
+    }
+    gate = GATE.model_copy(update=changes)
+    probes.run(gate)
+    loss = {"log_loss": lambda chance: -math.log(chance), "brier": lambda chance: (1 - chance) ** 2}[metric]
+    wanted = {"bad": loss(0.01), "edge": loss(0.55) - 0.003, "good": loss(0.99)}
+    for ((judged, checks, used), more), (name, challenger) in zip(seen, wanted.items(), strict=True):
+        assert (checks, used.ask, more["look"]) == ((), "never", 1)
+        assert more["champion"] == "the probes' champion"
+        assert [one.batch for one in judged] == [
+            f"probe-{batch}" for batch in range(batches) for _ in range(each)
+        ]
+        assert {one.rows for one in judged} == {20}
+        assert all(one.champion == pytest.approx(20 * loss(0.55)) for one in judged)
+        noise = [one.challenger / 20 - challenger for one in judged]
+        size = 0.01 if name == "edge" else 0.0
+        assert noise == pytest.approx([size, -size] * (len(judged) // 2))

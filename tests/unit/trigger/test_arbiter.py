@@ -250,3 +250,31 @@ def test_a_champion_that_cannot_be_loaded_is_said_to_be(wanted: params.Params) -
 
 def test_a_dry_run_may_be_tried_while_pinned(wanted: params.Params) -> None:
     assert answer(wanted, replace(READY, pinned="eve: x"), asked(dry_run=True))[0][0] == "RETRAIN"
+
+
+@pytest.mark.parametrize(("request_of", "action"), [(LOOK, "JUDGE"), (WATCHED, "ROLLBACK")])
+def test_what_holds_a_retraining_back_holds_no_look_and_no_rollback(
+    wanted: params.Params, request_of, action: str
+) -> None:
+    state = replace(
+        HELD,
+        batches=0,
+        fresh_batches=0,
+        batches_since_retraining=0,
+        new_labels=0,
+        drifted=0,
+        batches_since_rollback=0,
+        retrainings_in_month=99,
+        seen_through=NOON,
+    )
+    assert answer(wanted, state, asked(**request_of))[0][0] == action
+
+
+def test_the_sentences_of_waiting(wanted: params.Params) -> None:
+    assert answer(wanted, replace(HELD, unlooked_batches=0), asked(**LOOK)) == [
+        ("WAIT", "no labelled batch has come since the last look")
+    ]
+    held = "version 4 is under judgement and has looks left"
+    assert answer(wanted, HELD, asked(source="age")) == [("WAIT", held)]
+    forced = f"{held}; tick force to train another in its stead"
+    assert answer(wanted, HELD, asked(source="ui")) == [("SKIP", forced)]
