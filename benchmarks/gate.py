@@ -79,6 +79,7 @@ def each_batch_anew(days: np.ndarray, gate: params.Gate) -> bool:
 
 def simulated(gate: params.Gate, row_share: float) -> None:
     """Print the share of promotions of equal models, and of better ones."""
+    gate = gate.model_copy(update={"min_gain": 0.0})  # at the margin itself it would be the same, shifted
     rules: dict[str, Rule] = {
         "trimtab": trimtab_gate,
         "point estimate": point_estimate,

@@ -22,6 +22,7 @@ SMALL = {
     "gate__block_hours": 4,
     "gate__batch_correlation": 0.0,
     "gate__looks": 1,
+    "gate__min_gain": 0.0,
     "gate__error": 0.2,
     "gate__refit_tolerance": 0.5,
     "drift__data__sample_rows": 300,

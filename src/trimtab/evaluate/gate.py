@@ -12,8 +12,9 @@ def judge(
     """Decide on a challenger, with one plain sentence.
 
     PROMOTE when the whole interval of the gain lies above `gate.min_gain` and every check holds. REJECT when no part
-    of it does, so equal predictions are a REJECT. Else HOLD, for as long as there are looks left, and then REJECT. By
-    `gate.ask`, ASK stands in for a PROMOTE, or for the REJECT of a challenger that looks better after the last look.
+    of it does: without a margin, equal predictions are a REJECT. Else HOLD, for as long as there are looks left, and
+    then REJECT. By `gate.ask`, ASK stands in for a PROMOTE, or for the REJECT of a challenger that looks better after
+    the last look.
     """
     kind, why = _decide(comparison, checks, gate, look)
     asks = {"promotion": kind == "PROMOTE", "unsure": kind == "REJECT" and _unsure(comparison, checks, gate)}

@@ -28,11 +28,14 @@ def error_of(look: int, gate: params.Gate) -> float:
 
 
 def gate_for(champion: ModelVersion | None, gate: params.Gate) -> params.Gate:
-    """Return the gate as it is for this champion: against the baseline there is one look, which may spend the whole error.
+    """Return the gate as it is for this champion.
 
-    Nothing serves before the first model does, so that waiting for more proof would cost more than it saves.
+    Against the baseline there is one look, which may spend the whole error: nothing serves before the first model does, so
+    that waiting for more proof would cost more than it saves. And the baseline must be beaten, whatever the margin.
     """
-    return gate if champion is not None else gate.model_copy(update={"looks": 1})
+    if champion is not None:
+        return gate
+    return gate.model_copy(update={"looks": 1, "min_gain": max(0.0, gate.min_gain)})
 
 
 def _spent(look: int, gate: params.Gate) -> float:

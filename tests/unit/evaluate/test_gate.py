@@ -6,7 +6,7 @@ from tests.unit.builders import shipped
 from trimtab.contracts import Check, Comparison
 from trimtab.evaluate.gate import judge
 
-GATE = shipped().gate
+GATE = shipped().gate.model_copy(update={"min_gain": 0.0})
 CLEAR = Comparison(
     metric="log_loss",
     rows=1000,

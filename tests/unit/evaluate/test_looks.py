@@ -6,7 +6,7 @@ from tests.unit.builders import MONDAY, shipped
 from trimtab.contracts import ModelVersion
 from trimtab.evaluate.looks import error_of, gate_for
 
-GATE = shipped().gate
+GATE = shipped().gate.model_copy(update={"min_gain": 0.0})
 
 
 @given(st.integers(1, 8), st.integers(1, 10), st.floats(0.001, 0.4))
@@ -23,6 +23,11 @@ def test_the_first_look_spends_least() -> None:
 
 def test_against_the_baseline_one_look_spends_it_all() -> None:
     assert error_of(1, gate_for(None, GATE)) == pytest.approx(GATE.error)
+
+
+def test_the_baseline_must_be_beaten_whatever_the_margin() -> None:
+    assert gate_for(None, GATE.model_copy(update={"min_gain": -0.01})).min_gain == 0.0
+    assert gate_for(None, GATE.model_copy(update={"min_gain": 0.01})).min_gain == 0.01
 
 
 def test_against_a_champion_the_gate_is_as_it_is() -> None:
