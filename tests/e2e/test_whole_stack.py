@@ -112,7 +112,7 @@ def test_a_person_retrains_from_the_airflow_page(stack: Stack, tmp_path: Path) -
         browser.close()
     (record,) = stack.loop.ledger.requests(stack.loop.model)
     assert (record.request.source, record.request.reason) == ("ui", "the first model, by hand")
-    stack.until("a promotion", lambda: stack.in_production() == ["1"])
+    stack.until("a promotion", lambda: stack.in_production() == ["2"])
     stack.until(
         "the end of the run", lambda: stack.state("retrain_model", record.request.episode) == "success"
     )
@@ -136,7 +136,7 @@ def test_the_service_follows_the_promotion_without_a_restart(stack: Stack) -> No
     rows["event_time"] = [time.isoformat() for time in week["event_time"]]
     answer = requests.post(f"{service}/predict", json={"rows": rows.to_dict("records")}, timeout=30)
     assert answer.status_code == 200, answer.text
-    assert answer.json()["version"] == "1"
+    assert answer.json()["version"] == "2"
     assert len(answer.json()["predictions"]) == len(rows)
 
 
