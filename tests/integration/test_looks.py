@@ -65,7 +65,7 @@ def test_what_asks_meanwhile_waits_for_the_challenger_and_a_person_may_force(loo
         source="age",
         episode="e",
         reason="old",
-        event_time=playground.weeks()[6].end,
+        event_time=playground.weeks()[7].end,
         champion="2",
     )
     loop.ledger.add_request(asked)
