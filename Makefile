@@ -59,7 +59,8 @@ test: lint type ## Everything: lint, types, all tests, coverage
 	$(BIN)/python -m pytest --cov --cov-report=term
 
 mutate: $(READY) ## Change the gate, the arbiter, the transitions; list what no test notices (ONLY=src/... for a part)
-	@$(BIN)/python -m tests.mutation $(ONLY)
+	@$(if $(ONLY),,$(BIN)/python -m tests.mutation.by_hand)
+	$(BIN)/python -m tests.mutation $(ONLY)
 
 e2e: $(READY) ## The whole stack, end to end
 	@$(BIN)/python -m pytest tests/e2e -q

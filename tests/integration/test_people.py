@@ -123,6 +123,18 @@ def test_a_worse_model_forced_with_watch_is_rolled_back_without_a_hand(
     assert loop.ledger.decisions(loop.model)[-1].action in ("SKIP", "WAIT")
 
 
+def test_a_challenger_is_judged_against_the_champion_and_not_against_itself(
+    forced: tuple[Loop, str],
+) -> None:
+    loop, bad = forced
+    people.promote(bad, actor="eve", reason="the launch", pin=False)
+    take_in(loop, range(4, 6))
+    outcome = retrained("second", force=True)
+    verdict = loop.ledger.verdicts(loop.model)[-1].verdict
+    assert (outcome["verdict"], verdict.champion) == ("PROMOTE", f"version {bad}")
+    assert verdict.comparison.gain > 0.1
+
+
 def test_a_worse_model_forced_with_pin_stays_and_people_are_told_once(
     forced: tuple[Loop, str], told: list[dict[str, str]]
 ) -> None:

@@ -60,3 +60,40 @@ def test_something_that_is_no_pipeline_is_refused(tmp_path: Path) -> None:
     digest = cached(tmp_path, {"not": "a pipeline"})
     with pytest.raises(UnsafeModel, match="expected a scikit-learn pipeline, got dict"):
         load("models:/m-1", digest, [], cache=tmp_path)
+
+
+def test_an_artifact_that_vouches_for_its_own_dangerous_type_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The loader of MLflow takes the list from the artifact's own MLmodel file: it runs what it is told to trust."""
+    import os
+
+    import mlflow
+    import yaml
+    from mlflow.models import Model
+
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
+    artifact = tmp_path / "artifact"
+    mlflow.sklearn.save_model(
+        Pipeline([("run", FunctionTransformer(os.system))]),
+        str(artifact),
+        serialization_format="skops",
+        skops_trusted_types=["posix.system"],
+        pip_requirements=[],
+    )
+    assert "posix.system" in yaml.safe_dump(Model.load(str(artifact)).to_dict())
+    assert isinstance(mlflow.sklearn.load_model(str(artifact)), Pipeline)  # what we do not do
+
+    digest = digest_of(artifact / MODEL_FILE)
+    with pytest.raises(UnsafeModel, match="expected types of model.trusted_types only, got posix.system too"):
+        load(str(artifact), digest, WANTED.model.trusted_types, cache=tmp_path / "cache")
+    with pytest.raises(UnsafeModel, match="expected a file with the digest"):
+        load(str(artifact), "0" * 64, WANTED.model.trusted_types, cache=tmp_path / "cache")
+
+
+def test_an_artifact_without_a_model_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
+    (tmp_path / "artifact").mkdir()
+    (tmp_path / "artifact" / "MLmodel").write_text("flavors: {}")
+    with pytest.raises(UnsafeModel, match="its artifact holds no model.skops"):
+        load(str(tmp_path / "artifact"), "0" * 64, [], cache=tmp_path / "cache")
