@@ -18,8 +18,6 @@ from trimtab.stack import airflow_api, control, supervision
 from trimtab.stack.ports import VARIABLES
 from trimtab.steps.initialise import initialise
 
-pytestmark = pytest.mark.xdist_group("stack")
-
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:

@@ -33,7 +33,7 @@ def said(capsys: pytest.CaptureFixture[str], *command: str) -> str:
     return captured.out if code == 0 else captured.err
 
 
-def test_the_views(loop: Loop, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_views_answer_and_say_what_they_know_of(loop: Loop, capsys: pytest.CaptureFixture[str]) -> None:
     everything = json.loads(said(capsys, "history", "--json"))
     kinds = [entry["what"] for entry in everything]
     assert kinds[:3] == ["RETRAIN", "Staging", "judged"]
@@ -63,7 +63,5 @@ def test_the_views(loop: Loop, capsys: pytest.CaptureFixture[str]) -> None:
     assert batch.index("revision 1: ") < batch.index("measured")
     assert "trained on" in said(capsys, "why", playground.weeks()[0].batch)
 
-
-def test_a_name_that_is_unknown_gets_what_is_known(loop: Loop, capsys: pytest.CaptureFixture[str]) -> None:
     assert "Expected a version (1, 2) or a batch (newest: " in said(capsys, "why", "W99")
     assert "ISO 8601" in said(capsys, "live-at", "yesterday")
