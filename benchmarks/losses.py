@@ -13,7 +13,8 @@ from trimtab import params
 from trimtab.contracts import Block
 from trimtab.evaluate.scores import row_losses
 from trimtab.examples import flights
-from trimtab.train.fit import build, fit, probabilities
+from trimtab.train.features import targets
+from trimtab.train.fit import answers, build, fit
 
 KEPT = Path(tempfile.gettempdir()) / "trimtab-bench-losses.npz"
 FIRST = 6
@@ -69,9 +70,9 @@ def flights_losses(wanted: params.Params) -> Losses:
         )
         pipeline = fit(build(wanted), wanted, pd.concat(frames[:model], ignore_index=True))
         for week in range(model, len(frames)):
-            labels = frames[week]["label"].astype(int).tolist()
+            truths = targets(frames[week], wanted.data)
             of[model, week] = row_losses(
-                wanted.gate.metric, labels, probabilities(pipeline, wanted, frames[week])
+                wanted.gate.metric, wanted.data.label, truths, answers(pipeline, wanted, frames[week])
             )
     print(file=sys.stderr)
     np.savez(KEPT, **{f"{model}-{week}": losses for (model, week), losses in of.items()})

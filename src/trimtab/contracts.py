@@ -132,8 +132,8 @@ class Training:
 class Refit:
     """What `refit` leaves behind: `build/refit.json`.
 
-    `training` is None when there was nothing to refit, and `reason` says why. `difference` is the mean absolute
-    difference of the refit's predictions from its judged sibling's, on the judged rows; only what is `accepted` may
+    `training` is None when there was nothing to refit, and `reason` says why. `difference` is how far the refit's
+    predictions lie from its judged sibling's on the judged rows (see `evaluate.scores.apart`); only what is `accepted` may
     go to Production.
     """
 
@@ -145,7 +145,7 @@ class Refit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchScore:
-    """How one model did on one batch; `auc` is None when the labelled rows hold one class only."""
+    """How one model did on one batch; `auc` is None in a regression, and where the labelled rows lack a class."""
 
     batch: str
     rows: int

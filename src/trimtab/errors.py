@@ -8,6 +8,7 @@ word it differently.
     ├── BatchRejected        a whole batch breaks the contract; it goes to quarantine
     ├── RequestRejected      a prediction or feedback request breaks the contract; HTTP 422
     ├── NotEnoughBatches     too little data for a training and a judgement
+    ├── OneClass             the rows to train on hold labels of one class only
     ├── UnknownQuarantine    no such entry waits in quarantine
     ├── StoreUnreachable     origin, DVC remote, MLflow, ledger or prediction log does not answer
     ├── CommandFailed        a git, dvc or MLflow Project command ended with an error
@@ -59,6 +60,16 @@ class NotEnoughBatches(TrimtabError):
     def __init__(self, have: int, need: int, purpose: str) -> None:
         super().__init__(
             f"{purpose} needs {need} labelled batches, there are {have}. Ingest more, or lower the number in params.yaml."
+        )
+
+
+class OneClass(TrimtabError):
+    """Labels of one class only, from which a classifier learns nothing."""
+
+    def __init__(self, rows: int, got: Sequence[object]) -> None:
+        super().__init__(
+            f"A training needs labels of at least two classes, {rows} rows hold {', '.join(map(repr, got)) or 'none'} only. "
+            f"Look at where the labels come from, or train on more batches (train.window_batches)."
         )
 
 

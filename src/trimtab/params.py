@@ -5,11 +5,22 @@ from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from trimtab.errors import ParamsError
 
 FILE = "params.yaml"
+_ERRORS = ("squared_error", "absolute_error")
+"""Metrics of a regression."""
+_KINDS = ("number", "category", "binary", "multiclass", "regression")
 
 
 def _known_timezone(name: str) -> str:
@@ -69,6 +80,43 @@ class Category(_Section):
 Feature = Annotated[Number | Category, Field(discriminator="kind")]
 
 
+class Binary(_Section):
+    """A label that is 0 or 1; a model answers with the probability of 1."""
+
+    kind: Literal["binary"]
+
+
+class Multiclass(_Section):
+    """A label that is one of these texts; a model answers with a probability for each."""
+
+    kind: Literal["multiclass"]
+    classes: Annotated[list[str], Field(min_length=2)]
+
+    @field_validator("classes")
+    @classmethod
+    def _distinct(cls, classes: list[str]) -> list[str]:
+        if len(set(classes)) < len(classes):
+            raise ValueError("should name each class once")
+        return classes
+
+
+class Regression(_Section):
+    """A label that is a number; `min` and `max` are inclusive, in the label's unit."""
+
+    kind: Literal["regression"]
+    min: float
+    max: float
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "Regression":
+        if self.min >= self.max:
+            raise ValueError(f"min should be less than max ({self.max})")
+        return self
+
+
+Label = Annotated[Binary | Multiclass | Regression, Field(discriminator="kind")]
+
+
 class Data(_Section):
     """The contract of a batch."""
 
@@ -76,6 +124,7 @@ class Data(_Section):
     max_bad_share: Share
     max_unseen_share: Share
     landing_grace_seconds: Annotated[float, Field(ge=0)]
+    label: Label
     features: Annotated[dict[str, Feature], Field(min_length=1)]
 
     @property
@@ -101,7 +150,7 @@ class Train(_Section):
 class Gate(_Section):
     """When a challenger is better."""
 
-    metric: Literal["log_loss", "brier"]
+    metric: Literal["log_loss", "brier", "squared_error", "absolute_error"]
     judge_batches: Count
     looks: Count
     error: Annotated[float, Field(gt=0, lt=0.5)]
@@ -195,6 +244,15 @@ class Params(_Section):
     serve: Serve
 
     @model_validator(mode="after")
+    def _metric_fits_the_label(self) -> "Params":
+        number = isinstance(self.data.label, Regression)
+        if (self.gate.metric in _ERRORS) != number:
+            fitting = _ERRORS if number else ("log_loss", "brier")
+            expected = f"should be {' or '.join(fitting)} (data.label.kind is {self.data.label.kind})"
+            raise ParamsError(FILE, "gate.metric", expected, self.gate.metric)
+        return self
+
+    @model_validator(mode="after")
     def _slices_are_features(self) -> "Params":
         for name in self.gate.slices:
             if name not in self.data.categories:
@@ -256,9 +314,10 @@ def parse(text: str, *, name: str = FILE) -> Params:
 
 
 def _key(place: tuple[int | str, ...]) -> str:
-    tag = 3  # data.features.<name>.<kind of the feature>.<key>: the kind is pydantic's, not the file's
+    # data.features.<name>.<kind>.<key> and data.label.<kind>.<key>: the kind is pydantic's, not the file's
     parts = [str(part) for part in place]
-    if parts[:2] == ["data", "features"] and parts[tag : tag + 1] in (["number"], ["category"]):
+    tag = {"features": 3, "label": 2}.get(parts[1], 0) if parts[:1] == ["data"] and parts[1:] else 0
+    if tag and parts[tag:] and parts[tag] in _KINDS:
         del parts[tag]
     return ".".join(parts)
 

@@ -21,7 +21,11 @@ TEXT = (Path(__file__).parents[2] / params.FILE).read_text()
             "error: high ",
             "gate.error: Input should be a valid number, got 'high'",
         ),
-        ("metric: log_loss", "metric: auc", "gate.metric: Input should be 'log_loss' or 'brier', got 'auc'"),
+        (
+            "metric: log_loss",
+            "metric: auc",
+            "gate.metric: Input should be 'log_loss', 'brier', 'squared_error' or 'absolute_error', got 'auc'",
+        ),
         (
             "nullable: false, min: 1,",
             "nullable: 7, min: 1,",

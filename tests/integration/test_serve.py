@@ -26,7 +26,7 @@ from trimtab.registry.load import MODEL_FILE, digest_of
 from trimtab.registry.records import Transition
 from trimtab.serve.prediction_log import PredictionLog
 from trimtab.steps.loop import Loop
-from trimtab.train.fit import build, fit, probabilities
+from trimtab.train.fit import answers, build, fit
 
 PATIENCE_SECONDS = 90
 KNOWN_AT = "2013-12-31T00:00:00Z"
@@ -152,7 +152,7 @@ def test_a_service_lives_through_two_promotions_under_traffic(loop: Loop, servic
     honest = fit(build(loop.params), loop.params, frame)
     turned = fit(build(loop.params), loop.params, frame.assign(label=1 - frame["label"]))
     expected = {
-        version: probabilities(pipeline, loop.params, frame.head(20))
+        version: answers(pipeline, loop.params, frame.head(20)).tolist()
         for version, pipeline in (("1", honest), ("2", turned))
     }
 

@@ -12,6 +12,9 @@ from trimtab import params
 
 ROOT = Path(__file__).parents[2]
 MONDAY = datetime(2026, 1, 5, tzinfo=UTC)
+BINARY = params.Binary(kind="binary")
+CLASSES = params.Multiclass(kind="multiclass", classes=["low", "middle", "high"])
+VALUE = params.Regression(kind="regression", min=0.0, max=100.0)
 
 
 @lru_cache(maxsize=1)

@@ -22,9 +22,10 @@ def typed(batch: str, frame: pd.DataFrame, data: params.Data) -> pd.DataFrame:
 def _typed(batch: str, name: str, values: "pd.Series[Any]", data: params.Data) -> "pd.Series[Any]":
     if name in (schema.EVENT_TIME, schema.KNOWN_AT):
         return _times(batch, name, values)
-    if name == schema.LABEL:
-        return _label(batch, values)
-    if isinstance(data.features.get(name), params.Number):
+    if name == schema.LABEL and isinstance(data.label, params.Binary):
+        return _binary(batch, values)
+    of = data.label if name == schema.LABEL else data.features.get(name)
+    if isinstance(of, params.Number | params.Regression):
         return _numbers(batch, name, values)
     text = values.astype(object).where(values.notna(), None)  # type: ignore[call-overload]  # stubs know no None
     return _only(batch, name, text, text.map(lambda value: value is None or isinstance(value, str)), "text")
@@ -41,7 +42,7 @@ def _times(batch: str, name: str, values: "pd.Series[Any]") -> "pd.Series[Any]":
         raise BatchRejected(batch, f"expected times of our age in {name}, got {error}") from error
 
 
-def _label(batch: str, values: "pd.Series[Any]") -> "pd.Series[Any]":
+def _binary(batch: str, values: "pd.Series[Any]") -> "pd.Series[Any]":
     numbers = _numbers(batch, schema.LABEL, values.astype("Int64") if is_bool_dtype(values) else values)
     return _only(batch, schema.LABEL, numbers, numbers.isna() | (numbers % 1 == 0), "0, 1 or null").astype(
         "Int64"

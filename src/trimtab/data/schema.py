@@ -35,7 +35,7 @@ def frame_schema(data: params.Data, *, labelled: bool = True) -> pa.DataFrameSch
         checks[name] = _column(feature)
     wide = []
     if labelled:
-        checks[LABEL] = pa.Column("Int64", pa.Check.isin([0, 1], error="0, 1 or null"), nullable=True)
+        checks[LABEL] = _label(data.label)
         checks[KNOWN_AT] = pa.Column("datetime64[ns, UTC]", nullable=True)
         wide = [
             pa.Check(
@@ -97,6 +97,16 @@ def _column(feature: params.Feature) -> pa.Column:
     return pa.Column(
         float, pa.Check.in_range(feature.min, feature.max, error=text), nullable=feature.nullable
     )
+
+
+def _label(label: params.Label) -> pa.Column:
+    if isinstance(label, params.Regression):
+        text = f"{label.min:g} to {label.max:g}, or null"
+        return pa.Column(float, pa.Check.in_range(label.min, label.max, error=text), nullable=True)
+    if isinstance(label, params.Multiclass):
+        text = f"{', '.join(label.classes)} or null"
+        return pa.Column(object, pa.Check.isin(label.classes, error=text), nullable=True)
+    return pa.Column("Int64", pa.Check.isin([0, 1], error="0, 1 or null"), nullable=True)
 
 
 def _faults(cases: pd.DataFrame) -> pd.DataFrame:

@@ -1,6 +1,6 @@
 """What must hold for a promotion besides the gain: one named check each."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,14 +22,15 @@ _BINS = 10
 class Measured:
     """What is known of challenger and champion on the rows of one look.
 
-    `rows` has `batch`, `event_time`, `label` and the features, shape `(n, …)`; `predictions` and `losses` map
-    `challenger`,
-    `champion` and `baseline` to arrays of shape `(n,)`; without a champion, the baseline is the champion and is not
-    named twice.
+    `rows` has `batch`, `event_time` and the features, shape `(n, …)`; `truths` are their labels as numbers, shape `(n,)`.
+    `predictions` and `losses` map `challenger`, `champion` and `baseline` to answers (see `train.fit.answers`) and to
+    losses of shape `(n,)`; without a champion, the baseline is the champion and is not named twice.
     """
 
+    label: params.Label
     rows: pd.DataFrame
-    predictions: Mapping[str, Sequence[float]]
+    truths: npt.NDArray[np.float64] | npt.NDArray[np.int64]
+    predictions: Mapping[str, Floats]
     losses: Mapping[str, Floats]
     milliseconds_per_row: float
     model_megabytes: float
@@ -40,7 +41,10 @@ def check_all(found: Measured, gate: params.Gate) -> tuple[Check, ...]:
     checks = [_predictions(found)]
     if "baseline" in found.losses:
         # A constant is calibrated, and may well win some slice: only a model is a fair measure.
-        checks += [_baseline(found, gate), _calibration(found, gate), *_slices(found, gate)]
+        checks.append(_baseline(found, gate))
+        if not isinstance(found.label, params.Regression):
+            checks.append(_calibration(found, gate))
+        checks += _slices(found, gate)
     checks.append(
         _at_most(
             "latency", found.milliseconds_per_row, gate.max_ms_per_row, "ms per row", "gate.max_ms_per_row"
@@ -50,13 +54,23 @@ def check_all(found: Measured, gate: params.Gate) -> tuple[Check, ...]:
     return tuple(checks)
 
 
-def calibration_error(labels: Sequence[int], probabilities: Sequence[float]) -> float:
+def calibration_error(truths: npt.ArrayLike, answers: npt.ArrayLike) -> float:
     """Return the expected calibration error over bins of equal mass (Naeini et al. 2015, AAAI), between 0 and 1.
+
+    Of several classes, the one that the model holds most likely counts, with its probability (Guo et al. 2017, ICML).
+
+    Args:
+        truths: Shape `(n,)`: 0 or 1, or the number of the class.
+        answers: Shape `(n,)`, the probability of 1; or `(n, k)`.
 
     >>> calibration_error([0, 1, 0, 1], [0.5, 0.5, 0.5, 0.5])
     0.0
+    >>> calibration_error([0, 2], [[0.8, 0.1, 0.1], [0.8, 0.1, 0.1]]).__round__(3)
+    0.3
     """
-    chance, truth = np.asarray(probabilities, dtype=np.float64), np.asarray(labels, dtype=np.float64)
+    chance, truth = np.asarray(answers, dtype=np.float64), np.asarray(truths, dtype=np.float64)
+    if chance.ndim == 2:
+        truth, chance = (chance.argmax(axis=1) == truth).astype(np.float64), chance.max(axis=1)
     if not len(chance):
         return 0.0
     order = np.argsort(chance, kind="stable")
@@ -65,13 +79,14 @@ def calibration_error(labels: Sequence[int], probabilities: Sequence[float]) -> 
 
 
 def _predictions(found: Measured) -> Check:
-    wrong = int(broken(found.predictions["challenger"]).sum())
+    wrong = int(broken(found.label, found.predictions["challenger"]).sum())
+    sound = "finite numbers" if isinstance(found.label, params.Regression) else "probabilities"
     return Check(
         name="predictions",
         passed=wrong == 0,
         value=wrong,
         limit=0.0,
-        sentence=f"{wrong} of {len(found.rows)} predictions are no probabilities",
+        sentence=f"{wrong} of {len(found.rows)} predictions are no {sound}",
     )
 
 
@@ -105,8 +120,9 @@ def _slices(found: Measured, gate: params.Gate) -> list[Check]:
 
 
 def _calibration(found: Measured, gate: params.Gate) -> Check:
-    labels = found.rows["label"].astype(int).tolist()
-    errors = {role: calibration_error(labels, found.predictions[role]) for role in ("challenger", "champion")}
+    errors = {
+        role: calibration_error(found.truths, found.predictions[role]) for role in ("challenger", "champion")
+    }
     excess = errors["challenger"] - errors["champion"]
     return Check(
         name="calibration",

@@ -86,14 +86,14 @@ def paired(blocks: Sequence[Block], gate: params.Gate, *, error: float) -> Compa
         champion_loss=sum(block.champion for block in blocks) / rows if rows else 0.0,
         challenger_loss=sum(block.challenger for block in blocks) / rows if rows else 0.0,
         gain=gain,
-        lower=max(gain - down, -_UNBOUNDED),
-        upper=min(gain + up, _UNBOUNDED),
+        lower=max(gain - down, -UNBOUNDED),
+        upper=min(gain + up, UNBOUNDED),
         error=error,
     )
 
 
-_UNBOUNDED = 1e9
-"""Stands for infinity, which JSON has no word for; no loss per row comes near it."""
+UNBOUNDED = 1e300
+"""Stands for infinity, which JSON has no word for; no loss per row comes near it, squared errors included."""
 
 
 def _standard_error(

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from trimtab import params
 from trimtab.contracts import Check, Comparison, VerdictKind
+from trimtab.evaluate.compare import UNBOUNDED
 
 
 def judge(
@@ -55,4 +56,4 @@ def _figures(comparison: Comparison, champion: str, gate: params.Gate, look: int
 
 
 def _bound(value: float) -> str:
-    return "unbounded" if abs(value) >= 1e9 else f"{value:+.4f}"
+    return "unbounded" if abs(value) >= UNBOUNDED else f"{value:+.4f}"

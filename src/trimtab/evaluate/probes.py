@@ -21,11 +21,12 @@ _BLOCKS = 7
 """Blocks of each batch of the probes, at least."""
 
 
-def run(gate: params.Gate) -> dict[str, VerdictKind]:
+def run(gate: params.Gate, label: params.Label) -> dict[str, VerdictKind]:
     """Judge *bad*, *edge* and *good*; deterministic, and blind to the data of the run.
 
     *bad* is sure of the wrong answer and must be rejected. *edge* gains `gate.min_gain` to the dot, with noise that
-    cancels out, and must not be promoted. *good* is sure of the right answer and must be promoted.
+    cancels out, and must not be promoted. *good* is sure of the right answer and must be promoted. In a regression the
+    labels are the ends of the declared range, and the champion answers with about its middle.
 
     Raises:
         GateDead: One of the three was not judged as it must be; no verdict of this gate can be trusted.
@@ -34,13 +35,11 @@ def run(gate: params.Gate) -> dict[str, VerdictKind]:
     blocks = max(_BLOCKS, math.ceil(gate.min_blocks / batches))
     blocks += blocks % 2  # noise of both signs cancels out
     count = batches * blocks * _ROWS
-    labels = np.arange(count) % 2
-    champion = row_losses(gate.metric, labels.tolist(), np.where(labels == 1, 0.55, 0.45).tolist())
-    challengers = {
-        "bad": row_losses(gate.metric, labels.tolist(), np.where(labels == 1, 0.01, 0.99).tolist()),
-        "edge": champion - gate.min_gain + _noise(count),
-        "good": row_losses(gate.metric, labels.tolist(), np.where(labels == 1, 0.99, 0.01).tolist()),
-    }
+    truths = _truths(label, count)
+    champion, bad, good = (
+        row_losses(gate.metric, label, truths, _answers(label, truths, sure)) for sure in (0.55, 0.01, 0.99)
+    )
+    challengers = {"bad": bad, "edge": champion - gate.min_gain + _noise(champion), "good": good}
     found = {name: _kind(batches, blocks, champion, losses, gate) for name, losses in challengers.items()}
     right = found["bad"] == "REJECT" and found["edge"] != "PROMOTE" and found["good"] == "PROMOTE"
     if not right:
@@ -63,7 +62,26 @@ def _kind(batches: int, blocks: int, champion: Floats, challenger: Floats, gate:
     return found.kind
 
 
-def _noise(count: int) -> Floats:
-    """Return noise that differs from block to block and cancels out, shape `(count,)`."""
-    block = np.arange(count) // _ROWS
-    return np.where(block % 2 == 0, 0.01, -0.01)
+def _truths(label: params.Label, count: int) -> Floats:
+    if isinstance(label, params.Regression):
+        return np.where(np.arange(count) % 2 == 1, label.max, label.min)
+    return np.arange(count, dtype=np.float64) % (
+        len(label.classes) if isinstance(label, params.Multiclass) else 2
+    )
+
+
+def _answers(label: params.Label, truths: Floats, sure: float) -> Floats:
+    """Return answers that give the truth a probability of `sure`, or lie that far of the way from the wrong end to it."""
+    if isinstance(label, params.Regression):
+        wrong = label.min + label.max - truths
+        return np.asarray(wrong + sure * (truths - wrong))
+    if isinstance(label, params.Multiclass):
+        right = np.eye(len(label.classes))[truths.astype(int)]
+        return np.asarray(right * sure + (1 - right) * (1 - sure) / (len(label.classes) - 1))
+    return np.where(truths == 1, sure, 1 - sure)
+
+
+def _noise(losses: Floats) -> Floats:
+    """Return noise of 1 % of a mean loss that differs from block to block and cancels out, shape `(n,)`."""
+    block = np.arange(len(losses)) // _ROWS
+    return np.asarray(np.where(block % 2 == 0, 0.01, -0.01) * losses.mean())

@@ -1,56 +1,116 @@
 """Losses by row, and scores by batch."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import roc_auc_score
 
+from trimtab import params
 from trimtab.contracts import BatchScore
 
 _EPSILON = 1e-15
 """Probabilities are clipped to [this, 1 - this], so that one certain and wrong prediction costs 34.5 and not infinity."""
+_SUM = 1e-6
+"""What the probabilities of all classes may sum up to beside 1: rounding, also of float32."""
 
 Floats = npt.NDArray[np.float64]
 
 
-def row_losses(metric: str, labels: Sequence[int], probabilities: Sequence[float]) -> Floats:
+def row_losses(metric: str, label: params.Label, truths: npt.ArrayLike, answers: npt.ArrayLike) -> Floats:
     """Return the loss of each row, lower is better.
 
-    What is no probability (see `broken`) counts as certain and wrong: a model that answers NaN is judged, and not promoted.
+    What is no answer (see `broken`) counts as certain and wrong, in a regression as the far end of the declared range:
+    a model that answers NaN is judged, and not promoted.
 
     Args:
-        metric: `log_loss` (nats) or `brier` (squared probability).
-        labels: Shape `(n,)`, 0 or 1.
-        probabilities: Shape `(n,)`, of label 1.
+        metric: `log_loss` (nats), `brier` (squared probability, summed over the classes of a multiclass label: Brier 1950),
+            `squared_error` or `absolute_error` (in units of the label).
+        label: Which answers belong to which metric.
+        truths: Shape `(n,)`: 0 or 1, the number of the class, or the value, as `train.features.targets` gives them.
+        answers: Shape `(n,)`, or `(n, k)` for a multiclass label, as `train.fit.answers` gives them.
 
-    >>> row_losses("brier", [1, 0, 0], [0.9, 0.5, float("nan")]).round(2).tolist()
+    >>> row_losses("brier", params.Binary(kind="binary"), [1, 0, 0], [0.9, 0.5, float("nan")]).round(2).tolist()
     [0.01, 0.25, 1.0]
+    >>> value = params.Regression(kind="regression", min=0, max=9)
+    >>> row_losses("absolute_error", value, [1, 6], [3.5, float("nan")]).tolist()
+    [2.5, 6.0]
     """
-    truth, chance = np.asarray(labels, dtype=np.float64), np.asarray(probabilities, dtype=np.float64)
-    chance = np.where(broken(chance), 1 - truth, chance)
+    truth, answer = np.asarray(truths, dtype=np.float64), np.asarray(answers, dtype=np.float64)
+    wrong = broken(label, answer)
+    if isinstance(label, params.Regression):
+        farthest = np.where(truth - label.min > label.max - truth, label.min, label.max)
+        miss = truth - np.where(wrong, farthest, answer)
+        return np.asarray(miss**2 if metric == "squared_error" else np.abs(miss))
+    if isinstance(label, params.Multiclass):
+        return _of_classes(metric, truth.astype(int), answer, wrong)
+    chance = np.where(wrong, 1 - truth, answer)
     if metric == "brier":
         return np.asarray((truth - chance) ** 2)
     clipped = np.clip(chance, _EPSILON, 1 - _EPSILON)
     return np.asarray(-(truth * np.log(clipped) + (1 - truth) * np.log1p(-clipped)))
 
 
-def broken(probabilities: npt.ArrayLike) -> npt.NDArray[np.bool_]:
-    """Say which predictions are no probabilities: NaN, or outside [0, 1]; shape `(n,)`."""
-    chance = np.asarray(probabilities, dtype=np.float64)
-    return ~((chance >= 0) & (chance <= 1))
+def broken(label: params.Label, answers: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+    """Say which answers are none: no probabilities, ones that do not sum to 1, no finite value; shape `(n,)`."""
+    answer = np.asarray(answers, dtype=np.float64)
+    if isinstance(label, params.Regression):
+        return ~np.isfinite(answer)
+    outside = ~((answer >= 0) & (answer <= 1))
+    if isinstance(label, params.Multiclass):
+        return np.asarray(outside.any(axis=1) | ~(np.abs(answer.sum(axis=1) - 1) <= _SUM))
+    return outside
 
 
 def score(
-    batch: str, labels: Sequence[int], probabilities: Sequence[float], metric: str, *, rows: int | None = None
+    batch: str,
+    label: params.Label,
+    truths: npt.ArrayLike,
+    answers: npt.ArrayLike,
+    metric: str,
+    *,
+    rows: int | None = None,
 ) -> BatchScore:
     """Score one batch; `rows` counts those without a label too. Without any label the loss is NaN-free 0 and AUC None."""
-    losses = row_losses(metric, labels, probabilities)
-    both, whole = len(set(np.asarray(labels).tolist())) == 2, not broken(probabilities).any()
+    losses = row_losses(metric, label, truths, answers)
     return BatchScore(
         batch=batch,
         rows=len(losses) if rows is None else rows,
         labelled=len(losses),
         loss=float(losses.mean()) if len(losses) else 0.0,
-        auc=float(roc_auc_score(np.asarray(labels, dtype=int), probabilities)) if both and whole else None,
+        auc=_auc(label, np.asarray(truths, dtype=np.float64), np.asarray(answers, dtype=np.float64)),
     )
+
+
+def apart(ours: Floats, theirs: Floats, truths: npt.ArrayLike, label: params.Label) -> float:
+    """Return how far the answers of two models lie apart, on average over the rows; 0 without rows.
+
+    Of probabilities the total variation, between 0 and 1; of values the absolute difference, in standard deviations of
+    the rows' labels, or of the declared range where the labels are all equal.
+    """
+    if not len(ours):
+        return 0.0
+    difference = float(np.abs(ours - theirs).reshape(len(ours), -1).sum(axis=1).mean())
+    if isinstance(label, params.Regression):
+        return difference / (float(np.std(np.asarray(truths, dtype=np.float64))) or label.max - label.min)
+    return difference / 2 if isinstance(label, params.Multiclass) else difference
+
+
+def _of_classes(
+    metric: str, truth: npt.NDArray[np.int_], answer: Floats, wrong: npt.NDArray[np.bool_]
+) -> Floats:
+    if metric == "brier":
+        losses = ((answer - np.eye(answer.shape[1])[truth]) ** 2).sum(axis=1)
+        return np.asarray(np.where(wrong, 2.0, losses))
+    chance = np.where(wrong, 0.0, answer[np.arange(len(truth)), truth])
+    return np.asarray(-np.log(np.clip(chance, _EPSILON, 1.0)))
+
+
+def _auc(label: params.Label, truth: Floats, answer: Floats) -> float | None:
+    """Area under the ROC curve, of several classes the mean of each against the rest; None where it is not defined."""
+    if isinstance(label, params.Regression) or broken(label, answer).any():
+        return None
+    classes = len(label.classes) if isinstance(label, params.Multiclass) else 2
+    if len(np.unique(truth)) < classes:
+        return None
+    if classes > 2:
+        return float(roc_auc_score(truth.astype(int), answer, multi_class="ovr", labels=np.arange(classes)))
+    return float(roc_auc_score(truth.astype(int), answer if answer.ndim == 1 else answer[:, 1]))

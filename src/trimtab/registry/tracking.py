@@ -79,7 +79,8 @@ def log_pipeline(pipeline: Pipeline, example: pd.DataFrame, trusted: Sequence[st
     import skops
     from mlflow.models import infer_signature
 
-    signature = infer_signature(example, pipeline.predict_proba(example))
+    method = "predict_proba" if hasattr(pipeline, "predict_proba") else "predict"
+    signature = infer_signature(example, getattr(pipeline, method)(example))
     requirements = [
         f"scikit-learn=={sklearn.__version__}",
         f"skops=={skops.__version__}",
@@ -93,7 +94,7 @@ def log_pipeline(pipeline: Pipeline, example: pd.DataFrame, trusted: Sequence[st
         signature=signature,
         input_example=example,
         pip_requirements=requirements,
-        pyfunc_predict_fn="predict_proba",
+        pyfunc_predict_fn=method,
     )
     with tempfile.TemporaryDirectory() as folder:
         files = mlflow.artifacts.download_artifacts(logged.model_uri, dst_path=folder)

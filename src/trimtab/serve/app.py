@@ -15,7 +15,7 @@ from trimtab.serve.metrics import Metrics
 from trimtab.serve.outcomes import truths_of
 from trimtab.serve.prediction_log import Prediction, PredictionLog
 from trimtab.serve.schema import frame_of
-from trimtab.train.fit import probabilities
+from trimtab.train.fit import answers
 
 _FIELD_BYTES = 512
 """Room in a body for each field of each row: names, quotes and the longest values fit in many times."""
@@ -35,8 +35,8 @@ def create_app(holder: ModelHolder, log: PredictionLog, wanted: params.Params, c
         rows = intake.rows(intake.body(), most)
         serving = _serving(holder)
         frame = frame_of(rows, wanted.data)
-        answers = probabilities(serving.pipeline, wanted, frame)
-        found = _predictions(serving, model, rows, answers, clock())
+        chances = answers(serving.pipeline, wanted, frame).tolist()
+        found = _predictions(serving, model, rows, chances, clock())
         log.add(found)
         metrics.predicted(serving.champion.version, len(rows), unseen(frame, wanted.data))
         shown = [

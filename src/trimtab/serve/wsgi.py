@@ -24,7 +24,7 @@ from trimtab.registry.mlflow_store import Store
 from trimtab.serve.app import create_app
 from trimtab.serve.holder import ModelHolder
 from trimtab.serve.prediction_log import PredictionLog
-from trimtab.train.fit import probabilities
+from trimtab.train.fit import answers
 
 
 def application() -> Flask:
@@ -49,7 +49,7 @@ def application() -> Flask:
         )
 
     def warm(pipeline: Pipeline) -> object:
-        return probabilities(pipeline, wanted, sample)
+        return answers(pipeline, wanted, sample)
 
     holder = ModelHolder(find=find, load=take, warm=warm, refresh_seconds=wanted.serve.refresh_seconds)
     app = create_app(holder, PredictionLog(where.prediction_log), wanted, system_clock)

@@ -17,6 +17,7 @@ from trimtab.evaluate.scores import row_losses, score
 from trimtab.evaluate.weigh import weigh
 from trimtab.registry import load, tracking
 from trimtab.train import fit
+from trimtab.train.features import targets
 from trimtab.trigger.planning import read_champion, read_run
 
 _TIMED_ROWS = 1000
@@ -34,7 +35,7 @@ def evaluate(root: Path = Path()) -> Verdict:
     training = from_json(Training, (root / "build" / "training.json").read_bytes())
     rows = pd.read_parquet(root / "build" / "judge.parquet")
     name, models = _models(root, wanted, training)
-    gate, probed = looks.gate_for(plan.champion, wanted.gate), probes.run(wanted.gate)
+    gate, probed = looks.gate_for(plan.champion, wanted.gate), probes.run(wanted.gate, wanted.data.label)
     found = _measure(wanted, rows, models, load.megabytes(training.digest, cache=_cache()))
     blocks = _blocks(plan, found, gate)
     checks = check_all(found, gate)
@@ -70,12 +71,14 @@ def _models(root: Path, wanted: params.Params, training: Training) -> tuple[str,
 def _measure(
     wanted: params.Params, rows: pd.DataFrame, models: dict[str, Pipeline], megabytes: float
 ) -> Measured:
-    labels = rows["label"].astype(int).tolist()
-    answers = {role: fit.probabilities(model, wanted, rows) for role, model in models.items()}
+    label, truths = wanted.data.label, targets(rows, wanted.data)
+    answers = {role: fit.answers(model, wanted, rows) for role, model in models.items()}
     return Measured(
+        label=label,
         rows=rows,
+        truths=truths,
         predictions=answers,
-        losses={role: row_losses(wanted.gate.metric, labels, one) for role, one in answers.items()},
+        losses={role: row_losses(wanted.gate.metric, label, truths, one) for role, one in answers.items()},
         milliseconds_per_row=_milliseconds(models["challenger"], wanted, rows.head(_TIMED_ROWS)),
         model_megabytes=megabytes,
     )
@@ -85,7 +88,7 @@ def _milliseconds(model: Pipeline, wanted: params.Params, rows: pd.DataFrame) ->
     taken = []
     for _ in range(_TIMED_TRIES):
         began = time.perf_counter()
-        fit.probabilities(model, wanted, rows)
+        fit.answers(model, wanted, rows)
         taken.append(time.perf_counter() - began)
     return 1000 * min(taken) / max(1, len(rows))
 
@@ -107,10 +110,10 @@ def _cache() -> Path:
 
 
 def _by_batch(found: Measured, role: str, gate: params.Gate) -> tuple[BatchScore, ...]:
-    answers, labels = pd.Series(found.predictions[role]), found.rows["label"].astype(int)
+    answers, truths = found.predictions[role], found.truths
     return tuple(
-        score(str(batch), labels[group.index].tolist(), answers[group.index].tolist(), gate.metric)
-        for batch, group in found.rows.groupby(BATCH, sort=False)
+        score(str(batch), found.label, truths[rows], answers[rows], gate.metric)
+        for batch, rows in found.rows.groupby(BATCH, sort=False).indices.items()
     )
 
 

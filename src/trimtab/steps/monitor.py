@@ -52,8 +52,8 @@ def _measure(loop: Loop, version: VersionRecord, record: BatchRecord) -> Observa
     from trimtab.drift import concept, data_drift
     from trimtab.evaluate.scores import score
     from trimtab.registry import load, tracking
-    from trimtab.train.features import design
-    from trimtab.train.fit import probabilities
+    from trimtab.train.features import design, targets
+    from trimtab.train.fit import answers
 
     manifest, wanted = record.manifest, loop.params
     frame = loop.origin.fetch_batch(manifest.batch, md5=record.md5, commit=record.commit)
@@ -65,9 +65,13 @@ def _measure(loop: Loop, version: VersionRecord, record: BatchRecord) -> Observa
         version.training.source, version.training.digest, wanted.model.trusted_types, cache=cache
     )
     known = labelled(frame, loop.ledger.event_now(loop.model))
-    labels = known["label"].astype(int).tolist()
     scored = score(
-        manifest.batch, labels, probabilities(pipeline, wanted, known), wanted.gate.metric, rows=len(frame)
+        manifest.batch,
+        wanted.data.label,
+        targets(known, wanted.data),
+        answers(pipeline, wanted, known),
+        wanted.gate.metric,
+        rows=len(frame),
     )
     against = concept.measure(scored, version.training.reference_losses, wanted)
 
@@ -102,7 +106,8 @@ def _watch(
     from trimtab.evaluate.compare import blocks_of
     from trimtab.evaluate.scores import row_losses
     from trimtab.registry import load
-    from trimtab.train.fit import probabilities
+    from trimtab.train.features import targets
+    from trimtab.train.fit import answers
 
     promotion = loop.ledger.promotion_of(loop.model, version)
     if promotion is None or promotion.replaces is None or manifest.start < promotion.event_time:
@@ -124,9 +129,9 @@ def _watch(
         )
     except UnsafeModel as error:
         return Watch(former=former.version, blocks=(), trouble=str(error))
-    labels = known["label"].astype(int).tolist()
+    label, truths = wanted.data.label, targets(known, wanted.data)
     new, old = (
-        row_losses(wanted.gate.metric, labels, probabilities(model, wanted, known))
+        row_losses(wanted.gate.metric, label, truths, answers(model, wanted, known))
         for model in (pipeline, before)
     )
     batches, times = [manifest.batch] * len(known), known["event_time"].tolist()

@@ -9,9 +9,11 @@ from trimtab import params, stores
 from trimtab.contracts import BatchRef, Plan, Refit, Training, Verdict, from_json, to_json
 from trimtab.data.batches import BATCH
 from trimtab.errors import UnsafeModel
+from trimtab.evaluate.scores import apart
 from trimtab.registry import load
 from trimtab.steps.train import fit_and_log
 from trimtab.train import fit
+from trimtab.train.features import targets
 from trimtab.trigger.planning import read_run
 
 
@@ -74,6 +76,6 @@ def _difference(wanted: params.Params, ours: Training, sibling: Training, rows: 
         if list(pipeline.feature_names_in_) != list(wanted.data.features):
             expected = f"expected the features {', '.join(wanted.data.features)}"
             raise UnsafeModel(one.source, f"{expected}, got {', '.join(pipeline.feature_names_in_)}")
-        answers.append(np.asarray(fit.probabilities(pipeline, wanted, rows)))
-    difference = float(np.abs(answers[0] - answers[1]).mean()) if len(rows) else 0.0
+        answers.append(fit.answers(pipeline, wanted, rows))
+    difference = apart(answers[0], answers[1], targets(rows, wanted.data), wanted.data.label)
     return difference if np.isfinite(difference) else 1.0

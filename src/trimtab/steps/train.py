@@ -13,8 +13,8 @@ from trimtab.data.batches import BATCH
 from trimtab.data.origin import md5_of, pointer
 from trimtab.evaluate.scores import score
 from trimtab.registry import tracking
-from trimtab.train.features import design
-from trimtab.train.fit import build, fit, fresh_probabilities
+from trimtab.train.features import design, targets
+from trimtab.train.fit import build, fit, fresh_answers
 from trimtab.trigger.planning import read_run
 
 _EXAMPLE_ROWS = 5
@@ -82,8 +82,8 @@ def fit_and_log(
 def _reference(wanted: params.Params, rows: pd.DataFrame) -> list[BatchScore]:
     frames = {str(name): frame for name, frame in rows.groupby(BATCH, sort=False)}
     return [
-        score(name, frames[name]["label"].astype(int).tolist(), answers, wanted.gate.metric)
-        for name, answers in fresh_probabilities(wanted, frames).items()
+        score(name, wanted.data.label, targets(frames[name], wanted.data), answers, wanted.gate.metric)
+        for name, answers in fresh_answers(wanted, frames).items()
     ]
 
 

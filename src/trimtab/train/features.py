@@ -1,10 +1,13 @@
-"""The design matrix: declared features in declared order, and how categories become codes."""
+"""The design matrix: declared features in declared order, how categories become codes, and labels numbers."""
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from sklearn.compose import ColumnTransformer
 from sklearn.preprocessing import OrdinalEncoder
 
 from trimtab import params
+from trimtab.data.schema import LABEL
 
 
 def design(frame: pd.DataFrame, data: params.Data) -> pd.DataFrame:
@@ -20,6 +23,15 @@ def design(frame: pd.DataFrame, data: params.Data) -> pd.DataFrame:
         else:
             columns[name] = pd.to_numeric(values).astype("float64")
     return pd.DataFrame(columns, index=frame.index)
+
+
+def targets(frame: pd.DataFrame, data: params.Data) -> npt.NDArray[np.float64] | npt.NDArray[np.int64]:
+    """Return the labels of labelled rows as numbers, shape `(n,)`: 0 or 1, the number of the class, or the value."""
+    if isinstance(data.label, params.Regression):
+        return frame[LABEL].to_numpy(dtype="float64")
+    if isinstance(data.label, params.Multiclass):
+        return pd.Categorical(frame[LABEL], categories=data.label.classes).codes.astype("int64")
+    return frame[LABEL].to_numpy(dtype="int64")
 
 
 def encoder(data: params.Data) -> ColumnTransformer:

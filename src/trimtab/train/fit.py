@@ -4,13 +4,17 @@ import inspect
 from collections.abc import Mapping
 from importlib import import_module
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from sklearn.base import BaseEstimator
 from sklearn.pipeline import Pipeline
 
 from trimtab import params
-from trimtab.errors import ParamsError
-from trimtab.train.features import design, encoder
+from trimtab.errors import OneClass, ParamsError
+from trimtab.train.features import design, encoder, targets
+
+Floats = npt.NDArray[np.float64]
 
 _MIN_HISTORY = 2
 """Batches that a fresh model of the reference must at least have been fitted on."""
@@ -20,9 +24,9 @@ def build(wanted: params.Params) -> Pipeline:
     """Return the unfitted pipeline: encoder, then the estimator of `model.estimator`.
 
     Raises:
-        ParamsError: The estimator cannot be imported, has no `predict_proba`, or refuses a setting.
+        ParamsError: The estimator cannot be imported, does not answer what `data.label` needs, or refuses a setting.
     """
-    kind = _import("model.estimator", wanted.model.estimator)
+    kind = _import("model.estimator", wanted.model.estimator, wanted.data.label)
     accepted = inspect.signature(kind).parameters
     settings = dict(wanted.model.settings)
     if "random_state" in accepted:
@@ -38,9 +42,8 @@ def build(wanted: params.Params) -> Pipeline:
 
 def baseline(wanted: params.Params) -> Pipeline:
     """Return the unfitted pipeline of `gate.baseline`, which plays champion while there is none."""
-    return Pipeline(
-        [("encode", encoder(wanted.data)), ("estimator", _import("gate.baseline", wanted.gate.baseline)())]
-    )
+    kind = _import("gate.baseline", wanted.gate.baseline, wanted.data.label)
+    return Pipeline([("encode", encoder(wanted.data)), ("estimator", kind())])
 
 
 def fit(pipeline: Pipeline, wanted: params.Params, frame: pd.DataFrame) -> Pipeline:
@@ -48,23 +51,45 @@ def fit(pipeline: Pipeline, wanted: params.Params, frame: pd.DataFrame) -> Pipel
 
     Raises:
         ParamsError: The estimator refuses the settings, or the missing values that the contract allows.
+        OneClass: The labels are all of one class, from which nothing can be learnt.
     """
+    truths = targets(frame, wanted.data)
+    if not isinstance(wanted.data.label, params.Regression) and len(np.unique(truths)) < 2:
+        raise OneClass(len(frame), frame["label"].head(1).tolist())
     try:
-        return pipeline.fit(design(frame, wanted.data), frame["label"].astype("int64"))
+        return pipeline.fit(design(frame, wanted.data), truths)
     except ValueError as error:
         expected = f"should be an estimator and settings that can be fitted on these features ({error})"
         raise ParamsError(params.FILE, "model", expected, wanted.model.estimator) from error
 
 
-def probabilities(pipeline: Pipeline, wanted: params.Params, frame: pd.DataFrame) -> list[float]:
-    """Return the probability of label 1 for each row, shape `(n,)`."""
-    if frame.empty:
-        return []
-    answer: list[float] = pipeline.predict_proba(design(frame, wanted.data))[:, -1].tolist()
-    return answer
+def answers(pipeline: Pipeline, wanted: params.Params, frame: pd.DataFrame) -> Floats:
+    """Return what a fitted pipeline answers for each row.
+
+    Returns:
+        Shape `(n,)` for a binary label (the probability of 1) and for a regression (the value); `(n, k)` for a
+        multiclass label, a probability for each declared class in their order. A class that training lacked has 0.
+
+    Raises:
+        ParamsError: The pipeline was fitted for labels of another kind.
+    """
+    label = wanted.data.label
+    if isinstance(label, params.Regression) == hasattr(pipeline, "predict_proba"):
+        got = "a classifier" if hasattr(pipeline, "predict_proba") else "a regressor"
+        expected = f"should be the kind that the model was trained for (its {label.kind} does not fit)"
+        raise ParamsError(params.FILE, "data.label.kind", expected, got)
+    classes = len(label.classes) if isinstance(label, params.Multiclass) else 2
+    if isinstance(label, params.Regression):
+        return np.asarray(
+            pipeline.predict(design(frame, wanted.data)) if len(frame) else [], dtype=np.float64
+        )
+    chances = np.zeros((len(frame), classes))
+    if len(frame):
+        chances[:, pipeline.classes_] = pipeline.predict_proba(design(frame, wanted.data))
+    return chances if isinstance(label, params.Multiclass) else chances[:, 1]
 
 
-def fresh_probabilities(wanted: params.Params, frames: Mapping[str, pd.DataFrame]) -> dict[str, list[float]]:
+def fresh_answers(wanted: params.Params, frames: Mapping[str, pd.DataFrame]) -> dict[str, Floats]:
     """Predict each of the newest batches with a model that was fitted on the batches before it.
 
     Forward chaining, so each batch is scored by a model that is as fresh as it can be and has not seen it: how hard the
@@ -75,25 +100,26 @@ def fresh_probabilities(wanted: params.Params, frames: Mapping[str, pd.DataFrame
         frames: Labelled rows by batch, oldest first.
 
     Returns:
-        Probabilities by batch, for the newest batches that have at least two batches before them.
+        Answers by batch, for the newest batches that have at least two batches before them.
     """
     names = list(frames)
-    answers = {}
+    found = {}
     for place in range(max(_MIN_HISTORY, len(names) - wanted.train.reference_batches), len(names)):
         history = pd.concat([frames[name] for name in names[:place]], ignore_index=True)
         fresh = fit(build(wanted), wanted, history)
-        answers[names[place]] = probabilities(fresh, wanted, frames[names[place]])
-    return answers
+        found[names[place]] = answers(fresh, wanted, frames[names[place]])
+    return found
 
 
-def _import(key: str, path: str) -> type[BaseEstimator]:
+def _import(key: str, path: str, label: params.Label) -> type[BaseEstimator]:
     module, _, name = path.rpartition(".")
     try:
         kind = getattr(import_module(module), name)
     except (ImportError, AttributeError) as error:
-        raise ParamsError(
-            params.FILE, key, "should be the import path of a scikit-learn classifier", path
-        ) from error
-    if not hasattr(kind, "predict_proba"):
-        raise ParamsError(params.FILE, key, "should be a classifier with predict_proba", path)
+        expected = "should be the import path of a scikit-learn estimator"
+        raise ParamsError(params.FILE, key, expected, path) from error
+    number = isinstance(label, params.Regression)
+    if number == hasattr(kind, "predict_proba") or not hasattr(kind, "predict"):
+        expected = "should be a regressor" if number else "should be a classifier with predict_proba"
+        raise ParamsError(params.FILE, key, f"{expected} (data.label.kind is {label.kind})", path)
     return kind  # type: ignore[no-any-return]  # what an import path names is known only now

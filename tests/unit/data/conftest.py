@@ -23,6 +23,7 @@ def data() -> params.Data:
             "max_bad_share": 0.02,
             "max_unseen_share": 0.05,
             "landing_grace_seconds": 60.0,
+            "label": {"kind": "binary"},
             "features": {
                 "region": {"kind": "category", "nullable": False, "categories": ["north", "south"]},
                 "wind": {"kind": "number", "nullable": False, "min": 0.0, "max": 150.0},

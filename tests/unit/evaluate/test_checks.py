@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.unit.builders import MONDAY, shops
+from tests.unit.builders import BINARY, CLASSES, MONDAY, VALUE, shops
 from trimtab.evaluate.checks import Measured, calibration_error, check_all
 from trimtab.evaluate.scores import row_losses
 
@@ -29,12 +29,13 @@ def measured(**challenger: np.ndarray) -> Measured:
         "champion": fair,
         "baseline": np.full(COUNT, 0.5),
     }
+    truths = rows["label"].to_numpy()
     return Measured(
+        label=BINARY,
         rows=rows,
-        predictions={role: list(one) for role, one in answers.items()},
-        losses={
-            role: row_losses("log_loss", rows["label"].tolist(), list(one)) for role, one in answers.items()
-        },
+        truths=truths,
+        predictions=answers,
+        losses={role: row_losses("log_loss", BINARY, truths, one) for role, one in answers.items()},
         milliseconds_per_row=0.01,
         model_megabytes=1.0,
     )
@@ -110,7 +111,8 @@ def test_without_rows_nothing_breaks() -> None:
     empty = replace(
         found,
         rows=found.rows.head(0),
-        predictions={role: [] for role in found.predictions},
+        truths=found.truths[:0],
+        predictions={role: np.empty(0) for role in found.predictions},
         losses={role: np.empty(0) for role in found.losses},
     )
     assert failed(empty) == ["baseline"]
@@ -136,8 +138,9 @@ def test_each_check_says_its_value_its_limit_and_a_sentence() -> None:
         f"the loss is {loss['challenger']:.4f} against {loss['baseline']:.4f} of the baseline ({GATE.baseline})"
     )
     calibration = rows["calibration"]
-    labels = found.rows["label"].tolist()
-    ours, theirs = (calibration_error(labels, found.predictions[role]) for role in ("challenger", "champion"))
+    ours, theirs = (
+        calibration_error(found.truths, found.predictions[role]) for role in ("challenger", "champion")
+    )
     assert (calibration.value, calibration.limit) == (
         pytest.approx(ours - theirs),
         GATE.max_calibration_excess,
@@ -207,3 +210,43 @@ def test_calibration_takes_ties_in_their_order_and_objects_for_numbers() -> None
     known = calibration_error(labels, chance)
     assert known == pytest.approx((abs(0.5 - 0.2) + abs(1.0 - 0.8)) / 2)
     assert calibration_error(np.array(labels, dtype=object), np.array(chance, dtype=object)) == known
+
+
+def test_of_several_classes_the_likeliest_one_is_held_against_the_truth() -> None:
+    sure = np.full((4, 3), 0.1) + 0.7 * np.eye(3)[[0, 1, 2, 2]]
+    assert calibration_error([0, 1, 2, 2], sure) == pytest.approx(0.2)
+    assert calibration_error([1, 1, 2, 2], sure) == pytest.approx(0.05)
+
+
+def of_kind(label, metric: str, answers: np.ndarray, truths: np.ndarray) -> Measured:
+    """All three roles answer the same."""
+    return replace(
+        measured(),
+        label=label,
+        truths=truths,
+        predictions={role: answers for role in ("challenger", "champion", "baseline")},
+        losses={
+            role: row_losses(metric, label, truths, answers)
+            for role in ("challenger", "champion", "baseline")
+        },
+    )
+
+
+def test_a_multiclass_model_is_checked_for_calibration_too() -> None:
+    truths = np.arange(COUNT) % 3
+    found = of_kind(CLASSES, "brier", np.eye(3)[truths], truths)
+    calm = replace(found, predictions={**found.predictions, "challenger": np.full((COUNT, 3), 1 / 3)})
+    assert failed(found) == ["baseline"]
+    doubtful = 0.4 * np.eye(3)[truths] + 0.2
+    assert "calibration" in failed(replace(calm, predictions={**found.predictions, "challenger": doubtful}))
+
+
+def test_a_regression_is_not_checked_for_calibration() -> None:
+    values = np.linspace(0.0, 100.0, COUNT)
+    found = of_kind(VALUE, "squared_error", values, values)
+    names = [check.name for check in check_all(found, GATE)]
+    assert names == ["predictions", "baseline", "slice shop=north", "slice shop=south", "latency", "size"]
+    lost = values.copy()
+    lost[:2] = np.nan
+    check = check_all(replace(found, predictions={**found.predictions, "challenger": lost}), GATE)[0]
+    assert (check.passed, check.sentence) == (False, "2 of 700 predictions are no finite numbers")

@@ -104,7 +104,7 @@ def test_a_person_is_asked_about_a_gain_that_the_last_look_could_not_prove(compa
 def test_bounds_that_are_none_are_said_in_words() -> None:
     assert (
         "gain unbounded to unbounded over 1 blocks"
-        in verdict(replace(CLEAR, blocks=1, lower=-1e9, upper=1e9))[1]
+        in verdict(replace(CLEAR, blocks=1, lower=-1e300, upper=1e300))[1]
     )
 
 

@@ -1,18 +1,19 @@
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.unit.builders import shipped
+from tests.unit.builders import BINARY, CLASSES, VALUE, shipped
 from trimtab.errors import GateDead
 from trimtab.evaluate import probes
 
 GATE = shipped().gate.model_copy(update={"min_gain": 0.0})
+MANY = CLASSES.model_copy(update={"classes": [f"class {number}" for number in range(12)]})
 
 
 def test_the_shipped_gate_is_alive() -> None:
-    assert probes.run(GATE) == {"bad": "REJECT", "edge": "HOLD", "good": "PROMOTE"}
+    assert probes.run(GATE, BINARY) == {"bad": "REJECT", "edge": "HOLD", "good": "PROMOTE"}
 
 
 @given(
@@ -27,7 +28,7 @@ def test_the_shipped_gate_is_alive() -> None:
 def test_a_gate_of_any_setting_is_alive(metric, first, looks, blocks, error, gain, hours) -> None:
     changes = {"metric": metric, "judge_batches": first, "looks": looks, "min_blocks": blocks, "error": error}
     gate = GATE.model_copy(update=changes | {"min_gain": gain, "block_hours": hours, "ask": "promotion"})
-    found = probes.run(gate)
+    found = probes.run(gate, BINARY)
     assert (found["bad"], found["good"]) == ("REJECT", "PROMOTE")
     assert found["edge"] != "PROMOTE"
 
@@ -36,7 +37,7 @@ def test_a_gain_that_no_model_could_show_is_a_dead_gate() -> None:
     with pytest.raises(
         GateDead, match="The gate is dead: expected .* got bad: REJECT, edge: HOLD, good: REJECT"
     ):
-        probes.run(GATE.model_copy(update={"min_gain": 0.9}))
+        probes.run(GATE.model_copy(update={"min_gain": 0.9}), BINARY)
 
 
 @pytest.mark.parametrize(
@@ -45,14 +46,14 @@ def test_a_gain_that_no_model_could_show_is_a_dead_gate() -> None:
         ("weigh", lambda *args, **more: probes_weighed("PROMOTE")),
         ("weigh", lambda *args, **more: probes_weighed("HOLD")),
         ("weigh", lambda *args, **more: probes_weighed("REJECT")),
-        ("row_losses", lambda metric, labels, chance: -REAL_LOSSES(metric, labels, chance)),
+        ("row_losses", lambda metric, *rest: -REAL_LOSSES(metric, *rest)),
     ],
     ids=["lets all pass", "holds all", "rejects all", "metric turned round"],
 )
 def test_a_gate_that_does_not_judge_is_dead(monkeypatch: pytest.MonkeyPatch, place: str, broken) -> None:
     monkeypatch.setattr(probes, place, broken)
     with pytest.raises(GateDead):
-        probes.run(GATE)
+        probes.run(GATE, BINARY)
 
 
 REAL_LOSSES = probes.row_losses
@@ -88,7 +89,7 @@ def test_the_probes_are_judged_on_what_their_names_say(
         "min_gain": 0.003,
     }
     gate = GATE.model_copy(update=changes)
-    probes.run(gate)
+    probes.run(gate, BINARY)
     loss = {"log_loss": lambda chance: -math.log(chance), "brier": lambda chance: (1 - chance) ** 2}[metric]
     wanted = {"bad": loss(0.01), "edge": loss(0.55) - 0.003, "good": loss(0.99)}
     for ((judged, checks, used), more), (name, challenger) in zip(seen, wanted.items(), strict=True):
@@ -100,5 +101,45 @@ def test_the_probes_are_judged_on_what_their_names_say(
         assert {one.rows for one in judged} == {20}
         assert all(one.champion == pytest.approx(20 * loss(0.55)) for one in judged)
         noise = [one.challenger / 20 - challenger for one in judged]
-        size = 0.01 if name == "edge" else 0.0
+        size = 0.01 * loss(0.55) if name == "edge" else 0.0
         assert noise == pytest.approx([size, -size] * (len(judged) // 2))
+
+
+@settings(deadline=None)
+@given(
+    st.sampled_from([("log_loss", CLASSES), ("brier", CLASSES), ("log_loss", MANY), ("brier", MANY)]),
+    st.floats(-0.05, 0.05),
+    st.integers(2, 40),
+)
+def test_a_gate_over_classes_is_alive(kind, gain: float, blocks: int) -> None:
+    metric, label = kind
+    gate = GATE.model_copy(update={"metric": metric, "min_gain": gain, "min_blocks": blocks})
+    found = probes.run(gate, label)
+    assert (found["bad"], found["good"]) == ("REJECT", "PROMOTE")
+    assert found["edge"] != "PROMOTE"
+
+
+@settings(deadline=None)
+@given(
+    st.sampled_from(["squared_error", "absolute_error"]),
+    st.floats(-1e6, 1e6),
+    st.floats(1e-3, 1e6),
+    st.floats(-0.1, 0.1),
+)
+def test_a_gate_over_values_is_alive_in_any_unit(metric: str, low: float, span: float, share: float) -> None:
+    label = VALUE.model_copy(update={"min": low, "max": low + span})
+    margin = share * (label.max - label.min) ** (2 if metric == "squared_error" else 1)
+    found = probes.run(GATE.model_copy(update={"metric": metric, "min_gain": margin}), label)
+    assert (found["bad"], found["good"]) == ("REJECT", "PROMOTE")
+    assert found["edge"] != "PROMOTE"
+
+
+def test_the_probes_of_a_regression_answer_between_the_ends_of_its_range() -> None:
+    assert probes._answers(VALUE, probes._truths(VALUE, 2), 0.99).tolist() == pytest.approx([1.0, 99.0])
+    assert probes._answers(VALUE, probes._truths(VALUE, 2), 0.01).tolist() == pytest.approx([99.0, 1.0])
+
+
+def test_the_probes_of_several_classes_share_out_what_is_left() -> None:
+    truths = probes._truths(CLASSES, 4)
+    assert truths.tolist() == [0, 1, 2, 0]
+    assert probes._answers(CLASSES, truths, 0.5)[1].tolist() == [0.25, 0.5, 0.25]

@@ -11,7 +11,7 @@ from tests.unit.builders import sales, shops
 from trimtab.contracts import ModelVersion
 from trimtab.registry.load import MODEL_FILE, digest_of, load
 from trimtab.serve.holder import ModelHolder
-from trimtab.train.fit import build, fit, probabilities
+from trimtab.train.fit import answers, build, fit
 
 WANTED = shops(serve__max_rows=50)
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
@@ -64,6 +64,6 @@ class Shelf:
         return ModelHolder(
             find=self.find,
             load=self.load,
-            warm=lambda pipeline: probabilities(pipeline, WANTED, sales(1)),
+            warm=lambda pipeline: answers(pipeline, WANTED, sales(1)),
             refresh_seconds=0.02,
         )

@@ -8,7 +8,7 @@ import pytest
 from tests.unit.builders import sales
 from tests.unit.serve.shelf import NOON, ROW, WANTED
 from trimtab.serve.app import create_app
-from trimtab.train.fit import probabilities
+from trimtab.train.fit import answers
 
 
 def test_one_row_is_answered_with_version_and_id(client):
@@ -29,7 +29,7 @@ def test_answers_equal_the_models_own_to_the_bit(client, holder):
     ]
     answer = client.post("/predict", json={"rows": rows}).json
     assert [one["row_id"] for one in answer["predictions"]] == frame["row_id"].tolist()
-    expected = probabilities(holder.serving.pipeline, WANTED, frame)
+    expected = answers(holder.serving.pipeline, WANTED, frame).tolist()
     assert [one["probability"] for one in answer["predictions"]] == expected
 
 

@@ -10,7 +10,7 @@ from skops.io import dumps
 from tests.unit.builders import sales
 from tests.unit.serve.shelf import WANTED, Shelf, fitted
 from trimtab.serve.holder import ModelHolder
-from trimtab.train.fit import probabilities
+from trimtab.train.fit import answers
 
 
 def served(holder: ModelHolder) -> str:
@@ -29,8 +29,8 @@ def test_a_promoted_version_is_taken_over(shelf, holder):
     shelf.promote("2")
     holder.refresh()
     assert served(holder) == "2"
-    before, after = (probabilities(one.pipeline, WANTED, sales(20)) for one in (first, holder.serving))
-    assert before == probabilities(shelf.load(first.champion), WANTED, sales(20))
+    before, after = (answers(one.pipeline, WANTED, sales(20)).tolist() for one in (first, holder.serving))
+    assert before == answers(shelf.load(first.champion), WANTED, sales(20)).tolist()
     assert not np.allclose(before, after)
 
 
@@ -77,7 +77,9 @@ def test_a_model_that_cannot_predict_our_rows_is_not_taken(shelf, holder):
     shelf.promote("3", dumps(Pipeline([("nothing", FunctionTransformer())])))
     holder.refresh()
     assert served(holder) == "1"
-    assert "predict_proba" in holder.trouble
+    assert holder.trouble.startswith(
+        "ParamsError: params.yaml: data.label.kind: should be the kind that the model was trained for"
+    )
 
 
 def test_the_thread_follows_until_it_is_closed(tmp_path):

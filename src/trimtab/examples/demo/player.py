@@ -15,7 +15,7 @@ from trimtab.examples.demo import progress, story
 from trimtab.examples.demo.begin import SERVED
 from trimtab.examples.demo.landing import land
 from trimtab.examples.demo.records import Demo, First, Observed, Served, Week, save
-from trimtab.examples.demo.scorecard import METRIC
+from trimtab.examples.demo.scorecard import LABEL, METRIC
 from trimtab.examples.demo.traffic import Client
 from trimtab.examples.demo.watch import Watch
 from trimtab.examples.flights import Week as FlightWeek
@@ -158,9 +158,7 @@ class Player:
             rows=len(predicted),
             refused=len(week.rows) - len(predicted),
             version=str(predicted["version"].iloc[-1]),
-            score=score(
-                week.batch, truth["label"].astype("int64").tolist(), truth["probability"].tolist(), METRIC
-            ),
+            score=score(week.batch, LABEL, truth["label"].astype("int64"), truth["probability"], METRIC),
         )
         known = Week(batch=week.batch, served=served, seconds=seconds)
         self._keep(self.demo.with_week(known))

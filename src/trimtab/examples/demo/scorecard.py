@@ -9,16 +9,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+import numpy.typing as npt
 import pandas as pd
 
 from trimtab.contracts import BatchScore
 from trimtab.examples.demo.records import Line
-from trimtab.params import Params
+from trimtab.params import Binary, Params
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
 METRIC = "log_loss"
+LABEL = Binary(kind="binary")
 NEVER = "never retrained"
 
 
@@ -73,7 +75,7 @@ def scorecard(
     Returns:
         Managed, never, schedule and every week, in this order; every policy is scored on the same rows.
     """
-    from trimtab.train.fit import probabilities
+    from trimtab.train.fit import answers
 
     by_name = {batch.name: batch for batch in batches}
     never = _fitted(_known([by_name[name] for name in first.batches], first.cutoff), params)
@@ -88,7 +90,7 @@ def scorecard(
         name, judged = batches[place].name, judged_rows(batches[place])
         scores["managed"].append(_score(name, judged, judged["served"].tolist()))
         for policy, model in {"never": never, "schedule": scheduled, "weekly": weekly}.items():
-            scores[policy].append(_score(name, judged, probabilities(model, params, judged)))
+            scores[policy].append(_score(name, judged, answers(model, params, judged)))
     return (
         _line("managed by trimtab", retrainings, promotions, scores["managed"]),
         _line(NEVER, 0, 0, scores["never"]),
@@ -123,10 +125,10 @@ def _fitted(rows: pd.DataFrame, params: Params) -> "Pipeline":
     return fit(build(params), params, rows)
 
 
-def _score(batch: str, rows: pd.DataFrame, answers: Sequence[float]) -> BatchScore:
+def _score(batch: str, rows: pd.DataFrame, answers: npt.ArrayLike) -> BatchScore:
     from trimtab.evaluate.scores import score
 
-    return score(batch, rows["label"].astype("int64").tolist(), answers, METRIC)
+    return score(batch, LABEL, rows["label"].astype("int64"), answers, METRIC)
 
 
 def _line(policy: str, retrainings: int, promotions: int, scores: Sequence[BatchScore]) -> Line:
