@@ -12,6 +12,7 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
+from tests.registry_template import empty_mlflow
 from trimtab.examples import flights
 from trimtab.steps.loop import Loop, open_loop
 
@@ -91,11 +92,11 @@ def land_weeks(loop: Loop, numbers: Sequence[int]) -> list[str]:
 
 
 def environment(home: Path) -> dict[str, str]:
-    """What a step finds in its environment, for a loop whose stores all lie under `home`."""
+    """Put an empty MLflow under `home`; return what a step finds in its environment when all stores lie there."""
     venv = Path(sys.executable).parent
     return {
         "TRIMTAB_HOME": str(home),
-        "MLFLOW_TRACKING_URI": f"sqlite:///{home / 'mlflow.db'}",
+        "MLFLOW_TRACKING_URI": empty_mlflow(home / "mlflow.db"),
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "DO_NOT_TRACK": "1",
         "DVC_NO_ANALYTICS": "1",

@@ -6,13 +6,14 @@ import random
 import signal
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
 
-from trimtab.contracts import BatchRef, Order, Stage, Training
+from tests.registry_template import empty_mlflow
+from trimtab.contracts import BatchRecord, BatchRef, Manifest, Order, Stage, Training
 from trimtab.registry import reconcile as reconciling
 from trimtab.registry import transitions
 from trimtab.registry.ledger import Ledger
@@ -28,7 +29,7 @@ WRITES = ("intend", "set_stage", "set_alias", "complete")
 def stores(tmp_path: Path) -> Iterator[tuple[Ledger, Store]]:
     ledger = Ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
     ledger.migrate()
-    yield ledger, Store(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    yield ledger, Store(empty_mlflow(tmp_path / "mlflow.db"))
 
 
 def register(ledger: Ledger, store: Store, run_key: str) -> str:
@@ -210,6 +211,33 @@ def test_a_version_in_staging_without_a_judgement_is_archived(stores: tuple[Ledg
     archival = ledger.transitions(MODEL)[-1].transition
     assert (archival.to_stage, archival.actor) == ("Archived", "reconcile")
     assert archival.reason == "it was in Staging without an open judgement"
+
+
+def test_what_reconcile_does_is_dated_by_the_newest_batch(stores: tuple[Ledger, Store]) -> None:
+    ledger, store = stores
+    manifest = Manifest(
+        model=MODEL,
+        batch="W2",
+        revision=1,
+        start=NOON,
+        end=NOON + timedelta(days=7),
+        partial=False,
+        rows=1,
+        labelled=1,
+        bad_rows=0,
+        unseen={},
+        source_sha256="ab",
+    )
+    ledger.record_batch(BatchRecord(manifest=manifest, commit="c", md5="m"))
+    by_hand(ledger, store)
+    adopted = reconcile(ledger, store, "adopt").foreign
+    assert adopted is not None and adopted.moved is not None
+    assert adopted.moved.event_time == manifest.end
+    stray = register(ledger, store, "run-3")
+    store.set_stage(MODEL, stray, "Staging", archive=False)
+    close(ledger, stray, "run-3")
+    reconcile(ledger, store)
+    assert ledger.transitions(MODEL)[-1].transition.event_time == manifest.end
 
 
 def test_reconcile_alone_finishes_an_intent(stores: tuple[Ledger, Store]) -> None:

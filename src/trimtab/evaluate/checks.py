@@ -68,9 +68,9 @@ def calibration_error(truths: npt.ArrayLike, answers: npt.ArrayLike) -> float:
     >>> calibration_error([0, 2], [[0.8, 0.1, 0.1], [0.8, 0.1, 0.1]]).__round__(3)
     0.3
     """
-    chance, truth = np.asarray(answers, dtype=np.float64), np.asarray(truths, dtype=np.float64)
+    chance, truth = np.asarray(answers), np.asarray(truths)
     if chance.ndim == 2:
-        truth, chance = (chance.argmax(axis=1) == truth).astype(np.float64), chance.max(axis=1)
+        truth, chance = chance.argmax(axis=1) == truth, chance.max(axis=1)
     if not len(chance):
         return 0.0
     order = np.argsort(chance, kind="stable")

@@ -1,5 +1,6 @@
 """A paired comparison of two models on the same rows, with time blocks as its unit."""
 
+import math
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -45,10 +46,8 @@ def blocks_of(
     rows = pd.DataFrame({"batch": list(batches), "time": times, "rows": 1})
     rows["champion"], rows["challenger"] = np.asarray(champion_losses), np.asarray(challenger_losses)
     hours = (times - rows.groupby("batch")["time"].transform("min")).dt.total_seconds() / 3600
-    rows["number"] = (hours // gate.block_hours).astype(int)
-    sums = (
-        rows.groupby(["batch", "number"], sort=True)[["rows", "champion", "challenger"]].sum().reset_index()
-    )
+    rows["number"] = (hours / gate.block_hours).astype(int)
+    sums = rows.groupby(["batch", "number"])[["rows", "champion", "challenger"]].sum().reset_index()
     return TypeAdapter(tuple[Block, ...]).validate_python(sums.to_dict("records"))
 
 
@@ -72,10 +71,12 @@ def paired(blocks: Sequence[Block], gate: params.Gate, *, error: float) -> Compa
         `gain` is positive when the challenger is better; `lower` holds with an error of `error`, `upper` with one of
         `gate.error`. With fewer than two blocks both are unbounded.
     """
-    sums = np.array([(block.champion - block.challenger, block.rows) for block in blocks]).reshape(-1, 2)
+    sums = np.array([(block.champion - block.challenger, block.rows) for block in blocks]).reshape(
+        len(blocks), 2
+    )
     rows = int(sums[:, 1].sum())
     gain = float(sums[:, 0].sum() / rows) if rows else 0.0
-    down = up = float("inf")
+    down = up = math.inf
     if len(blocks) > 1:
         wide, freedom = _standard_error([block.batch for block in blocks], sums, gain, gate)
         down, up = (float(stats.t.isf(tail, freedom)) * wide for tail in (error, gate.error))
@@ -104,7 +105,7 @@ def _standard_error(
     variance = design * _ratio_variance(sums, gain)
     if len(names) < 2:
         return float(np.sqrt(variance)), min(_PRIOR_DF, len(sums) - 1)
-    by_batch = np.column_stack([np.bincount(place, weights=column) for column in sums.T]).astype(np.float64)
+    by_batch: Floats = np.array([np.bincount(place, weights=column) for column in sums.T]).T
     seen = len(names) - 1
     moderated = (_PRIOR_DF * variance + seen * _ratio_variance(by_batch, gain)) / (_PRIOR_DF + seen)
     return float(np.sqrt(moderated)), min(_PRIOR_DF + seen, len(sums) - 1)

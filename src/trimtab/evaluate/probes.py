@@ -40,14 +40,14 @@ def run(gate: params.Gate, label: params.Label) -> dict[str, VerdictKind]:
         row_losses(gate.metric, label, truths, _answers(label, truths, sure)) for sure in (0.55, 0.01, 0.99)
     )
     challengers = {"bad": bad, "edge": champion - gate.min_gain + _noise(champion), "good": good}
-    found = {name: _kind(batches, blocks, champion, losses, gate) for name, losses in challengers.items()}
+    found = {name: _kind(blocks, champion, losses, gate) for name, losses in challengers.items()}
     right = found["bad"] == "REJECT" and found["edge"] != "PROMOTE" and found["good"] == "PROMOTE"
     if not right:
         raise GateDead(found)
     return found
 
 
-def _kind(batches: int, blocks: int, champion: Floats, challenger: Floats, gate: params.Gate) -> VerdictKind:
+def _kind(blocks: int, champion: Floats, challenger: Floats, gate: params.Gate) -> VerdictKind:
     per_batch = blocks * _ROWS
     names = [f"probe-{number // per_batch}" for number in range(len(champion))]
     step = timedelta(hours=gate.block_hours) / _ROWS

@@ -69,8 +69,9 @@ def arbitrate(waiting: Sequence[RequestRecord], state: State, wanted: params.Par
     return answers
 
 
-def _urgency(record: RequestRecord) -> tuple[int, int]:
-    return {"watch": 0, "look": 1}.get(record.request.source, 2), record.id
+def _urgency(record: RequestRecord) -> tuple[bool, bool, int]:
+    source = record.request.source
+    return source != "watch", source != "look", record.id
 
 
 def _answer(asked: Request, state: State, wanted: params.Params, started: Started) -> Answer:
@@ -112,7 +113,7 @@ def _ordered(asked: Request, state: State, wanted: params.Params, started: Start
     if state.paused is not None:
         return "WAIT", f"paused by {state.paused}"
     if state.pinned is not None and not asked.dry_run:
-        return _held_back(asked, f"version {state.champion} is pinned by {state.pinned}", forceable=False)
+        return _held_back(asked, f"version {state.champion} is pinned by {state.pinned}", hint="")
     target = asked.challenger
     if target is not None and target in state.blocked:
         return "WAIT", f"version {target} is blocked by {state.blocked[target]}"
@@ -133,7 +134,7 @@ def _busy(asked: Request, state: State, wanted: params.Params, started: Started)
         )
     if state.runs_in_hour >= wanted.trigger.max_per_hour:
         text = f"{state.runs_in_hour} runs within the hour, trigger.max_per_hour is {wanted.trigger.max_per_hour}"
-        return _held_back(asked, text, forceable=False)
+        return _held_back(asked, text, hint="")
     if asked.source == "look" and not state.unlooked_batches:
         return "WAIT", "no labelled batch has come since the last look"
     return None
@@ -165,7 +166,7 @@ def _enough(asked: Request, state: State, wanted: params.Params, started: Starte
             f"{state.retrainings_in_month} retrainings within {_MONTH_DAYS} days, "
             f"trigger.max_per_event_month is {wanted.trigger.max_per_event_month}"
         )
-        return _held_back(asked, text, forceable=False)
+        return _held_back(asked, text, hint="")
     return None
 
 
@@ -201,10 +202,8 @@ _RULES: tuple[Callable[[Request, State, params.Params, Started], Answer | None],
 """In this order; the first that has something to say answers."""
 
 
-def _held_back(asked: Request, text: str, *, forceable: bool = True) -> Answer:
-    if asked.source not in _PEOPLE:
-        return "WAIT", text
-    return "SKIP", f"{text}; tick force to go on" if forceable else text
+def _held_back(asked: Request, text: str, *, hint: str = "; tick force to go on") -> Answer:
+    return ("SKIP", text + hint) if asked.source in _PEOPLE else ("WAIT", text)
 
 
 def _supersedes(asked: Request, wanted: params.Params) -> bool:

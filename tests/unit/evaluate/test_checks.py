@@ -250,3 +250,36 @@ def test_a_regression_is_not_checked_for_calibration() -> None:
     lost[:2] = np.nan
     check = check_all(replace(found, predictions={**found.predictions, "challenger": lost}), GATE)[0]
     assert (check.passed, check.sentence) == (False, "2 of 700 predictions are no finite numbers")
+
+
+def test_a_single_row_is_compared_with_the_baseline_as_it_is() -> None:
+    found = measured()
+    one = replace(
+        found,
+        rows=found.rows.head(1),
+        truths=found.truths[:1],
+        predictions={role: answers[:1] for role, answers in found.predictions.items()},
+        losses={role: losses[:1] for role, losses in found.losses.items()},
+    )
+    baseline = next(check for check in check_all(one, GATE) if check.name == "baseline")
+    assert baseline.value == pytest.approx(found.losses["baseline"][0] - found.losses["challenger"][0])
+
+
+def test_a_slice_may_lose_just_as_much_as_it_may() -> None:
+    found = measured()
+    half = {role: np.full(COUNT, 0.5) for role in found.losses}
+    exact = replace(
+        found, losses={**half, "challenger": half["challenger"] + 0.25, "baseline": half["champion"] + 1}
+    )
+    assert failed(exact, GATE.model_copy(update={"slice_max_loss": 0.25})) == []
+    assert failed(exact, GATE.model_copy(update={"slice_max_loss": 0.24})) == [
+        "slice shop=north",
+        "slice shop=south",
+    ]
+
+
+def test_of_equal_chances_the_first_rows_share_a_bin() -> None:
+    chance = np.r_[np.full(91, 0.5), np.linspace(0.6, 0.68, 9)]
+    truth = np.r_[np.zeros(40), np.ones(51), np.ones(9)]
+    bins = [*[0.5] * 9, 0.1 * 0.5 + sum(1 - one for one in chance[91:]) / 10]
+    assert calibration_error(truth, chance) == pytest.approx(sum(bins) / 10)

@@ -1,0 +1,23 @@
+"""An empty MLflow database, made once a machine: its eighty migrations would take seconds in each test."""
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+
+def empty_mlflow(path: Path) -> str:
+    """Put an empty MLflow database at a path, and return its URI."""
+    import mlflow
+    from mlflow.store.db.utils import _initialize_tables, create_sqlalchemy_engine
+
+    kept = Path(tempfile.gettempdir()) / f"trimtab-tests-mlflow-{mlflow.__version__}.db"
+    if not kept.exists():
+        draft = kept.with_name(f"{kept.name}.{os.getpid()}")
+        engine = create_sqlalchemy_engine(f"sqlite:///{draft}")
+        _initialize_tables(engine)
+        engine.dispose()
+        draft.replace(kept)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy2(kept, path)
+    return f"sqlite:///{path}"
