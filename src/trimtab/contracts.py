@@ -53,6 +53,11 @@ class Manifest:
     unseen: Mapping[str, int]
     source_sha256: str
 
+    @property
+    def coverage(self) -> float:
+        """Share of the rows that have a label."""
+        return self.labelled / self.rows if self.rows else 0.0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchRecord:
@@ -152,6 +157,11 @@ class BatchScore:
     labelled: int
     loss: float
     auc: float | None
+
+    @property
+    def coverage(self) -> float:
+        """Share of the rows whose label was known."""
+        return self.labelled / self.rows if self.rows else 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -124,6 +124,7 @@ class Data(_Section):
     max_bad_share: Share
     max_unseen_share: Share
     landing_grace_seconds: Annotated[float, Field(ge=0)]
+    min_label_coverage: Share
     label: Label
     features: Annotated[dict[str, Feature], Field(min_length=1)]
 

@@ -54,8 +54,8 @@ DISARMED = (
     Disarmed(
         name="stale holdout",
         file="src/trimtab/trigger/planning.py",
-        before="if one.start >= since and one.labelled]",
-        after="if one.labelled][-2:]",
+        before="new = [one for one in ordered if one.start >= since]",
+        after="new = ordered[-2:]",
         tests="tests/unit/trigger",
     ),
     Disarmed(

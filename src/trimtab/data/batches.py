@@ -1,10 +1,11 @@
 """Which batches train and which judge, and which labels may be read."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 import pandas as pd
 
+from trimtab import params
 from trimtab.contracts import BatchRef, Manifest
 from trimtab.data.schema import KNOWN_AT, LABEL
 from trimtab.errors import NotEnoughBatches
@@ -21,7 +22,7 @@ def split(
     """Divide batches into those that train and those that judge, disjoint, each oldest first.
 
     Args:
-        manifests: All batches in force.
+        manifests: All batches in force of which enough is labelled.
         judge: The newest this many judge; neither model has seen them.
         window: The newest this many before those train; None takes all.
         champion_through: End of the newest batch that the champion was trained on, None without a champion.
@@ -38,6 +39,11 @@ def split(
         raise NotEnoughBatches(len(unseen), judge, "A judgement on batches that the champion has not seen")
     training = before if window is None else before[-window:]
     return refs(training), refs(judging)
+
+
+def told(manifests: Iterable[Manifest], data: params.Data) -> list[Manifest]:
+    """Return the batches of which enough is labelled to train and to judge on, in their order; labels may come late."""
+    return [one for one in manifests if one.labelled and one.coverage >= data.min_label_coverage]
 
 
 def labelled(frame: pd.DataFrame, cutoff: datetime | None) -> pd.DataFrame:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from trimtab.contracts import Decision, Manifest, ModelVersion, Plan, Request, Source
+from trimtab.data.batches import told
 from trimtab.drift import policy
 from trimtab.errors import NotEnoughBatches
 from trimtab.registry import transitions
@@ -185,10 +186,11 @@ def _state(
     standing, now = loop.ledger.standing(loop.model), loop.ledger.now()
     since = None if last is None else [manifest for manifest in manifests if manifest.end > last]
     newest = max((manifest.end for manifest in manifests), default=now)
+    known = told(manifests, loop.params.data)
     hour = [record.at for record in loop.ledger.runs(loop.model) if now - _HOUR < record.at <= now]
     return arbiter.State(
-        batches=len(manifests),
-        fresh_batches=sum(through is None or manifest.start >= through for manifest in manifests),
+        batches=len(known),
+        fresh_batches=sum(through is None or manifest.start >= through for manifest in known),
         champion=champion.version if champion else None,
         in_flight=loop.ledger.lease_holder(loop.lease),
         batches_since_retraining=None if since is None else len(since),
@@ -196,8 +198,7 @@ def _state(
         seen_through=concluded[-1] if concluded else None,
         under_judgement=open_judgement.version if open_judgement else None,
         unlooked_batches=sum(
-            judged_through is not None and manifest.end > judged_through and manifest.labelled > 0
-            for manifest in manifests
+            judged_through is not None and manifest.end > judged_through for manifest in known
         ),
         batches_since_rollback=_since_rollback(loop, manifests),
         retrainings_in_month=sum(record.event_time > newest - _MONTH for record in real),

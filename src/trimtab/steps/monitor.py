@@ -100,9 +100,10 @@ def _measure(loop: Loop, version: VersionRecord, record: BatchRecord) -> Observa
 
 
 def _watch(
-    loop: Loop, version: str, manifest: Manifest, pipeline: "Pipeline", known: pd.DataFrame
+    loop: Loop, version: str, manifest: Manifest, pipeline: "Pipeline", rows: pd.DataFrame
 ) -> Watch | None:
     """Score the batch with the champion before, too, while the new one is watched."""
+    from trimtab.data.batches import told
     from trimtab.evaluate.compare import blocks_of
     from trimtab.evaluate.scores import row_losses
     from trimtab.registry import load
@@ -112,11 +113,8 @@ def _watch(
     promotion = loop.ledger.promotion_of(loop.model, version)
     if promotion is None or promotion.replaces is None or manifest.start < promotion.event_time:
         return None
-    since = [
-        record.manifest.batch
-        for record in loop.ledger.batches(loop.model)
-        if record.manifest.start >= promotion.event_time and record.manifest.labelled
-    ]
+    known = told((record.manifest for record in loop.ledger.batches(loop.model)), loop.params.data)
+    since = [one.batch for one in known if one.start >= promotion.event_time]
     if manifest.batch not in since[: loop.params.watch.batches]:
         return None
     former, wanted = loop.ledger.versions(loop.model)[promotion.replaces], loop.params
@@ -129,12 +127,12 @@ def _watch(
         )
     except UnsafeModel as error:
         return Watch(former=former.version, blocks=(), trouble=str(error))
-    label, truths = wanted.data.label, targets(known, wanted.data)
+    label, truths = wanted.data.label, targets(rows, wanted.data)
     new, old = (
-        row_losses(wanted.gate.metric, label, truths, answers(model, wanted, known))
+        row_losses(wanted.gate.metric, label, truths, answers(model, wanted, rows))
         for model in (pipeline, before)
     )
-    batches, times = [manifest.batch] * len(known), known["event_time"].tolist()
+    batches, times = [manifest.batch] * len(rows), rows["event_time"].tolist()
     return Watch(former=former.version, blocks=blocks_of(batches, times, new, old, wanted.gate))
 
 
@@ -158,7 +156,7 @@ def assess() -> int:
 
     loop = open_loop()
     champion = loop.champion()
-    ends = {record.manifest.batch: record.manifest.end for record in loop.ledger.batches(loop.model)}
+    now = loop.ledger.event_now(loop.model)
     for record in loop.ledger.observations(loop.model):
         seen = record.observation
         if champion is None or seen.champion != champion.version:
@@ -172,7 +170,8 @@ def assess() -> int:
                     source=found.source,
                     episode=f"{seen.batch}:r{seen.revision}:v{seen.champion}",
                     reason=found.reason,
-                    event_time=ends[seen.batch],
+                    # Late labels ask as of now: a retraining that came after their batch has not seen them.
+                    event_time=now or loop.ledger.now(),
                     champion=seen.champion,
                 )
             )

@@ -20,7 +20,7 @@ _MONTH_DAYS = 30
 class State:
     """What the arbiter needs to know of the loop.
 
-    `batches_since_retraining` and `new_labels` count what ended after the last retraining's event time, None before the
+    `batches` counts those of which enough is labelled. `batches_since_retraining` and `new_labels` count what ended after the last retraining's event time, None before the
     first; `fresh_batches` counts the batches that the champion was not trained on; `champion` is its version or None.
     `seen_through` is the label cut-off of the last retraining that came to a verdict. `under_judgement` is the version in
     Staging that has looks left, and `unlooked_batches` counts the labelled batches that came since the last look at it.
@@ -154,11 +154,11 @@ def _enough(asked: Request, state: State, wanted: params.Params, started: Starte
         return None
     if state.batches < wanted.train.start_batches:
         return "WAIT", (
-            f"{state.batches} of the {wanted.train.start_batches} batches of train.start_batches are in"
+            f"{state.batches} of the {wanted.train.start_batches} labelled batches of train.start_batches are in"
         )
     if state.fresh_batches < wanted.gate.judge_batches:
         return "WAIT", (
-            f"{state.fresh_batches} of the {wanted.gate.judge_batches} batches of gate.judge_batches "
+            f"{state.fresh_batches} of the {wanted.gate.judge_batches} labelled batches of gate.judge_batches "
             f"came after the champion's training"
         )
     if state.retrainings_in_month >= wanted.trigger.max_per_event_month:

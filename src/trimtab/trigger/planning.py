@@ -7,7 +7,7 @@ import yaml
 
 from trimtab import params
 from trimtab.contracts import Manifest, ModelVersion, Plan, Verdict, plain
-from trimtab.data.batches import refs, split
+from trimtab.data.batches import refs, split, told
 from trimtab.errors import NotEnoughBatches
 from trimtab.registry.rows import value
 
@@ -28,7 +28,7 @@ def make_plan(
         NotEnoughBatches: See `data.batches.split`.
     """
     train, judge = split(
-        manifests,
+        told(manifests, wanted.data),
         judge=wanted.gate.judge_batches,
         window=window_batches or wanted.train.window_batches,
         champion_through=champion.trained_through if champion else None,
@@ -65,9 +65,9 @@ def make_look(
         NotEnoughBatches: No labelled batch came since the last look.
     """
     seen = {block.batch for block in before.blocks} | {ref.batch for ref in before.judged_on}
-    ordered = sorted(manifests, key=lambda manifest: manifest.start)
+    ordered = sorted(told(manifests, wanted.data), key=lambda manifest: manifest.start)
     since = max((one.end for one in ordered if one.batch in seen), default=challenger.trained_through)
-    new = [one for one in ordered if one.start >= since and one.labelled]
+    new = [one for one in ordered if one.start >= since]
     if not new:
         raise NotEnoughBatches(0, 1, "The next look at a challenger")
     train = [one for one in ordered if one.end <= new[0].start]

@@ -22,6 +22,7 @@ def data() -> params.Data:
             "timezone": "Europe/Berlin",
             "max_bad_share": 0.02,
             "max_unseen_share": 0.05,
+            "min_label_coverage": 0.5,
             "landing_grace_seconds": 60.0,
             "label": {"kind": "binary"},
             "features": {

@@ -1,10 +1,12 @@
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pandas as pd
 import pytest
 
+from tests.unit.builders import shipped
 from trimtab.contracts import BatchRef, Manifest
-from trimtab.data.batches import labelled, split
+from trimtab.data.batches import labelled, split, told
 from trimtab.errors import NotEnoughBatches
 
 MONDAY = datetime(2026, 1, 5, tzinfo=UTC)
@@ -81,3 +83,12 @@ def test_a_label_is_read_from_the_moment_it_is_known(week: pd.DataFrame) -> None
 
 def test_without_a_cutoff_all_labels_are_known(week: pd.DataFrame) -> None:
     assert len(labelled(week, None)) == 90
+
+
+def test_a_batch_of_which_too_little_is_labelled_is_left_out() -> None:
+    batches = [
+        replace(manifest(number), rows=10, labelled=labels) for number, labels in enumerate((10, 4, 5, 0))
+    ]
+    assert [one.batch for one in told(batches, shipped().data)] == [batches[0].batch, batches[2].batch]
+    lax = shipped().data.model_copy(update={"min_label_coverage": 0.0})
+    assert len(told(batches, lax)) == 3, "nothing can be learnt from a batch without any label"

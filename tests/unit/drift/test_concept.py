@@ -41,3 +41,13 @@ def test_references_without_variation_abstain() -> None:
     found = measure(SCORE, {"W1": 0.5, "W2": 0.5, "W3": 0.5}, shipped())
     assert found.sigmas is None
     assert "equal losses" in str(found.abstained)
+
+
+def test_too_few_rows_with_a_label_abstain_and_say_how_many() -> None:
+    found = measure(
+        BatchScore(batch="W9", rows=6000, labelled=2999, loss=9.0, auc=None), REFERENCE, shipped()
+    )
+    assert found.sigmas is None
+    assert found.abstained == "50% of 6000 rows labelled, data.min_label_coverage is 50%"
+    just = measure(BatchScore(batch="W9", rows=6000, labelled=3000, loss=9.0, auc=None), REFERENCE, shipped())
+    assert just.abstained is None

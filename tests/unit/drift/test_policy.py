@@ -27,14 +27,17 @@ def rule(*sources: str):
 def test_a_calm_batch_asks_for_nothing_and_says_so() -> None:
     found = assess(CALM, rule("concept", "data", "age"))
     assert found.source is None
-    assert found.reason.startswith("nothing asks for a retraining: loss 0.6000 on batch W9 is +2.0 sd")
+    assert found.reason.startswith(
+        "nothing asks for a retraining: loss 0.6000 on batch W9 (98% labelled) is +2.0 sd"
+    )
 
 
 def test_a_confirmed_loss_asks() -> None:
     found = assess(replace(CALM, concept=replace(CALM.concept, sigmas=3.1)), rule("concept"))
     assert (found.source, found.concept_drift) == ("drift", True)
     assert (
-        found.reason == "loss 0.6000 on batch W9 is +3.1 sd from the 0.5000 of fresh models (alarm above 3)"
+        found.reason
+        == "loss 0.6000 on batch W9 (98% labelled) is +3.1 sd from the 0.5000 of fresh models (alarm above 3)"
     )
 
 

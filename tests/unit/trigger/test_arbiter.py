@@ -89,14 +89,14 @@ def test_a_request_about_a_former_champion_is_moot(wanted: params.Params) -> Non
 def test_the_first_training_waits_for_enough_batches(wanted: params.Params) -> None:
     start = State(batches=5, fresh_batches=5, champion=None, in_flight=None, batches_since_retraining=None)
     assert answer(wanted, start, asked(source="ui")) == [
-        ("WAIT", "5 of the 8 batches of train.start_batches are in")
+        ("WAIT", "5 of the 8 labelled batches of train.start_batches are in")
     ]
 
 
 def test_a_judgement_waits_for_batches_that_the_champion_has_not_seen(wanted: params.Params) -> None:
     action, reason = answer(wanted, replace(READY, fresh_batches=1), asked())[0]
     assert action == "WAIT"
-    assert reason == "1 of the 2 batches of gate.judge_batches came after the champion's training"
+    assert reason == "1 of the 2 labelled batches of gate.judge_batches came after the champion's training"
 
 
 HELD = replace(READY, under_judgement="4", unlooked_batches=1)

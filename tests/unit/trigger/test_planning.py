@@ -114,3 +114,11 @@ def test_a_batch_from_before_the_last_look_that_came_late_trains_and_does_not_ju
     assert [ref.batch for ref in plan.judge] == ["W6"]
     corrected = [replace(one, revision=2) if one.batch == "W5" else one for one in late]
     assert [ref.batch for ref in look(corrected, verdict(5)).judge] == ["W6"]
+
+
+def test_batches_without_enough_labels_neither_train_nor_judge() -> None:
+    manifests = [manifest(number, labelled=0 if number in (2, 5) else 10) for number in range(6)]
+    found = make_plan(wanted=shipped(), commit="c", manifests=manifests, champion=None)
+    assert [ref.batch for ref in found.judge] == ["W3", "W4"]
+    assert [ref.batch for ref in found.train] == ["W0", "W1"]
+    assert found.cutoff == manifests[5].end
