@@ -9,6 +9,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PYTHON ?= python3
 WEEKS ?=
+WITHHOLD ?=
 ONLY ?=
 UV := uv==0.13.9
 
@@ -65,8 +66,8 @@ mutate: $(READY) ## Change the gate, the arbiter, the transitions; list what no 
 e2e: $(READY) ## The whole stack, end to end
 	@$(BIN)/python -m pytest tests/e2e -q
 
-demo: $(READY) ## Play a year of flights through the loop (WEEKS=20 plays less)
-	@$(BIN)/trimtab demo $(if $(WEEKS),--weeks $(WEEKS))
+demo: $(READY) ## Play a year of flights through the loop (WEEKS=20 plays less, WITHHOLD=4 lets labels come late)
+	@$(BIN)/trimtab demo $(if $(WEEKS),--weeks $(WEEKS)) $(if $(WITHHOLD),--withhold $(WITHHOLD))
 
 bench-gate: $(READY) ## False promotions and power of the gate, beside the usual rules
 	@$(BIN)/python -m benchmarks.gate

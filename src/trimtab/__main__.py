@@ -152,7 +152,7 @@ def _status(_: argparse.Namespace) -> str:
 def _demo(wanted: argparse.Namespace) -> int:
     from trimtab.examples.demo import run
 
-    return run(wanted.weeks, Path())
+    return run(wanted.weeks, Path(), withhold=wanted.withhold)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -179,6 +179,13 @@ def _parser() -> argparse.ArgumentParser:
     ingest.set_defaults(run=_ingest)
     demo = verbs.add_parser("demo", help="play the flights through the loop", description="Play the flights.")
     demo.add_argument("--weeks", type=int, default=None, help="weeks to play, all 53 when not given")
+    demo.add_argument(
+        "--withhold",
+        type=int,
+        default=0,
+        metavar="N",
+        help="let the labels of the first N weeks after the first champion come late, all at once",
+    )
     demo.set_defaults(run=_demo)
     _add_quarantine(verbs.add_parser("quarantine", help="what was refused, and why"))
     _add_orders(verbs)

@@ -40,8 +40,8 @@ def _concept(seen: Observation, rule: params.Drift) -> str:
     if found.sigmas is None:
         return f"concept drift on batch {seen.batch} not judged: {found.abstained}"
     return (
-        f"loss {found.score.loss:.4f} on batch {seen.batch} ({found.score.coverage:.0%} labelled) is {found.sigmas:+.1f} sd from the {found.reference_mean:.4f} "
-        f"of fresh models (alarm above {rule.concept.sigmas:g})"
+        f"loss {found.score.loss:.4f} on batch {seen.batch} ({found.score.coverage:.0%} labelled) is "
+        f"{found.sigmas:+.1f} sd from the {found.reference_mean:.4f} of fresh models (alarm above {rule.concept.sigmas:g})"
     )
 
 

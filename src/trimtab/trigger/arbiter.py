@@ -20,8 +20,9 @@ _MONTH_DAYS = 30
 class State:
     """What the arbiter needs to know of the loop.
 
-    `batches` counts those of which enough is labelled. `batches_since_retraining` and `new_labels` count what ended after the last retraining's event time, None before the
-    first; `fresh_batches` counts the batches that the champion was not trained on; `champion` is its version or None.
+    `batches` counts those of which enough is labelled, `fresh_batches` those of them that the champion was not trained
+    on. `batches_since_retraining` and `new_labels` count what ended after the last retraining's event time, None before the
+    first; `champion` is its version or None.
     `seen_through` is the label cut-off of the last retraining that came to a verdict. `under_judgement` is the version in
     Staging that has looks left, and `unlooked_batches` counts the labelled batches that came since the last look at it.
     `paused`, `pinned` and `blocked` (by version) say who ordered it and why; `unloadable` (by version) says what is wrong

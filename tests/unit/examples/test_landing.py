@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from trimtab.examples.demo.landing import land
+from trimtab.examples.demo.landing import land, unlabelled
 from trimtab.examples.flights import Week
 
 
@@ -25,3 +25,18 @@ def test_a_landed_week_is_a_parquet_file_and_its_manifest(tmp_path: Path):
         "end": "2013-01-14T05:00:00+00:00",
         "partial": False,
     }
+
+
+def test_a_week_before_its_labels_are_known_has_none_and_keeps_its_types():
+    known = pd.Series(pd.to_datetime(["2013-01-07T06:00Z", None]))
+    rows = pd.DataFrame(
+        {"row_id": ["a", "b"], "label": pd.array([1, None], dtype="Int64"), "label_known_at": known}
+    )
+    week = Week(batch="2013-W02", start=known[0], end=known[0], partial=False, rows=rows)
+
+    early = unlabelled(week).rows
+
+    assert early[["label", "label_known_at"]].isna().all(axis=None)
+    assert early.dtypes.equals(rows.dtypes)
+    assert list(early["row_id"]) == ["a", "b"]
+    assert week.rows["label"].notna().sum() == 1

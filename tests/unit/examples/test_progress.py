@@ -99,3 +99,18 @@ def test_timing_lists_phases_that_happened_and_tasks_by_cost():
     first_words = [line.split()[0] for line in progress.timing(demo).splitlines()]
 
     assert first_words == ["phase", "traffic", "ingest", "task", "retrain_model.train", "sweep.waiting"]
+
+
+def test_a_week_without_enough_labels_abstains():
+    silent = Observed(
+        data_share=0.1, data_drift=False, sigmas=None, concept_drift=False, abstained="0 labelled rows"
+    )
+    assert progress.week_line(replace(WEEK, observed=silent)).split()[4] == "abstains"
+
+
+def test_labels_that_came_late_get_a_line_of_their_own():
+    calm = Observed(data_share=0.1, data_drift=False, sigmas=1.24, concept_drift=False)
+    said = "2013-W09  its labels came late, measured again at revision 2: concept drift"
+    assert progress.late_line("2013-W09", calm) == f"{said} +1.2s"
+    silent = replace(calm, sigmas=None, abstained="3 labelled rows")
+    assert progress.late_line("2013-W09", silent) == f"{said} abstains: 3 labelled rows"

@@ -68,3 +68,11 @@ def test_a_finished_demo_is_cleared_but_nothing_beside_it(home):
     open_home(12)
 
     assert sorted(path.name for path in home.iterdir()) == ["demo.json", "verify"]
+
+
+def test_more_labels_cannot_be_withheld_than_weeks_are_played():
+    whole.check_weeks(10, 10, WANTED, 2)
+    with pytest.raises(
+        Unfit, match="labels of 3 weeks were to be withheld, 2 weeks are played. Set WITHHOLD"
+    ):
+        whole.check_weeks(10, 10, WANTED, 3)

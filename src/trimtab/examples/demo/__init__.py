@@ -4,10 +4,11 @@ import logging
 from pathlib import Path
 
 
-def run(weeks: int | None, tree: Path) -> int:
+def run(weeks: int | None, tree: Path, *, withhold: int = 0) -> int:
     """Play the first `weeks` weeks of the flights (all when None) through the stack; return the exit status.
 
-    What it started, it stops; what it made in its home stays to look at, until the next fresh start.
+    What it started, it stops; what it made in its home stays to look at, until the next fresh start. The labels of the
+    first `withhold` weeks after the first champion come at the end of the last of them.
 
     Raises:
         Unfit: The machine, the home or the number of weeks does not allow it; nothing was started or removed.
@@ -17,4 +18,4 @@ def run(weeks: int | None, tree: Path) -> int:
     logging.getLogger("alembic").setLevel(logging.WARNING)
     from trimtab.examples.demo.whole import play
 
-    return play(weeks, tree)
+    return play(weeks, tree, withhold)

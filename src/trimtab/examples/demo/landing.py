@@ -1,9 +1,17 @@
 """Puts a week into the landing folder, complete or not at all."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
+from trimtab.data.schema import LABEL_COLUMNS
 from trimtab.examples.flights import Week
+
+
+def unlabelled(week: Week) -> Week:
+    """Return a week as it is before any of its labels is known."""
+    gone = {name: week.rows[name].mask(week.rows[name].notna()) for name in LABEL_COLUMNS}
+    return replace(week, rows=week.rows.assign(**gone))
 
 
 def land(folder: Path, week: Week) -> None:

@@ -13,7 +13,7 @@ from trimtab.errors import RunFailed
 from trimtab.evaluate.scores import score
 from trimtab.examples.demo import progress, story
 from trimtab.examples.demo.begin import SERVED
-from trimtab.examples.demo.landing import land
+from trimtab.examples.demo.landing import land, unlabelled
 from trimtab.examples.demo.records import Demo, First, Observed, Served, Week, save
 from trimtab.examples.demo.scorecard import LABEL, METRIC
 from trimtab.examples.demo.traffic import Client
@@ -53,6 +53,7 @@ class Player:
         self._client = client
         self._watch = watch
         self._out = out
+        self._late: set[str] = set()
 
     def play(self, weeks: Sequence[FlightWeek]) -> Demo:
         """Play all weeks that are not done yet; return what there is to tell.
@@ -65,12 +66,35 @@ class Player:
         if self.demo.first is None:
             self._begin(weeks[:start])
         self._out.say(progress.HEADER)
+        late = weeks[start : start + self.demo.withhold]
+        self._late = {week.batch for week in late}
         for week in weeks[start:]:
             known = self.demo.week(week.batch) or self._traffic(week)
             if not known.done:
                 known = self._week(week, known)
             self._out.say(progress.week_line(known))
+            if late and week is late[-1]:
+                self._labels_come(late)
         return self.demo
+
+    def _labels_come(self, weeks: Sequence[FlightWeek]) -> None:
+        """Land the weeks again, now with their labels, and see them measured again."""
+        for week in weeks:
+            if self._observed(week.batch, revision=2) is None:
+                served = read_served(self._where.home, week.batch)
+                self._client.feedback(
+                    week.rows if served is None else week.rows[week.rows["row_id"].isin(served.index)]
+                )
+                land(self._where.landing, week)
+        self._watch.trigger("ingest_batch", f"{weeks[0].batch}-labels", {})
+        for week in weeks:
+            seen = self._watch.until(
+                f"{week.batch} to be monitored with its labels",
+                partial(self._observed, week.batch, revision=2),
+                seconds=_MONITOR_SECONDS,
+            )
+            self._out.say(progress.late_line(week.batch, seen))
+        self._settle()
 
     def _begin(self, weeks: Sequence[FlightWeek]) -> None:
         seconds: dict[str, float] = {}
@@ -106,7 +130,7 @@ class Player:
         seconds = dict(known.seconds)
         with _timed(seconds, "ingest"):
             if not self._came_in(week.batch):
-                land(self._where.landing, week)
+                land(self._where.landing, unlabelled(week) if week.batch in self._late else week)
                 self._watch.trigger("ingest_batch", week.batch, {"batch": week.batch})
             elif self._observed(week.batch) is None:
                 self._watch.trigger("monitor_model", week.batch, {})
@@ -150,8 +174,9 @@ class Player:
                     f"predictions for {week.batch}", "every row refused", "data.features in params.yaml"
                 )
             rows = week.rows.merge(predicted, on="row_id", how="inner")
-            self._out.doing(f"{week.batch}: the truth comes in")
-            self._client.feedback(rows)
+            if week.batch not in self._late:
+                self._out.doing(f"{week.batch}: the truth comes in")
+                self._client.feedback(rows)
         write_served(self._where.home, week.batch, predicted)
         truth = rows[rows["label"].notna()]
         served = Served(
@@ -164,8 +189,8 @@ class Player:
         self._keep(self.demo.with_week(known))
         return known
 
-    def _observed(self, batch: str) -> Observed | None:
-        return story.observed(self._ledger, batch, self._params)
+    def _observed(self, batch: str, *, revision: int = 1) -> Observed | None:
+        return story.observed(self._ledger, batch, self._params, revision=revision)
 
     def _refused(self, batch: str) -> str | None:
         waiting = self._ledger.open_quarantine(self._model).values()

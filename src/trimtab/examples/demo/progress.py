@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from typing import TextIO
 
-from trimtab.examples.demo.records import Answer, Demo, Line, Week
+from trimtab.examples.demo.records import Answer, Demo, Line, Observed, Week
 
 HEADER = (
     f"{'week':<9}{'served':>7}{'AUC':>7}{'loss':>7}{'concept':>9}{'data':>6}{'model':>7}{'sec':>5}  decision"
@@ -47,11 +47,7 @@ class Progress:
 def week_line(week: Week) -> str:
     """Put one week in one line, under `HEADER`."""
     score, seen = week.served.score, week.observed
-    concept = (
-        "-"
-        if seen is None or seen.sigmas is None
-        else f"{seen.sigmas:+.1f}s{'!' if seen.concept_drift else ''}"
-    )
+    concept = _concept(seen)
     data = "-" if seen is None else f"{seen.data_share:.2f}{'!' if seen.data_drift else ''}"
     auc = "-" if score.auc is None else f"{score.auc:.3f}"
     version = f"v{week.served.version}"
@@ -59,6 +55,18 @@ def week_line(week: Week) -> str:
         f"{week.batch:<9}{week.served.rows:>7}{auc:>7}{score.loss:>7.4f}{concept:>9}{data:>6}{version:>7}"
         f"{sum(week.seconds.values()):>5.0f}  {decision(week)}"
     )
+
+
+def _concept(seen: Observed | None) -> str:
+    if seen is None or seen.sigmas is None:
+        return "-" if seen is None or seen.abstained is None else "abstains"
+    return f"{seen.sigmas:+.1f}s{'!' if seen.concept_drift else ''}"
+
+
+def late_line(batch: str, seen: Observed) -> str:
+    """Say what a batch looks like once its labels are there."""
+    said = f"abstains: {seen.abstained}" if seen.sigmas is None else _concept(seen)
+    return f"{batch:<9} its labels came late, measured again at revision 2: concept drift {said}"
 
 
 def decision(week: Week) -> str:

@@ -45,12 +45,13 @@ class Served:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observed:
-    """What monitoring measured on one week; `sigmas` None when it abstained."""
+    """What monitoring measured on one week; `sigmas` None when it abstained, for lack of labels or for what it says."""
 
     data_share: float
     data_drift: bool
     sigmas: float | None
     concept_drift: bool
+    abstained: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,13 +123,15 @@ class TaskTime:
 class Demo:
     """The whole demo; `made` names what it created in its home, and is all that a fresh start removes.
 
-    `decisions_told` is the id of the ledger's newest decision that some week tells of.
+    The labels of the first `withhold` played weeks come late. `decisions_told` is the id of the ledger's newest decision
+    that some week tells of.
     """
 
     params_sha256: str
     weeks: int
     started_at: datetime
     made: tuple[str, ...]
+    withhold: int = 0
     first: First | None = None
     played: tuple[Week, ...] = ()
     decisions_told: int = 0

@@ -13,10 +13,10 @@ def production(ledger: Ledger, model: str) -> str | None:
     return next((move.version for move in reversed(moves) if move.to_stage == "Production"), None)
 
 
-def observed(ledger: Ledger, batch: str, params: Params) -> Observed | None:
-    """Return the first observation of the batch, by the champion that was live when it came in."""
+def observed(ledger: Ledger, batch: str, params: Params, *, revision: int = 1) -> Observed | None:
+    """Return the first observation of a batch at a revision, by the champion that was live when it came in."""
     records = [record.observation for record in ledger.observations(params.model.name)]
-    seen = next((one for one in records if one.batch == batch), None)
+    seen = next((one for one in records if (one.batch, one.revision) == (batch, revision)), None)
     if seen is None:
         return None
     found = policy.assess(seen, params)
@@ -25,6 +25,7 @@ def observed(ledger: Ledger, batch: str, params: Params) -> Observed | None:
         data_drift=found.data_drift,
         sigmas=seen.concept.sigmas,
         concept_drift=found.concept_drift,
+        abstained=seen.concept.abstained,
     )
 
 

@@ -31,17 +31,17 @@ INTERRUPTED = 130
 _HEALTHY_SECONDS = 180
 
 
-def play(weeks: int | None, tree: Path) -> int:
+def play(weeks: int | None, tree: Path, withhold: int) -> int:
     """Do what `trimtab.examples.demo.run` promises."""
     where, wanted, out = stores.from_environment(), settings.load(tree / settings.FILE), progress.Progress()
     out.doing("reading the flights")
     played = list(islice(flights.weeks(), weeks))
-    check_weeks(weeks, len(played), wanted)
+    check_weeks(weeks, len(played), wanted, withhold)
     running = control.running(where.home)
     if not running:
         control.stop(where.home)  # what a killed stack left behind holds its ports
         preflight.check(where.home, tree, ports.from_environment())
-    demo = open_home(where, tree, len(played), running=running, out=out)
+    demo = open_home(where, tree, len(played), withhold=withhold, running=running, out=out)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         if not running:
@@ -58,7 +58,7 @@ def play(weeks: int | None, tree: Path) -> int:
     return 0
 
 
-def check_weeks(asked: int | None, there: int, wanted: Params) -> None:
+def check_weeks(asked: int | None, there: int, wanted: Params, withhold: int = 0) -> None:
     """Refuse a number of weeks that leaves nothing to play.
 
     Raises:
@@ -74,9 +74,14 @@ def check_weeks(asked: int | None, there: int, wanted: Params) -> None:
             f"{there} weeks leave none to play: the first {start} (train.start_batches) train the first model"
         )
         raise Unfit(what, f"Set WEEKS to {start + 1} or more.")
+    if not 0 <= withhold <= there - start:
+        what = f"the labels of {withhold} weeks were to be withheld, {there - start} weeks are played"
+        raise Unfit(what, f"Set WITHHOLD to 0 or more, at most {there - start}.")
 
 
-def open_home(where: Stores, tree: Path, weeks: int, *, running: bool, out: progress.Progress) -> Demo:
+def open_home(
+    where: Stores, tree: Path, weeks: int, *, withhold: int = 0, running: bool, out: progress.Progress
+) -> Demo:
     """Decide between fresh and resumed, say which, and clear what a fresh start may clear.
 
     Raises:
@@ -90,7 +95,13 @@ def open_home(where: Stores, tree: Path, weeks: int, *, running: bool, out: prog
         return replace(marker, weeks=weeks)
     begin.clear(where.home, beginning.remove)
     where.home.mkdir(parents=True, exist_ok=True)
-    demo = Demo(params_sha256=digest, weeks=weeks, started_at=system_clock(), made=tuple(sorted(claimed)))
+    demo = Demo(
+        params_sha256=digest,
+        weeks=weeks,
+        withhold=withhold,
+        started_at=system_clock(),
+        made=tuple(sorted(claimed)),
+    )
     records.save(where.home, demo)
     return demo
 
