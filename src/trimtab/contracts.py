@@ -38,7 +38,8 @@ class Manifest:
 
     `start` and `end` bound `event_time` as [start, end); `rows` and `labelled` count what was kept; `bad_rows` counts
     what went to quarantine; `unseen` counts, per feature, values outside the declared categories; `source_sha256` is
-    of the landed file, and is what makes a second ingest of the same file a no-op.
+    of the landed file, and is what makes a second ingest of the same file a no-op. `label_age_hours` is the maturity of
+    the labels: how long after `end` they were collected, None when nobody says.
     """
 
     model: str
@@ -52,6 +53,7 @@ class Manifest:
     bad_rows: int
     unseen: Mapping[str, int]
     source_sha256: str
+    label_age_hours: float | None = None
 
     @property
     def coverage(self) -> float:

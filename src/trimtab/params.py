@@ -117,6 +117,15 @@ class Regression(_Section):
 Label = Annotated[Binary | Multiclass | Regression, Field(discriminator="kind")]
 
 
+class Log(_Section):
+    """How windows of the prediction log become batches, and when again."""
+
+    every: Literal["day", "week"]
+    wait_hours: Annotated[float, Field(ge=0)]
+    again_share: Share
+    until_days: Annotated[float, Field(gt=0)]
+
+
 class Data(_Section):
     """The contract of a batch."""
 
@@ -125,6 +134,7 @@ class Data(_Section):
     max_unseen_share: Share
     landing_grace_seconds: Annotated[float, Field(ge=0)]
     min_label_coverage: Share
+    log: Log | None
     label: Label
     features: Annotated[dict[str, Feature], Field(min_length=1)]
 

@@ -29,6 +29,7 @@ class _Note(BaseModel):
     partial: bool
     released_by: str | None = None
     released_reason: str | None = None
+    label_age_hours: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +37,7 @@ class Landed:
     """One landed batch as it was read.
 
     `file_sha256` are of its two files, `source_sha256` is what the origin remembers of them; `released_by` names the
-    quarantine entry that a person let go.
+    quarantine entry that a person let go. `label_age_hours` says how long after its end the labels were collected.
     """
 
     batch: str
@@ -47,6 +48,7 @@ class Landed:
     source_sha256: str
     file_sha256: frozenset[str]
     released_by: str | None = None
+    label_age_hours: float | None = None
 
 
 def waiting(folder: Path, *, grace_seconds: float, now: datetime) -> list[str]:
@@ -121,6 +123,11 @@ def put(folder: Path, contents: Mapping[str, bytes]) -> list[Path]:
     return targets
 
 
+def manifest_of(batch: str, start: datetime, end: datetime, *, label_age_hours: float) -> bytes:
+    """Return the manifest of a whole batch whose labels were collected so many hours after its end."""
+    return _text(_Note(batch=batch, start=start, end=end, partial=False, label_age_hours=label_age_hours))
+
+
 def released(manifest: bytes, *, by: str, reason: str) -> bytes:
     """Say in a landed manifest that a person lets the batch in; a broken manifest stays as it is."""
     try:
@@ -160,6 +167,7 @@ def read(folder: Path, batch: str) -> Landed:
         file_sha256=frozenset(hashlib.sha256(file).hexdigest() for file in (content, manifest)),
         source_sha256=_digest(content, note),
         released_by=note.released_by,
+        label_age_hours=note.label_age_hours,
     )
 
 

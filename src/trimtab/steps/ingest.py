@@ -57,6 +57,7 @@ def ingest(batch: str) -> dict[str, Any]:
         bad_rows=len(checked.bad),
         unseen=checked.unseen,
         source_sha256=landed.source_sha256,
+        label_age_hours=landed.label_age_hours,
     )
     record = loop.origin.commit_batch(manifest, checked.kept)
     new = loop.ledger.record_batch(record)

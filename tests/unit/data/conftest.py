@@ -24,6 +24,7 @@ def data() -> params.Data:
             "max_unseen_share": 0.05,
             "min_label_coverage": 0.5,
             "landing_grace_seconds": 60.0,
+            "log": None,
             "label": {"kind": "binary"},
             "features": {
                 "region": {"kind": "category", "nullable": False, "categories": ["north", "south"]},

@@ -1,0 +1,37 @@
+"""Lands batches of the prediction log: what was served in a window, with the ground truth that is known by now.
+
+*Triage*: does nothing unless `data.log` of `params.yaml` says how. A failed `gather` has landed whole batches or none: clear it, or
+wait for the next hour. What it lands, `ingest_batch` takes in within ten minutes; a window whose labels come later is landed
+again, as the next revision.
+"""
+
+from datetime import timedelta
+
+from airflow.sdk import dag, task
+
+
+@task
+def gather() -> list[str]:
+    from trimtab.steps.gather import gather
+
+    return gather()
+
+
+@dag(
+    schedule="25 * * * *",
+    catchup=False,
+    max_active_runs=1,
+    tags=["trimtab", "impact/tier_2"],
+    default_args={
+        "owner": "trimtab",
+        "retries": 2,
+        "retry_delay": timedelta(seconds=30),
+        "execution_timeout": timedelta(hours=1),
+    },
+    doc_md=__doc__,
+)
+def gather_batches() -> None:
+    gather()
+
+
+gather_batches()
