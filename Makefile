@@ -12,6 +12,8 @@ WEEKS ?=
 WITHHOLD ?=
 ONLY ?=
 UV := uv==0.13.9
+# What the tests run beside ourselves: each package brings a program of its name.
+DEBIAN := chromium prometheus prometheus-alertmanager
 
 # Bytecode is compiled once, at install: without it every process compiles every import again.
 unexport PYTHONDONTWRITEBYTECODE
@@ -55,7 +57,9 @@ test-fast: $(READY) ## Unit, contract and DAG tests: the inner loop
 	@$(BIN)/python -m pytest src tests/unit tests/contracts tests/dags -n 2 -q
 
 test: lint type ## Everything: lint, types, all tests, coverage
-	@command -v chromium >/dev/null || { test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -y -qq chromium >/dev/null; } || { echo "chromium was not found. Install it: apt-get install chromium"; exit 1; }
+	@missing=""
+	for package in $(DEBIAN); do command -v "$$package" >/dev/null || missing+=" $$package"; done
+	test -z "$$missing" || { test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -y -qq --no-install-recommends $$missing fonts-liberation >/dev/null; } || { echo "$$missing was not found. Install it: apt-get install$$missing"; exit 1; }
 	rm -f .coverage .coverage.*
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --cov --cov-report=term
 

@@ -149,6 +149,12 @@ def _status(_: argparse.Namespace) -> str:
     return str(control.status(stores.from_environment().home))
 
 
+def _metrics(_: argparse.Namespace) -> str:
+    from trimtab.steps.metrics import exposition
+
+    return exposition().decode().rstrip("\n")
+
+
 def _demo(wanted: argparse.Namespace) -> int:
     from trimtab.examples.demo import run
 
@@ -170,6 +176,7 @@ def _parser() -> argparse.ArgumentParser:
         "evaluate": (_evaluate, "judge challenger against champion in this checkout"),
         "refit": (_refit, "fit a promoted recipe again through the newest batch, in this checkout"),
         "champion": (_champion, "write champion.yaml from the registry"),
+        "metrics": (_metrics, "print the loop's figures for Prometheus, as the Airflow server shows them"),
         "reconcile": (_reconcile, "mend what a crash left between ledger, stages and aliases"),
     }
     for name, (verb, text) in plain.items():

@@ -300,6 +300,7 @@ class Request:
 
     `champion` is the version whose quality gave rise to it, or None when it is about no version; `challenger` the
     version whose next look is asked for when `source` is `look`, and the one to go back to when it is `watch`.
+    `labels` and `links` (by what they lead to) are the alert's when `source` is `alert`.
     """
 
     model: str
@@ -312,6 +313,8 @@ class Request:
     window_batches: int | None = None
     force: bool = False
     dry_run: bool = False
+    labels: Mapping[str, str] = field(default_factory=dict)
+    links: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -335,6 +338,8 @@ class Alert:
     starts_at: datetime
     ends_at: datetime
     summary: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+    links: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -225,6 +225,7 @@ class Trigger(_Section):
     max_per_event_month: Count
     max_per_hour: Count
     lease_minutes: Annotated[float, Field(gt=0)]
+    alert_join_hours: Annotated[float, Field(gt=0)]
 
 
 class Registry(_Section):

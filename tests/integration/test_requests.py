@@ -3,6 +3,7 @@
 import multiprocessing
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,7 @@ from trimtab.steps import alerts, arbitrate
 from trimtab.steps.loop import Loop, open_loop
 
 PROCESSES, EACH = 8, 63
-FIRED = {
+FIRED: dict[str, Any] = {
     "status": "firing",
     "fingerprint": "c0ffee",
     "startsAt": "2026-01-05T12:00:00Z",
@@ -101,6 +102,59 @@ def test_an_alert_that_fires_again_a_month_later_is_another_request_with_an_answ
         ("c0ffee:2026-01-05T12:00:00+00:00", "RETRAIN"),
         ("c0ffee:2026-02-05T12:00:00+00:00", "RETRAIN"),
     ]
+
+
+def test_an_alert_that_resolves_before_its_request_is_answered_withdraws_it(loop: Loop) -> None:
+    received()
+    assert arbitrate.arbitrate("too-early", None) is None
+    assert [one.action for one in loop.ledger.decisions(loop.model)] == ["WAIT"]
+    received(status="resolved", endsAt="2026-01-05T15:00:00Z")
+    assert loop.ledger.waiting(loop.model) == []
+    withdrawn = loop.ledger.decisions(loop.model)[-1]
+    assert (withdrawn.action, withdrawn.holder) == ("SKIP", "alertmanager")
+    assert withdrawn.reason == "the alert resolved before a retraining began, at 2026-01-05 15:00 UTC"
+
+
+def test_only_the_request_of_the_episode_that_ended_is_withdrawn(loop: Loop) -> None:
+    received(fingerprint="cafe")
+    received()
+    received(status="resolved", endsAt="2026-01-05T15:00:00Z")
+    (left,) = loop.ledger.waiting(loop.model)
+    assert left.request.episode.startswith("cafe:")
+
+
+def test_an_episode_whose_end_was_lost_does_not_swallow_the_next_incident(loop: Loop) -> None:
+    assert received() == {"opened": ["c0ffee"]}
+    assert received(startsAt="2026-01-06T11:59:59Z") == {"joined": ["c0ffee"]}
+    assert received(startsAt="2026-01-06T12:00:00Z") == {"opened": ["c0ffee"]}
+    assert received(startsAt="2026-01-05T12:00:00Z") == {"joined": ["c0ffee"]}  # late, of the first
+
+
+def test_labels_and_links_stand_in_the_request(loop: Loop) -> None:
+    annotations = FIRED["annotations"] | {"runbook_url": "docs/runbooks.md#loss"}
+    alerts.receive(
+        {
+            "version": "4",
+            "externalURL": "http://alertmanager",
+            "alerts": [FIRED | {"annotations": annotations, "generatorURL": "http://prometheus/graph"}],
+        }
+    )
+    (record,) = loop.ledger.requests(loop.model)
+    assert record.request.labels == {"alertname": "ModelLossHigh"}
+    assert record.request.links == {
+        "generator": "http://prometheus/graph",
+        "runbook": "docs/runbooks.md#loss",
+        "alertmanager": "http://alertmanager",
+    }
+
+
+def test_a_request_is_unread_until_the_arbiter_has_looked_at_it(loop: Loop) -> None:
+    assert not alerts.unread()
+    received()
+    assert alerts.unread()
+    arbitrate.arbitrate("look", None)
+    assert not alerts.unread()
+    assert len(loop.ledger.waiting(loop.model)) == 1
 
 
 def test_an_alert_about_another_model_is_left_alone(loop: Loop) -> None:

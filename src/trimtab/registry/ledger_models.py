@@ -206,6 +206,11 @@ class ModelLedger(Database):
             for row in rows
         ]
 
+    def live(self, model: str) -> TransitionRecord | None:
+        """Return the last completed move to Production; what it moved is champion, unless somebody moved it by hand."""
+        moves = [record for record in self.transitions(model) if record.phase == "done"]
+        return next((one for one in reversed(moves) if one.transition.to_stage == "Production"), None)
+
     def unfinished(self, model: str) -> list[Transition]:
         """Return the intents that were not completed, oldest first."""
         records = self.transitions(model)

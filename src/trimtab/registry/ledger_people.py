@@ -5,7 +5,7 @@ from sqlalchemy import insert, select
 from trimtab.contracts import Order
 from trimtab.registry import tables
 from trimtab.registry.engine import Database
-from trimtab.registry.records import OrderRecord, Standing
+from trimtab.registry.records import NoticeRecord, OrderRecord, Standing
 
 _OPENS = {"pause": "resume", "pin": "unpin", "block": "unblock"}
 
@@ -81,3 +81,10 @@ class PeopleLedger(Database):
                 connection.execute(
                     insert(tables.notices).values(model=model, key=key, kind=kind, text=text, at=self.now())
                 )
+
+    def notices(self, model: str) -> list[NoticeRecord]:
+        """Return all that people were told, oldest first."""
+        table = tables.notices
+        with self.read() as connection:
+            rows = connection.execute(select(table).where(table.c.model == model).order_by(table.c.id)).all()
+        return [NoticeRecord(kind=row.kind, text=row.text, at=row.at) for row in rows]

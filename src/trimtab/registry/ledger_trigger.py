@@ -10,7 +10,7 @@ from trimtab.contracts import Alert, Decision, Plan, Request, plain
 from trimtab.errors import LeaseHeld
 from trimtab.registry import tables
 from trimtab.registry.engine import Database
-from trimtab.registry.records import DecisionRecord, RequestRecord
+from trimtab.registry.records import DecisionRecord, LeaseRecord, RequestRecord
 from trimtab.registry.rows import value
 
 FINAL = ("RETRAIN", "JUDGE", "ROLLBACK", "SKIP")
@@ -46,6 +46,11 @@ class TriggerLedger(Database):
             (decided.c.model == model) & decided.c.action.in_(FINAL)
         )
         return self._requests((tables.requests.c.model == model) & tables.requests.c.id.not_in(answered))
+
+    def unread(self, model: str) -> list[RequestRecord]:
+        """Return the requests that the arbiter has not looked at even once, oldest first."""
+        looked_at = select(tables.decisions.c.request_id).where(tables.decisions.c.model == model)
+        return self._requests((tables.requests.c.model == model) & tables.requests.c.id.not_in(looked_at))
 
     def _requests(self, wanted: ColumnElement[bool]) -> list[RequestRecord]:
         table = tables.requests
@@ -120,9 +125,16 @@ class TriggerLedger(Database):
 
     def lease_holder(self, name: str) -> str | None:
         """Return who holds a lease that has not expired."""
+        found = self.lease(name)
+        return None if found is None else found.holder
+
+    def lease(self, name: str) -> LeaseRecord | None:
+        """Return a lease that has not expired."""
         with self.read() as connection:
             row = connection.execute(select(tables.leases).filter_by(name=name)).one_or_none()
-        return None if row is None or self._expired(row) else str(row.holder)
+        if row is None or self._expired(row):
+            return None
+        return LeaseRecord(holder=row.holder, acquired_at=row.acquired_at, heartbeat_at=row.heartbeat_at)
 
     def hold(self, name: str, *, holder: str, minutes: float) -> None:
         """Take a lease, or prolong one's own; the heartbeat of a run.

@@ -73,6 +73,15 @@ class DecisionRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LeaseRecord:
+    """A lease that is held: by which run, since when, and when that run last showed a sign of life."""
+
+    holder: str
+    acquired_at: datetime
+    heartbeat_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VersionRecord:
     """One registered version and the training behind it; `refit_of` is the sibling that was judged in its stead."""
 
@@ -119,6 +128,15 @@ class OrderRecord:
 
     def __str__(self) -> str:
         return f"{self.order.actor}: {self.order.reason}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoticeRecord:
+    """What people were told, and when."""
+
+    kind: str
+    text: str
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,7 @@
 """What trimtab writes to MLflow runs, and how it starts a project's."""
 
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -16,6 +17,9 @@ from trimtab.contracts import ConceptDrift, DataDrift, Verdict, plain
 from trimtab.errors import CommandFailed
 from trimtab.registry.load import MODEL_FILE, digest_of
 from trimtab.registry.mlflow_store import quiet, reaching
+
+_NOT_IN_A_NAME = re.compile(r"[^\w./ -]", re.ASCII)
+_LONGEST_NAME, _LONGEST_TAG = 250, 5000
 
 
 class Report(Protocol):
@@ -70,6 +74,17 @@ def log(*, params: Mapping[str, object], metrics: Mapping[str, float], files: Se
     mlflow.log_metrics(dict(metrics))
     for path in files:
         mlflow.log_artifact(str(path))
+
+
+def tag(run_id: str, tags: Mapping[str, str]) -> None:
+    """Set tags on a run that ended; what MLflow allows in no name becomes `_`, and a long value is cut."""
+    quiet()
+    import mlflow
+
+    with reaching(mlflow.get_tracking_uri()):
+        client = mlflow.MlflowClient()
+        for name, text in tags.items():
+            client.set_tag(run_id, _NOT_IN_A_NAME.sub("_", name)[:_LONGEST_NAME], text[:_LONGEST_TAG])
 
 
 def log_pipeline(pipeline: Pipeline, example: pd.DataFrame, trusted: Sequence[str]) -> tuple[str, str]:

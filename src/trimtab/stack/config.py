@@ -40,6 +40,7 @@ def environment(home: Path, ports: Ports, tree: Path = Path()) -> dict[str, str]
     return {
         **_airflow(home, ports, tree),
         "TRIMTAB_HOME": str(home),
+        "TRIMTAB_ALERTS_TOKEN_FILE": str(_alerts_token(home)),
         "TRIMTAB_MODEL": params.load(tree / params.FILE).model.name,
         "MLFLOW_TRACKING_URI": f"http://{HOST}:{ports.mlflow}",
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
@@ -102,6 +103,18 @@ def passwords_file(home: Path) -> Path:
     return home.resolve() / "airflow" / "passwords.json"
 
 
+def alerts_token_file(home: Path) -> Path:
+    """Name the file of the bearer token that Prometheus and Alertmanager bring to Airflow's API server."""
+    return home.resolve() / "alerts.token"
+
+
+def _alerts_token(home: Path) -> Path:
+    path = alerts_token_file(home)
+    if not path.exists():
+        _written(path, secrets.token_urlsafe())
+    return path
+
+
 def _secrets(folder: Path) -> dict[str, str]:
     folder.mkdir(parents=True, exist_ok=True)
     _once(folder / "passwords.json", {user: secrets.token_urlsafe() for user in USERS})
@@ -112,10 +125,16 @@ def _secrets(folder: Path) -> dict[str, str]:
 
 def _once(path: Path, made: dict[str, str]) -> dict[str, str]:
     if not path.exists():
-        draft = path.with_suffix(".part")
-        draft.unlink(missing_ok=True)
-        draft.touch(mode=0o600)
-        draft.write_text(json.dumps(made), encoding="utf-8")
-        draft.rename(path)
+        _written(path, json.dumps(made))
     kept: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
     return kept
+
+
+def _written(path: Path, text: str) -> None:
+    """Write a file for its owner only, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_suffix(".part")
+    draft.unlink(missing_ok=True)
+    draft.touch(mode=0o600)
+    draft.write_text(text, encoding="utf-8")
+    draft.rename(path)

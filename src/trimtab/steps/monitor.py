@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from trimtab.contracts import BatchRecord, Manifest, Observation, Request, Watch, plain
+from trimtab.contracts import BatchRecord, BatchRef, Manifest, Observation, Request, Watch, plain
 from trimtab.errors import UnsafeModel
 from trimtab.registry.records import VersionRecord
 from trimtab.steps.loop import Loop, open_loop
@@ -27,9 +27,16 @@ def unmonitored(loop: Loop) -> list[dict[str, Any]]:
     champion = loop.champion()
     if champion is None:
         return []
-    since = loop.ledger.promoted_at(loop.model, champion.version) or champion.trained_through
-    refs = loop.ledger.unmonitored(loop.model, champion.version, since)
+    refs = unmonitored_by(loop, champion.version)
     return [{"batch": ref.batch, "revision": ref.revision, "champion": champion.version} for ref in refs]
+
+
+def unmonitored_by(loop: Loop, champion: str) -> list[BatchRef]:
+    """Return the batch revisions since its promotion that a champion has not been measured on."""
+    since = loop.ledger.promoted_at(loop.model, champion)
+    if since is None:
+        since = loop.ledger.versions(loop.model)[champion].training.trained_through
+    return loop.ledger.unmonitored(loop.model, champion, since)
 
 
 def measure(item: Mapping[str, Any]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ def notify(loop: Loop, *, key: str, kind: str, text: str) -> None:
     Args:
         loop: The ledger that remembers who was told.
         key: What this is about; the same key is told once.
-        kind: `ask`, `quarantine`, `rollback`, `pinned`, `unloadable` or `foreign_change`.
+        kind: `ask`, `quarantine`, `rollback`, `pinned`, `unloadable`, `gate_dead` or `foreign_change`.
         text: A sentence that says what happened and what to do.
     """
     if loop.ledger.noticed(loop.model, key):

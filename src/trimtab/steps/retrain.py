@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from trimtab.contracts import ModelVersion, Plan, Refit, Stage, Training, Verdict, from_json, to_json
-from trimtab.errors import Unfit
+from trimtab.errors import CommandFailed, GateDead, Unfit
 from trimtab.registry import tracking, transitions
 from trimtab.registry.records import Transition, VersionRecord
 from trimtab.steps.loop import Loop, open_loop
+from trimtab.steps.notify import notify
 
 log = logging.getLogger(__name__)
 
@@ -99,6 +100,7 @@ def train(run_key: str, holder: str) -> dict[str, Any]:
         if run.plan.dry_run:
             return {"version": None, "run_id": training.run_id}
         known = _register(run, run_key, training)
+    _tag_cause(run, known.training.run_id)
     _write_training(run, known.training)
     if known.version in run.loop.ledger.under_judgement(run.plan.model):
         _supersede(run, known.version)
@@ -112,7 +114,7 @@ def evaluate(run_key: str, holder: str) -> dict[str, Any]:
     run = open_run(run_key, holder)
     if not (run.folder / "build" / "training.json").exists():
         raise Unfit(f"{run.folder} holds no trained model", "Clear the run from `checkout` on")
-    _project(run, "evaluate")
+    _judge(run)
     verdict = from_json(Verdict, (run.folder / "build" / "verdict.json").read_bytes())
     return {"kind": verdict.kind, "reason": verdict.reason}
 
@@ -131,6 +133,7 @@ def refit(run_key: str, holder: str) -> dict[str, Any]:
         if done.training is None or not done.accepted or sibling is None:
             return {"version": None, "reason": done.reason}
         known = _register(run, key, done.training, refit_of=sibling.version)
+        _tag_cause(run, known.training.run_id)
     elif not (run.folder / "build" / "refit.json").exists():  # the checkout was made anew
         reason = f"refitted through batch {known.training.batches[-1].batch} before this task was cleared"
         done = Refit(training=known.training, difference=None, accepted=True, reason=reason)
@@ -167,6 +170,30 @@ def _register(run: Run, run_key: str, training: Training, *, refit_of: str | Non
         refit_of=refit_of,
     )
     return ledger.versions(model)[version]
+
+
+def _judge(run: Run) -> None:
+    try:
+        _project(run, "evaluate")
+    except CommandFailed as error:
+        if GateDead.__name__ in error.output:
+            text = f"the gate of run {run.key} judged its probes wrongly, and promotes nothing: see the log of evaluate"
+            notify(run.loop, key=f"gate_dead:{run.key}", kind="gate_dead", text=text)
+        raise
+
+
+def _tag_cause(run: Run, run_id: str) -> None:
+    """Say on the MLflow run who asked for it, with the labels and links of the alert that did."""
+    decision = next(one for one in run.loop.ledger.runs(run.plan.model) if one.run_key == run.key)
+    asked = next(
+        one.request for one in run.loop.ledger.requests(run.plan.model) if one.id == decision.request_id
+    )
+    tracking.tag(
+        run_id,
+        {"trimtab.source": asked.source, "trimtab.asked": asked.reason}
+        | {f"trimtab.alert.{name}": label for name, label in asked.labels.items()}
+        | {f"trimtab.link.{name}": link for name, link in asked.links.items()},
+    )
 
 
 def _training(run: Run) -> Training:

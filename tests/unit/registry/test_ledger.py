@@ -12,7 +12,7 @@ from trimtab.contracts import BatchRecord, BatchRef, Decision, Manifest, Quarant
 from trimtab.errors import LeaseHeld, StoreUnreachable, Unfit
 from trimtab.registry import engine
 from trimtab.registry.ledger import Ledger
-from trimtab.registry.records import QuarantineRecord
+from trimtab.registry.records import LeaseRecord, QuarantineRecord
 
 MODEL = "demand"
 MONDAY = datetime(2026, 1, 5, tzinfo=UTC)
@@ -152,6 +152,23 @@ def test_only_the_holder_gives_a_lease_back(ledger: Ledger) -> None:
     assert ledger.lease_holder("retrain") == "a"
     ledger.release("retrain", holder="a")
     assert ledger.lease_holder("retrain") is None
+
+
+def test_a_lease_tells_since_when_it_is_held_and_when_its_run_last_lived(
+    ledger: Ledger, watch: Watch
+) -> None:
+    ledger.hold("retrain", holder="a", minutes=30)
+    watch.time = later = MONDAY + timedelta(minutes=20)
+    ledger.hold("retrain", holder="a", minutes=30)
+    assert ledger.lease("retrain") == LeaseRecord(holder="a", acquired_at=MONDAY, heartbeat_at=later)
+    watch.time = later + timedelta(minutes=30)
+    assert ledger.lease("retrain") is None
+
+
+def test_notices_come_back_in_the_order_in_which_people_were_told(ledger: Ledger) -> None:
+    for kind in ("ask", "gate_dead", "ask"):
+        ledger.record_notice(MODEL, key=kind, kind=kind, text="look")
+    assert [record.kind for record in ledger.notices(MODEL)] == ["ask", "gate_dead"]
 
 
 def test_a_released_quarantine_entry_is_no_longer_open(ledger: Ledger) -> None:

@@ -77,3 +77,12 @@ def test_passwords_are_for_the_owner_only(environment, tmp_path):
     assert path.stat().st_mode & 0o077 == 0
     assert set(json.loads(path.read_text())) == {"admin", "viewer"}
     assert environment["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE"] == str(path)
+
+
+def test_the_secret_of_alerts_is_made_once_for_the_owner_only(environment, tmp_path):
+    path = config.alerts_token_file(tmp_path)
+    assert environment["TRIMTAB_ALERTS_TOKEN_FILE"] == str(path)
+    before = path.read_text()
+    assert len(before) >= 40 and path.stat().st_mode & 0o077 == 0
+    config.environment(tmp_path, PORTS, TREE)
+    assert path.read_text() == before

@@ -1,0 +1,11 @@
+"""What trimtab adds to Airflow."""
+
+import trimtab_alerts
+from airflow.plugins_manager import AirflowPlugin
+
+
+class TrimtabPlugin(AirflowPlugin):
+    """Registers; what it registers lies beside it."""
+
+    name = "trimtab"
+    fastapi_apps = [trimtab_alerts.APP]  # the longest prefix first: the first that fits answers

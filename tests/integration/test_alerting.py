@@ -1,0 +1,252 @@
+"""From a figure to a retraining and back, through real servers: the stack, Prometheus and Alertmanager.
+
+One start serves all of it, in the order of the file: an alert in a storm of deliveries trains the first champion, then
+drifted weeks land, Prometheus fires, and the champion is replaced.
+"""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import psutil
+import pytest
+import requests
+
+from tests.integration import dashboards, monitoring, playground
+from tests.integration.conftest import SMALL
+from tests.integration.monitoring import Prometheus, until
+from tests.integration.test_requests import FIRED
+from trimtab.examples.demo import traffic
+from trimtab.registry.records import DecisionRecord
+from trimtab.stack import airflow_api, config, control, supervision
+from trimtab.stack.ports import VARIABLES
+from trimtab.steps.initialise import initialise
+from trimtab.steps.loop import Loop
+
+THREADS, DELIVERIES = 8, 100
+SETTINGS = SMALL | {
+    "train__start_batches": 6,
+    "gate__refit": False,  # one training less a retraining
+    "drift__request_on": [],  # only an alert asks: the loop's own detectors would be quicker
+}
+STORM = {"version": "4", "alerts": [FIRED | {"labels": {"alertname": "Storm", "team": "delays"}}]}
+
+
+@dataclass(frozen=True)
+class Site:
+    """A stack that is healthy, its loop, and the Prometheus that watches it."""
+
+    home: Path
+    loop: Loop
+    api: airflow_api.AirflowApi
+    prometheus: Prometheus
+
+    @property
+    def receiver(self) -> str:
+        """Where alerts are taken in."""
+        return f"{control.addresses(self.home).airflow}/trimtab/prometheus/alerts"
+
+    @property
+    def token(self) -> dict[str, str]:
+        """The header that the stack's secret makes."""
+        secret = config.alerts_token_file(self.home).read_text()
+        return {"Authorization": f"Bearer {secret}"}
+
+    def api_server(self) -> int:
+        """The process id of the API server."""
+        state = supervision.load(self.home)
+        assert state is not None
+        return int(state.call("getProcessInfo", "airflow-api-server")["pid"])
+
+    def take_in(self, numbers: range) -> None:
+        """Land weeks, and let Airflow take them in."""
+        have = len(self.loop.ledger.batches(self.loop.model))
+        playground.land_weeks(self.loop, numbers)
+        self.api.trigger("ingest_batch", run_id=f"weeks-{numbers.start}")
+        until(lambda: len(self.loop.ledger.batches(self.loop.model)) == have + len(numbers), seconds=180)
+
+    def retrained(self, count: int) -> list[DecisionRecord]:
+        """Wait until so many retrainings came to an end, and return them."""
+        loop = self.loop
+        until(lambda: len(loop.ledger.verdicts(loop.model)) == count, seconds=300)
+        until(lambda: loop.ledger.lease_holder(loop.lease) is None, seconds=60)
+        return loop.ledger.retrainings(loop.model)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    folder = tmp_path_factory.mktemp("alerting")
+    home = folder / "var"
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in playground.environment(home).items():
+            patch.setenv(name, value)
+        ports = monitoring.free_ports(len(VARIABLES))
+        for variable, port in zip(VARIABLES.values(), ports, strict=True):
+            patch.setenv(variable, str(port))
+        tree = playground.tree(folder / "tree", **SETTINGS)
+        initialise(tree)
+        control.start(home, tree)
+        try:
+            found = control.addresses(home)
+            patch.setenv("MLFLOW_TRACKING_URI", found.mlflow)
+            control.wait_healthy(home, timeout=240)
+            token = config.alerts_token_file(home)
+            with monitoring.running(
+                folder / "deploy", service=found.service, airflow=found.airflow, token=token
+            ) as prometheus:
+                yield Site(home, playground.opened(), airflow_api.connect(home), prometheus)
+        finally:
+            control.stop(home)
+
+
+def test_wrong_calls_are_refused_and_take_no_worker_down(site):
+    before = site.api_server()
+
+    def post(body: bytes, **headers: str) -> int:
+        return requests.post(site.receiver, data=body, headers=site.token | headers, timeout=30).status_code
+
+    assert post(b"{}", Authorization="") == 401
+    assert post(b"{}", Authorization="Bearer guessed") == 403
+    assert post(b"{") == 400
+    assert post(b'{"version": "5", "alerts": []}') == 422
+    assert post(b"[" * 500_000) == 400
+    assert post(b'{"pad": "' + b"x" * 2_000_000 + b'"}') == 413
+    assert site.api_server() == before
+    assert site.loop.ledger.requests(site.loop.model) == []
+
+
+def test_100_deliveries_around_a_killed_api_server_make_one_retraining(site):
+    site.take_in(range(6))
+    killed, halfway = site.api_server(), threading.Barrier(THREADS + 1)
+    answers: list[dict[str, list[str]]] = []
+
+    def deliver(number: int) -> None:
+        for count in range(number, DELIVERIES, THREADS):
+            answers.append(until(lambda: _delivered(site), seconds=120))
+            if count // THREADS == 2:
+                halfway.wait(120)
+
+    threads = [threading.Thread(target=deliver, args=(number,)) for number in range(THREADS)]
+    for thread in threads:
+        thread.start()
+    halfway.wait(120)
+    os.kill(killed, signal.SIGKILL)
+    for thread in threads:
+        thread.join(180)
+    assert len(answers) == DELIVERIES
+    assert site.api_server() != killed
+
+    (decision,) = site.retrained(1)
+    (request,) = site.loop.ledger.requests(site.loop.model)
+    assert (request.request.source, decision.request_id) == ("alert", request.id)
+    finals = [one.action for one in site.loop.ledger.decisions(site.loop.model) if one.action != "WAIT"]
+    assert finals == ["RETRAIN"]
+    assert site.loop.ledger.live(site.loop.model) is not None
+
+
+def test_the_labels_of_the_alert_are_on_the_mlflow_run(site):
+    from mlflow import MlflowClient
+
+    version = site.loop.ledger.versions(site.loop.model)["1"]
+    tags = MlflowClient(site.loop.stores.mlflow).get_run(version.training.run_id).data.tags
+    assert tags["trimtab.source"] == "alert"
+    assert tags["trimtab.alert.team"] == "delays"
+
+
+def test_a_drifted_figure_fires_retrains_promotes_and_resolves(site, monkeypatch, capsys):
+    loop, model = site.loop, site.loop.model
+    before = loop.ledger.live(model)
+    monkeypatch.setattr(playground, "thin", _drifted(playground.thin))
+    site.take_in(range(6, 10))
+    until(lambda: site.prometheus.firing("TrimtabConceptDrift"), seconds=180)
+    decisions = site.retrained(2)
+    asked = {record.id: record for record in loop.ledger.requests(model)}
+    request = asked[decisions[-1].request_id]
+    labels = request.request.labels
+    assert (request.request.source, labels["action"], labels["model"]) == ("alert", "retrain", model)
+    assert "docs/runbooks.md#trimtab" in request.request.links["runbook"]
+
+    after = loop.ledger.live(model)
+    assert after is not None and before is not None
+    assert after.transition.version != before.transition.version
+    until(lambda: not site.prometheus.firing("TrimtabConceptDrift"), seconds=60)
+    fingerprint = request.request.episode.split(":")[0]
+    until(lambda: loop.ledger.last_alert(model, fingerprint).status == "resolved", seconds=60)
+    assert loop.ledger.waiting(model) == []
+
+    until(lambda: _value(site, "trimtab_promotions_total") == 2)
+    assert _value(site, "trimtab_retraining_seconds_count") == 2
+    assert _value(site, 'trimtab_decisions_total{action="RETRAIN"}') == 2
+    measured = min(
+        record.at for record in loop.ledger.observations(model) if record.observation.concept.sigmas > 3
+    )
+    run = site.api.get(f"/api/v2/dags/retrain_model/dagRuns/{decisions[-1].holder}")
+    started = datetime.fromisoformat(run["start_date"])
+    alert = loop.ledger.last_alert(model, fingerprint)
+    with capsys.disabled():
+        print(
+            f"\nmeasured, then after {_after(measured, request.at)} in the ledger as a request, after "
+            f"{_after(measured, started)} a DAG run, after {_after(measured, decisions[-1].at)} decided, after "
+            f"{_after(measured, after.at)} promoted, after {_after(measured, alert.ends_at)} resolved"
+        )
+    assert (started - measured).total_seconds() < 60
+
+
+def test_every_panel_of_the_dashboards_shows_series(site):
+    service = control.addresses(site.home).service
+    client = traffic.Client(service, site.loop.params)
+    frame = playground.thin(playground.weeks()[0]).head(20).assign(carrier="new")
+    for number in range(len(frame)):  # over some scrapes: a rate has two points
+        assert len(client.predict(frame.iloc[[number]])) == 1
+        time.sleep(0.3)
+    exposed = requests.get(f"{service}/metrics", timeout=30).text
+    assert [
+        name for name in dashboards.AWAITED if name in exposed
+    ] == [], "no longer awaited: take it off the list"
+    wanted = [one for path in dashboards.PATHS for one in dashboards.expressions(path)]
+    known = [one for one in wanted if not any(name in one for name in dashboards.AWAITED)]
+    assert len(known) > 35
+    for _ in range(20):
+        missing = [one for one in known if not site.prometheus.range(one)]
+        if not missing:
+            break
+        time.sleep(2)
+    assert missing == []
+
+
+def test_the_api_server_keeps_no_files_open(site):
+    assert psutil.Process(site.api_server()).num_fds() < 150
+
+
+def _value(site: Site, series: str) -> float:
+    (found,) = site.prometheus.query(series)
+    return float(found["value"][1])
+
+
+def _delivered(site: Site) -> dict[str, list[str]] | None:
+    """Deliver once, as Alertmanager does: what is not answered with a 2xx is sent again."""
+    try:
+        answer = requests.post(site.receiver, json=STORM, headers=site.token, timeout=30)
+    except requests.ConnectionError:
+        return None
+    return answer.json() if answer.ok else None
+
+
+def _drifted(thin):
+    """From now on every flight after noon is late."""
+
+    def drifted(week, rows=playground.ROWS):
+        frame = thin(week, rows)
+        known = frame["label"].notna()
+        return frame.assign(label=frame["label"].mask(known & (frame["sched_hour"] >= 12), 1))
+
+    return drifted
+
+
+def _after(begin: datetime, end: datetime) -> str:
+    return f"{(end - begin).total_seconds():.1f} s"

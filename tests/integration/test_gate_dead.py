@@ -1,0 +1,32 @@
+"""A gate that is dead is told to people and to Prometheus."""
+
+import pytest
+
+from tests.integration import playground
+from tests.integration.conftest import SMALL
+from tests.integration.test_loop import take_in
+from trimtab.errors import CommandFailed
+from trimtab.steps import arbitrate, metrics, retrain
+from trimtab.steps.initialise import initialise
+
+
+def test_a_gate_that_no_model_could_pass_is_told_once_and_shown_until_a_verdict_comes(tmp_path, monkeypatch):
+    for name, value in playground.environment(tmp_path / "var").items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
+    initialise(playground.tree(tmp_path / "tree", **SMALL | {"gate__min_gain": 5.0}))
+    loop = playground.opened()
+    take_in(loop, range(4))
+    run_key = arbitrate.arbitrate("run", "ui", reason="test")
+    for task in (retrain.checkout, retrain.prepare, retrain.train):
+        task(run_key, "run")
+    for _ in range(2):
+        with pytest.raises(CommandFailed, match="The gate is dead"):
+            retrain.evaluate(run_key, "run")
+    (told,) = loop.ledger.notices(loop.model)
+    assert (told.kind, f"run {run_key}" in told.text) == ("gate_dead", True)
+
+    loop.ledger.release(loop.lease, holder="run")
+    shown = metrics.exposition().decode().splitlines()
+    for name, value in {"gate_dead": 1, "retraining_unfinished": 1, "lease_held": 0}.items():
+        assert f'trimtab_{name}{{model="{loop.model}"}} {value}.0' in shown
