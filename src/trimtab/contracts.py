@@ -244,7 +244,7 @@ class ConceptDrift:
     """The champion's loss on one batch against what fresh models lose.
 
     `sigmas` is (loss - mean) / sd over the reference batches; None when there are too few labels or references, and
-    `abstained` then says why.
+    `abstained` then says why. `lower` and `upper` bound the loss with 95 %, over blocks of time; None with one block.
     """
 
     score: BatchScore
@@ -252,6 +252,8 @@ class ConceptDrift:
     reference_sd: float | None
     sigmas: float | None
     abstained: str | None = None
+    lower: float | None = None
+    upper: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

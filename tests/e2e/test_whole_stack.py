@@ -12,6 +12,7 @@ import requests
 from playwright.sync_api import sync_playwright
 
 from tests.integration import playground
+from tests.integration.browser import CHROMIUM
 from tests.integration.conftest import SMALL
 from trimtab.stack import airflow_api, config, control, health
 from trimtab.stack.ports import VARIABLES
@@ -20,7 +21,6 @@ from trimtab.steps.loop import Loop, open_loop
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
-CHROMIUM = "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
 START = SMALL["train__start_batches"]
 
 
@@ -96,7 +96,7 @@ def test_landed_batches_are_taken_in_by_the_dag(stack: Stack) -> None:
 def test_a_person_retrains_from_the_airflow_page(stack: Stack, tmp_path: Path) -> None:
     """In a real browser: log in, open the form, give a reason, press Trigger."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=CHROMIUM.split())
+        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=CHROMIUM)
         page = browser.new_page(viewport={"width": 1400, "height": 900})
         page.goto(f"{stack.addresses.airflow}/dags/retrain_model")
         page.locator('input[name="username"]').fill("admin")

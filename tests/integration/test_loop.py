@@ -53,6 +53,8 @@ def test_the_loop_closes(loop: Loop) -> None:
     for item in items:
         monitor.measure(item)
     assert monitor.find_unmonitored() == []
+    for one in (record.observation.concept for record in loop.ledger.observations(loop.model)):
+        assert one.lower < one.score.loss < one.upper
     assert monitor.assess() == len(loop.ledger.waiting(loop.model))
 
     second = retrained("second", force=True)

@@ -1,20 +1,24 @@
 """The whole stack, really started: slow, so that one start serves all of it; the last test stops it."""
 
+import json
 import os
 import signal
 import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import unquote
 
 import psutil
 import pytest
 import requests
+from playwright.sync_api import expect
 
 from tests.integration import playground
+from tests.integration.browser import visit
 from tests.integration.conftest import SMALL
 from trimtab.errors import CommandFailed, Unfit
-from trimtab.stack import airflow_api, control, supervision
+from trimtab.stack import airflow_api, config, control, supervision
 from trimtab.stack.ports import VARIABLES
 from trimtab.steps.initialise import initialise
 
@@ -99,6 +103,46 @@ def test_a_viewer_triggers_nothing(home):
         airflow_api.connect(home, "viewer").trigger("sweep", run_id="viewed")
 
 
+def test_the_health_page_stands_in_airflow_and_says_how_to_begin(home):
+    with visit(home, "/plugin/model-health") as one:
+        page = one.page.frame_locator("iframe")
+        # The first page of an API server imports what it needs, on a machine with two busy cores.
+        first = "0 of the 4 batches of train.start_batches"
+        expect(page.locator("#champion")).to_contain_text(first, timeout=60_000)
+        expect(one.page.get_by_role("link", name="Model health")).to_be_visible()
+        assert (one.errors, one.foreign) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("path", "token", "status", "said"),
+    [
+        ("health", None, 307, ""),
+        ("evidence/" + "0" * 64, None, 307, ""),
+        ("health", "forged", 403, "Airflow refused: Invalid JWT token."),
+        (
+            "health?last=0",
+            "admin",
+            422,
+            "Expected a number of newest batches from 1 to 520 as last, got &#39;0&#39;",
+        ),
+        ("health?last=all", "admin", 422, "got &#39;all&#39;"),
+        ("evidence/nothing", "admin", 404, "Expected the evidence hash of a verdict"),
+        ("health", "viewer", 200, "No batch has come in yet."),
+    ],
+)
+def test_the_health_page_asks_who_comes_and_says_what_is_wrong(home, path, token, status, said):
+    answer = _health(home, path, token)
+    assert (answer.status_code, answer.headers["Cache-Control"] if said else None) == (
+        status,
+        "no-store" if said else None,
+    )
+    assert said in answer.text
+    if status == 307:
+        assert (
+            answer.headers["Location"] == f"/api/v2/auth/login?next=%2Ftrimtab%2F{path.replace('/', '%2F')}"
+        )
+
+
 def test_a_person_is_asked_on_the_page_and_the_default_counts_when_nobody_answers(home):
     api, loop = airflow_api.connect(home), playground.opened()
     playground.land_weeks(loop, range(4))
@@ -141,6 +185,55 @@ def _asked(api: airflow_api.AirflowApi, run_id: str) -> dict[str, object]:
     return api.get(f"{_PLACE}/{run_id}/taskInstances/wait_for_answer/-1/hitlDetails")
 
 
+def test_an_admin_rolls_back_from_the_health_page(home):
+    api = airflow_api.connect(home)
+    with visit(home, "/trimtab/health") as one:
+        form = one.page.locator('form[data-dag="rollback_model"]')
+        form.get_by_label("because").fill("complaints from the page")
+        form.get_by_role("button", name="Roll back").click()
+        expect(form.locator("output")).to_have_text("Started. See the run")
+        link = form.get_by_role("link").get_attribute("href")
+        assert (one.errors, one.foreign) == ([], [])
+    run = api.get(f"/api/v2/dags/rollback_model/dagRuns/{unquote(link.rpartition('/')[2])}")
+    assert run["conf"] == {"version": None, "reason": "complaints from the page"}
+    assert run["triggering_user_name"] == "admin"
+    _until(lambda: api.run_state("rollback_model", run["dag_run_id"]) in ("success", "failed"), seconds=120)
+
+
+def test_a_viewer_is_refused_by_airflow_and_told_so(home):
+    before = airflow_api.connect(home).get("/api/v2/dags/retrain_model/dagRuns")["total_entries"]
+    with visit(home, "/trimtab/health", "viewer") as one:
+        form = one.page.locator('form[data-dag="retrain_model"]')
+        form.get_by_label("because").fill("curiosity")
+        assert (one.errors, one.foreign) == ([], [])
+        form.get_by_role("button", name="Retrain").click()
+        expect(form.locator("output")).to_contain_text("Airflow refused: your user may not trigger this DAG.")
+    assert airflow_api.connect(home).get("/api/v2/dags/retrain_model/dagRuns")["total_entries"] == before
+
+
+def test_a_button_needs_a_reason(home):
+    with visit(home, "/trimtab/health") as one:
+        one.page.get_by_role("button", name="Retrain").click()
+        one.page.keyboard.press("Escape")
+        assert one.page.locator('form[data-dag="retrain_model"] output').text_content() == ""
+
+
+def test_without_its_ledger_the_health_page_says_what_to_check_and_comes_back(home):
+    files = [home / f"ledger.db{end}" for end in ("", "-wal", "-shm") if (home / f"ledger.db{end}").exists()]
+    for file in files:
+        file.rename(file.with_name(f"kept-{file.name}"))
+    (home / "ledger.db").mkdir()
+    try:
+        answer = _health(home, "health", "admin")
+    finally:
+        (home / "ledger.db").rmdir()
+        for file in files:
+            file.with_name(f"kept-{file.name}").rename(file)
+    assert answer.status_code == 503
+    assert "Check that it runs and that TRIMTAB_LEDGER_URL names it" in answer.text
+    assert _health(home, "health", "admin").status_code == 200
+
+
 def test_a_second_start_leaves_the_first_alone(home):
     before = _members(home)
     assert control.start(home, playground.ROOT) == control.addresses(home)
@@ -180,6 +273,17 @@ def _free_ports(count: int) -> list[int]:
     for server in servers:
         server.close()
     return ports
+
+
+def _health(home: Path, path: str, user: str | None) -> requests.Response:
+    """Ask for the page with a user's token, or one that nobody made."""
+    airflow, known = control.addresses(home).airflow, json.loads(config.passwords_file(home).read_text())
+    token = user
+    if user in known:
+        login = {"username": user, "password": known[user]}
+        token = requests.post(f"{airflow}/auth/token", json=login, timeout=10).json()["access_token"]
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    return requests.get(f"{airflow}/trimtab/{path}", headers=headers, timeout=30, allow_redirects=False)
 
 
 def _run(home: Path, dag: str, conf: dict[str, object]) -> str:

@@ -8,12 +8,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pandas as pd
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from trimtab.contracts import Manifest
 from trimtab.errors import BatchRejected, Unfit
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _WHERE = "Could not open Parquet input source '<Buffer>': "
 _WANTED = '{"batch", "start", "end", "partial"}'
@@ -44,7 +47,7 @@ class Landed:
     start: datetime
     end: datetime
     partial: bool
-    frame: pd.DataFrame
+    frame: "pd.DataFrame"
     source_sha256: str
     file_sha256: frozenset[str]
     released_by: str | None = None
@@ -85,7 +88,7 @@ def remove(paths: Sequence[Path], *, taken: Landed | None = None) -> None:
 
 
 def land(
-    folder: Path, manifest: Manifest, frame: pd.DataFrame, *, released_by: str, released_reason: str
+    folder: Path, manifest: Manifest, frame: "pd.DataFrame", *, released_by: str, released_reason: str
 ) -> None:
     """Put a batch into the landing folder again, on a person's word.
 
@@ -143,6 +146,8 @@ def read(folder: Path, batch: str) -> Landed:
     Raises:
         BatchRejected: A file is missing, is not what it should be, is empty, or the manifest is of another batch.
     """
+    import pandas as pd
+
     if not _NAME.fullmatch(batch):
         raise BatchRejected(batch, "expected a name of letters, digits, dots, dashes and underscores")
     data = folder / f"{batch}.parquet"

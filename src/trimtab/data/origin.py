@@ -10,8 +10,8 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pandas as pd
 import yaml
 
 from trimtab import params
@@ -20,6 +20,9 @@ from trimtab.data.commands import cause, dvc, git, without_credentials
 from trimtab.data.mirror import BRANCH, Mirror, address, unreachable
 from trimtab.errors import CommandFailed, OriginConflict, StoreUnreachable
 from trimtab.stores import Stores
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FOLDER = "data/batches"
 REMOTE = "storage"
@@ -69,7 +72,7 @@ class Origin:
         found = from_json(list[Manifest], f"[{','.join(texts)}]")  # one by one takes ten times as long
         return sorted(found, key=lambda manifest: manifest.start)
 
-    def commit_batch(self, manifest: Manifest, frame: pd.DataFrame) -> BatchRecord:
+    def commit_batch(self, manifest: Manifest, frame: "pd.DataFrame") -> BatchRecord:
         """Version a batch: file to the DVC remote, pointer and manifest to the origin. The push is a compare-and-swap.
 
         A batch whose newest revision came from the same landed file is left as it is.
@@ -83,8 +86,10 @@ class Origin:
                 self._push(clone)
             return _record(clone, manifest.batch)
 
-    def fetch_batch(self, batch: str, *, md5: str, commit: str) -> pd.DataFrame:
+    def fetch_batch(self, batch: str, *, md5: str, commit: str) -> "pd.DataFrame":
         """Return the rows of a batch at a commit, from the shared cache if its bytes are there and are right."""
+        import pandas as pd
+
         cached = self._stores.dvc_cache / "files" / "md5" / md5[:2] / md5[2:]
         if cached.is_file():
             if hashlib.md5(cached.read_bytes(), usedforsecurity=False).hexdigest() == md5:
@@ -139,7 +144,7 @@ class Origin:
             raise self._conflict(1)
         return False
 
-    def _write(self, clone: Path, manifest: Manifest, frame: pd.DataFrame) -> None:
+    def _write(self, clone: Path, manifest: Manifest, frame: "pd.DataFrame") -> None:
         note = f"{FOLDER}/{manifest.batch}.json"
         frame.to_parquet(clone / FOLDER / f"{manifest.batch}.parquet", index=False)
         (clone / note).write_text(to_json(manifest) + "\n", encoding="utf-8")

@@ -4,12 +4,14 @@ import hashlib
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from trimtab.contracts import Quarantined, from_json, to_json
 from trimtab.data import landing
 from trimtab.errors import UnknownQuarantine
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _ENTRY = "entry.json"
 _ROWS = "rows.parquet"
@@ -44,7 +46,7 @@ class Quarantine:
         return entry
 
     def put_rows(
-        self, batch: str, rows: pd.DataFrame, *, reason: str, details: Mapping[str, int]
+        self, batch: str, rows: "pd.DataFrame", *, reason: str, details: Mapping[str, int]
     ) -> Quarantined:
         """Keep refused rows as they came, with their `fault`; the same rows again are the same entry."""
         content = io.BytesIO()
@@ -71,12 +73,14 @@ class Quarantine:
             raise UnknownQuarantine(name, [entry.name for entry in self.entries()])
         return from_json(Quarantined, path.read_bytes())
 
-    def rows(self, name: str) -> pd.DataFrame:
+    def rows(self, name: str) -> "pd.DataFrame":
         """Return the rows of an entry that holds rows.
 
         Raises:
             UnknownQuarantine: No entry of that name holds rows any more.
         """
+        import pandas as pd
+
         path = self._folder / self.show(name).name / _ROWS
         if not path.is_file():
             holding = [

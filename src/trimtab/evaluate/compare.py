@@ -95,6 +95,31 @@ def paired(blocks: Sequence[Block], gate: params.Gate, *, error: float) -> Compa
 
 UNBOUNDED = 1e300
 """Stands for infinity, which JSON has no word for; no loss per row comes near it, squared errors included."""
+_COVERED = 0.95
+"""Of the bounds of one model's loss, which decide nothing: they are drawn."""
+
+
+def loss_bounds(
+    event_times: Sequence[datetime], losses: Floats, gate: params.Gate
+) -> tuple[float, float] | None:
+    """Bound one model's mean loss on one batch with 95 %, with time blocks as the unit as in `paired`.
+
+    Args:
+        event_times: Shape `(n,)`, UTC.
+        losses: Shape `(n,)`, loss per row.
+        gate: Length of a block.
+
+    Returns:
+        Lower and upper bound; None when there are fewer than two blocks, or losses whose square is no number.
+    """
+    blocks = blocks_of([""] * len(losses), event_times, losses, losses, gate)
+    if len(blocks) < 2:
+        return None
+    sums = np.array([(block.champion, block.rows) for block in blocks])
+    mean = float(sums[:, 0].sum() / sums[:, 1].sum())
+    quantile = float(stats.t.isf((1 - _COVERED) / 2, len(blocks) - 1))
+    half = quantile * float(np.sqrt(_ratio_variance(sums, mean)))
+    return (max(mean - half, 0.0), mean + half) if np.isfinite(half) else None
 
 
 def _standard_error(

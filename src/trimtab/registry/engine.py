@@ -35,6 +35,7 @@ class Database:
 
     def __init__(self, url: str, clock: Clock = system_clock) -> None:
         self.url = url
+        self._shown = make_url(url).render_as_string(hide_password=True)
         self.now = clock
         self._engine = open_engine(url)
         self._local = threading.local()
@@ -65,7 +66,7 @@ class Database:
             want = ScriptDirectory.from_config(_alembic(folder)).get_current_head()
         if have != want:
             raise Unfit(
-                f"The ledger at {self.url} is at revision {have}, this code needs {want}",
+                f"The ledger at {self._shown} is at revision {have}, this code needs {want}",
                 "Run `trimtab init`.",
             )
 
@@ -108,7 +109,7 @@ class Database:
         try:
             connection = self._engine.connect()
         except OperationalError as error:
-            raise StoreUnreachable("The ledger", self.url, "TRIMTAB_LEDGER_URL", error.orig) from error
+            raise StoreUnreachable("The ledger", self._shown, "TRIMTAB_LEDGER_URL", error.orig) from error
         with connection:
             yield connection
 

@@ -1,5 +1,6 @@
 """Batches, quarantine and observations in the ledger."""
 
+from collections.abc import Collection
 from datetime import datetime
 
 from sqlalchemy import func, insert, select
@@ -43,8 +44,8 @@ class DataLedger(Database):
             row = connection.execute(select(table).where(wanted)).one_or_none()
         return None if row is None else _batch(row.manifest, row.commit, row.md5)
 
-    def batches(self, model: str) -> list[BatchRecord]:
-        """Return the newest revision of every batch, oldest batch first."""
+    def batches(self, model: str, *, last: int | None = None) -> list[BatchRecord]:
+        """Return the newest revision of every batch, or of the `last` ones in time, oldest batch first."""
         table = tables.batches
         newest = (
             select(table.c.batch, func.max(table.c.revision).label("revision"))
@@ -56,10 +57,12 @@ class DataLedger(Database):
             select(table)
             .join(newest, (table.c.batch == newest.c.batch) & (table.c.revision == newest.c.revision))
             .where(table.c.model == model)
-            .order_by(table.c.start)
+            .order_by(table.c.start.desc())
+            .limit(last)
         )
         with self.read() as connection:
-            return [_batch(row.manifest, row.commit, row.md5) for row in connection.execute(query)]
+            rows = connection.execute(query).all()
+        return [_batch(row.manifest, row.commit, row.md5) for row in reversed(rows)]
 
     def event_now(self, model: str) -> datetime | None:
         """Return the event clock: the end of the newest batch, or None before the first."""
@@ -138,11 +141,14 @@ class DataLedger(Database):
             connection.execute(insert(table).values(**key, observation=plain(observation), at=self.now()))
         return True
 
-    def observations(self, model: str) -> list[ObservationRecord]:
-        """Return all observations, oldest first."""
+    def observations(self, model: str, *, of: Collection[str] | None = None) -> list[ObservationRecord]:
+        """Return all observations, or those of some batches, oldest first."""
         table = tables.observations
+        wanted = table.c.model == model
+        if of is not None:
+            wanted &= table.c.batch.in_(of)
         with self.read() as connection:
-            rows = connection.execute(select(table).where(table.c.model == model).order_by(table.c.id)).all()
+            rows = connection.execute(select(table).where(wanted).order_by(table.c.id)).all()
         return [
             ObservationRecord(id=row.id, observation=value(Observation, row.observation), at=row.at)
             for row in rows

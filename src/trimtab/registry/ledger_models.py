@@ -1,10 +1,11 @@
 """Versions, judgements and transitions in the ledger."""
 
+from collections.abc import Collection
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, Select, func, insert, select
 
-from trimtab.contracts import Training, Verdict, plain, sha256
+from trimtab.contracts import Stage, Training, Verdict, plain, sha256
 from trimtab.registry import tables
 from trimtab.registry.engine import Database
 from trimtab.registry.records import (
@@ -54,11 +55,14 @@ class ModelLedger(Database):
                 event_time=event_time,
             )
 
-    def versions(self, model: str) -> dict[str, VersionRecord]:
-        """Return all versions that trimtab registered, by version."""
+    def versions(self, model: str, *, only: Collection[str] | None = None) -> dict[str, VersionRecord]:
+        """Return all versions that trimtab registered, or those of them that are named, by version."""
         table = tables.versions
+        wanted = table.c.model == model
+        if only is not None:
+            wanted &= table.c.version.in_(only)
         with self.read() as connection:
-            rows = connection.execute(select(table).where(table.c.model == model).order_by(table.c.id)).all()
+            rows = connection.execute(select(table).where(wanted).order_by(table.c.id)).all()
         return {
             row.version: VersionRecord(
                 version=row.version,
@@ -101,9 +105,18 @@ class ModelLedger(Database):
                 )
             )
 
-    def judgements(self, model: str) -> list[JudgementRecord]:
-        """Return all states of all judgements, oldest first."""
-        return self._judgements(tables.judgements.c.model == model)
+    def judgements(self, model: str, *, since: datetime | None = None) -> list[JudgementRecord]:
+        """Return all states of all judgements, or those since an event time, oldest first."""
+        wanted = tables.judgements.c.model == model
+        return self._judgements(
+            wanted if since is None else wanted & (tables.judgements.c.event_time >= since)
+        )
+
+    def evidence(self, model: str, sha256: str) -> Verdict | None:
+        """Return the verdict with this evidence hash."""
+        table = tables.judgements
+        found = self._judgements((table.c.model == model) & (table.c.evidence_sha256 == sha256))
+        return found[0].verdict if found else None
 
     def judgement_of(self, model: str, run_key: str) -> JudgementRecord | None:
         """Return the newest state of one run's judgement."""
@@ -124,6 +137,13 @@ class ModelLedger(Database):
         with self.read() as connection:
             rows = connection.execute(select(table.c.version).where(wanted)).scalars()
             return {version for version in rows if version is not None}
+
+    def open_challenger(self, model: str) -> str | None:
+        """Return the newest version whose judgement is open, None when there is none."""
+        table = tables.judgements
+        found = self._judgements(table.c.id.in_(self._newest(model)) & table.c.state.in_(OPEN_STATES))
+        versions = [one.version for one in found if one.version is not None]
+        return versions[-1] if versions else None
 
     def open_judgement(self, model: str) -> JudgementRecord | None:
         """Return the newest judgement that was made and is not ended: it has a verdict, and looks left."""
@@ -182,11 +202,14 @@ class ModelLedger(Database):
                 )
             )
 
-    def transitions(self, model: str) -> list[TransitionRecord]:
-        """Return all intents and completions, oldest first."""
+    def transitions(self, model: str, *, to: Stage | None = None) -> list[TransitionRecord]:
+        """Return all intents and completions, or those of transitions to one stage, oldest first."""
         table = tables.transitions
+        wanted = table.c.model == model
+        if to is not None:
+            wanted &= table.c.to_stage == to
         with self.read() as connection:
-            rows = connection.execute(select(table).where(table.c.model == model).order_by(table.c.id)).all()
+            rows = connection.execute(select(table).where(wanted).order_by(table.c.id)).all()
         return [
             TransitionRecord(
                 transition=Transition(

@@ -1,6 +1,6 @@
 """Requests, decisions and leases in the ledger."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -35,9 +35,12 @@ class TriggerLedger(Database):
             row = insert(table).values(**key, request=plain(request), at=self.now())
             return int(connection.execute(row.returning(table.c.id)).scalar_one())
 
-    def requests(self, model: str) -> list[RequestRecord]:
-        """Return all requests, oldest first."""
-        return self._requests(tables.requests.c.model == model)
+    def requests(self, model: str, *, ids: Collection[int] | None = None) -> list[RequestRecord]:
+        """Return all requests, or those with some ids, oldest first."""
+        wanted = tables.requests.c.model == model
+        if ids is not None:
+            wanted &= tables.requests.c.id.in_(ids)
+        return self._requests(wanted)
 
     def waiting(self, model: str) -> list[RequestRecord]:
         """Return the requests that have no final answer yet, oldest first."""
@@ -83,12 +86,23 @@ class TriggerLedger(Database):
             )
             return _decision(connection.execute(newest).one())
 
-    def decisions(self, model: str, *, actions: Sequence[str] | None = None) -> list[DecisionRecord]:
-        """Return the answers, oldest first; all of them, or those with one of the given actions."""
+    def decisions(
+        self,
+        model: str,
+        *,
+        actions: Sequence[str] | None = None,
+        since: datetime | None = None,
+        requests: Collection[int] | None = None,
+    ) -> list[DecisionRecord]:
+        """Return the answers, oldest first: all, or those of some actions, since an event time, or to some requests."""
         table = tables.decisions
         wanted = table.c.model == model
         if actions is not None:
             wanted &= table.c.action.in_(actions)
+        if since is not None:
+            wanted &= table.c.event_time >= since
+        if requests is not None:
+            wanted &= table.c.request_id.in_(requests)
         with self.read() as connection:
             rows = connection.execute(select(table).where(wanted).order_by(table.c.id)).all()
         return [_decision(row) for row in rows]

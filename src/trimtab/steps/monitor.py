@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -57,7 +58,8 @@ def measure(item: Mapping[str, Any]) -> dict[str, Any]:
 def _measure(loop: Loop, version: VersionRecord, record: BatchRecord) -> Observation:
     from trimtab.data.batches import labelled
     from trimtab.drift import concept, data_drift
-    from trimtab.evaluate.scores import score
+    from trimtab.evaluate.compare import loss_bounds
+    from trimtab.evaluate.scores import row_losses, score
     from trimtab.registry import load, tracking
     from trimtab.train.features import design, targets
     from trimtab.train.fit import answers
@@ -72,15 +74,13 @@ def _measure(loop: Loop, version: VersionRecord, record: BatchRecord) -> Observa
         version.training.source, version.training.digest, wanted.model.trusted_types, cache=cache
     )
     known = labelled(frame, loop.ledger.event_now(loop.model))
-    scored = score(
-        manifest.batch,
-        wanted.data.label,
-        targets(known, wanted.data),
-        answers(pipeline, wanted, known),
-        wanted.gate.metric,
-        rows=len(frame),
+    truths, given, metric = targets(known, wanted.data), answers(pipeline, wanted, known), wanted.gate.metric
+    scored = score(manifest.batch, wanted.data.label, truths, given, metric, rows=len(frame))
+    losses = row_losses(metric, wanted.data.label, truths, given)
+    lower, upper = loss_bounds(known["event_time"].tolist(), losses, wanted.gate) or (None, None)
+    against = replace(
+        concept.measure(scored, version.training.reference_losses, wanted), lower=lower, upper=upper
     )
-    against = concept.measure(scored, version.training.reference_losses, wanted)
 
     age = _age(loop, version.version, record)
     run_id = tracking.log_monitoring(

@@ -6,7 +6,7 @@ from scipy import stats
 
 from tests.unit.builders import MONDAY, shipped
 from trimtab.contracts import Block
-from trimtab.evaluate.compare import blocks_of, paired
+from trimtab.evaluate.compare import blocks_of, loss_bounds, paired
 
 GATE = shipped().gate
 ALONE = GATE.model_copy(update={"batch_correlation": 0.0})
@@ -138,3 +138,17 @@ def test_degrees_of_freedom_are_never_more_than_the_blocks_allow() -> None:
 def test_without_rows_no_loss_is_named() -> None:
     nothing = paired((), GATE, error=0.05)
     assert (nothing.champion_loss, nothing.challenger_loss) == (0.0, 0.0)
+
+
+def test_one_models_loss_is_bounded_over_days() -> None:
+    losses = np.repeat([0.4, 0.5, 0.6], 24)
+    lower, upper = loss_bounds(hours(72), losses, GATE)
+    half = stats.t.ppf(0.975, 2) * 0.1 / np.sqrt(3)
+    assert (lower, upper) == (pytest.approx(0.5 - half), pytest.approx(0.5 + half))
+
+
+def test_the_bounds_of_a_loss_do_not_go_below_zero_and_need_two_days() -> None:
+    lower, upper = loss_bounds(hours(48), np.repeat([0.01, 0.9], 24), GATE)
+    assert lower == 0.0 < upper
+    assert loss_bounds(hours(24), np.full(24, 0.5), GATE) is None
+    assert loss_bounds([], np.empty(0), GATE) is None

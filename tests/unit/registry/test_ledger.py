@@ -74,6 +74,25 @@ def test_the_newest_revision_is_in_force(ledger: Ledger) -> None:
     assert ledger.batches(MODEL) == [batch(1, revision=2), batch(2)]
 
 
+def test_the_last_batches_are_the_newest_in_time(ledger: Ledger) -> None:
+    for record in (batch(3), batch(1), batch(2), batch(1, revision=2)):
+        ledger.record_batch(record)
+    assert ledger.batches(MODEL, last=2) == [batch(2), batch(3)]
+    assert ledger.batches(MODEL, last=9) == [batch(1, revision=2), batch(2), batch(3)]
+
+
+def test_answers_can_be_had_by_request_and_since_an_event_time(ledger: Ledger) -> None:
+    first, second = (ledger.add_request(asked(episode)) for episode in ("one", "two"))
+    for number, week in ((first, 0), (second, 2)):
+        decision = Decision(request_id=number, action="SKIP", reason="moot")
+        ledger.decide(MODEL, decision, holder="run", event_time=MONDAY + timedelta(weeks=week))
+    since = ledger.decisions(MODEL, since=MONDAY + timedelta(weeks=1))
+    assert [one.request_id for one in since] == [second]
+    assert [one.request_id for one in ledger.decisions(MODEL, requests=[first])] == [first]
+    assert [one.id for one in ledger.requests(MODEL, ids={second})] == [second]
+    assert ledger.requests(MODEL, ids=[]) == []
+
+
 def test_the_event_clock_is_the_end_of_the_newest_batch(ledger: Ledger) -> None:
     assert ledger.event_now(MODEL) is None
     ledger.record_batch(batch(3))
