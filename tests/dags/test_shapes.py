@@ -5,6 +5,10 @@ def _shape(dag):
     return {task.task_id: task.downstream_task_ids for task in dag.tasks}
 
 
+def test_gathering_is_one_task(dags):
+    assert _shape(dags["gather_batches"]) == {"gather": set()}
+
+
 def test_ingest_lists_takes_each_batch_and_announces(dags):
     assert _shape(dags["ingest_batch"]) == {
         "list_landed": {"ingest"},
@@ -83,6 +87,7 @@ def test_each_dag_has_its_time(dags):
         for name, dag in dags.items()
     }
     assert times == {
+        "gather_batches": "25 * * * *",
         "ingest_batch": "*/10 * * * *",
         "monitor_model": "0 * * * *",
         "retrain_model": "0 6 * * MON",

@@ -1,0 +1,163 @@
+"""Batches of the prediction log: what was served in a window joined with the truth, and again when labels come late."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tests.integration import playground
+from tests.integration.conftest import SMALL
+from trimtab.predictions.opening import open_log
+from trimtab.predictions.protocol import PredictionLog
+from trimtab.predictions.records import Heard, Prediction, Truth
+from trimtab.steps import gather, ingest
+from trimtab.steps.initialise import initialise
+from trimtab.steps.loop import Loop
+
+MONDAY = datetime(2026, 1, 5, 5, tzinfo=UTC)
+"""Midnight in New York."""
+RULE = {"every": "week", "wait_hours": 24.0, "again_share": 0.25, "until_days": 30.0}
+ROWS = 8
+
+
+@pytest.fixture
+def loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Loop:
+    for name, value in playground.environment(tmp_path / "var").items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
+    initialise(playground.tree(tmp_path / "tree", **(SMALL | {"data__log": RULE})))
+    return playground.opened()
+
+
+@pytest.fixture
+def store(loop: Loop) -> PredictionLog:
+    found = open_log(loop.stores.prediction_log, loop.params.predictions)
+    found.prepare()
+    return found
+
+
+def at(monkeypatch: pytest.MonkeyPatch, days: float) -> list[str]:
+    """Gather so many days after the week's begin, and take in what landed."""
+    monkeypatch.setenv("TRIMTAB_NOW", (MONDAY + timedelta(days=days)).isoformat())
+    landed = gather.gather()
+    for batch in landed:
+        ingest.ingest(batch)
+    return landed
+
+
+def served(store: PredictionLog, rows: pd.DataFrame, *, role: str = "champion") -> None:
+    store.add(
+        [
+            Prediction(
+                prediction_id=f"{role}-{number}",
+                row_id=f"row-{number}",
+                model=playground.MODEL,
+                version="1",
+                served_at=MONDAY + timedelta(hours=number),
+                event_time=MONDAY + timedelta(hours=number),
+                answer=0.25,
+                features=row,
+                role=role,
+            )
+            for number, row in enumerate(rows.to_dict("records"))
+        ]
+    )
+
+
+def told(store: PredictionLog, numbers: Sequence[int], *, days: float, label: int = 1) -> None:
+    known = MONDAY + timedelta(days=days)
+    store.learn(
+        [
+            Heard(
+                truth=Truth(
+                    model=playground.MODEL,
+                    row_id=f"row-{number}",
+                    prediction_id=None,
+                    label=label,
+                    label_known_at=known,
+                ),
+                received_at=known,
+            )
+            for number in numbers
+        ]
+    )
+
+
+def manifests(loop: Loop) -> list[tuple[int, int, int]]:
+    return [
+        (one.manifest.revision, one.manifest.rows, one.manifest.labelled)
+        for one in loop.ledger.batches(loop.model)
+    ]
+
+
+def some_rows(loop: Loop) -> pd.DataFrame:
+    features = playground.weeks()[0].rows[list(loop.params.data.features)].head(ROWS).astype(object)
+    return features.where(features.notna(), None)
+
+
+def test_a_window_becomes_a_batch_and_a_revision_with_enough_new_labels(
+    loop: Loop, store: PredictionLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = some_rows(loop)
+    served(store, rows)
+    served(store, rows.head(2), role="shadow")
+    told(store, [0, 1], days=6)
+    assert at(monkeypatch, 7.9) == [], "its labels are waited for"
+
+    assert at(monkeypatch, 8.1) == ["2026-W02"]
+    assert manifests(loop) == [(1, ROWS, 2)]
+    record = loop.ledger.batches(loop.model)[-1]
+    assert record.manifest.label_age_hours == pytest.approx(26.4)
+    assert (record.manifest.start, record.manifest.end) == (MONDAY, MONDAY + timedelta(days=7))
+    kept = loop.origin.fetch_batch("2026-W02", md5=record.md5, commit=record.commit)
+    assert kept["label"].tolist() == [1, 1, *[pd.NA] * 6]
+    assert kept["carrier"].tolist() == rows["carrier"].tolist()
+    assert at(monkeypatch, 8.2) == [], "nothing is new"
+
+    told(store, [2], days=9)
+    assert at(monkeypatch, 10) == [], "one of eight is less than a quarter"
+    told(store, [3], days=11)
+    told(store, [0], days=11, label=0)
+    assert at(monkeypatch, 12) == ["2026-W02"]
+    assert manifests(loop)[-1] == (2, ROWS, 4)
+
+    told(store, [1], days=36, label=0)
+    assert at(monkeypatch, 36.5) == []
+    assert at(monkeypatch, 37.5) == ["2026-W02"], "in its last look one correction is enough"
+    assert at(monkeypatch, 37.6) == []
+    record = loop.ledger.batches(loop.model)[-1]
+    assert record.manifest.revision == 3
+    kept = loop.origin.fetch_batch("2026-W02", md5=record.md5, commit=record.commit)
+    assert kept["label"].tolist()[:4] == [0, 0, 1, 1]
+    told(store, [4], days=39)
+    assert at(monkeypatch, 40) == [], "it is let rest"
+
+
+def test_labels_that_were_not_known_yet_are_not_there(
+    loop: Loop, store: PredictionLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served(store, some_rows(loop))
+    told(store, range(4), days=20)
+    at(monkeypatch, 8.1)
+    assert manifests(loop) == [(1, ROWS, 0)]
+
+
+def test_a_batch_that_waits_in_the_landing_folder_is_left_alone(
+    loop: Loop, store: PredictionLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served(store, some_rows(loop))
+    monkeypatch.setenv("TRIMTAB_NOW", (MONDAY + timedelta(days=9)).isoformat())
+    assert gather.gather() == ["2026-W02"]
+    told(store, range(ROWS), days=8)
+    assert gather.gather() == []
+    assert ingest.ingest("2026-W02")["outcome"] == "ingested"
+    assert gather.gather() == ["2026-W02"]
+
+
+def test_without_a_rule_nothing_is_gathered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in playground.environment(tmp_path / "var").items():
+        monkeypatch.setenv(name, value)
+    initialise(playground.tree(tmp_path / "tree", **SMALL))
+    assert gather.gather() == []
