@@ -20,7 +20,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export DO_NOT_TRACK := 1
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup lint format type test-fast test mutate e2e demo bench-gate up down status verify lock clean
+.PHONY: help setup lint format type test-fast test mutate e2e demo bench-gate bench-serve up down status verify lock clean
 
 help: ## Print this
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -60,6 +60,7 @@ test: lint type ## Everything: lint, types, all tests, coverage
 	@missing=""
 	for package in $(DEBIAN); do command -v "$$package" >/dev/null || missing+=" $$package"; done
 	test -z "$$missing" || { test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -y -qq --no-install-recommends $$missing fonts-liberation >/dev/null; } || { echo "$$missing was not found. Install it: apt-get install$$missing"; exit 1; }
+	ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || { test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -y -qq postgresql-common >/dev/null && sed -i 's/^#create_main_cluster.*/create_main_cluster = false/' /etc/postgresql-common/createcluster.conf && apt-get install -y -qq postgresql >/dev/null; } || { echo "postgresql was not found. Install it: apt-get install postgresql"; exit 1; }
 	rm -f .coverage .coverage.*
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --cov --cov-report=term
 
@@ -75,6 +76,10 @@ demo: $(READY) ## Play a year of flights through the loop (WEEKS=20 plays less, 
 
 bench-gate: $(READY) ## False promotions and power of the gate, beside the usual rules
 	@$(BIN)/python -m benchmarks.gate
+
+bench-serve: $(READY) ## Requests per second and latency of the service, beside mlflow models serve and FastAPI
+	@command -v wrk >/dev/null || { test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -y -qq wrk >/dev/null; } || { echo "wrk was not found. Install it: apt-get install wrk"; exit 1; }
+	$(BIN)/python -m benchmarks.serve
 
 up: $(READY) ## Start Airflow, MLflow and the service, to stay up
 	@$(BIN)/trimtab up

@@ -11,12 +11,14 @@ word it differently.
     ├── OneClass             the rows to train on hold labels of one class only
     ├── UnknownQuarantine    no such entry waits in quarantine
     ├── StoreUnreachable     origin, DVC remote, MLflow, ledger or prediction log does not answer
+    │   └── SpoolRefused     what waits for the prediction log has no room on this machine either
     ├── CommandFailed        a git, dvc or MLflow Project command ended with an error
     ├── OriginConflict       the origin moved too often while we pushed
     ├── LeaseHeld            another run holds the lease
     ├── Unknown              no version, batch or time of that name
     ├── OrderRefused         what a person ordered cannot be done
     ├── GateDead             the gate judged a probe wrongly; nothing is promoted by it
+    ├── ModelBroken          a model answers with what is no number
     ├── UnsafeModel          a model file's digest or types are not what the ledger and the trust list say
     ├── RunFailed            a run of the loop that the demo waited for failed, or did not end in time
     └── Unfit                the machine or the environment cannot run this (port, disk, Python, git)
@@ -93,6 +95,17 @@ class StoreUnreachable(TrimtabError):
         )
 
 
+class SpoolRefused(StoreUnreachable):
+    """A prediction or an outcome that can neither be written nor kept until it can."""
+
+    def __init__(self, folder: object, reason: object) -> None:
+        TrimtabError.__init__(
+            self,
+            f"The spool of the prediction log at {folder} takes no more ({reason}). Bring the log that "
+            f"TRIMTAB_PREDICTION_LOG_URL names back, or make room; nothing was accepted, it can be sent again.",
+        )
+
+
 class CommandFailed(TrimtabError):
     """A command that trimtab ran for you ended with an error."""
 
@@ -139,6 +152,15 @@ class UnsafeModel(TrimtabError):
 
     def __init__(self, source: str, reason: str) -> None:
         super().__init__(f"Model {source}: {reason}. It was not loaded.")
+
+
+class ModelBroken(TrimtabError):
+    """A model that answers with something that is no number."""
+
+    def __init__(self, version: str) -> None:
+        super().__init__(
+            f"Version {version} answered with NaN or infinity; nothing was logged. Roll back: trimtab rollback --reason ..."
+        )
 
 
 class GateDead(TrimtabError):

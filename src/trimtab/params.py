@@ -239,6 +239,23 @@ class Serve(_Section):
 
     refresh_seconds: Annotated[float, Field(gt=0)]
     max_rows: Count
+    request_seconds: Annotated[float, Field(gt=0)]
+    shadow_rows: Annotated[int, Field(ge=0)]
+    holdback_share: Annotated[float, Field(ge=0, lt=1)]
+
+
+class Predictions(_Section):
+    """The prediction log, and what waits to be written to it."""
+
+    retention_days: Annotated[float, Field(gt=0)] | None
+    timeout_seconds: Annotated[float, Field(gt=0)]
+    write_seconds: Annotated[float, Field(gt=0)]
+    retry_seconds: Annotated[float, Field(gt=0)]
+    gather_seconds: Annotated[float, Field(ge=0)]
+    batch: Count
+    queue: Count
+    spool_mb: Annotated[float, Field(gt=0)]
+    purge_minutes: Annotated[float, Field(gt=0)]
 
 
 class Params(_Section):
@@ -254,6 +271,7 @@ class Params(_Section):
     trigger: Trigger
     registry: Registry
     serve: Serve
+    predictions: Predictions
 
     @model_validator(mode="after")
     def _metric_fits_the_label(self) -> "Params":

@@ -28,6 +28,11 @@ class Stores:
         return self.home / "dvc-cache"
 
     @property
+    def spool(self) -> Path:
+        """Folder of what the service has accepted and the prediction log has not taken yet."""
+        return self.home / "spool"
+
+    @property
     def work(self) -> Path:
         """Folder of the checkouts, one a run."""
         return self.home / "work"

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import UUID, uuid5
 
 import pandas as pd
 import pytest
@@ -20,11 +21,12 @@ from sklearn.pipeline import Pipeline
 from skops.io import dump
 
 from tests.integration import playground
-from trimtab.contracts import Training
-from trimtab.registry import transitions
+from trimtab.contracts import Stage, Training
+from trimtab.predictions.opening import open_log
+from trimtab.predictions.protocol import PredictionLog
+from trimtab.registry import production, transitions
 from trimtab.registry.load import MODEL_FILE, digest_of
 from trimtab.registry.records import Transition
-from trimtab.serve.prediction_log import PredictionLog
 from trimtab.steps.loop import Loop
 from trimtab.train.fit import answers, build, fit
 
@@ -60,13 +62,11 @@ class Service:
 def service(loop: Loop, tmp_path: Path) -> Iterator[Service]:
     """The service under gunicorn, which chooses the port and logs it."""
     output = tmp_path / "gunicorn.log"
-    command = ["-m", "gunicorn", "--workers", "1", "--threads", "4", "--bind", "127.0.0.1:0"]
-    # gunicorn waits so long for a client that keeps its connection open, even when it asks nothing
-    command += ["--graceful-timeout", "5", "--no-control-socket"]
+    settings = ["--config", "python:trimtab.serve.gunicorn_settings", "--bind", "127.0.0.1:0"]
     loop.registry.stages(loop.model)  # MLflow makes its tables now, and not twice at once
     with output.open("wb") as file:
         process = subprocess.Popen(
-            [sys.executable, *command, "trimtab.serve.wsgi:application()"],
+            [sys.executable, "-m", "gunicorn", *settings, "trimtab.serve.wsgi:application()"],
             stdout=file,
             stderr=file,
             env={**os.environ, "TRIMTAB_HOME": str(loop.stores.home)},
@@ -104,8 +104,8 @@ def requested(loop: Loop, frame: pd.DataFrame) -> list[dict[str, Any]]:
     return rows
 
 
-def promote(loop: Loop, pipeline: Pipeline) -> str:
-    """Register a version and move it to Production as the loop does; its file lies where `load` keeps files."""
+def promote(loop: Loop, pipeline: Pipeline, stage: Stage = "Production") -> str:
+    """Register a version and move it to a stage as the loop does; its file lies where `load` keeps files."""
     import mlflow
 
     models = loop.stores.home / "models"
@@ -128,12 +128,13 @@ def promote(loop: Loop, pipeline: Pipeline) -> str:
         seconds=1.0,
     )
     loop.ledger.record_version(loop.model, version=version, run_key=run, training=training, event_time=now)
+    before = loop.registry.in_stage(loop.model, "Production")
     promotion = Transition(
         model=loop.model,
-        key=f"{version}:Production",
+        key=f"{version}:{stage}:promote",
         version=version,
-        to_stage="Production",
-        replaces=None,
+        to_stage=stage,
+        replaces=before[-1] if before and stage == "Production" else None,
         actor="test",
         reason="test",
         evidence_sha256=None,
@@ -164,14 +165,15 @@ def test_a_service_lives_through_two_promotions_under_traffic(loop: Loop, servic
     answers = _asked_while_promoting(loop, service, rows, turned)
     assert [answer.status_code for answer in answers] == [200] * len(answers)
     bodies = [answer.json() for answer in answers]
-    assert {one["version"] for one in bodies} == {"1", "2"}
+    assert {row["version"] for one in bodies for row in one["predictions"]} == {"1", "2"}
     for one in bodies:
-        assert [row["probability"] for row in one["predictions"]] == expected[one["version"]]
+        (version,) = {row["version"] for row in one["predictions"]}
+        assert [row["probability"] for row in one["predictions"]] == expected[version]
 
-    log = PredictionLog(loop.stores.prediction_log)
-    assert log.count() == (20 * (1 + len(answers)), 0)
+    log = open_log(loop.stores.prediction_log, loop.params.predictions)
+    _wait_for(log, 20 * (1 + len(answers)))
     ids = {row["prediction_id"] for one in [body, *bodies] for row in one["predictions"]}
-    assert len(log.rows_of(loop.model, sorted(ids))) == 20 * (1 + len(answers))
+    assert len(log.find(loop.model, sorted(ids))) == 20 * (1 + len(answers))
 
     _check_truth(service, log, ids)
     _check_refusals(service, rows)
@@ -205,6 +207,14 @@ def _asked_while_promoting(
         return [answer for of_client in asked for answer in of_client]
 
 
+def _wait_for(log: PredictionLog, predictions: int) -> None:
+    """They are written behind the answers."""
+    patience = time.monotonic() + PATIENCE_SECONDS
+    while log.count()[0] < predictions and time.monotonic() < patience:
+        time.sleep(0.05)
+    assert log.count() == (predictions, 0)
+
+
 def _check_truth(service: Service, log: PredictionLog, ids: set[str]) -> None:
     by_prediction = {"prediction_id": min(ids), "label": 1, "label_known_at": KNOWN_AT}
     by_row = {"row_id": "a flight of which nobody asked", "label": 0, "label_known_at": KNOWN_AT}
@@ -227,6 +237,46 @@ def _check_refusals(service: Service, rows: list[dict[str, Any]]) -> None:
         assert (answer.status_code, [one["field"] for one in answer.json()["faults"]]) == (422, [field])
     many = [{**first, "row_id": str(number)} for number in range(1001)]
     assert service.post("/predict", {"rows": many}).status_code == 413
+
+
+def test_a_challenger_in_staging_answers_into_the_log_only(loop: Loop, service: Service) -> None:
+    frame = week(0)
+    rows = requested(loop, frame.head(20))
+    honest = fit(build(loop.params), loop.params, frame)
+    turned = fit(build(loop.params), loop.params, frame.assign(label=1 - frame["label"]))
+    promote(loop, honest)
+    promote(loop, turned, "Staging")
+    challenger = production.challenger(loop.ledger, loop.registry, loop.model)
+    assert challenger is not None and challenger.version == "2"
+    service.wait_for("1")
+
+    log = open_log(loop.stores.prediction_log, loop.params.predictions)
+    patience = time.monotonic() + PATIENCE_SECONDS
+    asked = 0
+    while log.count()[0] <= asked and time.monotonic() < patience:  # the challenger is ready at some time
+        answer = service.post("/predict", {"rows": rows}).json()
+        assert {one["version"] for one in answer["predictions"]} == {"1"}
+        asked += len(rows)
+        time.sleep(0.2)
+    shadows = {str(uuid5(UUID(one["prediction_id"]), "shadow 2")) for one in answer["predictions"]}
+    while len(log.find(loop.model, sorted(shadows))) < len(rows) and time.monotonic() < patience:
+        time.sleep(0.05)
+    found = log.find(loop.model, sorted(shadows)).values()
+    expected = answers(turned, loop.params, frame.head(20)).tolist()
+    by_row = dict(zip([row["row_id"] for row in rows], expected, strict=True))
+    assert {one.row_id: one.answer for one in found} == by_row
+    assert {(one.role, one.version) for one in found} == {("shadow", "2")}
+
+
+def test_the_champion_before_is_the_one_that_was_replaced(loop: Loop) -> None:
+    frame = week(0)
+    pipeline = fit(build(loop.params), loop.params, frame)
+    promote(loop, pipeline)
+    assert production.former(loop.ledger, loop.registry, loop.model) is None
+    promote(loop, fit(build(loop.params), loop.params, frame.head(800)))
+    former = production.former(loop.ledger, loop.registry, loop.model)
+    assert former is not None and former.version == "1"
+    assert production.challenger(loop.ledger, loop.registry, loop.model) is None
 
 
 def test_a_service_without_a_model_starts_and_says_so(service: Service) -> None:

@@ -45,7 +45,15 @@ MUTATED = (
     "pyproject.toml",
 )
 
+LOG = (
+    "src/trimtab/predictions",
+    "tests/integration/predictions",
+    "tests/predictions.py",
+    "tests/verify/mongo.py",
+)
+
 AREAS = {
+    "mongo": Area(command=("python", "-m", "tests.verify.mongo"), paths=LOG),
     "year": Area(command=("make", "demo"), paths=LOOP),
     "weeks": Area(command=("make", "demo", "WEEKS=20"), paths=LOOP),
     "mutate": Area(command=("make", "mutate"), paths=MUTATED),

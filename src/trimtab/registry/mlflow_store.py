@@ -131,6 +131,11 @@ class Store:
         with self._reaching():
             self._client.set_model_version_tag(model, version, key, value)
 
+    def run_tags(self, run_id: str) -> dict[str, str]:
+        """Return the tags of a run."""
+        with self._reaching():
+            return dict(self._client.get_run(run_id).data.tags)
+
     @contextmanager
     def _reaching(self) -> Iterator[None]:
         quiet()

@@ -1,4 +1,4 @@
-"""Who is champion."""
+"""Who is champion, who challenges it, and who was it before."""
 
 from trimtab.contracts import ModelVersion
 from trimtab.errors import UnsafeModel
@@ -25,3 +25,25 @@ def champion(ledger: Ledger, store: Store, model: str) -> ModelVersion | None:
             "Move a version of the ledger back to Production",
         )
     return known.model_version
+
+
+def challenger(ledger: Ledger, store: Store, model: str) -> ModelVersion | None:
+    """Return the version in Staging, None when there is none that trimtab registered.
+
+    Raises:
+        StoreUnreachable: MLflow or the ledger does not answer.
+    """
+    staged, known = store.in_stage(model, "Staging"), ledger.versions(model)
+    return known[staged[-1]].model_version if staged and staged[-1] in known else None
+
+
+def former(ledger: Ledger, store: Store, model: str) -> ModelVersion | None:
+    """Return the version that the champion replaced when it was promoted, None when it replaced none.
+
+    Raises:
+        StoreUnreachable: MLflow or the ledger does not answer.
+    """
+    in_production, known = store.in_stage(model, "Production"), ledger.versions(model)
+    promotion = ledger.promotion_of(model, in_production[-1]) if in_production else None
+    found = known.get(promotion.replaces) if promotion is not None and promotion.replaces else None
+    return found.model_version if found is not None else None

@@ -15,6 +15,7 @@ from sklearn.pipeline import Pipeline
 
 from trimtab.contracts import ConceptDrift, DataDrift, Verdict, plain
 from trimtab.errors import CommandFailed
+from trimtab.registry import examples
 from trimtab.registry.load import MODEL_FILE, digest_of
 from trimtab.registry.mlflow_store import quiet, reaching
 
@@ -95,7 +96,8 @@ def log_pipeline(pipeline: Pipeline, example: pd.DataFrame, trusted: Sequence[st
     from mlflow.models import infer_signature
 
     method = "predict_proba" if hasattr(pipeline, "predict_proba") else "predict"
-    signature = infer_signature(example, getattr(pipeline, method)(example))
+    predicted = getattr(pipeline, method)(example)
+    signature = infer_signature(example, predicted)
     requirements = [
         f"scikit-learn=={sklearn.__version__}",
         f"skops=={skops.__version__}",
@@ -111,6 +113,7 @@ def log_pipeline(pipeline: Pipeline, example: pd.DataFrame, trusted: Sequence[st
         pip_requirements=requirements,
         pyfunc_predict_fn=method,
     )
+    examples.keep(example, predicted)
     with tempfile.TemporaryDirectory() as folder:
         files = mlflow.artifacts.download_artifacts(logged.model_uri, dst_path=folder)
         return str(logged.model_uri), digest_of(Path(files) / MODEL_FILE)

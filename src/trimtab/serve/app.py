@@ -1,107 +1,134 @@
 """The Flask application: predict, learn the truth, say who answers and how it is."""
 
 import time
-import uuid
-from datetime import datetime
 
-from flask import Flask, Response, g, jsonify, request
+from flask import Flask, Response, g, request
 
 from trimtab import params
 from trimtab.clock import Clock
-from trimtab.data.schema import ROW_ID, unseen
-from trimtab.serve import intake, refusals
+from trimtab.errors import RequestRejected
+from trimtab.predictions.writer import LogWriter
+from trimtab.serve import intake, openapi, refusals
+from trimtab.serve.answers import teller
+from trimtab.serve.faults import fault
 from trimtab.serve.holder import ModelHolder, Serving
+from trimtab.serve.log_metrics import LogState
 from trimtab.serve.metrics import Metrics
 from trimtab.serve.outcomes import truths_of
-from trimtab.serve.prediction_log import Prediction, PredictionLog
-from trimtab.serve.schema import frame_of
-from trimtab.train.fit import answers
+from trimtab.serve.predicting import Predicting
+from trimtab.serve.retries import HEADER, key_fault
+from trimtab.serve.shadow import Shadow
+from trimtab.serve.tokens import Tokens
+from trimtab.serve.wire import told
 
 _FIELD_BYTES = 512
 """Room in a body for each field of each row: names, quotes and the longest values fit in many times."""
 
 
-def create_app(holder: ModelHolder, log: PredictionLog, wanted: params.Params, clock: Clock) -> Flask:
-    """Make the application around a holder and a log; several may live in one process."""
+def create_app(
+    holder: ModelHolder,
+    log: LogWriter,
+    wanted: params.Params,
+    clock: Clock,
+    *,
+    tokens: Tokens,
+    former: ModelHolder | None = None,
+    shadow: Shadow | None = None,
+) -> Flask:
+    """Make the application around holders and a log; several may live in one process."""
     app = Flask("trimtab", static_folder=None)
     most, model = wanted.serve.max_rows, wanted.model.name
     app.config["MAX_CONTENT_LENGTH"] = most * (len(wanted.data.features) + 2) * _FIELD_BYTES
-    metrics = Metrics(model, wanted.data.categories, holder)
+    app.config["REQUEST_SECONDS"] = wanted.serve.request_seconds
+    app.extensions["metrics"] = metrics = Metrics(wanted, holder, shadow)
+    metrics.watch(LogState(model, log))
+    predicting = Predicting(holder, former, shadow, log, wanted, clock, metrics)
+    tell = teller(wanted.data.label)
+    document = openapi.document(wanted, secured=tokens.wanted)
     _observe(app, metrics)
     refusals.register(app, metrics)
 
     @app.post("/predict")
     def predict() -> Response:
-        rows = intake.rows(intake.body(), most)
-        serving = _serving(holder)
-        frame = frame_of(rows, wanted.data)
-        chances = answers(serving.pipeline, wanted, frame).tolist()
-        found = _predictions(serving, model, rows, chances, clock())
-        log.add(found)
-        metrics.predicted(serving.champion.version, len(rows), unseen(frame, wanted.data))
+        client = tokens.client(request.headers.get("Authorization"), "predict")
+        made, again = predicting.answer(intake.listed(intake.body(), "row", most), _key(client))
         shown = [
-            {"prediction_id": one.prediction_id, "row_id": one.row_id, "probability": one.probability}
-            for one in found
+            {
+                "prediction_id": one.prediction_id,
+                "row_id": one.row_id,
+                "version": one.version,
+                **tell(one.answer),
+            }
+            for one in made
         ]
-        return jsonify(model=model, version=serving.champion.version, predictions=shown)
+        answer = told({"model": model, "predictions": shown})
+        if again:
+            answer.headers["Idempotent-Replayed"] = "true"
+        return answer
 
     @app.post("/feedback")
     def feedback() -> Response:
-        truths = truths_of(intake.items(intake.body(), most), log, model)
+        tokens.client(request.headers.get("Authorization"), "feedback")
+        truths = truths_of(intake.listed(intake.body(), "item", most), log, model, wanted.data.label)
         new = log.learn(truths, received_at=clock())
-        metrics.learnt(new)
-        return jsonify(received=len(truths), new=new)
+        metrics.learnt(new or 0)
+        return told({"received": len(truths), "new": new})
 
     @app.get("/model")
     def who() -> Response:
-        champion = _serving(holder).champion
-        return jsonify(
-            model=model,
-            version=champion.version,
-            stage="Production",
-            run_id=champion.run_id,
-            digest=champion.digest,
-            trained_through=champion.trained_through.isoformat(),
-        )
+        tokens.client(request.headers.get("Authorization"), None)
+        return told(_identity(_serving(holder), wanted))
 
     @app.get("/healthz")
     def healthz() -> Response:
-        return jsonify(status="ok")
+        return told({"status": "ok"})
 
     @app.get("/readyz")
     def readyz() -> Response:
         version = _serving(holder).champion.version
-        return jsonify(status="ok", version=version, trouble=holder.trouble)
+        return told({"status": "ok", "version": version, "trouble": holder.trouble})
 
     @app.get("/metrics")
     def exposition() -> Response:
         return Response(metrics.text(), content_type="text/plain; version=0.0.4; charset=utf-8")
 
+    @app.get("/openapi.json")
+    def described() -> Response:
+        return told(document)
+
     return app
 
 
 def _serving(holder: ModelHolder) -> Serving:
-    serving = holder.serving  # read once: it may be replaced at any time
+    serving = holder.serving
     if serving is None:
         raise refusals.not_ready(holder.trouble)
     return serving
 
 
-def _predictions(
-    serving: Serving, model: str, rows: list[dict[str, object]], answers: list[float], now: datetime
-) -> list[Prediction]:
-    return [
-        Prediction(
-            prediction_id=str(uuid.uuid4()),
-            row_id=str(row[ROW_ID]),
-            model=model,
-            version=serving.champion.version,
-            served_at=now,
-            probability=answer,
-            features=row,
-        )
-        for row, answer in zip(rows, answers, strict=True)
-    ]
+def _key(client: str) -> str | None:
+    key = request.headers.get(HEADER)
+    if key is None:
+        return None
+    expected = key_fault(key)
+    if expected is not None:
+        raise RequestRejected([fault(HEADER, expected, key)])
+    return f"{client}\n{key}"
+
+
+def _identity(serving: Serving, wanted: params.Params) -> dict[str, object]:
+    version, ready = serving.champion, serving.ready
+    return {
+        "model": wanted.model.name,
+        "version": version.version,
+        "stage": "Production",
+        "run_id": version.run_id,
+        "digest": version.digest,
+        "commit": ready.commit,
+        "batches": dict(ready.batches),
+        "trained_through": version.trained_through.isoformat(),
+        "row": openapi.row_schema(wanted.data),
+    }
 
 
 def _observe(app: Flask, metrics: Metrics) -> None:

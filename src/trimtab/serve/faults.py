@@ -4,9 +4,9 @@ import math
 import reprlib
 from datetime import UTC, datetime
 
+from trimtab.predictions.records import LONGEST_ID
+
 Fault = dict[str, object]
-LONGEST_ID = 300
-"""Characters of a row id that the prediction log's index has room for."""
 _LONGEST = 100
 _LARGEST = 2**53
 """Beyond it a JSON number is not the same number to every reader."""

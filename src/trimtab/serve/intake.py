@@ -1,9 +1,9 @@
 """What a request carries: a JSON object with a list of bounded length in it."""
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
+import orjson
 from flask import request
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
 
@@ -16,51 +16,36 @@ def body() -> dict[str, Any]:
 
     Raises:
         UnsupportedMediaType: It is not said to be JSON.
-        BadRequest: It is not JSON.
+        BadRequest: It is not JSON; NaN and Infinity are none.
         RequestRejected: It is JSON, but no object.
     """
     if not request.is_json:
         raise UnsupportedMediaType(f"Expected application/json, got {request.mimetype or 'no content type'}")
     try:
-        content = json.loads(request.get_data())
-    except RecursionError as error:
-        raise BadRequest("The body is not JSON that can be read: it is nested too deeply") from error
-    except ValueError as error:  # text that is not UTF-8 is one, too
+        content = orjson.loads(request.get_data(cache=False))
+    except orjson.JSONDecodeError as error:
         raise BadRequest(f"The body is not JSON: {error}") from error
     if not isinstance(content, dict):
         raise RequestRejected([fault("(body)", "an object", content)])
     return content
 
 
-def rows(content: Mapping[str, Any], most: int) -> list[Any]:
-    """Return the rows to predict: the one of `row`, or the list of `rows`.
+def listed(content: Mapping[str, Any], name: str, most: int) -> list[Any]:
+    """Return the things that a body carries: one under its name, or a list of them under the plural.
 
     Raises:
         RequestRejected: There is neither, or both, or something else beside it.
         RequestEntityTooLarge: There are more than `most`.
     """
-    if set(content) == {"row"}:
-        return [content["row"]]
-    expected = "one object as `row`, or a list of at least one as `rows`"
-    return _list(content, "rows", expected, most)
-
-
-def items(content: Mapping[str, Any], most: int) -> list[Any]:
-    """Return the outcomes of a feedback.
-
-    Raises:
-        RequestRejected: There is no list of them, or something else beside it.
-        RequestEntityTooLarge: There are more than `most`.
-    """
-    return _list(content, "items", "a list of at least one outcome as `items`", most)
-
-
-def _list(content: Mapping[str, Any], name: str, expected: str, most: int) -> list[Any]:
-    found = content.get(name)
-    if set(content) != {name}:
-        raise RequestRejected([fault(name, expected, ", ".join(sorted(content)) or "an empty object")])
+    many = f"{name}s"
+    if content.keys() == {name}:
+        return [content[name]]
+    found = content.get(many)
+    expected = f"one object as `{name}`, or a list of at least one as `{many}`"
+    if content.keys() != {many}:
+        raise RequestRejected([fault(many, expected, ", ".join(sorted(content)) or "an empty object")])
     if not isinstance(found, list) or not found:
-        raise RequestRejected([fault(name, expected, found)])
+        raise RequestRejected([fault(many, expected, found)])
     if len(found) > most:
-        raise RequestEntityTooLarge(f"Expected at most {most} {name} (serve.max_rows), got {len(found)}")
+        raise RequestEntityTooLarge(f"Expected at most {most} {many} (serve.max_rows), got {len(found)}")
     return found

@@ -4,16 +4,19 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from trimtab import params
 from trimtab.data.schema import KNOWN_AT, LABEL, ROW_ID
 from trimtab.errors import RequestRejected
-from trimtab.serve.faults import LONGEST_ID, Fault, fault, is_id, moment
-from trimtab.serve.prediction_log import PredictionLog, Truth
+from trimtab.predictions.records import LONGEST_ID, Truth
+from trimtab.predictions.writer import LogWriter
+from trimtab.serve.faults import Fault, fault, is_id, moment
+from trimtab.serve.rows import number_expected
 
 PREDICTION_ID = "prediction_id"
 _FIELDS = (ROW_ID, PREDICTION_ID, LABEL, KNOWN_AT)
 
 
-def truths_of(items: Sequence[object], log: PredictionLog, model: str) -> list[Truth]:
+def truths_of(items: Sequence[object], log: LogWriter, model: str, label: params.Label) -> list[Truth]:
     """Return the outcomes of a request, each under its row's id; a prediction's id is looked up in the log.
 
     Raises:
@@ -22,7 +25,7 @@ def truths_of(items: Sequence[object], log: PredictionLog, model: str) -> list[T
     """
     named = [item.get(PREDICTION_ID) for item in items if isinstance(item, Mapping)]
     rows = log.rows_of(model, [str(one) for one in named if is_id(one)])
-    faults = [one for number, item in enumerate(items) for one in _faults(number, item, rows)]
+    faults = [one for number, item in enumerate(items) for one in _faults(number, item, rows, label)]
     if faults:
         raise RequestRejected(faults)
     return [_truth(item, rows, model) for item in items if isinstance(item, Mapping)]
@@ -39,11 +42,15 @@ def _truth(item: Mapping[str, Any], rows: Mapping[str, str], model: str) -> Trut
     )
 
 
-def _faults(number: int, item: object, rows: Mapping[str, str]) -> list[Fault]:
+def _faults(number: int, item: object, rows: Mapping[str, str], label: params.Label) -> list[Fault]:
     if not isinstance(item, Mapping):
         return [fault("(item)", "an object", item, row=number)]
     faults = [fault(name, "no such field", item[name], row=number) for name in item if name not in _FIELDS]
-    for name, expected in (_name_fault(item, rows), _label_fault(item), _time_fault(item)):
+    for name, expected in (
+        _name_fault(item, rows),
+        (LABEL, label_expected(item.get(LABEL), label)),
+        _time_fault(item),
+    ):
         if expected is not None:
             faults.append(fault(name, expected, item.get(name), row=number))
     return faults
@@ -60,9 +67,17 @@ def _name_fault(item: Mapping[str, Any], rows: Mapping[str, str]) -> tuple[str, 
     )
 
 
-def _label_fault(item: Mapping[str, Any]) -> tuple[str, str | None]:
-    label = item.get(LABEL)
-    return LABEL, None if type(label) is int and label in (0, 1) else "0 or 1"
+def label_expected(value: object, label: params.Label) -> str | None:
+    """Say what was expected instead of a label; None when it is one.
+
+    >>> label_expected(2, params.Binary(kind="binary"))
+    '0 or 1'
+    """
+    if isinstance(label, params.Regression):
+        return number_expected(value, label.min, label.max)
+    if isinstance(label, params.Multiclass):
+        return None if value in label.classes else f"one of {', '.join(label.classes)}"
+    return None if type(value) is int and value in (0, 1) else "0 or 1"
 
 
 def _time_fault(item: Mapping[str, Any]) -> tuple[str, str | None]:

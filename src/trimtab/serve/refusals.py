@@ -2,11 +2,12 @@
 
 import logging
 
-from flask import Flask, Response, jsonify
+from flask import Flask, Response
 from werkzeug.exceptions import HTTPException, ServiceUnavailable
 
-from trimtab.errors import RequestRejected, StoreUnreachable
+from trimtab.errors import ModelBroken, RequestRejected, StoreUnreachable
 from trimtab.serve.metrics import Metrics
+from trimtab.serve.wire import told
 
 log = logging.getLogger(__name__)
 _MOST = 20
@@ -22,20 +23,24 @@ def register(app: Flask, metrics: Metrics) -> None:
     """Let the application answer errors in this way."""
 
     @app.errorhandler(RequestRejected)
-    def rejected(error: RequestRejected) -> tuple[Response, int]:
-        metrics.refused(len(error.faults))
+    def rejected(error: RequestRejected) -> Response:
+        metrics.refused(error.faults)
         total, first = len(error.faults), error.faults[:_MOST]
-        return jsonify(error="The request breaks the contract", total=total, faults=first), 422
+        return told({"error": "The request breaks the contract", "total": total, "faults": first}, 422)
 
     @app.errorhandler(StoreUnreachable)
-    def unreachable(error: StoreUnreachable) -> tuple[Response, int]:
+    def unreachable(error: StoreUnreachable) -> Response:
         log.error("%s", error)  # the client is told no address
-        return jsonify(error="A store of the service does not answer; nothing was written, try again"), 503
+        return told({"error": "A store of the service does not answer; nothing was written, try again"}, 503)
+
+    @app.errorhandler(ModelBroken)
+    def broken(error: ModelBroken) -> Response:
+        log.error("%s", error)
+        return told({"error": "The model has no answer to these rows; nothing was written"}, 500)
 
     @app.errorhandler(HTTPException)
     def refused(error: HTTPException) -> Response:
-        answer = jsonify(error=error.description or error.name)
-        answer.status_code = error.code or 500
+        answer = told({"error": error.description or error.name}, error.code or 500)
         answer.headers.extend(
             (name, value) for name, value in error.get_headers() if name.lower() != "content-type"
         )

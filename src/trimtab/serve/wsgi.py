@@ -1,65 +1,62 @@
 """What gunicorn starts: `trimtab.serve.wsgi:application()`.
 
-    gunicorn --workers 1 --threads 4 --graceful-timeout 5 --no-control-socket 'trimtab.serve.wsgi:application()'
+    gunicorn --config python:trimtab.serve.gunicorn_settings --bind 127.0.0.1:8080 'trimtab.serve.wsgi:application()'
 
-Without `--preload`: the thread that follows promotions would stay behind in the parent. One worker, as each has counters
-of its own. gunicorn waits for the whole of `--graceful-timeout` (30 s by default) when a client keeps an idle connection
-open: stay below the time after which the process manager kills. Its control socket lies in the home folder, where two
-services would take it from each other.
+Without `--preload`: the thread that follows promotions would stay behind in the parent.
 """
 
+import atexit
 import logging
 
-import pandas as pd
 from flask import Flask
-from sklearn.pipeline import Pipeline
 
-from trimtab import params, stores
+from trimtab import stores
 from trimtab.clock import system_clock
-from trimtab.contracts import ModelVersion
 from trimtab.data.origin import Origin
-from trimtab.registry import load, production
+from trimtab.predictions.opening import open_log
+from trimtab.predictions.writer import LogWriter
+from trimtab.registry import production
 from trimtab.registry.ledger import Ledger
 from trimtab.registry.mlflow_store import Store
+from trimtab.serve import tokens
 from trimtab.serve.app import create_app
-from trimtab.serve.holder import ModelHolder
-from trimtab.serve.prediction_log import PredictionLog
-from trimtab.train.fit import answers
+from trimtab.serve.holder import Follower, ModelHolder
+from trimtab.serve.preparing import preparer
+from trimtab.serve.shadow import Shadow
 
 
 def application() -> Flask:
     """Compose the service from the stores that the environment names; parameters are those of the origin.
 
     Raises:
-        StoreUnreachable: The origin or the prediction log does not answer; MLflow and the ledger it waits for.
+        StoreUnreachable: The origin does not answer; MLflow, the ledger and the prediction log it waits for.
+        Unfit: The tokens cannot be used, or the prediction log is one of another trimtab.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+    clients = tokens.from_environment()
     where = stores.from_environment()
     origin = Origin(where)
     wanted = origin.params(origin.head())
-    ledger, registry = Ledger(where.ledger), Store(where.mlflow)
-    sample = _any_row(wanted)
+    ledger, registry, model = Ledger(where.ledger), Store(where.mlflow), wanted.model.name
+    prepare = preparer(registry, wanted, where.home / "models")
 
-    def find() -> ModelVersion | None:
-        return production.champion(ledger, registry, wanted.model.name)
-
-    def take(champion: ModelVersion) -> Pipeline:
-        return load.load(
-            champion.source, champion.digest, wanted.model.trusted_types, cache=where.home / "models"
+    champion = ModelHolder(find=lambda: production.champion(ledger, registry, model), prepare=prepare)
+    store = open_log(where.prediction_log, wanted.predictions)
+    log = LogWriter(store, where.spool, wanted.predictions, system_clock)
+    holders, shadow, former = [champion], None, None
+    if wanted.serve.shadow_rows:
+        challenger = ModelHolder(
+            find=lambda: production.challenger(ledger, registry, model), prepare=prepare, keeps=False
         )
-
-    def warm(pipeline: Pipeline) -> object:
-        return answers(pipeline, wanted, sample)
-
-    holder = ModelHolder(find=find, load=take, warm=warm, refresh_seconds=wanted.serve.refresh_seconds)
-    app = create_app(holder, PredictionLog(where.prediction_log), wanted, system_clock)
-    holder.follow()
+        holders.append(challenger)
+        shadow = Shadow(challenger, log, wanted.data.label, wanted.serve.shadow_rows)
+    if wanted.serve.holdback_share:
+        former = ModelHolder(
+            find=lambda: production.former(ledger, registry, model), prepare=prepare, keeps=False
+        )
+        holders.append(former)
+    app = create_app(champion, log, wanted, system_clock, tokens=clients, former=former, shadow=shadow)
+    log.start()
+    atexit.register(log.close)  # gunicorn's worker ends as a process does, after its last request
+    Follower(holders, wanted.serve.refresh_seconds).start()
     return app
-
-
-def _any_row(wanted: params.Params) -> pd.DataFrame:
-    row = {
-        name: feature.categories[0] if isinstance(feature, params.Category) else feature.min
-        for name, feature in wanted.data.features.items()
-    }
-    return pd.DataFrame([row])

@@ -33,15 +33,12 @@ def programs(home: Path, ports: Ports) -> tuple[Program, ...]:
         "--artifacts-destination",
         str(home.resolve() / "mlflow-artifacts"),
     )
-    service = ("gunicorn", "--bind", f"{HOST}:{ports.service}", "--workers", "1", "--threads", "4")
-    # The socket would lie in the home folder, shared by all stacks; an idle client would be waited for 30 s.
-    manners = ("--no-control-socket", "--graceful-timeout", "5")
+    service = ("gunicorn", "--config", "python:trimtab.serve.gunicorn_settings")
+    bound = ("--bind", f"{HOST}:{ports.service}", "trimtab.serve.wsgi:application()")
     api = ("airflow", "api-server", "--port")
     return (
         Program(name="mlflow", command=(*mlflow, *stores, "--allowed-hosts", hosts), priority=10),
-        Program(
-            name="service", command=(*service, *manners, "trimtab.serve.wsgi:application()"), priority=10
-        ),
+        Program(name="service", command=(*service, *bound), priority=10),
         Program(
             name="airflow-api-server",
             command=(*api, str(ports.airflow), "--apps", "core"),

@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Mapping
 from importlib import import_module
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -78,15 +79,23 @@ def answers(pipeline: Pipeline, wanted: params.Params, frame: pd.DataFrame) -> F
         got = "a classifier" if hasattr(pipeline, "predict_proba") else "a regressor"
         expected = f"should be the kind that the model was trained for (its {label.kind} does not fit)"
         raise ParamsError(params.FILE, "data.label.kind", expected, got)
-    classes = len(label.classes) if isinstance(label, params.Multiclass) else 2
+    if not len(frame):
+        return np.zeros((0, len(label.classes)) if isinstance(label, params.Multiclass) else 0)
+    rows = design(frame, wanted.data)
+    number = isinstance(label, params.Regression)
+    return arranged(pipeline, label, pipeline.predict(rows) if number else pipeline.predict_proba(rows))
+
+
+def arranged(model: Any, label: params.Label, predicted: npt.ArrayLike) -> Floats:
+    """Shape what a fitted model's `predict` or `predict_proba` returned as `answers` does."""
+    found = np.asarray(predicted, dtype=np.float64)
     if isinstance(label, params.Regression):
-        return np.asarray(
-            pipeline.predict(design(frame, wanted.data)) if len(frame) else [], dtype=np.float64
-        )
-    chances = np.zeros((len(frame), classes))
-    if len(frame):
-        chances[:, pipeline.classes_] = pipeline.predict_proba(design(frame, wanted.data))
-    return chances if isinstance(label, params.Multiclass) else chances[:, 1]
+        return found
+    classes = len(label.classes) if isinstance(label, params.Multiclass) else 2
+    if found.shape[1] < classes:
+        few, found = found, np.zeros((len(found), classes))
+        found[:, model.classes_] = few
+    return found if isinstance(label, params.Multiclass) else found[:, 1]
 
 
 def fresh_answers(wanted: params.Params, frames: Mapping[str, pd.DataFrame]) -> dict[str, Floats]:

@@ -16,9 +16,12 @@ from trimtab.clock import system_clock
 from trimtab.contracts import ModelVersion
 from trimtab.errors import RequestRejected, StoreUnreachable
 from trimtab.examples.demo.traffic import Client
+from trimtab.predictions.opening import open_log
+from trimtab.predictions.writer import LogWriter
 from trimtab.serve.app import create_app
-from trimtab.serve.holder import ModelHolder
-from trimtab.serve.prediction_log import PredictionLog
+from trimtab.serve.holder import ModelHolder, Ready
+from trimtab.serve.scoring import scorer
+from trimtab.serve.tokens import Tokens
 from trimtab.train.fit import build, fit
 
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
@@ -53,17 +56,28 @@ def flights(rows: int) -> pd.DataFrame:
 
 
 @pytest.fixture
-def log(tmp_path: Path) -> PredictionLog:
-    return PredictionLog(f"sqlite:///{tmp_path}/predictions.db")
+def address(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path}/predictions.db"
 
 
-def served(wanted: params.Params, log: PredictionLog, champion: ModelVersion | None) -> Iterator[str]:
-    pipeline = fit(build(wanted), wanted, flights(300))
-    holder = ModelHolder(
-        find=lambda: champion, load=lambda _: pipeline, warm=lambda _: None, refresh_seconds=60
+@pytest.fixture
+def log(tmp_path: Path, wanted: params.Params, address: str) -> Iterator[LogWriter]:
+    log = LogWriter(
+        open_log(address, wanted.predictions), tmp_path / "spool", wanted.predictions, system_clock
     )
+    log.start()
+    yield log
+    log.close()
+
+
+def served(wanted: params.Params, log: LogWriter, champion: ModelVersion | None) -> Iterator[str]:
+    pipeline = fit(build(wanted), wanted, flights(300))
+    ready = Ready(scorer=scorer(pipeline, wanted), commit=None, batches={})
+    holder = ModelHolder(find=lambda: champion, prepare=lambda _: ready)
     holder.refresh()
-    server = make_server("127.0.0.1", 0, create_app(holder, log, wanted, system_clock), threaded=True)
+    server = make_server(
+        "127.0.0.1", 0, create_app(holder, log, wanted, system_clock, tokens=Tokens({})), threaded=True
+    )
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     yield f"http://127.0.0.1:{server.port}"
@@ -73,7 +87,7 @@ def served(wanted: params.Params, log: PredictionLog, champion: ModelVersion | N
 
 
 @pytest.fixture
-def client(wanted: params.Params, log: PredictionLog) -> Iterator[Client]:
+def client(wanted: params.Params, log: LogWriter) -> Iterator[Client]:
     for address in served(wanted, log, CHAMPION):
         yield Client(address, wanted)
 
@@ -110,13 +124,14 @@ def test_rows_that_break_the_contract_are_left_out_and_the_others_answered(clien
     ]
 
 
-def test_truth_is_sent_for_labelled_rows_and_is_kept(client, log):
+def test_truth_is_sent_for_labelled_rows_and_is_kept(client, log, address, wanted):
     rows = flights(90)
     rows.loc[:9, "label"] = pd.NA
     client.predict(rows)
 
     assert client.feedback(rows) == 80
-    assert log.count() == (90, 80)
+    assert log.flush(seconds=30)
+    assert open_log(address, wanted.predictions).count() == (90, 80)
 
 
 def test_the_version_that_answers_is_known(client):

@@ -6,10 +6,8 @@ from pathlib import Path
 import pytest
 from flask.testing import FlaskClient
 
-from tests.unit.serve.shelf import NOON, WANTED, Shelf
-from trimtab.serve.app import create_app
+from tests.unit.serve.shelf import Log, Shelf, client_of
 from trimtab.serve.holder import ModelHolder
-from trimtab.serve.prediction_log import PredictionLog
 
 
 @pytest.fixture
@@ -20,18 +18,20 @@ def shelf(tmp_path: Path) -> Shelf:
 
 
 @pytest.fixture
-def holder(shelf: Shelf) -> Iterator[ModelHolder]:
+def holder(shelf: Shelf) -> ModelHolder:
     holder = shelf.holder()
     holder.refresh()
-    yield holder
-    holder.close()
+    return holder
 
 
 @pytest.fixture
-def log(tmp_path: Path) -> PredictionLog:
-    return PredictionLog(f"sqlite:///{tmp_path / 'log.db'}")
+def log(tmp_path: Path) -> Iterator[Log]:
+    log = Log(tmp_path)
+    log.start()
+    yield log
+    log.close()
 
 
 @pytest.fixture
-def client(holder: ModelHolder, log: PredictionLog) -> FlaskClient:
-    return create_app(holder, log, WANTED, lambda: NOON).test_client()
+def client(holder: ModelHolder, log: Log) -> FlaskClient:
+    return client_of(holder, log)

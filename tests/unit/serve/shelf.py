@@ -4,16 +4,24 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 
-from sklearn.pipeline import Pipeline
+from flask.testing import FlaskClient
 from skops.io import dumps
 
 from tests.unit.builders import sales, shops
+from trimtab import params
 from trimtab.contracts import ModelVersion
+from trimtab.predictions.opening import open_log
+from trimtab.predictions.writer import LogWriter
 from trimtab.registry.load import MODEL_FILE, digest_of, load
-from trimtab.serve.holder import ModelHolder
-from trimtab.train.fit import answers, build, fit
+from trimtab.serve.app import create_app
+from trimtab.serve.holder import ModelHolder, Ready
+from trimtab.serve.scoring import scorer
+from trimtab.serve.shadow import Shadow
+from trimtab.serve.tokens import Tokens
+from trimtab.train.fit import build, fit
 
 WANTED = shops(serve__max_rows=50)
+EVERYBODY = Tokens({})
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
 ROW = {"row_id": "a", "event_time": "2026-01-05T12:00:00Z", "shop": "north", "price": 10, "noise": 0.5}
 
@@ -55,15 +63,39 @@ class Shelf:
             raise ConnectionError("the registry is away")
         return self.champion
 
-    def load(self, champion: ModelVersion) -> Pipeline:
+    def prepare(self, version: ModelVersion) -> Ready:
         """Load it as production does."""
-        return load(champion.source, champion.digest, WANTED.model.trusted_types, cache=self.folder)
+        pipeline = load(version.source, version.digest, WANTED.model.trusted_types, cache=self.folder)
+        return Ready(scorer=scorer(pipeline, WANTED), commit="c0ffee", batches={"w1": "revision 1, md5 0"})
 
-    def holder(self) -> ModelHolder:
+    def holder(self, *, keeps: bool = True) -> ModelHolder:
         """A holder that looks here."""
-        return ModelHolder(
-            find=self.find,
-            load=self.load,
-            warm=lambda pipeline: answers(pipeline, WANTED, sales(1)),
-            refresh_seconds=0.02,
-        )
+        return ModelHolder(find=self.find, prepare=self.prepare, keeps=keeps)
+
+
+class Log(LogWriter):
+    """A writer whose store can be read; a reader sees all that was accepted."""
+
+    def __init__(self, folder: Path, **changes: object) -> None:
+        wanted = WANTED.predictions.model_copy(update={"retry_seconds": 0.05, **changes})
+        self.store = open_log(f"sqlite:///{folder / 'log.db'}", wanted)
+        super().__init__(self.store, folder / "spool", wanted, lambda: NOON)
+
+    def count(self) -> tuple[int, int]:
+        """Predictions and outcomes."""
+        assert self.flush(seconds=30)
+        return self.store.count()
+
+
+def client_of(
+    holder: ModelHolder,
+    log: LogWriter,
+    wanted: params.Params = WANTED,
+    *,
+    tokens: Tokens = EVERYBODY,
+    former: ModelHolder | None = None,
+    shadow: Shadow | None = None,
+) -> FlaskClient:
+    """A client of an application around these."""
+    app = create_app(holder, log, wanted, lambda: NOON, tokens=tokens, former=former, shadow=shadow)
+    return app.test_client()

@@ -1,27 +1,30 @@
 """The service's answers, with a real pipeline from a file and a real log."""
 
-import sqlite3
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
-from tests.unit.builders import sales
-from tests.unit.serve.shelf import NOON, ROW, WANTED
-from trimtab.serve.app import create_app
-from trimtab.train.fit import answers
+from tests.unit.builders import CLASSES, VALUE, sales, shops
+from tests.unit.serve.shelf import NOON, ROW, WANTED, Log, client_of
+from trimtab.contracts import ModelVersion
+from trimtab.registry.load import load
+from trimtab.serve.holder import ModelHolder, Ready
+from trimtab.serve.scoring import scorer
+from trimtab.train.fit import answers, build, fit
 
 
 def test_one_row_is_answered_with_version_and_id(client):
     answer = client.post("/predict", json={"row": ROW})
     assert answer.status_code == 200
-    assert (answer.json["model"], answer.json["version"]) == ("flight-delay", "1")
+    assert answer.json["model"] == "flight-delay"
     (only,) = answer.json["predictions"]
-    assert only["row_id"] == "a"
+    assert (only["row_id"], only["version"]) == ("a", "1")
     assert 0 < only["probability"] < 0.5
     assert len(only["prediction_id"]) == 36
 
 
-def test_answers_equal_the_models_own_to_the_bit(client, holder):
+def test_answers_equal_the_models_own_to_the_bit(client, holder, shelf):
     frame = sales(40, seed=3)
     rows = [
         {**ROW, "row_id": one.row_id, "shop": one.shop, "price": one.price, "noise": one.noise}
@@ -29,7 +32,9 @@ def test_answers_equal_the_models_own_to_the_bit(client, holder):
     ]
     answer = client.post("/predict", json={"rows": rows}).json
     assert [one["row_id"] for one in answer["predictions"]] == frame["row_id"].tolist()
-    expected = answers(holder.serving.pipeline, WANTED, frame).tolist()
+    version = holder.serving.champion
+    pipeline = load(version.source, version.digest, WANTED.model.trusted_types, cache=shelf.folder)
+    expected = answers(pipeline, WANTED, frame).tolist()
     assert [one["probability"] for one in answer["predictions"]] == expected
 
 
@@ -58,19 +63,20 @@ def test_of_many_faults_the_first_twenty_are_named_and_all_are_counted(client):
     assert [one["row"] for one in answer["faults"]] == list(range(20))
 
 
-def test_not_a_number_in_the_body_is_refused(client):
-    body = '{"row": {"row_id": "a", "event_time": "2026-01-05T12:00:00Z", "shop": "north", "price": NaN, "noise": 0}}'
-    answer = client.post("/predict", data=body, content_type="application/json")
-    assert answer.status_code == 422
-    assert answer.json["faults"][0]["got"] == "nan"
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e400"])
+def test_not_a_number_in_the_body_is_refused(client, number):
+    body = '{"row": {"row_id": "a", "event_time": "2026-01-05T12:00:00Z", "shop": null, "price": NUMBER, "noise": 0}}'
+    answer = client.post("/predict", data=body.replace("NUMBER", number), content_type="application/json")
+    assert answer.status_code == 400
+    assert answer.json["error"].startswith("The body is not JSON: ")
 
 
 @pytest.mark.parametrize(
     ("body", "status", "reason"),
     [
-        (b"{", 400, "The body is not JSON: Expecting property name"),
+        (b"{", 400, "The body is not JSON: unexpected end of data"),
         (b"\xff\xfe{", 400, "The body is not JSON"),
-        (b"[" * 100_000, 400, "nested too deeply"),
+        (b"[" * 100_000, 400, "depth limit exceeded"),
         (b"[]", 422, "The request breaks the contract"),
         (b'{"rows": []}', 422, "The request breaks the contract"),
         (b'{"rows": {}}', 422, "The request breaks the contract"),
@@ -115,7 +121,7 @@ def test_an_unknown_route_and_method_are_answered_in_json(client):
 def test_without_a_model_it_lives_but_is_not_ready(shelf, log):
     shelf.champion = None
     holder = shelf.holder()
-    client = create_app(holder, log, WANTED, lambda: NOON).test_client()
+    client = client_of(holder, log)
     assert client.get("/healthz").status_code == 200
     assert client.get("/metrics").status_code == 200
     for answer in (client.get("/readyz"), client.get("/model"), client.post("/predict", json={"row": ROW})):
@@ -127,24 +133,28 @@ def test_without_a_model_the_reason_is_told(shelf, log):
     shelf.away = True
     holder = shelf.holder()
     holder.refresh()
-    client = create_app(holder, log, WANTED, lambda: NOON).test_client()
+    client = client_of(holder, log)
     assert client.get("/readyz").json == {"error": "ConnectionError: the registry is away"}
 
 
 def test_truth_is_taken_even_while_there_is_no_model(shelf, log):
     shelf.champion = None
-    client = create_app(shelf.holder(), log, WANTED, lambda: NOON).test_client()
+    client = client_of(shelf.holder(), log)
     item = {"row_id": "a", "label": 1, "label_known_at": "2026-01-06T00:00:00Z"}
     assert client.post("/feedback", json={"items": [item]}).json == {"received": 1, "new": 1}
 
 
 def test_it_says_who_answers(client, holder):
-    assert client.get("/model").json == {
+    body = client.get("/model").json
+    assert body.pop("row")["required"] == ["row_id", "event_time", "shop", "price", "noise"]
+    assert body == {
         "model": "flight-delay",
         "version": "1",
         "stage": "Production",
         "run_id": "r",
         "digest": holder.serving.champion.digest,
+        "commit": "c0ffee",
+        "batches": {"w1": "revision 1, md5 0"},
         "trained_through": "2026-01-05T12:00:00+00:00",
     }
     assert client.get("/readyz").json == {"status": "ok", "version": "1", "trouble": None}
@@ -161,16 +171,79 @@ def test_it_stays_ready_and_tells_its_trouble_when_the_registry_goes_away(client
     assert client.post("/predict", json={"row": ROW}).status_code == 200
 
 
-def test_a_log_that_does_not_take_it_is_a_503_that_tells_no_address(client, tmp_path: Path):
-    with sqlite3.connect(tmp_path / "log.db") as connection:
-        connection.execute("drop table predictions")
-    answer = client.post("/predict", json={"row": ROW})
+def test_while_the_log_is_away_predictions_are_answered_and_truth_is_taken_and_both_are_written_later(
+    client, log, tmp_path: Path
+):
+    client.post("/predict", json={"row": ROW})
+    assert log.count() == (1, 0)
+    path = tmp_path / "log.db"
+    path.rename(tmp_path / "elsewhere.db")
+    path.mkdir()
+    log.store.close()  # its connections have the file open still
+
+    assert client.post("/predict", json={"row": {**ROW, "row_id": "b"}}).status_code == 200
+    truth = {"row_id": "a", "label": 1, "label_known_at": "2026-01-06T00:00:00Z"}
+    assert client.post("/feedback", json={"items": [truth]}).json == {"received": 1, "new": None}
+    by_id = {"prediction_id": "p", "label": 1, "label_known_at": "2026-01-06T00:00:00Z"}
+    refused = client.post("/feedback", json={"items": [by_id]})
+    assert refused.status_code == 503
+    assert refused.json == {"error": "A store of the service does not answer; nothing was written, try again"}
+
+    path.rmdir()
+    (tmp_path / "elsewhere.db").rename(path)
+    assert log.count() == (2, 1)
+
+
+def test_what_can_neither_be_written_nor_wait_is_a_503(holder, tmp_path: Path):
+    log = Log(tmp_path / "small", spool_mb=0.001)
+    client = client_of(holder, log)
+    rows = [{**ROW, "row_id": str(number)} for number in range(10)]
+    answer = client.post("/predict", json={"rows": rows})
     assert answer.status_code == 503
     assert answer.json == {"error": "A store of the service does not answer; nothing was written, try again"}
+    log.start()
+    assert client.post("/predict", json={"row": ROW}).status_code == 200
+    assert log.count() == (1, 0)
+    log.close()
 
 
 def test_two_services_in_one_process_count_apart(holder, log):
-    one, other = (create_app(holder, log, WANTED, lambda: NOON).test_client() for _ in range(2))
+    one, other = (client_of(holder, log) for _ in range(2))
     one.post("/predict", json={"row": ROW})
     assert "trimtab_predictions_total{" in one.get("/metrics").text
     assert "trimtab_predictions_total{" not in other.get("/metrics").text
+
+
+@pytest.mark.parametrize(
+    ("label", "metric", "name", "good", "bad", "expected"),
+    [
+        (CLASSES, "log_loss", "HistGradientBoostingClassifier", "low", 1, "one of low, middle, high"),
+        (VALUE, "squared_error", "HistGradientBoostingRegressor", 12.5, "12.5", "a finite number"),
+        (VALUE, "squared_error", "HistGradientBoostingRegressor", 100, 100.5, "0 to 100"),
+    ],
+)
+def test_classes_and_values_are_answered_and_learnt(log, label, metric, name, good, bad, expected):
+    wanted = shops(
+        data__label=label.model_dump(), gate__metric=metric, model__estimator=f"sklearn.ensemble.{name}"
+    )
+    frame = sales(300)
+    middle = frame["price"] / 2 + 20
+    frame["label"] = middle if label is VALUE else pd.cut(middle, 3, labels=CLASSES.classes).astype(object)
+    pipeline = fit(build(wanted), wanted, frame)
+    ready = Ready(scorer=scorer(pipeline, wanted), commit=None, batches={})
+    version = ModelVersion(version="1", run_id="r", source="s", digest="d", trained_through=NOON)
+    holder = ModelHolder(find=lambda: version, prepare=lambda _: ready)
+    holder.refresh()
+    client = client_of(holder, log, wanted)
+
+    told = client.post("/predict", json={"row": ROW}).json["predictions"][0]
+    (direct,) = answers(pipeline, wanted, pd.DataFrame([ROW])).tolist()
+    if label is VALUE:
+        assert told["value"] == direct
+    else:
+        assert told["probabilities"] == dict(zip(CLASSES.classes, direct, strict=True))
+        assert told["label"] == "low"
+    truth = {"row_id": "a", "label": good, "label_known_at": "2026-01-06T00:00:00Z"}
+    assert client.post("/feedback", json={"item": truth}).json == {"received": 1, "new": 1}
+    refused = client.post("/feedback", json={"item": {**truth, "label": bad}})
+    assert refused.json["faults"] == [{"row": 0, "field": "label", "expected": expected, "got": bad}]

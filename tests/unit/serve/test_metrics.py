@@ -1,5 +1,6 @@
 """What Prometheus reads."""
 
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.unit.serve.shelf import ROW
@@ -66,3 +67,49 @@ def test_faults_and_outcomes_are_counted(client):
 def test_every_series_names_the_model(client):
     client.post("/predict", json={"row": ROW})
     assert all("model=flight-delay" in name for name in series(client))
+
+
+def test_what_waits_for_the_log_and_what_was_written_is_shown(client, log):
+    client.post("/predict", json={"rows": [ROW, {**ROW, "row_id": "b"}]})
+    assert log.count() == (2, 0)
+    found = series(client)
+    named = {name: value for name, value in found.items() if name.startswith("trimtab_log_")}
+    assert named == {
+        "trimtab_log_queued{model=flight-delay}": 0,
+        "trimtab_log_spooled{model=flight-delay}": 0,
+        "trimtab_log_spool_bytes{model=flight-delay}": 0,
+        "trimtab_log_spool_limit_bytes{model=flight-delay}": 256e6,
+        "trimtab_log_away{model=flight-delay}": 0,
+        "trimtab_log_written_total{model=flight-delay}": 2,
+        "trimtab_log_replayed_total{model=flight-delay}": 0,
+        "trimtab_log_refused_total{model=flight-delay}": 0,
+        "trimtab_log_failures_total{model=flight-delay}": 0,
+    }
+
+
+def test_missing_inputs_and_refused_ones_are_counted_by_feature_and_start_at_zero(client):
+    assert series(client)["trimtab_missing_inputs_total{feature=noise,model=flight-delay}"] == 0
+    client.post("/predict", json={"rows": [{**ROW, "price": None}, {**ROW, "row_id": "b", "shop": None}]})
+    client.post("/predict", json={"row": {**ROW, "noise": 11, "colour": 1}})
+    found = series(client)
+    assert found["trimtab_missing_inputs_total{feature=price,model=flight-delay}"] == 1
+    assert found["trimtab_missing_inputs_total{feature=shop,model=flight-delay}"] == 1
+    assert found["trimtab_refused_inputs_total{feature=noise,model=flight-delay}"] == 1
+    assert not any("colour" in name for name in found)
+
+
+def test_answers_are_in_a_histogram_by_version(client):
+    rows = [{**ROW, "row_id": str(number), "price": number} for number in range(50)]
+    answered = client.post("/predict", json={"rows": rows}).json["predictions"]
+    chances = [one["probability"] for one in answered]
+    found = series(client)
+    name = "trimtab_prediction_answer"
+    for bound in (0.05, 0.2, 0.5, 1):
+        at_most = sum(chance <= bound for chance in chances)
+        assert found[f"{name}_bucket{{le={bound:g},model=flight-delay,version=1}}"] == at_most
+    assert found[f"{name}_count{{model=flight-delay,version=1}}"] == 50
+    assert found[f"{name}_sum{{model=flight-delay,version=1}}"] == pytest.approx(sum(chances))
+
+
+def test_it_is_told_whether_the_model_answers_the_fast_way(client):
+    assert series(client)["trimtab_model_fast{model=flight-delay}"] == 1

@@ -103,7 +103,7 @@ def claims(where: Stores) -> frozenset[str]:
     names = {Path(address).name for address in inside.values()}
     databases = {name for name in names if name.endswith(".db")} | {"mlflow.db"}
     journals = {f"{name}-{kind}" for name in databases for kind in ("wal", "shm")}
-    folders = {path.name for path in (where.quarantine, where.work, where.dvc_cache)}
+    folders = {path.name for path in (where.quarantine, where.work, where.dvc_cache, where.spool)}
     others = {"airflow", "logs", "mirror.git", "mirror.lock", "mlflow-artifacts", "models", "stack"}
     return frozenset(names | databases | journals | folders | others | {PAGE, SERVED, MARKER})
 

@@ -51,8 +51,8 @@ class Client:
                 chunk = _without(chunk, answer.json()["faults"])
                 continue
             self._check(answer)
-            body = answer.json()
-            return [(one["row_id"], one["probability"], str(body["version"])) for one in body["predictions"]]
+            found = answer.json()["predictions"]
+            return [(one["row_id"], one["probability"], one["version"]) for one in found]
         return []
 
     def _chunks(self, rows: pd.DataFrame) -> Iterator[list[dict[str, Any]]]:

@@ -1,0 +1,244 @@
+"""Takes the writes of the prediction log off the request path, and bridges the times at which its store is away.
+
+A request is answered when its predictions lie in a file of the spool on this machine; a thread writes them to the
+store, many at once, and removes the file. So:
+
+- The process is killed at any instant: nothing that was answered is lost. The next process writes what lies there.
+- The machine loses its power: lost may be what was answered since the last write to the store; while the store is away
+  the files are forced to the disk at every try, so what was answered in the last `predictions.retry_seconds`.
+- The store is away: up to `predictions.spool_mb` wait; then requests are refused, and nothing is lost silently.
+- A write whose answer was lost is written again; its ids are there already, so nothing is doubled.
+- The disk is lost: with it what waits on it. Give `TRIMTAB_HOME` a volume that outlasts the machine.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TypeVar
+
+from trimtab import params
+from trimtab.clock import Clock
+from trimtab.errors import StoreUnreachable, Unfit
+from trimtab.predictions import aside
+from trimtab.predictions.asking import ask
+from trimtab.predictions.codec import Record
+from trimtab.predictions.protocol import PredictionLog
+from trimtab.predictions.records import Heard, Prediction, Truth
+from trimtab.predictions.segment import Segment
+from trimtab.predictions.spool import Spool
+from trimtab.predictions.state import State
+
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+
+
+class LogWriter:
+    """Stands between the service and its prediction log; made once a process, after any fork."""
+
+    def __init__(self, store: PredictionLog, folder: Path, wanted: params.Predictions, clock: Clock) -> None:
+        self._store, self._wanted, self._clock = store, wanted, clock
+        self._spool = Spool(folder, most_bytes=wanted.spool_mb * 1e6, batch=wanted.batch, queue=wanted.queue)
+        self._away = False
+        self._trouble: str | None = None
+        self._written = self._replayed = self._refused = self._failures = 0
+        self._stopping = threading.Event()
+        self._deadline = float("inf")
+        self._purge_at = time.monotonic()
+        self._thread = threading.Thread(target=self._run, name="prediction-log", daemon=True)
+
+    def start(self) -> None:
+        """Reach the store and begin to write; a store that is away is waited for in the background.
+
+        Raises:
+            Unfit: Another trimtab wrote the log, and this one cannot.
+        """
+        try:
+            self._store.prepare()
+        except StoreUnreachable as error:
+            self._failed(error)
+        self._thread.start()
+
+    def add(self, predictions: Sequence[Prediction]) -> None:
+        """Accept predictions, all or none; those whose id is there already change nothing.
+
+        Raises:
+            SpoolRefused: They can neither be written nor wait.
+        """
+        self._spool.append(predictions)
+
+    def find(self, model: str, prediction_ids: Sequence[str]) -> dict[str, Prediction]:
+        """Return those of the predictions that wait or are in the store.
+
+        While the store is away only those that wait can be known; who then answers anew under the same id is safe: the
+        first stays.
+        """
+        found = {key: one for key, one in self._spool.find(prediction_ids).items() if one.model == model}
+        missing = [one for one in prediction_ids if one not in found]
+        if missing:
+            try:
+                found |= self._ask(lambda: self._store.find(model, missing))
+            except StoreUnreachable as error:
+                log.warning("A prediction may be in the log unseen: %s", error)
+        return found
+
+    def rows_of(self, model: str, prediction_ids: Sequence[str]) -> dict[str, str]:
+        """Return the row id of each prediction that is known.
+
+        Raises:
+            StoreUnreachable: The store is away, and one of them does not wait here.
+        """
+        waiting = self._spool.find(prediction_ids)
+        missing = [one for one in prediction_ids if one not in waiting]
+        stored = self._ask(lambda: self._store.find(model, missing)) if missing else {}
+        return {key: one.row_id for key, one in [*waiting.items(), *stored.items()] if one.model == model}
+
+    def learn(self, truths: Sequence[Truth], *, received_at: datetime) -> int | None:
+        """Write outcomes and return how many were news; None while that is not known, because they wait.
+
+        They are written at once, so that who sends them is told what was news; they wait when the store is away, or
+        others wait before them.
+
+        Raises:
+            SpoolRefused: They can neither be written nor wait.
+        """
+        heard = [Heard(truth=one, received_at=received_at) for one in truths]
+        if not self._spool.has_truths():
+            try:
+                return self._ask(lambda: self._store.learn(heard))
+            except StoreUnreachable as error:
+                log.warning("%d outcomes wait: %s", len(truths), error)
+        self._spool.append(heard)
+        return None
+
+    def flush(self, *, seconds: float) -> bool:
+        """Wait until all that was accepted before now is in the store; tell whether it is."""
+        return self._spool.emptied(seconds=seconds)
+
+    def state(self) -> State:
+        """Return the figures of now."""
+        queued, spooled, size = self._spool.sizes()
+        return State(
+            queued=queued,
+            spooled=spooled,
+            spool_bytes=size,
+            spool_limit_bytes=self._spool.most_bytes,
+            written=self._written,
+            replayed=self._replayed,
+            refused=self._refused,
+            failures=self._failures,
+            away=self._away,
+        )
+
+    def close(self) -> None:
+        """Accept no more, write what waits for some seconds, and leave the rest to the next process."""
+        self._deadline = time.monotonic() + self._wanted.timeout_seconds
+        self._stopping.set()
+        self._spool.stop()
+        if self._thread.is_alive():
+            self._thread.join(self._wanted.timeout_seconds)
+        self._keep()
+        self._spool.close()
+        if not self._thread.is_alive():
+            self._store.close()
+
+    def _run(self) -> None:
+        while time.monotonic() < self._deadline:
+            if not self._spool.has_sealed():  # one transaction a request costs more than the request
+                self._stopping.wait(self._wanted.gather_seconds)
+            segment = self._spool.oldest(seconds=self._wanted.retry_seconds)
+            if segment is None and self._stopping.is_set():
+                return
+            if not self._turn(segment) and self._stopping.wait(self._wanted.retry_seconds):
+                return
+
+    def _turn(self, segment: Segment | None) -> bool:
+        """Write a segment, or look whether the store is back; tell whether it is there."""
+        try:
+            if segment is not None:
+                self._write(segment)
+            elif self._away:
+                self._store.prepare()
+            if time.monotonic() >= self._purge_at:
+                self._store.purge(self._clock())
+                self._purge_at = time.monotonic() + self._wanted.purge_minutes * 60
+        except Exception as error:  # the thread outlives whatever it is, and says so
+            self._failed(error)
+            self._keep()
+            return False
+        if self._away:
+            log.info("The prediction log at %s is back", self._store.shown)
+        self._away, self._trouble = False, None
+        return True
+
+    def _keep(self) -> None:
+        try:
+            self._spool.keep()
+        except OSError as error:
+            log.error("What waits in %s could not be forced to the disk: %s", self._spool.folder, error)
+
+    def _write(self, segment: Segment) -> None:
+        records, broken = segment.load()
+        try:
+            self._put(records)
+        except (StoreUnreachable, Unfit):
+            raise
+        except Exception:
+            self._store.prepare()  # raises when it is the store as a whole; a record holds up no other
+            for one in records:
+                self._put_or_aside(one)
+        for line in broken:
+            self._aside(line, "no record of the prediction log")
+        self._spool.drop(segment)
+        self._written += segment.count
+        self._replayed += segment.count if segment.late else 0
+
+    def _put(self, records: Sequence[Record]) -> None:
+        predictions = [one for one in records if isinstance(one, Prediction)]
+        if predictions:
+            self._store.add(predictions)
+        heard = [one for one in records if isinstance(one, Heard)]
+        if heard:
+            self._store.learn(heard)
+
+    def _put_or_aside(self, record: Record) -> None:
+        try:
+            self._put([record])
+        except (StoreUnreachable, Unfit):
+            raise
+        except Exception as error:
+            self._aside(record, f"{type(error).__name__}: {error}")
+
+    def _aside(self, record: Record | bytes, reason: str) -> None:
+        path = aside.put(self._spool.folder, record, reason)
+        log.error("A record that the prediction log does not take was put into %s: %s", path, reason)
+        self._refused += 1
+        self._written -= 1
+
+    def _ask(self, question: Callable[[], T]) -> T:
+        if self._away:
+            raise self._silent("it was away at the last try")
+        try:
+            return ask(question, seconds=self._wanted.timeout_seconds)
+        except StoreUnreachable as error:
+            self._failed(error)
+            raise
+        except (TimeoutError, Unfit) as error:
+            self._failed(error)
+            raise self._silent(error) from error
+
+    def _silent(self, cause: object) -> StoreUnreachable:
+        return StoreUnreachable("The prediction log", self._store.shown, "TRIMTAB_PREDICTION_LOG_URL", cause)
+
+    def _failed(self, error: Exception) -> None:
+        self._failures += 1
+        self._away = True
+        trouble = f"{type(error).__name__}: {error}"
+        if trouble != self._trouble:  # once a cause, not once a try
+            log.error(
+                "The prediction log is away; what is accepted waits in %s: %s", self._spool.folder, trouble
+            )
+        self._trouble = trouble

@@ -1,0 +1,95 @@
+"""A client's retry is the same prediction: one `Idempotency-Key`, one set of prediction ids, one answer."""
+
+import threading
+import uuid
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from werkzeug.exceptions import Conflict
+
+from trimtab.errors import RequestRejected
+from trimtab.predictions.records import Prediction
+from trimtab.predictions.writer import LogWriter
+from trimtab.serve.faults import fault
+from trimtab.serve.rows import Row
+
+HEADER = "Idempotency-Key"
+LONGEST_KEY = 255
+
+Make = Callable[[Sequence[str]], Sequence[Prediction]]
+
+
+class Retries:
+    """Remembers the newest answers itself, and asks the log for older ones and those of other processes.
+
+    When the log's store is away, a retry of something older is answered anew; the log keeps the first answer to an id.
+
+    Args:
+        log: Where every prediction is.
+        model: The registered model's name.
+        most_rows: Rows of answers that are remembered here.
+    """
+
+    def __init__(self, log: LogWriter, model: str, most_rows: int) -> None:
+        self._log, self._model, self._most_rows = log, model, most_rows
+        self._space = uuid.uuid5(uuid.NAMESPACE_OID, f"trimtab {model}")
+        self._lock = threading.Lock()
+        self._running: set[str] = set()
+        self._newest: OrderedDict[str, Sequence[Prediction]] = OrderedDict()
+        self._rows = 0
+
+    def answer(self, key: str, rows: Sequence[Row], make: Make) -> tuple[Sequence[Prediction], bool]:
+        """Return the answer that the key stands for, and whether it was given before.
+
+        Args:
+            key: Of this client; another client's key must be another one.
+            rows: Of the request.
+            make: Makes and logs the predictions with the given ids.
+
+        Raises:
+            RequestRejected: The key came with another body before.
+            Conflict: A request with this key is being answered right now.
+        """
+        ids = [str(uuid.uuid5(self._space, f"{key}\n{place}")) for place in range(len(rows) + 1)]
+        with self._alone(key):
+            found = self._newest.get(key) or self._from_log(ids)
+            if found:
+                if [dict(one.features) for one in found] != list(rows):
+                    raise RequestRejected([fault(HEADER, "a key that did not come with another body", key)])
+                return found, True
+            made = make(ids[:-1])
+            self._keep(key, made)
+            return made, False
+
+    def _from_log(self, ids: Sequence[str]) -> Sequence[Prediction]:
+        """Return the predictions of a key in order; with one id more than rows, a longer first request shows itself."""
+        found = self._log.find(self._model, ids)
+        return [found[one] for one in ids if one in found]
+
+    def _keep(self, key: str, made: Sequence[Prediction]) -> None:
+        with self._lock:
+            self._newest[key] = made
+            self._rows += len(made)
+            while self._rows > self._most_rows:
+                _, oldest = self._newest.popitem(last=False)
+                self._rows -= len(oldest)
+
+    @contextmanager
+    def _alone(self, key: str) -> Iterator[None]:
+        with self._lock:
+            if key in self._running:
+                raise Conflict(f"A request with this {HEADER} is being answered; ask again")
+            self._running.add(key)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._running.discard(key)
+
+
+def key_fault(key: str) -> str | None:
+    """Say what was expected instead of a key; None when it is one."""
+    if 1 <= len(key) <= LONGEST_KEY and key.isascii() and key.isprintable():
+        return None
+    return f"1 to {LONGEST_KEY} printable ASCII characters"

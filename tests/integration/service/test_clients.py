@@ -1,0 +1,169 @@
+"""The service under gunicorn with clients that are slow, greedy, or curious."""
+
+import http.client
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.integration.service import served
+from tests.unit.builders import ROOT
+from tests.unit.serve.shelf import ROW
+
+BODY = json.dumps({"row": ROW}).encode()
+HEAD = b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+WHOLE = HEAD + b"Content-Length: %d\r\n\r\n" % len(BODY) + BODY
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, int]]:
+    with served.running(tmp_path_factory.mktemp("service")) as address:
+        assert ask(address).status == 200  # the model is there
+        yield address
+
+
+def ask(address: tuple[str, int], body: bytes = BODY) -> http.client.HTTPResponse:
+    connection = http.client.HTTPConnection(*address, timeout=30)
+    connection.request("POST", "/predict", body, {"Content-Type": "application/json"})
+    answer = connection.getresponse()
+    answer.read()
+    connection.close()
+    return answer
+
+
+def answered(client: socket.socket) -> bytes:
+    """All that comes until the service closes."""
+    found = b""
+    while part := client.recv(65536):
+        found += part
+    return found
+
+
+@pytest.mark.parametrize(
+    "part", [b"", HEAD[:20], HEAD, WHOLE[:-5]], ids=["nothing", "half a head", "head", "body"]
+)
+def test_slow_clients_hold_nobody_up_and_are_refused_in_time(address, part):
+    slow = [socket.create_connection(address, timeout=30) for _ in range(32)]  # threads there are four
+    for one in slow:
+        one.sendall(part)
+    began = time.monotonic()
+    assert [ask(address).status for _ in range(20)] == [200] * 20
+    assert time.monotonic() - began < served.WANTED.serve.request_seconds + 2
+    for one in slow:
+        told = answered(one)
+        if part:
+            assert told.startswith(b"HTTP/1.1 408 ")
+            assert json.loads(told.partition(b"\r\n\r\n")[2]) == {
+                "error": "The request did not arrive in time"
+            }
+        one.close()
+
+
+def test_a_request_that_drips_in_time_is_answered(address):
+    with socket.create_connection(address, timeout=30) as client:
+        for start in range(0, len(WHOLE), 40):
+            client.sendall(WHOLE[start : start + 40])
+            time.sleep(0.05)
+        assert client.recv(65536).startswith(b"HTTP/1.1 200 ")
+
+
+def test_a_body_that_is_too_large_is_refused_before_it_comes(address):
+    with socket.create_connection(address, timeout=30) as client:
+        client.sendall(HEAD + b"Content-Length: 1000000000\r\n\r\n")
+        told = answered(client)
+    assert told.startswith(b"HTTP/1.1 413 ")
+    assert json.loads(told.partition(b"\r\n\r\n")[2]) == {
+        "error": "The body is larger than serve.max_rows allows"
+    }
+
+
+def test_a_million_rows_are_a_413(address):
+    answer = requests.post(
+        "http://{}:{}/predict".format(*address), json={"rows": [ROW] * 1_000_000}, timeout=60
+    )
+    assert answer.status_code == 413
+
+
+def test_refusals_on_the_way_are_counted(address):
+    text = requests.get("http://{}:{}/metrics".format(*address), timeout=30).text
+    assert 'trimtab_requests_total{model="flight-delay",route="unknown",status="413"}' in text
+
+
+def test_a_connection_serves_many_requests(address):
+    connection = http.client.HTTPConnection(*address, timeout=30)
+    for _ in range(50):
+        connection.request("POST", "/predict", BODY, {"Content-Type": "application/json"})
+        answer = connection.getresponse()
+        assert (answer.status, answer.will_close) == (200, False)
+        answer.read()
+    connection.close()
+
+
+def test_a_body_in_chunks_is_read(address):
+    connection = http.client.HTTPConnection(*address, timeout=30)
+    parts = iter([BODY[:50], BODY[50:]])
+    connection.request("POST", "/predict", parts, {"Content-Type": "application/json"}, encode_chunked=True)
+    assert connection.getresponse().status == 200
+    connection.close()
+
+
+def test_who_waits_for_100_continue_gets_it(address):
+    with socket.create_connection(address, timeout=10) as client:
+        client.sendall(HEAD + b"Expect: 100-continue\r\nContent-Length: %d\r\n\r\n" % len(BODY))
+        assert client.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        client.sendall(BODY)
+        assert b"HTTP/1.1 200 " in client.recv(65536)
+
+
+def test_what_is_no_http_is_refused(address):
+    with socket.create_connection(address, timeout=30) as client:
+        client.sendall(b"\x16\x03\x01\x02\x00\r\n\r\n")
+        assert answered(client).startswith(b"HTTP/1.1 400 ")
+    assert ask(address).status == 200
+
+
+def test_a_client_that_leaves_in_the_middle_is_no_trouble(address):
+    for part in (HEAD[:10], WHOLE[:-5], WHOLE):
+        client = socket.create_connection(address, timeout=30)
+        client.sendall(part)
+        client.close()
+    assert ask(address).status == 200
+
+
+def test_schemathesis_finds_no_answer_that_is_not_described(address, tmp_path: Path):
+    checks = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
+    found = subprocess.run(
+        [
+            *(
+                Path(sys.executable).parent / "schemathesis",
+                "run",
+                "http://{}:{}/openapi.json".format(*address),
+            ),
+            *("--checks", checks, "--max-examples", "40", "--seed", "7", "--generation-database", "none"),
+        ],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "NO_COLOR": "1"},
+    )
+    assert found.returncode == 0, found.stdout[-5000:] + found.stderr[-1000:]
+
+
+def test_without_tokens_it_does_not_start_beyond_loopback(tmp_path: Path):
+    found = subprocess.run(
+        served.command(tmp_path, "0.0.0.0:0"),
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        timeout=90,
+    )
+    assert found.returncode != 0
+    assert "The service would listen on 0.0.0.0 and let everybody in" in found.stderr

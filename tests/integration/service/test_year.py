@@ -1,0 +1,39 @@
+"""What is served is what the registered model says, on every flight of the year."""
+
+import json
+
+import numpy as np
+import pandas as pd
+
+from tests.unit.builders import shipped
+from trimtab.examples import flights
+from trimtab.serve.rows import RowChecker
+from trimtab.serve.scoring import scorer
+from trimtab.train.fit import answers, build, fit
+
+TRAINED_WEEKS = 12
+PACKAGE = 1000
+
+
+def test_every_flight_of_the_year_is_answered_as_the_model_does():
+    wanted = shipped()
+    weeks = [week.rows for week in flights.weeks()]
+    known = pd.concat(weeks[:TRAINED_WEEKS], ignore_index=True)
+    pipeline = fit(build(wanted), wanted, known[known["label"].notna()].reset_index(drop=True))
+    fast, checker = scorer(pipeline, wanted), RowChecker(wanted.data)
+    assert fast.fast
+    asked = 0
+    for week in weeks:
+        text = week[["row_id", "event_time", *wanted.data.features]].to_json(
+            orient="records", date_format="iso", date_unit="us", double_precision=15
+        )
+        rows = json.loads(text)
+        found = np.concatenate(
+            [
+                fast.answers(checker.check(rows[start : start + PACKAGE]).rows)
+                for start in range(0, len(rows), PACKAGE)
+            ]
+        )
+        assert np.array_equal(found, answers(pipeline, wanted, week))
+        asked += len(rows)
+    assert asked == 336_776

@@ -1,0 +1,45 @@
+"""Which prediction counts, which label is in force, what is news."""
+
+from dataclasses import replace
+from datetime import datetime
+
+import pytest
+
+from tests.predictions import HOUR, NOON, prediction, truth
+from trimtab.predictions.joining import Told, join, news
+from trimtab.predictions.records import Heard
+
+ALL = {"start": NOON, "end": NOON + 24 * HOUR, "by": "served_at", "known_by": None}
+
+
+def test_news_counts_on_from_what_is_known():
+    known = {("demand", "a"): [Told(NOON, 1, 0), Told(NOON + HOUR, 2, 1)]}
+    first, second = (Heard(truth=truth(label=one, at=NOON + 2 * HOUR), received_at=NOON) for one in (0, "x"))
+    assert news(known, [first, second]) == [(first, 3), (second, 4)]
+
+
+def test_what_is_in_force_or_was_said_word_for_word_is_no_news():
+    known = {("demand", "a"): [Told(NOON, 1, 0), Told(NOON + HOUR, 2, 1)]}
+    in_force = Heard(truth=truth(label=1, at=NOON + 9 * HOUR), received_at=NOON)
+    again = Heard(truth=truth(label=0, at=NOON), received_at=NOON + 9 * HOUR)
+    assert news(known, [in_force, again]) == []
+
+
+def test_of_two_served_at_one_time_the_greater_id_counts():
+    (found,) = join([prediction("q"), prediction("p")], {}, **ALL)
+    assert found.prediction.prediction_id == "q"
+
+
+def test_one_served_when_the_outcome_was_known_does_not_count():
+    assert join([prediction("p", at=NOON + HOUR)], {"a": [Told(NOON + HOUR, 1, 1)]}, **ALL) == []
+
+
+def test_the_end_of_a_window_is_outside_and_its_start_inside():
+    both = [prediction("p", "a"), prediction("q", "b", at=NOON + HOUR)]
+    found = join(both, {}, **{**ALL, "end": NOON + HOUR})
+    assert [one.prediction.prediction_id for one in found] == ["p"]
+
+
+def test_a_time_without_a_zone_is_refused():
+    with pytest.raises(ValueError, match="aware times only"):
+        replace(prediction("p"), served_at=datetime(2026, 1, 5))

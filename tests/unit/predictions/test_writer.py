@@ -1,0 +1,212 @@
+"""The writer between a service and its log, on SQLite."""
+
+import json
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from tests.predictions import HOUR, NOON, joined, prediction, truth, wanted
+from trimtab import params
+from trimtab.errors import StoreUnreachable, Unfit
+from trimtab.predictions.asking import ask
+from trimtab.predictions.opening import open_log
+from trimtab.predictions.protocol import PredictionLog
+from trimtab.predictions.writer import LogWriter
+
+QUICK = wanted(retry_seconds=0.02)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[PredictionLog]:
+    store = open_log(f"sqlite:///{tmp_path / 'log.db'}", QUICK)
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Iterator[Callable[..., LogWriter]]:
+    made = []
+
+    def new(parameters: params.Predictions = QUICK, now: datetime = NOON) -> LogWriter:
+        log = open_log(f"sqlite:///{tmp_path / 'log.db'}", parameters)
+        made.append(LogWriter(log, tmp_path / "spool", parameters, lambda: now))
+        return made[-1]
+
+    yield new
+    for one in made:
+        one.close()
+
+
+def started(log: LogWriter) -> LogWriter:
+    log.start()
+    return log
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not holds() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert holds()
+
+
+def test_what_is_accepted_is_written_soon_and_found_before_and_after(make, store):
+    log = make()
+    log.add([prediction("p")])
+    assert store.count() == (0, 0)
+    assert log.find("demand", ["p", "nobody"]) == {"p": prediction("p")}
+    assert log.find("supply", ["p"]) == {}
+    log.start()
+    assert log.flush(seconds=30)
+    assert store.count() == (1, 0)
+    assert log.find("demand", ["p", "nobody"]) == {"p": prediction("p")}
+    assert log.rows_of("demand", ["p", "nobody"]) == {"p": "a"}
+    assert log.state().written == 1
+
+
+def test_closing_writes_what_waits(make, store):
+    log = started(make())
+    log.add([prediction(f"p{number}") for number in range(1200)])
+    log.close()
+    assert store.count() == (1200, 0)
+    with pytest.raises(StoreUnreachable, match="the service stops"):
+        log.add([prediction("late")])
+
+
+def test_what_is_not_written_at_the_end_is_written_by_the_next(make, store):
+    first = make()
+    first.add([prediction("p", "a")])
+    first.close()
+    second = started(make())
+    second.add([prediction("q", "b")])
+    assert second.flush(seconds=30)
+    assert [one for one, _ in joined(store)] == ["p", "q"]
+    assert (second.state().written, second.state().replayed) == (2, 1)
+
+
+def test_outcomes_are_written_at_once_and_told_whether_they_are_news(make, store):
+    log = started(make())
+    assert log.learn([truth(), truth(label=0, at=NOON + 2 * HOUR)], received_at=NOON) == 2
+    assert log.learn([truth()], received_at=NOON) == 0
+    assert store.count() == (0, 2)
+
+
+def test_while_outcomes_wait_later_ones_wait_behind_them(make, store):
+    waiting = make(wanted(retry_seconds=0.02, timeout_seconds=0.3))
+    with _locked(store):
+        assert waiting.learn([truth(label=0)], received_at=NOON) is None
+        assert waiting.learn([truth(label=1)], received_at=NOON) is None
+    store.add([prediction("p")])
+    waiting.start()
+    assert waiting.flush(seconds=60)
+    assert joined(store) == [("p", 1)]
+
+
+def test_a_record_that_no_store_takes_is_put_aside_and_the_others_are_written(make, store, tmp_path):
+    log = started(make())
+    log.add([prediction("p1"), prediction("bad", "half \ud800"), prediction("p2")])
+    assert log.flush(seconds=30)
+    assert store.count() == (2, 0)
+    assert (log.state().written, log.state().refused, log.state().away) == (2, 1, False)
+    (entry,) = map(json.loads, (tmp_path / "spool" / "refused.txt").read_text().splitlines())
+    assert entry["reason"].startswith("UnicodeEncodeError: ")
+    assert json.loads(entry["record"])["prediction_id"] == "bad"
+
+
+def test_a_broken_line_of_the_spool_is_put_aside_and_the_others_are_written(make, store, tmp_path):
+    first = make()
+    first.add([prediction("p")])
+    first.close()
+    (segment,) = (tmp_path / "spool").glob("*.jsonl")
+    segment.write_bytes(b"{broken}\n" + segment.read_bytes())
+    log = started(make())
+    assert log.flush(seconds=30)
+    assert store.count() == (1, 0)
+    (entry,) = map(json.loads, (tmp_path / "spool" / "refused.txt").read_text().splitlines())
+    assert entry == {"reason": "no record of the prediction log", "record": "{broken}"}
+
+
+def test_a_log_of_another_version_is_refused_at_the_start(make, store, tmp_path):
+    store.prepare()
+    with sqlite3.connect(tmp_path / "log.db") as connection:
+        connection.execute("update prediction_log set version = 7")
+    with pytest.raises(Unfit, match="is of version 7, this trimtab knows 2"):
+        make().start()
+
+
+def test_a_log_that_cannot_be_migrated_puts_nothing_aside(make, tmp_path):
+    with sqlite3.connect(tmp_path / "log.db") as connection:
+        connection.execute("create table predictions (prediction_id text)")
+    log = make()
+    log.add([prediction("p")])
+    with pytest.raises(Exception, match="feedback"):
+        log.start()
+    assert log.state().refused == 0
+    assert log.state().queued == 1
+
+
+def test_old_records_are_deleted_from_time_to_time(make, store):
+    store.add(
+        [prediction("old", at=NOON - 31 * 24 * HOUR), prediction("young", "b", at=NOON - 29 * 24 * HOUR)]
+    )
+    started(make(wanted(retention_days=30.0, retry_seconds=0.02)))
+    wait_until(lambda: store.count() == (1, 0))
+    assert set(store.find("demand", ["old", "young"])) == {"young"}
+
+
+def test_old_records_are_deleted_again_and_again(make, store):
+    log = started(make(wanted(retention_days=30.0, retry_seconds=0.02, purge_minutes=0.001)))
+    for number in range(2):
+        log.add([prediction(f"old{number}", at=NOON - 31 * 24 * HOUR)])
+        assert log.flush(seconds=30)
+        wait_until(lambda: store.count() == (0, 0))
+
+
+def test_a_question_without_an_answer_ends_in_time():
+    began = time.monotonic()
+    with pytest.raises(TimeoutError, match=r"no answer in 0.05 s"):
+        ask(lambda: time.sleep(1), seconds=0.05)
+    assert time.monotonic() - began < 0.9
+
+
+def test_an_address_of_another_kind_is_refused():
+    with pytest.raises(
+        Unfit, match=r"expected sqlite:///..., postgresql://... or mongodb://..., got mysql://"
+    ):
+        open_log("mysql://localhost/x", QUICK)
+
+
+def test_an_address_is_shown_without_its_password():
+    for url, shown in (
+        ("postgresql://me:secret@db/log", "postgresql://me:***@db/log"),
+        ("mongodb://me:secret@one:1,two:2/log?replicaSet=r", "mongodb://one:1,two:2/log"),
+    ):
+        log = open_log(url, QUICK)
+        assert log.shown == shown
+        log.close()
+
+
+def test_a_log_that_cannot_be_opened_is_named(tmp_path: Path):
+    (tmp_path / "folder.db").mkdir()
+    log = open_log(f"sqlite:///{tmp_path / 'folder.db'}", QUICK)
+    with pytest.raises(StoreUnreachable, match="The prediction log at sqlite:///.*folder.db does not answer"):
+        log.count()
+
+
+class _locked:
+    """Another program writes to the database and does not end."""
+
+    def __init__(self, store: PredictionLog) -> None:
+        store.prepare()
+        self._path = store.shown.removeprefix("sqlite:///")
+
+    def __enter__(self) -> None:
+        self._connection = sqlite3.connect(self._path, isolation_level=None)
+        self._connection.execute("begin immediate")
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.execute("rollback")
+        self._connection.close()
