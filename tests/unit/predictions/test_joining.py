@@ -30,6 +30,11 @@ def test_of_two_served_at_one_time_the_greater_id_counts():
     assert found.prediction.prediction_id == "q"
 
 
+def test_a_shadow_does_not_count_however_late_it_was_served():
+    (found,) = join([prediction("p"), prediction("q", at=NOON + HOUR, role="shadow")], {}, **ALL)
+    assert found.prediction.prediction_id == "p"
+
+
 def test_one_served_when_the_outcome_was_known_does_not_count():
     assert join([prediction("p", at=NOON + HOUR)], {"a": [Told(NOON + HOUR, 1, 1)]}, **ALL) == []
 

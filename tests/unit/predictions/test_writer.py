@@ -94,15 +94,28 @@ def test_outcomes_are_written_at_once_and_told_whether_they_are_news(make, store
     assert store.count() == (0, 2)
 
 
-def test_while_outcomes_wait_later_ones_wait_behind_them(make, store):
-    waiting = make(wanted(retry_seconds=0.02, timeout_seconds=0.3))
-    with _locked(store):
-        assert waiting.learn([truth(label=0)], received_at=NOON) is None
-        assert waiting.learn([truth(label=1)], received_at=NOON) is None
+def test_while_outcomes_wait_later_ones_wait_behind_them(make, store, tmp_path):
+    first = make(wanted(timeout_seconds=0.3))
+    (tmp_path / "log.db").mkdir()
+    assert first.learn([truth(label=0)], received_at=NOON) is None
+    first.close()
+    (tmp_path / "log.db").rmdir()
+    second = make()
+    assert second.learn([truth(label=1)], received_at=NOON) is None
+    second.start()
+    assert second.flush(seconds=30)
     store.add([prediction("p")])
-    waiting.start()
-    assert waiting.flush(seconds=60)
     assert joined(store) == [("p", 1)]
+
+
+def test_a_store_that_is_busy_for_long_counts_as_away_until_it_answers(make, store):
+    log = started(make(wanted(retry_seconds=0.02, timeout_seconds=0.3)))
+    with _locked(store):
+        assert log.learn([truth()], received_at=NOON) is None
+        assert log.state().away
+    assert log.flush(seconds=60)
+    wait_until(lambda: not log.state().away)
+    assert store.count() == (0, 1)
 
 
 def test_a_record_that_no_store_takes_is_put_aside_and_the_others_are_written(make, store, tmp_path):
@@ -137,15 +150,25 @@ def test_a_log_of_another_version_is_refused_at_the_start(make, store, tmp_path)
         make().start()
 
 
-def test_a_log_that_cannot_be_migrated_puts_nothing_aside(make, tmp_path):
+def test_a_log_that_cannot_be_migrated_ends_the_start(make, tmp_path):
     with sqlite3.connect(tmp_path / "log.db") as connection:
         connection.execute("create table predictions (prediction_id text)")
-    log = make()
-    log.add([prediction("p")])
     with pytest.raises(Exception, match="feedback"):
-        log.start()
-    assert log.state().refused == 0
-    assert log.state().queued == 1
+        make().start()
+
+
+def test_a_log_that_cannot_be_migrated_puts_nothing_aside(make, tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "log.db").symlink_to(tmp_path / "folder")
+    log = started(make())
+    log.add([prediction("p")])
+    with sqlite3.connect(tmp_path / "other.db") as connection:
+        connection.execute("create table predictions (prediction_id text)")
+    (tmp_path / "link").symlink_to(tmp_path / "other.db")
+    (tmp_path / "link").replace(tmp_path / "log.db")
+    before = log.state().failures
+    wait_until(lambda: log.state().failures > before + 3)
+    assert (log.state().refused, log.state().spooled) == (0, 1)
 
 
 def test_old_records_are_deleted_from_time_to_time(make, store):
