@@ -79,6 +79,8 @@ def service(loop: Loop, tmp_path: Path) -> Iterator[Service]:
         process.terminate()
         process.wait(30)
         print(output.read_text())
+    left = [path.name for path in loop.stores.spool.iterdir()]
+    assert left == [".lock"], "the worker ended without closing its log"
 
 
 def _address(process: "subprocess.Popen[bytes]", output: Path) -> str:
@@ -162,18 +164,18 @@ def test_a_service_lives_through_two_promotions_under_traffic(loop: Loop, servic
     body = service.post("/predict", {"rows": rows}).json()
     assert [one["probability"] for one in body["predictions"]] == expected["1"]
 
-    answers = _asked_while_promoting(loop, service, rows, turned)
-    assert [answer.status_code for answer in answers] == [200] * len(answers)
-    bodies = [answer.json() for answer in answers]
+    asked = _asked_while_promoting(loop, service, rows, turned)
+    assert [answer.status_code for answer in asked] == [200] * len(asked)
+    bodies = [answer.json() for answer in asked]
     assert {row["version"] for one in bodies for row in one["predictions"]} == {"1", "2"}
     for one in bodies:
         (version,) = {row["version"] for row in one["predictions"]}
         assert [row["probability"] for row in one["predictions"]] == expected[version]
 
     log = open_log(loop.stores.prediction_log, loop.params.predictions)
-    _wait_for(log, 20 * (1 + len(answers)))
+    _wait_for(log, 20 * (1 + len(asked)))
     ids = {row["prediction_id"] for one in [body, *bodies] for row in one["predictions"]}
-    assert len(log.find(loop.model, sorted(ids))) == 20 * (1 + len(answers))
+    assert len(log.find(loop.model, sorted(ids))) == 20 * (1 + len(asked))
 
     _check_truth(service, log, ids)
     _check_refusals(service, rows)
