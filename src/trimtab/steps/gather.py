@@ -59,13 +59,17 @@ def _due(loop: Loop, rule: params.Log, window: Window, rows: pd.DataFrame, now: 
         return True
     record = records[-1]
     kept = loop.origin.fetch_batch(window.batch, md5=record.md5, commit=record.commit)
-    before = kept.set_index(schema.ROW_ID)[schema.LABEL].reindex(rows[schema.ROW_ID])
-    new = ~rows[schema.ROW_ID].isin(kept[schema.ROW_ID]).to_numpy()
-    label = rows[schema.LABEL].to_numpy(dtype=object, na_value=None)
-    changed = new | (label != before.to_numpy(dtype=object, na_value=None))
+    before, after = _labels(kept), _labels(rows)
+    changed = sum(row not in before or before[row] != label for row, label in after.items())
     final = now >= window.end + timedelta(days=rule.until_days)
     refused = record.manifest.bad_rows  # they are new each time, and would be refused each time
-    return int(changed.sum()) - refused >= (1 if final else max(1.0, rule.again_share * len(rows)))
+    return changed - refused >= (1 if final else max(1.0, rule.again_share * len(rows)))
+
+
+def _labels(rows: pd.DataFrame) -> dict[str, object]:
+    known = rows[schema.LABEL].notna()
+    labels = zip(rows[schema.ROW_ID], rows[schema.LABEL], known, strict=True)
+    return {row: label if there else None for row, label, there in labels}
 
 
 def _land(loop: Loop, window: Window, frame: pd.DataFrame, age_hours: float) -> None:
@@ -96,4 +100,4 @@ def rows_of(found: Sequence[Joined], data: params.Data) -> pd.DataFrame:
 
 
 def _times(values: Sequence[datetime | None]) -> "pd.Series[pd.Timestamp]":
-    return pd.Series(pd.to_datetime(pd.Series(values), utc=True), dtype="datetime64[ns, UTC]")
+    return pd.Series(list(values), dtype="datetime64[ns, UTC]")
