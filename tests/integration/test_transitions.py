@@ -361,7 +361,10 @@ def test_two_in_production_become_the_one_that_the_ledger_put_there(stores: tupl
     other = register(ledger, store, "run-2")
     close(ledger, other, "run-2")
     store.set_stage(MODEL, other, "Production", archive=False)
-    assert reconcile(ledger, store, "restore").foreign.found == ("1", "2")
+    foreign = reconcile(ledger, store, "restore").foreign
+    assert foreign is not None and foreign.moved is not None
+    assert foreign.found == ("1", "2")
+    assert foreign.moved.reason == "by hand, outside trimtab: in Production stood 1, 2"
     assert store.in_stage(MODEL, "Production") == ["1"]
 
 

@@ -19,6 +19,8 @@ _ROWS = 20
 """Rows of each block of the probes."""
 _BLOCKS = 7
 """Blocks of each batch of the probes, at least."""
+_BEGIN = datetime(2000, 1, 1, tzinfo=UTC)
+"""Any day would do: blocks are counted from the first row."""
 
 
 def run(gate: params.Gate, label: params.Label) -> dict[str, VerdictKind]:
@@ -51,7 +53,7 @@ def _kind(blocks: int, champion: Floats, challenger: Floats, gate: params.Gate) 
     per_batch = blocks * _ROWS
     names = [f"probe-{number // per_batch}" for number in range(len(champion))]
     step = timedelta(hours=gate.block_hours) / _ROWS
-    times = [datetime(2000, 1, 1, tzinfo=UTC) + number * step for number in range(len(champion))]
+    times = [_BEGIN + number * step for number in range(len(champion))]
     found = weigh(
         blocks_of(names, times, champion, challenger, gate),
         (),
@@ -65,9 +67,8 @@ def _kind(blocks: int, champion: Floats, challenger: Floats, gate: params.Gate) 
 def _truths(label: params.Label, count: int) -> Floats:
     if isinstance(label, params.Regression):
         return np.where(np.arange(count) % 2 == 1, label.max, label.min)
-    return np.arange(count, dtype=np.float64) % (
-        len(label.classes) if isinstance(label, params.Multiclass) else 2
-    )
+    classes = len(label.classes) if isinstance(label, params.Multiclass) else 2
+    return np.arange(float(count)) % classes
 
 
 def _answers(label: params.Label, truths: Floats, sure: float) -> Floats:

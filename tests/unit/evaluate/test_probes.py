@@ -141,6 +141,7 @@ def test_a_gate_over_values_is_alive_in_any_unit(metric: str, low: float, span: 
 
 
 def test_the_probes_of_a_regression_answer_between_the_ends_of_its_range() -> None:
+    assert probes._truths(VALUE, 4).tolist() == [0.0, 100.0, 0.0, 100.0]
     assert probes._answers(VALUE, probes._truths(VALUE, 2), 0.99).tolist() == pytest.approx([1.0, 99.0])
     assert probes._answers(VALUE, probes._truths(VALUE, 2), 0.01).tolist() == pytest.approx([99.0, 1.0])
 
@@ -149,3 +150,16 @@ def test_the_probes_of_several_classes_share_out_what_is_left() -> None:
     truths = probes._truths(CLASSES, 4)
     assert truths.tolist() == [0, 1, 2, 0]
     assert probes._answers(CLASSES, truths, 0.5)[1].tolist() == [0.25, 0.5, 0.25]
+
+
+@pytest.mark.parametrize("label", [CLASSES, VALUE], ids=["classes", "value"])
+def test_the_probes_are_of_the_kind_of_the_label(monkeypatch: pytest.MonkeyPatch, label) -> None:
+    seen, metric = [], "brier" if label is CLASSES else "squared_error"
+
+    def spy(metric, label, truths, answers):
+        seen.append(sorted(set(truths)))
+        return REAL_LOSSES(metric, label, truths, answers)
+
+    monkeypatch.setattr(probes, "row_losses", spy)
+    probes.run(GATE.model_copy(update={"metric": metric}), label)
+    assert seen == [[0.0, 1.0, 2.0] if label is CLASSES else [0.0, 100.0]] * 3
