@@ -81,8 +81,9 @@ def _quality(facts: Facts) -> Iterator[Metric]:
     auc = score.auc if score else None
     yield gauge("trimtab_batch_auc", "Area under the ROC curve of the newest measured batch.", auc)
     yield gauge("trimtab_batch_rows", "Rows of the newest measured batch.", score.rows if score else None)
-    coverage = score.labelled / score.rows if score and score.rows else None
+    coverage, least = score.coverage if score else None, facts.wanted.data.min_label_coverage
     yield gauge("trimtab_label_coverage_ratio", "Share of its rows whose label is known.", coverage)
+    yield gauge("trimtab_label_coverage_ratio_limit", "data.min_label_coverage.", least)
 
 
 def _champion(facts: Facts) -> Iterator[Metric]:

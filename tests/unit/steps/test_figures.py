@@ -168,7 +168,13 @@ def test_an_empty_loop_counts_from_zero_and_claims_nothing_it_does_not_know():
     assert found["trimtab_batches_total"] == 0
     assert found["trimtab_decisions_total{action=RETRAIN}"] == 0
     assert found["trimtab_gate_verdicts_total{verdict=PROMOTE}"] == 0
-    unknown = ("champion_info", "concept_drift_sigmas{", "batch_loss", "label_coverage", "feature_drift")
+    unknown = (
+        "champion_info",
+        "concept_drift_sigmas{",
+        "batch_loss",
+        "label_coverage_ratio{",
+        "feature_drift",
+    )
     assert not [name for name in found if any(word in name for word in unknown)]
     assert "trimtab_concept_drift_sigmas" not in found
 
@@ -200,6 +206,7 @@ def test_quality_stands_beside_what_fresh_models_reach():
     assert found["trimtab_batch_loss{metric=log_loss}"] == 0.52
     assert found["trimtab_reference_loss{metric=log_loss}"] == 0.5
     assert (found["trimtab_batch_auc"], found["trimtab_label_coverage_ratio"]) == (0.7, 0.8)
+    assert found["trimtab_label_coverage_ratio_limit"] == 0.5
 
 
 def test_the_age_of_a_champion_is_counted_in_batches_and_from_its_promotion():
