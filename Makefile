@@ -20,7 +20,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export DO_NOT_TRACK := 1
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup lint format type test-fast test mutate e2e demo bench-gate bench-serve up down status verify lock clean
+.PHONY: help setup lint format type test-fast programs test mutate e2e demo bench-gate bench-serve up down status verify lock clean
 
 help: ## Print this
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -53,15 +53,17 @@ format: $(READY) ## Format the code
 type: $(READY) ## Check types
 	@$(BIN)/mypy
 
-test-fast: $(READY) ## Unit, contract and DAG tests: the inner loop
+test-fast: programs ## Unit, contract and DAG tests: the inner loop
 	@$(BIN)/python -m pytest src tests/unit tests/contracts tests/dags -n 2 -q
 
-test: lint type ## Everything: lint, types, all tests, coverage
+programs: $(READY) ## Install the programs from Debian that the tests run beside ourselves
 	@missing=""
 	for package in $(DEBIAN); do command -v "$$package" >/dev/null || missing+=" $$package"; done
 	test -z "$$missing" || { test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -y -qq --no-install-recommends $$missing fonts-liberation >/dev/null; } || { echo "$$missing was not found. Install it: apt-get install$$missing"; exit 1; }
 	ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || { test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -y -qq postgresql-common >/dev/null && sed -i 's/^#create_main_cluster.*/create_main_cluster = false/' /etc/postgresql-common/createcluster.conf && apt-get install -y -qq postgresql >/dev/null; } || { echo "postgresql was not found. Install it: apt-get install postgresql"; exit 1; }
-	rm -f .coverage .coverage.*
+
+test: lint type programs ## Everything: lint, types, all tests, coverage
+	@rm -f .coverage .coverage.*
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --cov --cov-report=term
 
 mutate: $(READY) ## Change the gate, the arbiter, the transitions; list what no test notices (ONLY=src/... for a part)
