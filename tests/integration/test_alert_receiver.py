@@ -14,6 +14,7 @@ from tests.integration import playground
 from tests.integration.test_requests import FIRED
 from trimtab.steps.initialise import initialise
 from trimtab.steps.loop import Loop
+from trimtab.steps.metrics import Scraped
 
 BODY = {"version": "4", "alerts": [FIRED]}
 TOKEN = {"Authorization": "Bearer open sesame"}
@@ -133,6 +134,14 @@ def test_the_figures_name_the_model_and_what_waits(client):
     answer = client.get("/metrics")
     assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
     assert 'trimtab_batches_total{model="flight-delay"} 0.0' in answer.text.splitlines()
+
+
+def test_figures_are_read_once_for_scrapers_that_come_close_to_each_other(loop):
+    kept, fresh = Scraped(seconds=600), Scraped(seconds=0)
+    before = kept.text()
+    loop.ledger.hold(loop.lease, holder="run", minutes=30)
+    assert kept.text() == before
+    assert f'trimtab_lease_held{{model="{loop.model}"}} 1.0' in fresh.text().decode()
 
 
 def test_the_plugin_is_light_for_every_process_of_airflow_loads_it():
