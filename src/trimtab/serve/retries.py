@@ -43,7 +43,7 @@ class Retries:
         """Return the answer that the key stands for, and whether it was given before.
 
         Args:
-            key: Of this client; another client's key must be another one.
+            key: The client's name and its key, a line each.
             rows: Of the request.
             make: Makes and logs the predictions with the given ids.
 
@@ -56,7 +56,8 @@ class Retries:
             found = self._newest.get(key) or self._from_log(ids)
             if found:
                 if [dict(one.features) for one in found] != list(rows):
-                    raise RequestRejected([fault(HEADER, "a key that did not come with another body", key)])
+                    expected = "a key that did not come with another body"
+                    raise RequestRejected([fault(HEADER, expected, key.rpartition("\n")[2])])
                 return found, True
             made = make(ids[:-1])
             self._keep(key, made)

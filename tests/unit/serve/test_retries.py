@@ -56,7 +56,7 @@ def test_a_key_with_another_body_is_refused(client, holder, log, other, known):
         {
             "field": "Idempotency-Key",
             "expected": "a key that did not come with another body",
-            "got": "\norder 7",
+            "got": "order 7",
         }
     ]
     assert log.count() == (2, 0)
