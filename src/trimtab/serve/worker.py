@@ -26,6 +26,9 @@ _LONGEST_HEAD = 2**16
 _LINGER_SECONDS = 2.0
 _STALL_SECONDS = 10
 """Time that a client may take no byte of its answer."""
+_MOST_GATHERED = 2**28
+"""Bytes of requests that are not whole, all together."""
+_EXPECTS = re.compile(rb"\r\nexpect:[ \t]*100-continue", re.IGNORECASE)
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,18})[ \t]*(?:\r\n|$)")
 
 
@@ -59,9 +62,14 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
                 raise
             return
         self.nr_conns += 1
-        for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
-            client.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", _STALL_SECONDS, 0))
-        self._gather(TConn(self.cfg, client, address, listener.getsockname()))
+        conn = TConn(self.cfg, client, address, listener.getsockname())
+        try:
+            for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+                client.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", _STALL_SECONDS, 0))
+        except OSError:  # it is gone already
+            self._drop(conn)
+        else:
+            self._gather(conn)
 
     def on_client_socket_readable(self, conn: TConn, client: socket.socket) -> None:
         """Read the next request of a connection that was kept."""
@@ -99,16 +107,9 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
         """Read what has come of a request; give it a thread when that is all."""
         new = conn not in self._parts
         part = self._parts.setdefault(conn, Part(time.monotonic() + self.wsgi.config["REQUEST_SECONDS"]))
-        try:
-            data = conn.sock.recv(_CHUNK)
-        except BlockingIOError:
-            data = None
-        except OSError:
-            data = b""
-        if data == b"":
+        if not self._read(conn, part):
             self._drop(conn)
             return
-        part.received += data or b""
         missing = self._missing(part)
         if missing == 0:
             self._forget(conn)
@@ -116,12 +117,31 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
             self.enqueue_req(conn)
         elif missing is None:
             self._refuse(conn, 413, "The body is larger than serve.max_rows allows")
+        elif len(part.received) > _CHUNK and self._gathered() > _MOST_GATHERED:
+            self._refuse(conn, 503, "Too many large requests are on their way; try again")
         elif new:
-            conn.sock.setblocking(False)
             self.poller.register(conn.sock, selectors.EVENT_READ, partial(self._gather, conn))
-        if missing and not part.continued and b"100-continue" in part.received[:_LONGEST_HEAD].lower():
-            part.continued = True
-            conn.sock.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def _read(self, conn: TConn, part: Part) -> bool:
+        """Read once, and tell a client that waits for it to go on; False when the client is gone.
+
+        No error of a socket may leave here: gunicorn's event loop ends with one.
+        """
+        try:
+            conn.sock.setblocking(False)
+            data = conn.sock.recv(_CHUNK)
+            part.received += data
+            if not part.continued and self._missing(part) and _EXPECTS.search(part.received[:_LONGEST_HEAD]):
+                part.continued = True
+                conn.sock.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        return bool(data)
+
+    def _gathered(self) -> int:
+        return sum(len(part.received) for part in self._parts.values())
 
     def _missing(self, part: Part) -> int | None:
         return missing(part.received, self.wsgi.config["MAX_CONTENT_LENGTH"])
@@ -145,7 +165,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
             conn.sock.shutdown(socket.SHUT_WR)
             conn.sock.setblocking(False)
             self.poller.register(conn.sock, selectors.EVENT_READ, partial(self._discard, conn))
-        except (OSError, ValueError):
+        except (OSError, ValueError, KeyError):
             self._drop(conn)
         else:
             self._closing[conn] = time.monotonic() + _LINGER_SECONDS
