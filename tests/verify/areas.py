@@ -52,10 +52,13 @@ LOG = (
     "tests/verify/mongo.py",
 )
 
+SOAK = ("src/trimtab/serve", "src/trimtab/predictions", "src/trimtab/registry", "tests/verify/soak")
+
 AREAS = {
     "mongo": Area(command=("python", "-m", "tests.verify.mongo"), paths=LOG),
     "year": Area(command=("make", "demo"), paths=LOOP),
     "weeks": Area(command=("make", "demo", "WEEKS=20"), paths=LOOP),
+    "soak": Area(command=("python", "-m", "tests.verify.soak"), paths=SOAK),
     "mutate": Area(command=("make", "mutate"), paths=MUTATED),
 }
 
