@@ -92,7 +92,7 @@ down: $(READY) ## Stop what up started
 status: $(READY) ## Print the addresses and what runs
 	@$(BIN)/trimtab status
 
-verify: $(READY) ## Run what is too long for test: AREA=year
+verify: $(READY) ## Run what is too long for test: AREA=year, soak, mongo, mutate
 	@$(BIN)/python -m tests.verify $(AREA)
 
 lock: $(READY) ## Pin all dependencies anew into requirements.txt

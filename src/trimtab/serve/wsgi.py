@@ -33,6 +33,7 @@ def application() -> Flask:
         Unfit: The tokens cannot be used, or the prediction log is one of another trimtab.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+    logging.getLogger("urllib3").setLevel(logging.ERROR)  # the holder tells a cause once, this each retry
     clients = tokens.from_environment()
     where = stores.from_environment()
     origin = Origin(where)
