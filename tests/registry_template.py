@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def empty_mlflow(path: Path) -> str:
-    """Put an empty MLflow database at a path, and return its URI."""
+    """Put an empty MLflow database at a path where none is yet, and return its URI."""
     import mlflow
     from mlflow.store.db.utils import _initialize_tables, create_sqlalchemy_engine
 
@@ -18,6 +18,7 @@ def empty_mlflow(path: Path) -> str:
         _initialize_tables(engine)
         engine.dispose()
         draft.replace(kept)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copy2(kept, path)
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(kept, path)
     return f"sqlite:///{path}"

@@ -329,6 +329,17 @@ def test_nothing_is_called_foreign_while_a_transition_is_open(stores: tuple[Ledg
     assert reconciling._foreign(ledger, store, MODEL, "restore") is None
 
 
+def test_only_a_finished_move_to_production_says_who_serves(stores: tuple[Ledger, Store]) -> None:
+    ledger, store = stores
+    promote_first(ledger, store)
+    other = register(ledger, store, "run-2")
+    transitions.move(ledger, store, to(other, "Staging"))
+    close(ledger, other, "run-2")
+    transitions.move(ledger, store, to(other, "Archived"))
+    assert reconcile(ledger, store).foreign is None
+    assert store.stages(MODEL) == {"1": "Production", "2": "Archived"}
+
+
 def test_a_known_version_moved_by_hand_is_adopted(stores: tuple[Ledger, Store]) -> None:
     ledger, store = stores
     by_hand(ledger, store)

@@ -169,10 +169,13 @@ class LogWriter:
             self._failed(error)
             self._keep()
             return False
+        self._back()
+        return True
+
+    def _back(self) -> None:
         if self._away:
             log.info("The prediction log at %s is back", self._store.shown)
         self._away, self._trouble = False, None
-        return True
 
     def _keep(self) -> None:
         try:
@@ -192,6 +195,7 @@ class LogWriter:
                 self._put_or_aside(one)
         for line in broken:
             self._aside(line, "no record of the prediction log")
+        self._back()  # first: whoever sees nothing wait any more asks the store
         self._spool.drop(segment)
         self._written += segment.count
         self._replayed += segment.count if segment.late else 0

@@ -117,9 +117,13 @@ def test_a_body_in_chunks_is_read(address):
 def test_who_waits_for_100_continue_gets_it(address):
     with socket.create_connection(address, timeout=10) as client:
         client.sendall(HEAD + b"Expect: 100-continue\r\nContent-Length: %d\r\n\r\n" % len(BODY))
-        assert client.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        interim = b"HTTP/1.1 100 Continue\r\n\r\n"
+        assert client.recv(len(interim)) == interim
         client.sendall(BODY)
-        assert b"HTTP/1.1 200 " in client.recv(65536)
+        said = b""
+        while not (final := said.replace(interim, b"")):  # gunicorn says it once more
+            said += client.recv(65536)
+        assert final.startswith(b"HTTP/1.1 200 ")
 
 
 def test_what_is_no_http_is_refused(address):
