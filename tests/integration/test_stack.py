@@ -62,7 +62,7 @@ def test_airflow_knows_all_dags_and_none_is_paused(home):
     dags = airflow_api.connect(home).get("/api/v2/dags")["dags"]
     paused = {dag["dag_id"]: dag["is_paused"] for dag in dags}
     assert paused == dict.fromkeys(
-        ("ingest_batch", "monitor_model", "retrain_model", "rollback_model", "sweep"), False
+        ("gather_batches", "ingest_batch", "monitor_model", "retrain_model", "rollback_model", "sweep"), False
     )
 
 
