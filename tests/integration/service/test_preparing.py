@@ -7,6 +7,7 @@ import mlflow
 import numpy as np
 import pytest
 
+from tests.registry_template import empty_mlflow
 from tests.unit.builders import sales, shops
 from tests.unit.serve.shelf import NOON, ROW
 from trimtab.contracts import ModelVersion
@@ -28,9 +29,9 @@ TAGS = {
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
     monkeypatch.chdir(tmp_path)
-    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    uri = empty_mlflow(tmp_path / "mlflow.db")
+    # Not `mlflow.set_tracking_uri`: that would stay set for every later test of this process.
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
-    mlflow.set_tracking_uri(uri)
     return Store(uri)
 
 
