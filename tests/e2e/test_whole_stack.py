@@ -13,7 +13,7 @@ from playwright.sync_api import sync_playwright
 
 from tests.integration import playground
 from tests.integration.browser import CHROMIUM
-from tests.integration.conftest import SMALL
+from tests.integration.moments import SMALL
 from trimtab.stack import airflow_api, config, control, health
 from trimtab.stack.ports import VARIABLES
 from trimtab.steps.initialise import initialise

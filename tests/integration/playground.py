@@ -14,10 +14,21 @@ import yaml
 
 from tests.registry_template import empty_mlflow
 from trimtab.examples import flights
+from trimtab.steps import arbitrate, ask, conclude, ingest, retrain
 from trimtab.steps.loop import Loop, open_loop
 
 ROOT = Path(__file__).parents[2]
 MODEL = "flight-delay"
+TASKS = (
+    retrain.checkout,
+    retrain.prepare,
+    retrain.train,
+    retrain.evaluate,
+    retrain.refit,
+    ask.ask,
+    conclude.conclude,
+)
+"""What `retrain_model` does after the arbiter, in its order."""
 ROWS = 1500
 """Rows of each week: enough that a model beats the baseline, few enough that a fit takes a blink."""
 SUMMER = 24
@@ -89,6 +100,20 @@ def land_weeks(loop: Loop, numbers: Sequence[int]) -> list[str]:
         week = weeks()[number]
         land(loop.stores.landing, week.batch, thin(week), week)
     return [weeks()[number].batch for number in numbers]
+
+
+def take_in(loop: Loop, numbers: Sequence[int]) -> None:
+    """Land the given weeks, and ingest each."""
+    for batch in land_weeks(loop, numbers):
+        assert ingest.ingest(batch)["outcome"] == "ingested"
+
+
+def retrained(run_id: str, **options: object) -> dict[str, object]:
+    """Ask as a person for a retraining, and do all of it; returns what its last task says."""
+    run_key = arbitrate.arbitrate(run_id, "ui", reason="test", **options)
+    assert run_key is not None
+    results = [task(run_key, run_id) for task in TASKS]
+    return results[-1]
 
 
 def environment(home: Path) -> dict[str, str]:

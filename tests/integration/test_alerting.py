@@ -18,7 +18,7 @@ import pytest
 import requests
 
 from tests.integration import dashboards, monitoring, playground
-from tests.integration.conftest import SMALL
+from tests.integration.moments import SMALL
 from tests.integration.monitoring import Prometheus, until
 from tests.integration.test_requests import FIRED
 from trimtab.examples.demo import traffic

@@ -2,20 +2,13 @@
 
 import pytest
 
-from tests.integration import playground
-from tests.integration.conftest import SMALL
-from tests.integration.test_loop import take_in
+from tests.integration.playground import take_in
 from trimtab.errors import CommandFailed
 from trimtab.steps import arbitrate, metrics, retrain
-from trimtab.steps.initialise import initialise
 
 
-def test_a_gate_that_no_model_could_pass_is_told_once_and_shown_until_a_verdict_comes(tmp_path, monkeypatch):
-    for name, value in playground.environment(tmp_path / "var").items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.chdir(tmp_path)
-    initialise(playground.tree(tmp_path / "tree", **SMALL | {"gate__min_gain": 5.0}))
-    loop = playground.opened()
+def test_a_gate_that_no_model_could_pass_is_told_once_and_shown_until_a_verdict_comes(site, monkeypatch):
+    loop = site.empty(monkeypatch, "dead", gate__min_gain=5.0)
     take_in(loop, range(4))
     run_key = arbitrate.arbitrate("run", "ui", reason="test")
     for task in (retrain.checkout, retrain.prepare, retrain.train):

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from tests.integration import playground
-from tests.integration.conftest import SMALL
+from tests.integration.moments import SMALL
 from trimtab.predictions.opening import open_log
 from trimtab.predictions.protocol import PredictionLog
 from trimtab.predictions.records import Heard, Prediction, Truth

@@ -5,7 +5,6 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests.integration.test_loop import take_in
 from trimtab.contracts import ModelVersion, Verdict, from_json
 from trimtab.steps import arbitrate, evaluate, retrain
 from trimtab.steps.loop import Loop
@@ -13,13 +12,12 @@ from trimtab.trigger.planning import write_champion
 
 
 @pytest.fixture
-def trained(loop: Loop) -> Path:
+def trained(fed: Loop) -> Path:
     """The checkout of a run whose challenger is trained, and plays champion as well."""
-    take_in(loop, range(4))
     run_key = arbitrate.arbitrate("run", "ui", reason="test")
     for task in (retrain.checkout, retrain.prepare, retrain.train):
         task(run_key, "run")
-    return loop.stores.work / str(run_key)
+    return fed.stores.work / str(run_key)
 
 
 def judged(folder: Path, rows: pd.DataFrame) -> Verdict:
@@ -28,7 +26,7 @@ def judged(folder: Path, rows: pd.DataFrame) -> Verdict:
     return from_json(Verdict, (folder / "build" / "verdict.json").read_bytes())
 
 
-def test_holdouts_that_say_nothing(trained: Path, loop: Loop) -> None:
+def test_holdouts_that_say_nothing(trained: Path, fed: Loop) -> None:
     rows = pd.read_parquet(trained / "build" / "judge.parquet")
 
     one_class = judged(trained, rows.assign(label=0))
@@ -44,7 +42,7 @@ def test_holdouts_that_say_nothing(trained: Path, loop: Loop) -> None:
     assert nothing.kind == "REJECT"
     assert (nothing.comparison.rows, nothing.comparison.gain, nothing.blocks) == (0, 0.0, ())
 
-    record = loop.ledger.version_of(loop.model, "flight-delay-1")
+    record = fed.ledger.version_of(fed.model, "flight-delay-1")
     assert record is not None
     champion: ModelVersion = record.model_version
     write_champion(trained / "champion.yaml", champion)

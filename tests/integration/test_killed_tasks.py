@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from tests.integration import playground
-from tests.integration.test_loop import take_in
+from tests.integration.playground import take_in
 from trimtab.steps import arbitrate, conclude, retrain
 from trimtab.steps.loop import Loop
 
@@ -82,8 +82,8 @@ def killed(task: str, run_id: str, run_key: str | None, point: str) -> None:
     assert child.exitcode == -signal.SIGKILL, f"{task} was not killed at {point}"
 
 
-def test_a_retraining_killed_at_every_task_ends_as_if_it_had_not_been(loop: Loop) -> None:
-    take_in(loop, range(4))
+def test_a_retraining_killed_at_every_task_ends_as_if_it_had_not_been(fed: Loop) -> None:
+    loop = fed
     for number in range(3):
         run_id, run_key = f"run-{number}", None
         for task, points in POINTS.items():

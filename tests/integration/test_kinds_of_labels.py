@@ -1,19 +1,17 @@
 """The loop with a label of several classes and with one that is a number: trained, judged, promoted, measured, refused."""
 
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from tests.integration import playground
-from tests.integration.conftest import SMALL
-from tests.integration.test_loop import retrained
+from tests.integration.moments import Site
+from tests.integration.playground import retrained
 from trimtab.examples.flights import Week
 from trimtab.registry import load
 from trimtab.steps import ingest, monitor
-from trimtab.steps.initialise import initialise
 from trimtab.steps.loop import Loop
 from trimtab.train.fit import answers
 
@@ -45,14 +43,9 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def shop_loop(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Loop:
-    for name, value in playground.environment(tmp_path / "var").items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.chdir(tmp_path)
+def shop_loop(kind: str, site: Site, monkeypatch: pytest.MonkeyPatch) -> Loop:
     changes = {"model__name": "demand", "data__features": FEATURES, "gate__slices": ["shop"]} | KINDS[kind]
-    changes["drift__concept__sigmas"] = SIGMAS
-    initialise(playground.tree(tmp_path / "tree", **(SMALL | changes)))
-    return playground.opened()
+    return site.empty(monkeypatch, kind, **(changes | {"drift__concept__sigmas": SIGMAS}))
 
 
 def sold(kind: str, number: int, *, flipped: bool = False) -> tuple[str, pd.DataFrame, Week]:

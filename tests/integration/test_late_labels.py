@@ -1,7 +1,7 @@
 """Four weeks whose labels come late: no alarm meanwhile, and a second look when they are there."""
 
 from tests.integration import playground
-from tests.integration.test_loop import retrained, take_in
+from tests.integration.playground import retrained
 from trimtab.steps import arbitrate, ingest, monitor, views
 from trimtab.steps.loop import Loop
 
@@ -23,9 +23,8 @@ def measured(loop: Loop) -> list[dict[str, object]]:
     return [monitor.measure(item) for item in monitor.find_unmonitored()]
 
 
-def test_labels_that_come_late_raise_no_alarm_and_are_looked_at_when_they_are_there(loop: Loop) -> None:
-    take_in(loop, range(4))
-    assert retrained("first")["verdict"] == "PROMOTE"
+def test_labels_that_come_late_raise_no_alarm_and_are_looked_at_when_they_are_there(led: Loop) -> None:
+    loop = led
     served = loop.champion()
     for number in LATE:
         land_unlabelled(loop, number)

@@ -3,23 +3,23 @@
 import pytest
 
 from tests.integration import playground
-from tests.integration.conftest import SMALL
-from tests.integration.test_loop import TASKS, retrained, take_in
+from tests.integration.moments import Site
+from tests.integration.playground import TASKS, retrained, take_in
 from trimtab.contracts import Request
 from trimtab.steps import arbitrate
-from trimtab.steps.initialise import initialise
 from trimtab.steps.loop import Loop
 
 
 @pytest.fixture
-def loop(tmp_path, monkeypatch) -> Loop:
-    """A loop whose gate is so strict that it can tell nothing but the baseline apart."""
-    for name, value in playground.environment(tmp_path / "var").items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.chdir(tmp_path)
-    strict = SMALL | {"gate__looks": 2, "gate__error": 0.02, "gate__batch_correlation": 0.0}
-    initialise(playground.tree(tmp_path / "tree", **strict))
-    return playground.opened()
+def loop(site: Site, monkeypatch: pytest.MonkeyPatch) -> Loop:
+    """A loop with a champion, whose gate is so strict that it can tell nothing but the baseline apart."""
+    loop = site.empty(monkeypatch, "strict", gate__looks=2, gate__error=0.02)
+
+    def lead() -> None:
+        take_in(loop, range(5))
+        assert retrained("first")["verdict"] == "PROMOTE"
+
+    return site.at("strict and led", lead)
 
 
 def looked(run_id: str) -> dict[str, object]:
@@ -29,8 +29,6 @@ def looked(run_id: str) -> dict[str, object]:
 
 
 def test_a_held_challenger_is_judged_on_all_evidence_and_rejected_after_the_last_look(loop: Loop) -> None:
-    take_in(loop, range(5))
-    assert retrained("first")["verdict"] == "PROMOTE"
     take_in(loop, range(5, 7))
     held = retrained("second", force=True)
     assert held["verdict"] == "HOLD", held
@@ -56,8 +54,6 @@ def test_a_held_challenger_is_judged_on_all_evidence_and_rejected_after_the_last
 
 
 def test_what_asks_meanwhile_waits_for_the_challenger_and_a_person_may_force(loop: Loop) -> None:
-    take_in(loop, range(5))
-    retrained("first")
     take_in(loop, range(5, 7))
     assert retrained("second", force=True)["verdict"] == "HOLD"
     asked = Request(

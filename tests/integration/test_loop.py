@@ -5,30 +5,9 @@ from dataclasses import replace
 import pandas as pd
 
 from tests.integration import playground
-from trimtab.steps import arbitrate, ask, conclude, ingest, monitor, retrain, sweep
+from tests.integration.playground import TASKS, retrained, take_in
+from trimtab.steps import arbitrate, ingest, monitor, sweep
 from trimtab.steps.loop import Loop, open_loop
-
-TASKS = (
-    retrain.checkout,
-    retrain.prepare,
-    retrain.train,
-    retrain.evaluate,
-    retrain.refit,
-    ask.ask,
-    conclude.conclude,
-)
-
-
-def take_in(loop: Loop, numbers: range) -> None:
-    for batch in playground.land_weeks(loop, numbers):
-        assert ingest.ingest(batch)["outcome"] == "ingested"
-
-
-def retrained(run_id: str, **options: object) -> dict[str, object]:
-    run_key = arbitrate.arbitrate(run_id, "ui", reason="test", **options)
-    assert run_key is not None
-    results = [task(run_key, run_id) for task in TASKS]
-    return results[-1]
 
 
 def test_the_loop_closes(loop: Loop) -> None:
@@ -65,8 +44,8 @@ def test_the_loop_closes(loop: Loop) -> None:
     assert set(sweep.waiting()) == {"landed", "unmonitored", "requests"}
 
 
-def test_every_task_can_be_cleared_and_run_again(loop: Loop) -> None:
-    take_in(loop, range(4))
+def test_every_task_can_be_cleared_and_run_again(fed: Loop) -> None:
+    loop = fed
     run_key = arbitrate.arbitrate("run", "ui", reason="test")
     assert run_key is not None
     for done in range(1, len(TASKS) + 1):
@@ -80,8 +59,8 @@ def test_every_task_can_be_cleared_and_run_again(loop: Loop) -> None:
     assert result["verdict"] == "PROMOTE"
 
 
-def test_a_dry_run_registers_and_moves_nothing(loop: Loop) -> None:
-    take_in(loop, range(4))
+def test_a_dry_run_registers_and_moves_nothing(fed: Loop) -> None:
+    loop = fed
     outcome = retrained("dry", dry_run=True)
     assert outcome["version"] is None
     assert outcome["verdict"] == "PROMOTE"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests.integration.test_loop import retrained, take_in
+from tests.integration.playground import retrained, take_in
 from trimtab.__main__ import main
 from trimtab.contracts import BatchRef, Training
 from trimtab.errors import OrderRefused
@@ -93,11 +93,9 @@ def agree(loop: Loop, version: str) -> None:
 
 
 @pytest.fixture
-def forced(loop: Loop, tmp_path: Path) -> tuple[Loop, str]:
+def forced(led: Loop, tmp_path: Path) -> tuple[Loop, str]:
     """A loop with a champion, and a version that is worse."""
-    take_in(loop, range(4))
-    assert retrained("first")["version"] == "2"
-    return loop, worse(loop, tmp_path)
+    return led, worse(led, tmp_path)
 
 
 def test_a_worse_model_forced_with_watch_is_rolled_back_without_a_hand(
@@ -187,8 +185,8 @@ def test_a_rollback_to_a_version_whose_artifact_is_gone_is_refused_and_the_point
     assert [one.order.verb for one in loop.ledger.orders(loop.model)] == ["promote"]
 
 
-def test_paused_nothing_starts_and_resumed_it_goes_on(loop: Loop) -> None:
-    take_in(loop, range(4))
+def test_paused_nothing_starts_and_resumed_it_goes_on(fed: Loop) -> None:
+    loop = fed
     people.order("pause", actor="eve", reason="holiday")
     assert arbitrate.arbitrate("run", "ui", reason="try") is None
     assert loop.ledger.decisions(loop.model)[-1].reason == "paused by eve: holiday"

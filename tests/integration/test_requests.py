@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.test_loop import TASKS, take_in
+from tests.integration.playground import TASKS, take_in
 from trimtab.contracts import Request
 from trimtab.errors import RequestRejected
 from trimtab.steps import alerts, arbitrate
@@ -41,8 +41,8 @@ def crowd(number: int) -> None:
             arbitrate.arbitrate(f"run-{number}-{count}", None)
 
 
-def test_500_requests_from_8_processes_start_one_retraining_and_get_500_answers(loop: Loop) -> None:
-    take_in(loop, range(4))
+def test_500_requests_from_8_processes_start_one_retraining_and_get_500_answers(fed: Loop) -> None:
+    loop = fed
     loop.registry.stages(
         loop.model
     )  # MLflow makes its tables at the first call, and not from eight processes at once
@@ -81,9 +81,9 @@ def answered(loop: Loop) -> list[tuple[str, str]]:
 
 
 def test_an_alert_that_fires_again_a_month_later_is_another_request_with_an_answer_of_its_own(
-    loop: Loop,
+    fed: Loop,
 ) -> None:
-    take_in(loop, range(4))
+    loop = fed
     assert received() == {"opened": ["c0ffee"]}
     assert received() == {"joined": ["c0ffee"]}
     assert received(startsAt="2026-01-05T12:00:30Z") == {"joined": ["c0ffee"]}  # of the other replica

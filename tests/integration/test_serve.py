@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import secrets
 import subprocess
 import sys
 import threading
@@ -116,7 +117,8 @@ def promote(loop: Loop, pipeline: Pipeline, stage: Stage = "Production") -> str:
     digest = digest_of(models / "draft")
     (models / digest).mkdir()
     (models / "draft").rename(models / digest / MODEL_FILE)
-    run = mlflow.MlflowClient(loop.registry.uri).create_run(experiment_id="0").info.run_id
+    client = mlflow.MlflowClient(loop.registry.uri)
+    run = client.create_run(client.create_experiment(secrets.token_hex(8))).info.run_id
     version = loop.registry.register(loop.model, run, f"runs:/{run}/model", {"trimtab.run_key": run})
     now = playground.weeks()[0].end
     training = Training(

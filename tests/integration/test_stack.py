@@ -16,7 +16,7 @@ from playwright.sync_api import expect
 
 from tests.integration import playground
 from tests.integration.browser import visit
-from tests.integration.conftest import SMALL
+from tests.integration.moments import SMALL
 from trimtab.errors import CommandFailed, Unfit
 from trimtab.stack import airflow_api, config, control, supervision
 from trimtab.stack.ports import VARIABLES

@@ -6,17 +6,17 @@ from datetime import datetime, timedelta
 import pytest
 
 from tests.integration import playground
-from tests.integration.test_loop import retrained, take_in
+from tests.integration.moments import Site
+from tests.integration.playground import take_in
 from trimtab.__main__ import main
 from trimtab.steps import arbitrate, monitor, people
 from trimtab.steps.loop import Loop
 
 
 @pytest.fixture
-def loop(loop: Loop) -> Loop:
+def loop(site: Site, monkeypatch: pytest.MonkeyPatch) -> Loop:
     """A loop with a champion that was measured on a batch, a request that was turned down, and an order."""
-    take_in(loop, range(4))
-    assert retrained("first")["version"] == "2"
+    loop = site.led(monkeypatch)
     take_in(loop, range(4, 5))
     for item in monitor.find_unmonitored():
         monitor.measure(item)

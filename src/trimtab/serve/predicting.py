@@ -67,7 +67,7 @@ class Predicting:
             RequestRejected: A row breaks the contract, or the key came with other rows before.
             Conflict: A request with this key is being answered right now.
             ServiceUnavailable: There is no model yet.
-        ModelBroken: The model answered with something that is no number.
+            ModelBroken: The model answered with something that is no number.
             StoreUnreachable: The log does not take it.
         """
         checked = self._checker.check(rows)
