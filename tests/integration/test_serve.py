@@ -184,7 +184,7 @@ def test_a_service_lives_through_two_promotions_under_traffic(loop: Loop, servic
     text = service.get("/metrics").text
     assert 'trimtab_model_info{model="flight-delay",version="2"} 1.0' in text
     assert 'trimtab_outcomes_total{model="flight-delay"} 2.0' in text
-    assert 'trimtab_reload_errors_total{model="flight-delay"} 0.0' in text
+    assert 'trimtab_reload_errors_total{model="flight-delay",role="champion"} 0.0' in text
 
 
 def _asked_while_promoting(

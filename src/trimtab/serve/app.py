@@ -7,6 +7,7 @@ from flask import Flask, Response, g, request
 from trimtab import params
 from trimtab.clock import Clock
 from trimtab.errors import RequestRejected
+from trimtab.predictions.records import Role
 from trimtab.predictions.writer import LogWriter
 from trimtab.serve import intake, openapi, refusals
 from trimtab.serve.answers import teller
@@ -40,7 +41,7 @@ def create_app(
     most, model = wanted.serve.max_rows, wanted.model.name
     app.config["MAX_CONTENT_LENGTH"] = most * (len(wanted.data.features) + 2) * _FIELD_BYTES
     app.config["REQUEST_SECONDS"] = wanted.serve.request_seconds
-    app.extensions["metrics"] = metrics = Metrics(wanted, holder, shadow)
+    app.extensions["metrics"] = metrics = Metrics(wanted, _by_role(holder, former, shadow), shadow)
     metrics.watch(LogState(model, log))
     predicting = Predicting(holder, former, shadow, log, wanted, clock, metrics)
     tell = teller(wanted.data.label)
@@ -97,6 +98,17 @@ def create_app(
         return told(document)
 
     return app
+
+
+def _by_role(
+    champion: ModelHolder, former: ModelHolder | None, shadow: Shadow | None
+) -> dict[Role, ModelHolder]:
+    holders: dict[Role, ModelHolder] = {"champion": champion}
+    if shadow is not None:
+        holders["shadow"] = shadow.challenger
+    if former is not None:
+        holders["holdback"] = former
+    return holders
 
 
 def _serving(holder: ModelHolder) -> Serving:

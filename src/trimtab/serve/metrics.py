@@ -15,6 +15,7 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 from trimtab import params
+from trimtab.predictions.records import Role
 from trimtab.serve.answers import bounds
 from trimtab.serve.holder import ModelHolder
 from trimtab.serve.shadow import Shadow
@@ -27,11 +28,13 @@ class Metrics:
 
     Args:
         wanted: The model's name, its features and the kind of its answers.
-        holder: Says which version answers, and how often one could not be taken over.
+        holders: By role; they say which version answers as champion, and how often one could not be taken over.
         shadow: Says how many rows the challenger did not see; None without.
     """
 
-    def __init__(self, wanted: params.Params, holder: ModelHolder, shadow: Shadow | None) -> None:
+    def __init__(
+        self, wanted: params.Params, holders: Mapping[Role, ModelHolder], shadow: Shadow | None
+    ) -> None:
         self._model = model = wanted.model.name
         self._registry = CollectorRegistry()
         self._requests = self._counter("trimtab_requests", "Requests answered.", "route", "status")
@@ -60,7 +63,7 @@ class Metrics:
         for feature in wanted.data.categories:
             self._unseen.labels(model, feature)
         self._registry.register(self._answers)
-        self._registry.register(_State(model, holder, shadow))
+        self._registry.register(_State(model, holders, shadow))
         # What the labels of a series cost is most of what counting it costs.
         self._count_of = lru_cache(256)(
             lambda route, status: self._requests.labels(model, route, str(status))
@@ -144,8 +147,8 @@ class _Answers(Collector):
 class _State(Collector):
     """Read at each scrape, so that no series of a former version stays behind."""
 
-    def __init__(self, model: str, holder: ModelHolder, shadow: Shadow | None) -> None:
-        self._model, self._holder, self._shadow = model, holder, shadow
+    def __init__(self, model: str, holders: Mapping[Role, ModelHolder], shadow: Shadow | None) -> None:
+        self._model, self._holders, self._shadow = model, holders, shadow
 
     def collect(self) -> Iterable[Metric]:
         info = GaugeMetricFamily(
@@ -156,14 +159,17 @@ class _State(Collector):
             "1 when the version answers without a frame, 0 when it is slow.",
             labels=["model"],
         )
-        serving = self._holder.serving
+        serving = self._holders["champion"].serving
         if serving is not None:
             info.add_metric([self._model, serving.champion.version], 1)
             fast.add_metric([self._model], float(serving.ready.scorer.fast))
         errors = CounterMetricFamily(
-            "trimtab_reload_errors", "Looks at the registry that failed.", labels=["model"]
+            "trimtab_reload_errors",
+            "Looks for the version of a role, or tries to load it, that failed.",
+            labels=["model", "role"],
         )
-        errors.add_metric([self._model], self._holder.failures)
+        for role, holder in self._holders.items():
+            errors.add_metric([self._model, role], holder.failures)
         dropped = CounterMetricFamily(
             "trimtab_shadow_dropped", "Rows that the challenger did not get to see.", labels=["model"]
         )

@@ -27,7 +27,7 @@ class Shadow:
     """
 
     def __init__(self, challenger: ModelHolder, into: LogWriter, label: params.Label, most_rows: int) -> None:
-        self._challenger, self._log, self._label, self._most_rows = challenger, into, label, most_rows
+        self.challenger, self._log, self._label, self._most_rows = challenger, into, label, most_rows
         self._queue: queue.SimpleQueue[tuple[Serving, Sequence[Prediction]] | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._waiting = 0
@@ -41,7 +41,7 @@ class Shadow:
 
     def offer(self, answered: Sequence[Prediction]) -> None:
         """Let the challenger answer what was answered, if there is one and it keeps up."""
-        serving = self._challenger.serving
+        serving = self.challenger.serving
         if serving is None:
             return
         with self._lock:

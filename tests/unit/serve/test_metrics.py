@@ -45,7 +45,7 @@ def test_only_the_version_that_answers_is_named(client, shelf, holder):
 def test_failed_looks_at_the_registry_are_counted(client, shelf, holder):
     shelf.away = True
     holder.refresh()
-    assert series(client)["trimtab_reload_errors_total{model=flight-delay}"] == 1
+    assert series(client)["trimtab_reload_errors_total{model=flight-delay,role=champion}"] == 1
 
 
 def test_undeclared_categories_are_counted_by_feature_and_start_at_zero(client):

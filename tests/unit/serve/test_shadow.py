@@ -72,6 +72,15 @@ def test_what_does_not_fit_is_dropped_and_counted(holder, log, challenger):
     assert shadow.dropped == 2
 
 
+def test_a_challenger_that_cannot_be_loaded_is_counted_under_its_role(holder, log, staging):
+    staging.away = True
+    gone = staging.holder(keeps=False)
+    gone.refresh()
+    text = client_of(holder, log, shadow=shadowed(log, gone)).get("/metrics").text
+    assert 'trimtab_reload_errors_total{model="flight-delay",role="shadow"} 1.0' in text
+    assert 'trimtab_reload_errors_total{model="flight-delay",role="champion"} 0.0' in text
+
+
 def test_a_challenger_that_cannot_answer_hurts_nobody(holder, log, challenger):
     class Broken:
         fast = False
