@@ -9,7 +9,7 @@ from trimtab.clock import Clock
 from trimtab.errors import RequestRejected
 from trimtab.predictions.records import Role
 from trimtab.predictions.writer import LogWriter
-from trimtab.serve import intake, openapi, refusals
+from trimtab.serve import actions, intake, openapi, refusals
 from trimtab.serve.answers import teller
 from trimtab.serve.faults import fault
 from trimtab.serve.holder import ModelHolder, Serving
@@ -52,7 +52,8 @@ def create_app(
     @app.post("/predict")
     def predict() -> Response:
         client = tokens.client(request.headers.get("Authorization"), "predict")
-        made, again = predicting.answer(intake.listed(intake.body(), "row", most), _key(client))
+        content, taken = actions.parted(intake.body())
+        made, again = predicting.answer(intake.listed(content, "row", most), _key(client), taken)
         shown = [
             {
                 "prediction_id": one.prediction_id,

@@ -6,6 +6,7 @@ from typing import Any
 from trimtab import __version__, params
 from trimtab.data.schema import EVENT_TIME, KNOWN_AT, LABEL, ROW_ID
 from trimtab.predictions.records import LONGEST_ID
+from trimtab.serve.actions import ACTION, ACTIONS, NAME, PROPENSITY
 from trimtab.serve.retries import HEADER, LONGEST_KEY
 
 Schema = dict[str, Any]
@@ -102,6 +103,8 @@ def _schemas(data: params.Data, label: params.Label) -> Schema:
     identity = ("model", "version", "stage", "run_id", "digest")
     return {
         "Row": row_schema(data),
+        "Action": _object({NAME: _ID, PROPENSITY: {"type": "number", "exclusiveMinimum": 0, "maximum": 1}})
+        | {"type": ["object", "null"], "description": "What is done upon the answer, and the chance of it."},
         "Outcome": outcome,
         "Prediction": _object({"prediction_id": _TEXT, ROW_ID: _TEXT, "version": _TEXT, **_answer(label)}),
         "Predictions": _object(
@@ -142,10 +145,17 @@ def _predict(most: int) -> Schema:
         "description": "The same for a client's retry, which then is the same prediction.",
         "schema": {"type": "string", "minLength": 1, "maxLength": LONGEST_KEY, "pattern": "^[ -~]+$"},
     }
-    return {
-        **_post("Answers for one row or many", "row", "Row", "Predictions", most, "409"),
-        "parameters": [key],
+    made = _post("Answers for one row or many", "row", "Row", "Predictions", most, "409")
+    one, many = made["requestBody"]["content"]["application/json"]["schema"]["oneOf"]
+    one["properties"][ACTION] = _ref("Action")
+    many["properties"][ACTIONS] = {
+        "type": "array",
+        "items": _ref("Action"),
+        "minItems": 1,
+        "maxItems": most,
+        "description": "One for each row.",
     }
+    return made | {"parameters": [key]}
 
 
 def _feedback(most: int) -> Schema:

@@ -15,6 +15,7 @@ from trimtab.errors import ModelBroken
 from trimtab.predictions.records import Prediction, Role
 from trimtab.predictions.writer import LogWriter
 from trimtab.serve import answers, refusals
+from trimtab.serve.actions import Actions, noted
 from trimtab.serve.holder import ModelHolder, Serving
 from trimtab.serve.metrics import Metrics
 from trimtab.serve.retries import Retries
@@ -56,12 +57,15 @@ class Predicting:
         self._checker = RowChecker(wanted.data)
         self._retries = Retries(log, self._model, _REMEMBERED_REQUESTS * wanted.serve.max_rows)
 
-    def answer(self, rows: Sequence[Any], key: str | None) -> tuple[Sequence[Prediction], bool]:
+    def answer(
+        self, rows: Sequence[Any], key: str | None, actions: Actions = ()
+    ) -> tuple[Sequence[Prediction], bool]:
         """Return a prediction for each row, in their order, and whether they were given before.
 
         Args:
             rows: As the client sent them.
             key: The same for a client's retry; None makes new predictions in any case.
+            actions: What the client does upon the answers, one a row; none when it does not say.
 
         Raises:
             RequestRejected: A row breaks the contract, or the key came with other rows before.
@@ -72,10 +76,10 @@ class Predicting:
         """
         checked = self._checker.check(rows)
         if key is None:
-            return self._make(checked, random_ids(len(rows))), False
-        return self._retries.answer(key, rows, lambda ids: self._make(checked, ids))
+            return self._make(checked, random_ids(len(rows)), actions), False
+        return self._retries.answer(key, rows, actions, lambda ids: self._make(checked, ids, actions))
 
-    def _make(self, checked: Checked, ids: Sequence[str]) -> list[Prediction]:
+    def _make(self, checked: Checked, ids: Sequence[str], actions: Actions) -> list[Prediction]:
         serving = self._champion.serving  # read once: it may be replaced at any time
         if serving is None:
             raise refusals.not_ready(self._champion.trouble)
@@ -85,6 +89,8 @@ class Predicting:
             made = self._by(serving, "champion", None, checked, ids, now)
         else:
             made = self._shared(serving, former, checked, ids, now)
+        if actions:
+            made = noted(made, actions)
         self._log.add(made)
         self._metrics.asked(checked.missing, checked.unseen)
         if self._shadow is not None:

@@ -11,6 +11,7 @@ from werkzeug.exceptions import Conflict
 from trimtab.errors import RequestRejected
 from trimtab.predictions.records import Prediction
 from trimtab.predictions.writer import LogWriter
+from trimtab.serve.actions import Actions, same
 from trimtab.serve.faults import fault
 from trimtab.serve.rows import Row
 
@@ -39,12 +40,15 @@ class Retries:
         self._newest: OrderedDict[str, Sequence[Prediction]] = OrderedDict()
         self._rows = 0
 
-    def answer(self, key: str, rows: Sequence[Row], make: Make) -> tuple[Sequence[Prediction], bool]:
+    def answer(
+        self, key: str, rows: Sequence[Row], actions: Actions, make: Make
+    ) -> tuple[Sequence[Prediction], bool]:
         """Return the answer that the key stands for, and whether it was given before.
 
         Args:
             key: The client's name and its key, a line each.
             rows: Of the request.
+            actions: Of the request.
             make: Makes and logs the predictions with the given ids.
 
         Raises:
@@ -55,7 +59,7 @@ class Retries:
         with self._alone(key):
             found = self._newest.get(key) or self._from_log(ids)
             if found:
-                if [dict(one.features) for one in found] != list(rows):
+                if [dict(one.features) for one in found] != list(rows) or not same(found, actions):
                     expected = "a key that did not come with another body"
                     raise RequestRejected([fault(HEADER, expected, key.rpartition("\n")[2])])
                 return found, True

@@ -78,6 +78,7 @@ def _answers(serving: Serving, answered: Sequence[Prediction], label: params.Lab
             prediction_id=str(uuid.uuid5(uuid.UUID(one.prediction_id), f"shadow {version}")),
             version=version,
             role="shadow",
+            action=None,
             propensity=None,
             answer=answer,
         )

@@ -95,11 +95,11 @@ def test_while_it_is_answered_the_same_key_waits_for_nobody(log):
         assert go_on.wait(30)
         return []
 
-    running = threading.Thread(target=lambda: retries.answer("k", [ROW], slowly))
+    running = threading.Thread(target=lambda: retries.answer("k", [ROW], (), slowly))
     running.start()
     assert inside.wait(30)
     with pytest.raises(Conflict, match="is being answered; ask again"):
-        retries.answer("k", [ROW], slowly)
+        retries.answer("k", [ROW], (), slowly)
     go_on.set()
     running.join()
 

@@ -1,0 +1,63 @@
+"""What a client does upon an answer stays with the prediction."""
+
+import pytest
+
+from tests.unit.serve.shelf import ROW
+from trimtab.serve.retries import HEADER
+
+GIVEN = {"name": "discount", "propensity": 0.9}
+
+
+def kept(log, answer) -> list[tuple[str | None, float | None]]:
+    ids = [one["prediction_id"] for one in answer.json["predictions"]]
+    found = log.find("flight-delay", ids)
+    return [(found[one].action, found[one].propensity) for one in ids]
+
+
+def test_an_action_is_kept_with_its_row(client, log):
+    rows = [ROW, {**ROW, "row_id": "b"}]
+    answer = client.post("/predict", json={"rows": rows, "actions": [None, GIVEN]})
+    assert kept(log, answer) == [(None, None), ("discount", 0.9)]
+    assert kept(log, client.post("/predict", json={"row": ROW, "action": GIVEN})) == [("discount", 0.9)]
+    assert kept(log, client.post("/predict", json={"row": ROW, "action": None})) == [(None, None)]
+
+
+@pytest.mark.parametrize(
+    ("body", "field", "expected"),
+    [
+        ({"row": ROW, "action": "discount"}, "action", "an object of name and propensity, or null"),
+        ({"row": ROW, "action": {"name": "discount"}}, "action", "an object of name and propensity, or null"),
+        ({"row": ROW, "action": GIVEN | {"name": ""}}, "name", "text of 1 to 300 characters"),
+        ({"row": ROW, "action": GIVEN | {"propensity": 0}}, "propensity", "a number above 0, at most 1"),
+        ({"row": ROW, "action": GIVEN | {"propensity": 1.1}}, "propensity", "a number above 0, at most 1"),
+        ({"row": ROW, "action": GIVEN | {"propensity": True}}, "propensity", "a number above 0, at most 1"),
+        ({"rows": [ROW], "actions": []}, "actions", "a list of 1, an object or null for each row"),
+        ({"rows": [ROW], "actions": GIVEN}, "actions", "a list of 1, an object or null for each row"),
+        (
+            {"row": ROW, "actions": [GIVEN]},
+            "rows",
+            "one object as `row`, or a list of at least one as `rows`",
+        ),
+        (
+            {"rows": [ROW], "action": GIVEN},
+            "rows",
+            "one object as `row`, or a list of at least one as `rows`",
+        ),
+    ],
+)
+def test_what_is_no_action_is_refused_and_nothing_is_logged(client, log, body, field, expected):
+    answer = client.post("/predict", json=body)
+    assert answer.status_code == 422
+    (fault,) = answer.json["faults"]
+    assert (fault["field"], fault["expected"]) == (field, expected)
+    assert log.count() == (0, 0)
+
+
+def test_a_retry_with_another_action_is_another_body(client):
+    def ask(**action):
+        return client.post("/predict", json={"row": ROW, **action}, headers={HEADER: "k"})
+
+    first = ask(action=GIVEN)
+    assert ask(action=GIVEN).json == first.json
+    for other in ({"action": GIVEN | {"propensity": 0.5}}, {"action": GIVEN | {"name": "none"}}, {}):
+        assert ask(**other).status_code == 422
