@@ -329,6 +329,28 @@ def test_nothing_is_called_foreign_while_a_transition_is_open(stores: tuple[Ledg
     assert reconciling._foreign(ledger, store, MODEL, "restore") is None
 
 
+def test_a_promotion_that_another_process_ends_meanwhile_is_not_called_foreign(
+    stores: tuple[Ledger, Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger, store = stores
+    promote_first(ledger, store)
+    other = register(ledger, store, "run-2")
+    close(ledger, other, "run-2")
+    promotion = to(other, "Production")
+    ledger.intend(promotion)
+    stages = store.stages
+
+    def outrun(model: str) -> dict[str, Stage]:
+        monkeypatch.setattr(store, "stages", stages)
+        before = stages(model)
+        transitions.finish(ledger, store, promotion)
+        return before
+
+    monkeypatch.setattr(store, "stages", outrun)
+    assert reconciling._foreign(ledger, store, MODEL, "restore") is None
+    assert store.in_stage(MODEL, "Production") == [other]
+
+
 def test_only_a_finished_move_to_production_says_who_serves(stores: tuple[Ledger, Store]) -> None:
     ledger, store = stores
     promote_first(ledger, store)

@@ -152,3 +152,8 @@ def test_the_bounds_of_a_loss_do_not_go_below_zero_and_need_two_days() -> None:
     assert lower == 0.0 < upper
     assert loss_bounds(hours(24), np.full(24, 0.5), GATE) is None
     assert loss_bounds([], np.empty(0), GATE) is None
+
+
+def test_a_loss_whose_square_is_no_number_has_no_bounds() -> None:
+    with np.errstate(over="ignore"):
+        assert loss_bounds(hours(48), np.repeat([0.0, 1e300], 24), GATE) is None
