@@ -64,7 +64,7 @@ programs: $(READY) ## Install the programs from Debian that the tests run beside
 
 test: lint type programs ## Everything: lint, types, all tests, coverage
 	@rm -f .coverage .coverage.*
-	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder --durations=25 --cov --cov-report=term
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --durations=25 --cov --cov-report=term
 
 mutate: $(READY) ## Change the gate, the arbiter, the transitions; list what no test notices (ONLY=src/... for a part)
 	@$(if $(ONLY),,$(BIN)/python -m tests.mutation.by_hand)

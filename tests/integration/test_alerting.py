@@ -215,7 +215,8 @@ def test_every_panel_of_the_dashboards_shows_series(site):
 
 
 def test_the_api_server_keeps_no_files_open(site):
-    assert psutil.Process(site.api_server()).num_fds() < 150
+    # Connections that a call leaves behind are closed when Python collects them; what leaks never is.
+    until(lambda: psutil.Process(site.api_server()).num_fds() < 150, seconds=60)
 
 
 def _value(site: Site, series: str) -> float:
