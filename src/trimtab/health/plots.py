@@ -125,9 +125,14 @@ def _grid(scale: Down) -> Markup:
 
 def _takeovers(reigns: Sequence[Reign], across: Across, height: int) -> Iterator[Markup]:
     for reign in reigns:
-        x = across.left(across.at(reign.begin))
+        place = across.at(reign.begin)
+        x = across.left(place)
         yield Markup('<line class="takeover" x1="{0}" x2="{0}" y1="0" y2="{1}"/>').format(x, height)
-        yield Markup('<text x="{}" dx="3" y="11">v{}</text>').format(x, reign.version)
+        # Right of the line, but at the plot's end, where it would be cut off.
+        side = ("end", -3) if place > across.slots - 2 else ("start", 3)
+        yield Markup('<text x="{}" text-anchor="{}" dx="{}" y="11">v{}</text>').format(
+            x, *side, reign.version
+        )
 
 
 def _reference(batches: Sequence[Batch], across: Across, scale: Down) -> Iterator[Markup]:

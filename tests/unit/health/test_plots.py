@@ -72,6 +72,15 @@ def test_every_promotion_and_rollback_has_its_mark(seen: Health) -> None:
     assert drawn.count('class="retraining"') == 8
 
 
+def test_the_version_of_a_takeover_at_the_end_stands_left_of_its_line(seen: Health) -> None:
+    last = replace(seen.reigns[-1], begin=seen.batches[-1].end, version="99")
+    drawn = str(plots.quality(replace(seen, reigns=[*seen.reigns, last])))
+    assert ("end", "99") in re.findall(r'text-anchor="(start|end)" dx="-3" y="11">v(\d+)<', drawn)
+    assert ("start", seen.reigns[0].version) in re.findall(
+        r'text-anchor="(start|end)" dx="3" y="11">v(\d+)<', drawn
+    )
+
+
 def test_nothing_measured_is_said_and_not_drawn(tmp_path: Path) -> None:
     early = read(year.written(tmp_path, 3), shipped(), 53)
     assert plots.quality(early) == '<p class="empty">No batch was measured yet.</p>'
