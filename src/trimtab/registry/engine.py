@@ -3,6 +3,7 @@
 import logging
 import sqlite3
 import threading
+import weakref
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from importlib.resources import as_file, files
@@ -27,7 +28,7 @@ _ADVISORY_LOCK = 7_317_001
 
 
 class Database:
-    """One ledger database.
+    """One ledger database; its connections are closed when nobody holds it any more.
 
     Raises:
         StoreUnreachable: The database does not answer.
@@ -38,6 +39,8 @@ class Database:
         self._shown = make_url(url).render_as_string(hide_password=True)
         self.now = clock
         self._engine = open_engine(url)
+        # An engine is full of cycles: left to the collector, a storm of alerts held 180 files open.
+        weakref.finalize(self, self._engine.dispose).atexit = False
         self._local = threading.local()
 
     def migrate(self) -> None:
