@@ -1,10 +1,12 @@
 """The ledger on a real SQLite file."""
 
+import gc
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import psutil
 import pytest
 from sqlalchemy import text
 
@@ -251,3 +253,20 @@ def test_an_unreachable_ledger_names_the_variable_to_check(tmp_path: Path) -> No
     (tmp_path / "file").write_text("no folder")
     with pytest.raises((StoreUnreachable, OSError)):
         Ledger(f"sqlite:///{tmp_path / 'file' / 'ledger.db'}").migrate()
+
+
+def test_a_ledger_that_nobody_holds_any_more_leaves_no_file_open(ledger, tmp_path):
+    gc.disable()
+    try:
+        another = Ledger(ledger.url)
+        another.batches(MODEL)
+        assert _open_files(tmp_path)
+        ledger._engine.dispose()
+        del another
+        assert _open_files(tmp_path) == []
+    finally:
+        gc.enable()
+
+
+def _open_files(folder: Path) -> list[str]:
+    return [one.path for one in psutil.Process().open_files() if one.path.startswith(str(folder))]
