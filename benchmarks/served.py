@@ -20,7 +20,7 @@ def ours(folder: str, source: str) -> "Flask":
     from trimtab.predictions.opening import open_log
     from trimtab.predictions.writer import LogWriter
     from trimtab.serve.app import create_app
-    from trimtab.serve.holder import ModelHolder, Ready
+    from trimtab.serve.holder import Follower, ModelHolder, Ready
     from trimtab.serve.scoring import scorer
     from trimtab.serve.tokens import Tokens
 
@@ -32,10 +32,10 @@ def ours(folder: str, source: str) -> "Flask":
         version="1", run_id="", source=source, digest="", trained_through=datetime(2013, 3, 1, tzinfo=UTC)
     )
     holder = ModelHolder(find=lambda: version, prepare=lambda _: ready)
-    holder.refresh()
     store = open_log(f"sqlite:///{Path(folder) / 'predictions.db'}", wanted.predictions)
     log = LogWriter(store, Path(folder) / "spool", wanted.predictions, system_clock)
     log.start()
+    Follower([holder], wanted.serve.refresh_seconds).start()
     return create_app(holder, log, wanted, system_clock, tokens=Tokens({}))
 
 

@@ -22,6 +22,7 @@ from sklearn.pipeline import Pipeline
 from skops.io import dump
 
 from tests.integration import playground
+from tests.unit.builders import ROOT
 from trimtab.contracts import Stage, Training
 from trimtab.predictions.opening import open_log
 from trimtab.predictions.protocol import PredictionLog
@@ -60,16 +61,18 @@ class Service:
 
 
 @pytest.fixture
-def service(loop: Loop, tmp_path: Path) -> Iterator[Service]:
+def service(loop: Loop, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Service]:
     """The service under gunicorn, which chooses the port and logs it."""
+    factory = getattr(request, "param", "trimtab.serve.wsgi:application()")
     output = tmp_path / "gunicorn.log"
     settings = ["--config", "python:trimtab.serve.gunicorn_settings", "--bind", "127.0.0.1:0"]
     loop.registry.stages(loop.model)  # MLflow makes its tables now, and not twice at once
     with output.open("wb") as file:
         process = subprocess.Popen(
-            [sys.executable, "-m", "gunicorn", *settings, "trimtab.serve.wsgi:application()"],
+            [sys.executable, "-m", "gunicorn", *settings, factory],
             stdout=file,
             stderr=file,
+            cwd=ROOT,
             env={**os.environ, "TRIMTAB_HOME": str(loop.stores.home)},
         )
     try:
@@ -290,3 +293,23 @@ def test_a_service_without_a_model_starts_and_says_so(service: Service) -> None:
     assert service.get("/readyz").json() == {"error": "No version is in Production yet"}
     assert service.get("/model").status_code == 503
     assert service.get("/healthz").status_code == 200
+
+
+@pytest.mark.parametrize("service", ["tests.integration.service.counted:application()"], indirect=True)
+def test_full_collections_pass_over_what_a_model_brought(loop: Loop, service: Service) -> None:
+    frame = week(0)
+    rows = requested(loop, frame.head(20))
+    before = service.get("/objects").json()
+    assert before["passed_over"] == 0
+    for label in (frame["label"], 1 - frame["label"]):
+        service.wait_for(promote(loop, fit(build(loop.params), loop.params, frame.assign(label=label))))
+        assert service.post("/predict", {"rows": rows}).status_code == 200
+        patience = time.monotonic() + PATIENCE_SECONDS
+        counts = service.get("/objects").json()
+        while (
+            counts["looked_at"] > 20_000 and time.monotonic() < patience
+        ):  # the model answers before they are set aside
+            time.sleep(0.1)
+            counts = service.get("/objects").json()
+        assert counts["looked_at"] < 20_000
+        assert counts["passed_over"] > before["looked_at"]

@@ -34,21 +34,19 @@ def application(folder: str) -> Flask:
     return create_app(holder, log, WANTED, system_clock, tokens=tokens.from_environment())
 
 
-def command(folder: Path, bind: str, application: str = f"{__name__}:application") -> list[str]:
+def command(folder: Path, bind: str) -> list[str]:
     """How it is started."""
     settings = ["--config", "python:trimtab.serve.gunicorn_settings", "--bind", bind]
-    return [sys.executable, "-m", "gunicorn", *settings, f"{application}('{folder}')"]
+    return [sys.executable, "-m", "gunicorn", *settings, f"{__name__}:application('{folder}')"]
 
 
 @contextmanager
-def running(
-    folder: Path, application: str = f"{__name__}:application", **environment: str
-) -> Iterator[tuple[str, int]]:
+def running(folder: Path, **environment: str) -> Iterator[tuple[str, int]]:
     """Run it until it is not needed any more; yields host and port."""
     output = folder / "gunicorn.log"
     with output.open("wb") as file:
         process = subprocess.Popen(
-            command(folder, "127.0.0.1:0", application),
+            command(folder, "127.0.0.1:0"),
             stdout=file,
             stderr=file,
             cwd=ROOT,
