@@ -7,6 +7,7 @@ SHELL := bash
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+TOOLS := $(VENV)/tools/.ready
 PYTHON ?= python3
 WEEKS ?=
 WITHHOLD ?=
@@ -56,7 +57,12 @@ type: $(READY) ## Check types
 test-fast: programs ## Unit, contract and DAG tests: the inner loop
 	@$(BIN)/python -m pytest src tests/unit tests/contracts tests/dags -n 2 -q
 
-programs: $(READY) ## Install the programs from Debian that the tests run beside ourselves
+$(TOOLS): requirements-tools.txt $(READY)
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(VENV)/tools
+	$(BIN)/uv pip install --quiet --require-hashes --python $(VENV)/tools/bin/python -r requirements-tools.txt
+	touch $@
+
+programs: $(READY) $(TOOLS) ## Install the programs that the tests run beside ourselves, and the checkers of what is delivered
 	@missing=""
 	for package in $(DEBIAN); do command -v "$$package" >/dev/null || missing+=" $$package"; done
 	test -z "$$missing" || { test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -y -qq --no-install-recommends $$missing fonts-liberation >/dev/null; } || { echo "$$missing was not found. Install it: apt-get install$$missing"; exit 1; }
@@ -95,8 +101,15 @@ status: $(READY) ## Print the addresses and what runs
 verify: $(READY) ## Run what is too long for test: AREA=year, soak, mongo, mutate
 	@$(BIN)/python -m tests.verify $(AREA)
 
-lock: $(READY) ## Pin all dependencies anew into requirements.txt
-	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --all-extras pyproject.toml -o requirements.txt
+lock: $(READY) ## Pin all dependencies anew: requirements.txt, requirements-tools.txt, and what each image holds
+	@pin="$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate"
+	$$pin --all-extras pyproject.toml -o requirements.txt
+	$$pin --group pyproject.toml:tools -o requirements-tools.txt
+	pin+=" --constraint requirements.txt"
+	$$pin --extra loop --extra airflow --extra celery --extra kubernetes --extra remotes pyproject.toml -o deploy/docker/airflow.txt
+	$$pin --extra loop --extra remotes --extra distributed pyproject.toml -o deploy/docker/trainer.txt
+	$$pin pyproject.toml -o deploy/docker/serve.txt
+	$$pin --group pyproject.toml:mlflow-server -o deploy/docker/mlflow.txt
 
 clean: ## Remove .venv and what tools left; var/ stays
 	rm -rf $(VENV) build .mypy_cache .pytest_cache .hypothesis .import_linter_cache .coverage*

@@ -74,6 +74,18 @@ def test_every_dvc_parameter_is_in_params_yaml() -> None:
                 place = place[part]
 
 
+def test_an_image_holds_what_the_tests_ran_with() -> None:
+    lock = pinned(ROOT / "requirements.txt")
+    images = sorted((ROOT / "deploy" / "docker").glob("*.txt"))
+    assert [path.stem for path in images] == ["airflow", "mlflow", "serve", "trainer"]
+    for path in images:
+        assert pinned(path) and pinned(path) <= lock, path.name
+
+
+def pinned(path: Path) -> set[str]:
+    return set(re.findall(r"^[a-z0-9].*?==[^ ;]+", path.read_text(), re.MULTILINE))
+
+
 def test_conda_pins_are_the_locks() -> None:
     pins = re.findall(r"^\s+- ([a-z0-9-]+)==(\S+)$", (ROOT / "conda.yaml").read_text(), re.MULTILINE)
     lock = (ROOT / "requirements.txt").read_text()
@@ -83,9 +95,10 @@ def test_conda_pins_are_the_locks() -> None:
 
 
 def test_the_lock_pins_by_hash_and_names_no_host() -> None:
-    lock = (ROOT / "requirements.txt").read_text()
-    assert "://" not in lock
-    assert lock.count("--hash=sha256:") >= lock.count("==")
+    for path in (*ROOT.glob("requirements*.txt"), *ROOT.glob("deploy/docker/*.txt")):
+        lock = path.read_text()
+        assert "://" not in lock, path.name
+        assert lock.count("--hash=sha256:") >= lock.count("=="), path.name
 
 
 def test_every_make_target_that_the_readme_names_exists() -> None:
