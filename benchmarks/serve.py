@@ -230,7 +230,7 @@ def model(wanted: params.Params, folder: Path) -> tuple[str, str, pd.DataFrame, 
     uri = f"sqlite:///{folder / 'mlflow.db'}"
     os.environ |= {"MLFLOW_TRACKING_URI": uri, "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "1"}
     os.chdir(folder)
-    with tracking.evaluation("bench", tags={}):
+    with tracking.open_run("bench", tags={}):
         source, _ = tracking.log_pipeline(
             pipeline, design(known.head(5), wanted.data), wanted.model.trusted_types
         )

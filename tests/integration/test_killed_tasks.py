@@ -48,8 +48,7 @@ def perform(task: str, run_id: str, run_key: str | None) -> str | None:
 
 
 def mortal(task: str, run_id: str, run_key: str | None, point: str) -> None:
-    """Run one task, and die at a point of it with all that it started."""
-    os.setsid()
+    """Run one task, and die at a point of it."""
     if point == DURING:
         threading.Thread(target=die_with_the_project, args=(task,), daemon=True).start()
     else:
@@ -60,7 +59,7 @@ def mortal(task: str, run_id: str, run_key: str | None, point: str) -> None:
 
         def deadly(*args: object, **kwargs: object) -> None:
             real(*args, **kwargs)
-            os.killpg(0, signal.SIGKILL)
+            os.kill(os.getpid(), signal.SIGKILL)
 
         setattr(holder, name, deadly)
     perform(task, run_id, run_key)
@@ -69,9 +68,9 @@ def mortal(task: str, run_id: str, run_key: str | None, point: str) -> None:
 def die_with_the_project(task: str) -> None:
     me = psutil.Process()
     while True:
-        with suppress(psutil.NoSuchProcess, ProcessLookupError):  # one that ended while it was looked at
+        with suppress(psutil.NoSuchProcess):  # one that ended while it was looked at
             if any(child.cmdline()[-3:] == ["-m", "trimtab", task] for child in me.children(recursive=True)):
-                os.killpg(0, signal.SIGKILL)
+                os.kill(os.getpid(), signal.SIGKILL)
         time.sleep(0.02)
 
 
@@ -80,6 +79,24 @@ def killed(task: str, run_id: str, run_key: str | None, point: str) -> None:
     child.start()
     child.join(120)
     assert child.exitcode == -signal.SIGKILL, f"{task} was not killed at {point}"
+    patience = time.monotonic() + 20
+    while (left := projects(task)) and time.monotonic() < patience:
+        time.sleep(0.1)
+    assert left == [], f"{task} was killed at {point}, its project lives on"
+
+
+def projects(task: str) -> list[psutil.Process]:
+    """The processes of this loop in which an entry point runs."""
+    home = os.environ["TRIMTAB_HOME"]
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.NoSuchProcess):
+            if (
+                process.cmdline()[-3:] == ["-m", "trimtab", task]
+                and process.environ()["TRIMTAB_HOME"] == home
+            ):
+                found.append(process)
+    return found
 
 
 def test_a_retraining_killed_at_every_task_ends_as_if_it_had_not_been(fed: Loop) -> None:

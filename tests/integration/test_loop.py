@@ -1,7 +1,10 @@
 """The whole loop through its steps, as the DAGs call them, on real git, DVC and MLflow."""
 
+import json
 from dataclasses import replace
+from datetime import datetime, timedelta
 
+import mlflow
 import pandas as pd
 
 from tests.integration import playground
@@ -38,6 +41,8 @@ def test_the_loop_closes(loop: Loop) -> None:
 
     second = retrained("second", force=True)
     assert second["version"] in ("3", "4"), second
+    settings = mlflow.MlflowClient().get_run(judged.training.run_id).data.params
+    assert (settings["max_iter"], settings["random_state"]) == ("30", "7")
     assert len(loop.registry.in_stage(loop.model, "Production")) == 1
     staged = set(loop.registry.in_stage(loop.model, "Staging"))
     assert staged <= loop.ledger.under_judgement(loop.model)
@@ -134,3 +139,15 @@ def test_the_same_batch_twice_is_taken_in_once(loop: Loop) -> None:
     assert ingest.ingest("2013-W25")["outcome"] == "unchanged"
     assert ingest.ingest("2013-W25")["outcome"] == "gone"
     assert [record.manifest.revision for record in loop.ledger.batches(loop.model)] == [1]
+
+
+def test_corrected_bounds_over_the_same_rows_make_a_revision(loop: Loop) -> None:
+    take_in(loop, range(1))
+    (batch,) = playground.land_weeks(loop, range(1))
+    path = loop.stores.landing / f"{batch}.json"
+    note = json.loads(path.read_text())
+    end = datetime.fromisoformat(note["end"]) + timedelta(hours=1)
+    path.write_text(json.dumps({**note, "end": end.isoformat()}))
+    assert ingest.ingest(batch)["outcome"] == "ingested"
+    newest = loop.ledger.batches(loop.model)[-1].manifest
+    assert (newest.revision, newest.end) == (2, end)

@@ -50,7 +50,7 @@ def worse(loop: Loop, tmp_path: Path) -> str:
     frame = frame[frame["label"].notna()].reset_index(drop=True)
     features = design(frame, loop.params.data)
     features.head(300).to_parquet(tmp_path / "reference.parquet", index=False)
-    with tracking.training(loop.model, tags={}) as run_id:
+    with tracking.open_run(loop.model, tags={}) as run_id:
         pipeline = fit(build(loop.params), loop.params, frame.assign(label=1 - frame["label"]))
         source, digest = tracking.log_pipeline(pipeline, features.head(5), loop.params.model.trusted_types)
         tracking.log(params={}, metrics={}, files=[tmp_path / "reference.parquet"])

@@ -203,8 +203,9 @@ def _text(note: _Note) -> bytes:
 
 
 def _digest(content: bytes, note: _Note) -> str:
-    # What a person let in is not what was refused, though the bytes are the same.
-    return hashlib.sha256(content + (note.released_by or "").encode()).hexdigest()
+    # What a person let in is not what was refused, and corrected bounds make another batch, though the bytes are the same.
+    said = note.model_dump_json(include={"start", "end", "partial", "released_by"})
+    return hashlib.sha256(content + said.encode()).hexdigest()
 
 
 def _differs(path: Path, taken: Landed) -> bool:

@@ -21,6 +21,8 @@ from trimtab.registry.mlflow_store import quiet, reaching
 
 _NOT_IN_A_NAME = re.compile(r"[^\w./ -]", re.ASCII)
 _LONGEST_NAME, _LONGEST_TAG = 250, 5000
+ENDS_WITH_STDIN = "TRIMTAB_ENDS_WITH_STDIN"
+"""Set for an entry point: it ends when its standard input does, for then the task that started it was killed."""
 
 
 class Report(Protocol):
@@ -31,40 +33,16 @@ class Report(Protocol):
 
 
 @contextmanager
-def training(experiment: str, *, tags: Mapping[str, str]) -> Iterator[str]:
-    """Open the run of a training, with autologging of the estimator's parameters; yields the run id.
-
-    Inside an MLflow Project it is the project's run.
-    """
-    with _run(experiment, tags=tags) as run_id:
-        import mlflow
-
-        mlflow.sklearn.autolog(
-            log_models=False,
-            log_datasets=False,
-            log_input_examples=False,
-            log_model_signatures=False,
-            log_post_training_metrics=False,
-            silent=True,
-        )
-        try:
-            yield run_id
-        finally:
-            stop_autolog()
-
-
-def stop_autolog() -> None:
-    """Log no parameters of what is fitted from now on."""
+def open_run(experiment: str, *, tags: Mapping[str, str], name: str | None = None) -> Iterator[str]:
+    """Open a run; yields its id. Inside an MLflow Project it is the project's run."""
+    quiet()
     import mlflow
 
-    mlflow.sklearn.autolog(disable=True)
-
-
-@contextmanager
-def evaluation(experiment: str, *, tags: Mapping[str, str]) -> Iterator[str]:
-    """Open the run of an evaluation; yields the run id."""
-    with _run(experiment, tags=tags) as run_id:
-        yield run_id
+    with reaching(mlflow.get_tracking_uri()):
+        # Inside a project the run exists. `set_experiment` would leave its choice in the environment of this process.
+        place = None if "MLFLOW_RUN_ID" in os.environ else _experiment(experiment)
+        with mlflow.start_run(run_name=name, tags=dict(tags), experiment_id=place) as run:
+            yield run.info.run_id
 
 
 def log(*, params: Mapping[str, object], metrics: Mapping[str, float], files: Sequence[Path] = ()) -> None:
@@ -166,7 +144,7 @@ def log_monitoring(
 ) -> str:
     """Write one batch's figures and Evidently's page to a run of its own; return the run's id."""
     tags = {"trimtab.batch": batch, "trimtab.revision": str(revision), "trimtab.champion": champion}
-    with _run(f"{model}-monitoring", tags=tags, name=f"{batch}-r{revision}-v{champion}") as run_id:
+    with open_run(f"{model}-monitoring", tags=tags, name=f"{batch}-r{revision}-v{champion}") as run_id:
         import mlflow
 
         score = concept.score
@@ -226,7 +204,7 @@ def project_run(checkout: Path, entry_point: str, *, env_manager: str, experimen
 
 @contextmanager
 def _child_streams(output: Path) -> Iterator[None]:
-    """Let child processes read nothing and write to a file: MLflow gives them our own descriptors.
+    """Let child processes write to a file, and read from a pipe that ends when we do: MLflow gives them our descriptors.
 
     In an Airflow task standard input is a socket, by which bash takes itself for a remote shell and sources ~/.bashrc; with
     pyenv or conda in there, `python` is then another one.
@@ -234,27 +212,20 @@ def _child_streams(output: Path) -> Iterator[None]:
     sys.stdout.flush()
     sys.stderr.flush()
     kept = [os.dup(descriptor) for descriptor in range(3)]
-    with output.open("wb") as file, open(os.devnull, "rb") as nothing:
+    read, write = os.pipe()
+    os.environ[ENDS_WITH_STDIN] = "true"
+    with output.open("wb") as file:
         try:
-            for descriptor, stream in enumerate((nothing, file, file)):
-                os.dup2(stream.fileno(), descriptor)
+            for descriptor, stream in enumerate((read, file.fileno(), file.fileno())):
+                os.dup2(stream, descriptor)
             yield
         finally:
+            del os.environ[ENDS_WITH_STDIN]
             for descriptor, original in enumerate(kept):
                 os.dup2(original, descriptor)
                 os.close(original)
-
-
-@contextmanager
-def _run(experiment: str, *, tags: Mapping[str, str], name: str | None = None) -> Iterator[str]:
-    quiet()
-    import mlflow
-
-    with reaching(mlflow.get_tracking_uri()):
-        # Inside a project the run exists. `set_experiment` would leave its choice in the environment of this process.
-        place = None if "MLFLOW_RUN_ID" in os.environ else _experiment(experiment)
-        with mlflow.start_run(run_name=name, tags=dict(tags), experiment_id=place) as run:
-            yield run.info.run_id
+            os.close(read)
+            os.close(write)
 
 
 def _experiment(name: str) -> str:

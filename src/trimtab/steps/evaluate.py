@@ -140,5 +140,5 @@ def _write(root: Path, plan: Plan, verdict: Verdict, gate: params.Gate) -> None:
     page = build / "evidence.html"
     page.write_text(evidence.page(verdict, gate), encoding="utf-8")
     tags = {"trimtab.commit": plan.commit, "trimtab.decision": plan.decision or "a person's own run"}
-    with tracking.evaluation(plan.model, tags=tags):
+    with tracking.open_run(plan.model, tags=tags):
         tracking.log_verdict(verdict, page)

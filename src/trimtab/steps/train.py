@@ -2,7 +2,7 @@
 
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -52,11 +52,9 @@ def fit_and_log(
         reference: Whether to score the newest batches with fresh models, for concept drift.
     """
     began = time.monotonic()
-    with tracking.training(plan.model, tags=_lineage(root, plan, batches)) as run_id:
+    with tracking.open_run(plan.model, tags=_lineage(root, plan, batches)) as run_id:
         pipeline = fit(build(wanted), wanted, rows)
         print(f"fitted on {len(rows)} rows in {time.monotonic() - began:.1f} s", flush=True)
-        # Autologging would take the reference models for the model.
-        tracking.stop_autolog()
         fresh = _reference(wanted, rows) if reference else []
         print(
             f"scored {len(fresh)} batches with fresh models in {time.monotonic() - began:.1f} s", flush=True
@@ -75,7 +73,10 @@ def fit_and_log(
             reference_losses={one.batch: one.loss for one in fresh},
             seconds=round(time.monotonic() - began, 3),
         )
-        _log(root, wanted, training, fresh, features)
+        settings = {
+            name: str(value) for name, value in pipeline.named_steps["estimator"].get_params().items()
+        }
+        _log(root, wanted, training, fresh, features, settings)
     return training
 
 
@@ -88,7 +89,12 @@ def _reference(wanted: params.Params, rows: pd.DataFrame) -> list[BatchScore]:
 
 
 def _log(
-    root: Path, wanted: params.Params, training: Training, reference: list[BatchScore], features: pd.DataFrame
+    root: Path,
+    wanted: params.Params,
+    training: Training,
+    reference: list[BatchScore],
+    features: pd.DataFrame,
+    settings: Mapping[str, str],
 ) -> None:
     sample = features.sample(
         min(len(features), wanted.drift.data.sample_rows), random_state=wanted.model.seed
@@ -97,7 +103,7 @@ def _log(
     metrics = {"rows": float(training.rows), "fit_seconds": training.seconds}
     metrics |= {f"fresh_loss_{one.batch}": one.loss for one in reference}
     files = [root / "run.yaml", root / params.FILE, root / "build" / "reference.parquet"]
-    tracking.log(params={"estimator_class": wanted.model.estimator}, metrics=metrics, files=files)
+    tracking.log(params={"estimator_class": wanted.model.estimator, **settings}, metrics=metrics, files=files)
 
 
 def _lineage(root: Path, plan: Plan, batches: Sequence[BatchRef]) -> dict[str, str]:

@@ -39,7 +39,7 @@ def test_what_was_trained_is_served_with_its_origin(store: Store, tmp_path: Path
     frame = sales()
     frame.loc[1, "shop"], frame.loc[2, "price"] = None, np.nan
     pipeline = fit(build(WANTED), WANTED, frame)
-    with tracking.evaluation("training", tags=TAGS) as run:
+    with tracking.open_run("training", tags=TAGS) as run:
         source, digest = tracking.log_pipeline(
             pipeline, design(frame.head(5), WANTED.data), WANTED.model.trusted_types
         )
@@ -66,11 +66,11 @@ def test_what_was_trained_is_served_with_its_origin(store: Store, tmp_path: Path
 
 def test_a_version_without_an_example_is_served_and_says_so(store, tmp_path, caplog) -> None:
     pipeline = fit(build(WANTED), WANTED, sales())
-    with tracking.evaluation("training", tags={}) as run:
+    with tracking.open_run("training", tags={}) as run:
         source, digest = tracking.log_pipeline(
             pipeline, design(sales(5), WANTED.data), WANTED.model.trusted_types
         )
-    with tracking.evaluation("another", tags={}) as other:
+    with tracking.open_run("another", tags={}) as other:
         pass
     version = ModelVersion(version="1", run_id=other, source=source, digest=digest, trained_through=NOON)
     ready = preparer(store, WANTED, tmp_path / "models")(version)

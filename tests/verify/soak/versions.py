@@ -45,9 +45,8 @@ def register(loop: Loop, weeks: int, asked: pd.DataFrame) -> Made:
     """Train on the first weeks, log the model to MLflow, register it."""
     frame = pd.concat([labelled(number) for number in range(weeks)], ignore_index=True)
     end = playground.weeks()[weeks - 1].end
-    with tracking.training(loop.model, tags={"trimtab.commit": loop.origin.head()}) as run:
+    with tracking.open_run(loop.model, tags={"trimtab.commit": loop.origin.head()}) as run:
         pipeline = fit(build(loop.params), loop.params, frame)
-        tracking.stop_autolog()
         example = design(frame, loop.params.data).head(EXAMPLE_ROWS)
         source, digest = tracking.log_pipeline(pipeline, example, loop.params.model.trusted_types)
     training = Training(
