@@ -12,6 +12,14 @@ PYTHON ?= python3
 WEEKS ?=
 WITHHOLD ?=
 ONLY ?=
+REGISTRY ?= docker.io/trimtab
+VERSION ?= dev
+TAGS ?=
+PROFILES ?=
+BUILD_FLAGS ?=
+IMAGES := mlflow serve trainer airflow
+COMPOSE ?= docker compose
+export REGISTRY VERSION
 UV := uv==0.13.9
 # What the tests run beside ourselves: each package brings a program of its name.
 DEBIAN := chromium prometheus prometheus-alertmanager
@@ -21,7 +29,8 @@ unexport PYTHONDONTWRITEBYTECODE
 export DO_NOT_TRACK := 1
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup lint format type test-fast programs test mutate e2e demo bench-gate bench-serve up down status verify lock clean
+.PHONY: help setup lint format type test-fast programs test mutate e2e demo bench-gate bench-serve up down status verify lock clean \
+	secrets images push compose-up compose-demo compose-down
 
 help: ## Print this
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -95,6 +104,34 @@ up: $(READY) ## Start Airflow, MLflow and the service, to stay up
 down: $(READY) ## Stop what up started
 	@$(BIN)/trimtab down
 
+secrets: ## Make what docker-compose.yaml needs beside images: passwords, keys, tokens, addresses; what exists stays
+	@bash deploy/compose/make-secrets.sh
+
+images: ## Build the four images (REGISTRY=docker.io/trimtab VERSION=dev)
+	@for target in $(IMAGES); do
+	  echo "Building trimtab-$$target:$(VERSION)"
+	  docker build --quiet $(BUILD_FLAGS) --file deploy/docker/Dockerfile --target "$$target" --build-arg "VERSION=$(VERSION)" --build-arg "COMMIT=$$(git rev-parse HEAD)" --tag "$(REGISTRY)/trimtab-$$target:$(VERSION)" .
+	done
+	docker image ls --format 'table {{.Repository}}\t{{.Tag}}\t{{.Size}}' | grep -E '^REPOSITORY|trimtab-'
+
+push: ## Push the images, under VERSION and the further TAGS
+	@for target in $(IMAGES); do
+	  for tag in $(VERSION) $(TAGS); do
+	    docker tag "$(REGISTRY)/trimtab-$$target:$(VERSION)" "$(REGISTRY)/trimtab-$$target:$$tag"
+	    docker push "$(REGISTRY)/trimtab-$$target:$$tag"
+	  done
+	done
+
+compose-up: ## Start the whole system in containers, Airflow with CeleryExecutor (PROFILES="--profile monitoring")
+	@$(COMPOSE) $(PROFILES) up --detach --wait --wait-timeout 600
+	$(COMPOSE) ps
+
+compose-demo: ## Play flights through the containers (WEEKS=8)
+	@$(COMPOSE) run --rm demo trimtab demo --deployed $(if $(WEEKS),--weeks $(WEEKS))
+
+compose-down: ## Stop the containers; their volumes stay
+	@$(COMPOSE) --profile "*" down
+
 status: $(READY) ## Print the addresses and what runs
 	@$(BIN)/trimtab status
 
@@ -106,7 +143,7 @@ lock: $(READY) ## Pin all dependencies anew: requirements.txt, requirements-tool
 	$$pin --all-extras pyproject.toml -o requirements.txt
 	$$pin --group pyproject.toml:tools -o requirements-tools.txt
 	pin+=" --constraint requirements.txt"
-	$$pin --extra loop --extra airflow --extra celery --extra kubernetes --extra remotes pyproject.toml -o deploy/docker/airflow.txt
+	$$pin --extra loop --extra airflow --extra celery --extra kubernetes --extra remotes --extra demo pyproject.toml -o deploy/docker/airflow.txt
 	$$pin --extra loop --extra remotes --extra distributed pyproject.toml -o deploy/docker/trainer.txt
 	$$pin pyproject.toml -o deploy/docker/serve.txt
 	$$pin --group pyproject.toml:mlflow-server -o deploy/docker/mlflow.txt

@@ -157,8 +157,10 @@ def _metrics(_: argparse.Namespace) -> str:
 
 
 def _demo(wanted: argparse.Namespace) -> int:
-    from trimtab.examples.demo import run
+    from trimtab.examples.demo import run, run_deployed
 
+    if wanted.deployed:
+        return run_deployed(wanted.weeks, Path())
     return run(wanted.weeks, Path(), withhold=wanted.withhold)
 
 
@@ -193,6 +195,11 @@ def _parser() -> argparse.ArgumentParser:
         default=0,
         metavar="N",
         help="let the labels of the first N weeks after the first champion come late, all at once",
+    )
+    demo.add_argument(
+        "--deployed",
+        action="store_true",
+        help="through the system that TRIMTAB_AIRFLOW_URL and TRIMTAB_SERVICE_URL name, which runs already",
     )
     demo.set_defaults(run=_demo)
     _add_quarantine(verbs.add_parser("quarantine", help="what was refused, and why"))

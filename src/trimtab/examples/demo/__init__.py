@@ -14,8 +14,20 @@ def run(weeks: int | None, tree: Path, *, withhold: int = 0) -> int:
         Unfit: The machine, the home or the number of weeks does not allow it; nothing was started or removed.
         RunFailed: A run of the loop failed; the stack is stopped, and the next call resumes.
     """
-    # It tells of its plugins while it is imported, between the lines of the play.
-    logging.getLogger("alembic").setLevel(logging.WARNING)
+    _quiet()
     from trimtab.examples.demo.whole import play
 
     return play(weeks, tree, withhold)
+
+
+def run_deployed(weeks: int | None, tree: Path) -> int:
+    """Play the first `weeks` weeks through a system that runs already; errors as `deployed.play`."""
+    _quiet()
+    from trimtab.examples.demo.deployed import play
+
+    return play(weeks, tree)
+
+
+def _quiet() -> None:
+    # Alembic tells of its plugins while it is imported, between the lines of the play.
+    logging.getLogger("alembic").setLevel(logging.WARNING)

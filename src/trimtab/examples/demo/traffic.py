@@ -18,13 +18,15 @@ _TIMEOUT_SECONDS = 30
 class Client:
     """Talks to the model service as any client would."""
 
-    def __init__(self, address: str, params: Params) -> None:
+    def __init__(self, address: str, params: Params, token: str | None = None) -> None:
         self._address = address.rstrip("/")
         self._fields = ["row_id", "event_time", *params.data.features]
         self._chunk = min(CHUNK_ROWS, params.serve.max_rows)
         self._session = requests.Session()
         # A proxy of the environment has no way to this machine's loopback.
         self._session.trust_env = False
+        if token is not None:
+            self._session.headers["Authorization"] = f"Bearer {token}"
 
     def version(self) -> str | None:
         """Return the version that answers now, None while there is none."""

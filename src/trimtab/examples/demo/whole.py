@@ -2,7 +2,7 @@
 
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -22,6 +22,7 @@ from trimtab.examples.demo.watch import Watch
 from trimtab.params import Params
 from trimtab.registry.ledger import Ledger
 from trimtab.stack import airflow_api, control, health, ports, preflight
+from trimtab.stack.airflow_api import AirflowApi
 from trimtab.steps.initialise import initialise
 from trimtab.stores import Stores
 
@@ -54,7 +55,9 @@ def play(weeks: int | None, tree: Path, withhold: int) -> int:
         if not running:
             out.doing("stopping the stack")
             control.stop(where.home)
-    _tell(demo, where, out, running=running)
+    tell_figures(demo, where, out)
+    stopped = "Stopped. `make up` starts the same stack to stay up."
+    out.say("The stack ran before, and stays up. `make down` stops it." if running else stopped)
     return 0
 
 
@@ -116,14 +119,33 @@ def _start(where: Stores, tree: Path, out: progress.Progress) -> None:
 def _play(
     demo: Demo, wanted: Params, where: Stores, weeks: Sequence[flights.Week], out: progress.Progress
 ) -> Demo:
-    begun = time.monotonic()
     addresses = control.addresses(where.home)
     out.say(control.status(where.home))
-    watch = Watch(airflow_api.connect(where.home), where.home, out)
+    told = {
+        "Airflow": f"{addresses.airflow} (user admin, password in {addresses.passwords})",
+        "MLflow": addresses.mlflow,
+        "Model service": addresses.service,
+    }
+    airflow, client = airflow_api.connect(where.home), Client(addresses.service, wanted)
+    return through(demo, wanted, where, weeks, out, airflow=airflow, client=client, addresses=told)
+
+
+def through(
+    demo: Demo,
+    wanted: Params,
+    where: Stores,
+    weeks: Sequence[flights.Week],
+    out: progress.Progress,
+    *,
+    airflow: AirflowApi,
+    client: Client,
+    addresses: Mapping[str, str],
+) -> Demo:
+    """Play the weeks through an Airflow and a service that run, compare, and write the page; errors as `Player.play`."""
+    begun, ledger = time.monotonic(), Ledger(where.ledger)
+    watch = Watch(airflow, where.home, out)
     for name in watch.clear_failed():
         out.say(f"Cleared what had failed: {name}")
-    ledger = Ledger(where.ledger)
-    client = Client(addresses.service, wanted)
     player = Player(demo=demo, params=wanted, where=where, ledger=ledger, client=client, watch=watch, out=out)
     demo = player.play(weeks)
     demo = replace(
@@ -132,9 +154,7 @@ def _play(
         scorecard=_compare(demo, wanted, where, ledger, out.doing),
         tasks=watch.task_times(demo.started_at),
         addresses={
-            "Airflow": f"{addresses.airflow} (user admin, password in {addresses.passwords})",
-            "MLflow": addresses.mlflow,
-            "Model service": addresses.service,
+            **addresses,
             "Logs": str(where.home / "logs"),
             "This page, as data": str(where.home / records.MARKER),
         },
@@ -180,10 +200,9 @@ def _recipe(first: First | None, ledger: Ledger, model: str) -> Recipe:
     return Recipe(batches=[ref.batch for ref in record.training.batches], cutoff=judgement.event_time)
 
 
-def _tell(demo: Demo, where: Stores, out: progress.Progress, *, running: bool) -> None:
+def tell_figures(demo: Demo, where: Stores, out: progress.Progress) -> None:
+    """Print how long it took, the scorecard, and where to look."""
     out.say(f"\n{progress.timing(demo)}\n\n{progress.scorecard_table(demo.scorecard)}\n")
     out.say(
         f"Page: {where.home / begin.PAGE}   Figures: {where.home / records.MARKER}   Logs: {where.home / 'logs'}"
     )
-    stopped = "Stopped. `make up` starts the same stack to stay up."
-    out.say("The stack ran before, and stays up. `make down` stops it." if running else stopped)
