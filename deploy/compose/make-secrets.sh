@@ -26,7 +26,7 @@ put AIRFLOW__DATABASE__SQL_ALCHEMY_CONN "postgresql+psycopg2://$airflow"
 put AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC "postgresql+asyncpg://$airflow"
 put AIRFLOW__CELERY__RESULT_BACKEND "db+postgresql://$airflow"
 put AIRFLOW__CELERY__BROKER_URL "redis://:$(has redis-password)@redis:6379/0"
-put MLFLOW_BACKEND_STORE_URI "postgresql+psycopg://mlflow:$(has mlflow-password)@postgres:5432/mlflow"
+put MLFLOW_BACKEND_STORE_URI "postgresql+psycopg2://mlflow:$(has mlflow-password)@postgres:5432/mlflow"
 put TRIMTAB_LEDGER_URL "postgresql://ledger:$(has ledger-password)@postgres:5432/ledger"
 put TRIMTAB_PREDICTION_LOG_URL "mongodb://trimtab:$(has mongodb-password)@mongodb:27017/trimtab?authSource=admin"
 

@@ -2,19 +2,18 @@
 
 import json
 import os
-from functools import partial
+import time
 from itertools import islice
 from pathlib import Path
 
 from trimtab import params as settings
 from trimtab import stores
 from trimtab.clock import system_clock
-from trimtab.errors import TrimtabError, Unfit
+from trimtab.errors import RunFailed, TrimtabError, Unfit
 from trimtab.examples import flights
 from trimtab.examples.demo import begin, progress, records
 from trimtab.examples.demo.records import Demo
 from trimtab.examples.demo.traffic import Client
-from trimtab.examples.demo.watch import Watch
 from trimtab.examples.demo.whole import check_weeks, tell_figures, through
 from trimtab.registry.ledger import Ledger
 from trimtab.stack.airflow_api import AirflowApi
@@ -44,9 +43,7 @@ def play(weeks: int | None, tree: Path) -> int:
     check_weeks(weeks, len(played), wanted)
     demo = _opened(where, tree, len(played), wanted.model.name)
     airflow = AirflowApi(airflow_url, _USER, passwords[_USER])
-    Watch(airflow, where.home, out).until(
-        "Airflow to know its DAGs", partial(_knows_dags, airflow), seconds=_HEALTHY_SECONDS
-    )
+    _wait_for(airflow, where, out)
     demo = through(
         demo,
         wanted,
@@ -70,11 +67,19 @@ def _opened(where: Stores, tree: Path, weeks: int, model: str) -> Demo:
             f"The loop of {model} holds batches that this demo did not land",
             "The demo plays into an empty loop only: make one with other stores.",
         )
-    demo = Demo(
-        params_sha256=begin.digest(tree), weeks=weeks, withhold=0, started_at=system_clock(), made=()
-    )
+    demo = Demo(params_sha256=begin.digest(tree), weeks=weeks, withhold=0, started_at=system_clock(), made=())
     records.save(where.home, demo)
     return demo
+
+
+def _wait_for(airflow: AirflowApi, where: Stores, out: progress.Progress) -> None:
+    until = time.monotonic() + _HEALTHY_SECONDS
+    while not _knows_dags(airflow):
+        out.doing("waiting for Airflow to know its DAGs")
+        if time.monotonic() > until:
+            got = f"no {_DAG} in {_HEALTHY_SECONDS} s"
+            raise RunFailed(f"Airflow at {airflow.url} to know its DAGs", got, where.home / "logs")
+        time.sleep(1)
 
 
 def _knows_dags(airflow: AirflowApi) -> bool:
