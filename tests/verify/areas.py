@@ -54,7 +54,16 @@ LOG = (
 
 SOAK = ("src/trimtab/serve", "src/trimtab/predictions", "src/trimtab/registry", "tests/verify/soak")
 
+CONTAINERS = (
+    "docker-compose.yaml",
+    ".dockerignore",
+    "deploy/docker",
+    "deploy/compose",
+    "tests/verify/compose",
+)
+
 AREAS = {
+    "compose": Area(command=("python", "-m", "tests.verify.compose"), paths=CONTAINERS),
     "mongo": Area(command=("python", "-m", "tests.verify.mongo"), paths=LOG),
     "year": Area(command=("make", "demo"), paths=LOOP),
     "weeks": Area(command=("make", "demo", "WEEKS=20"), paths=LOOP),

@@ -1,0 +1,151 @@
+"""The system of docker-compose.yaml as a person runs it: up, a demo through it, one container killed after the other, down."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+from tests.verify.compose.engine import Engine
+
+ROOT = Path(__file__).parents[3]
+HERE = Path(__file__).parent
+COMPOSE = [str(ROOT / ".venv/tools/bin/docker-compose"), "-f", "docker-compose.yaml"]
+COMPOSE += ["-f", "tests/verify/compose/override.yaml"]
+MONITORING = ("prometheus", "alertmanager")
+ASIDE = ("airflow-init", "demo", "grafana")
+"""Not killed: one ends by itself, one plays, one has no stand-in."""
+RECOVERY_SECONDS = 240
+
+FACTS = """
+import json, os
+from trimtab import stores
+from trimtab.steps.loop import open_loop
+from trimtab.steps import views
+from trimtab.predictions.opening import open_log
+loop = open_loop()
+log = open_log(loop.stores.prediction_log, loop.params.predictions)
+batches = loop.ledger.batches(loop.model)
+print(json.dumps({
+    "commit": loop.commit,
+    "batches": [f"{one.manifest.batch} r{one.manifest.revision} {one.md5}" for one in batches],
+    "production": loop.registry.in_stage(loop.model, "Production"),
+    "history": [str(one) for one in views.plain_entries(views.history(None))],
+    "predictions": log.count(),
+    "rows": [len(loop.origin.fetch_batch(one.manifest.batch, md5=one.md5, commit=one.commit)) for one in batches],
+}))
+"""
+
+
+class System:
+    """The containers on one engine."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def compose(self, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run one command of Compose."""
+        done = subprocess.run(
+            [*COMPOSE, *words], cwd=ROOT, env=self._engine.environment, capture_output=True, text=True
+        )
+        if check and done.returncode:
+            raise RuntimeError(
+                f"docker compose {' '.join(words)}:\n{done.stderr[-4000:]}\n{done.stdout[-4000:]}"
+            )
+        return done
+
+    def up(self) -> None:
+        """Start all but Grafana, and wait until all are healthy."""
+        began = time.monotonic()
+        wait = ("--detach", "--wait", "--wait-timeout", "600")
+        self.compose("up", *wait)
+        self.compose("--profile", "monitoring", "up", *wait, *MONITORING)
+        print(f"All {len(self.services())} are up after {time.monotonic() - began:.0f} s", flush=True)
+
+    def down(self) -> None:
+        """Remove the containers and the networks; the volumes stay."""
+        self.compose("--profile", "*", "down")
+
+    def services(self) -> list[str]:
+        """Return the names of what runs."""
+        named = self.compose("--profile", "*", "config", "--services").stdout.split()
+        return [name for name in sorted(named) if name not in ASIDE]
+
+    def demo(self, weeks: int) -> "subprocess.Popen[str]":
+        """Begin to play flights, or go on."""
+        command = [
+            *COMPOSE,
+            "run",
+            "--rm",
+            "-T",
+            "demo",
+            "trimtab",
+            "demo",
+            "--deployed",
+            "--weeks",
+            str(weeks),
+        ]
+        return subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env=self._engine.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def kill(self, service: str) -> float:
+        """Kill a container's first process as the kernel would, and wait until it is healthy again; returns the seconds."""
+        container = self._container(service)
+        before = self._state(container)["StartedAt"]
+        os.kill(int(self._state(container)["Pid"]), signal.SIGKILL)
+        began = time.monotonic()
+        while time.monotonic() - began < RECOVERY_SECONDS:
+            state = self._state(container)
+            healthy = state.get("Health", {"Status": "healthy"})["Status"] == "healthy"
+            if state["Running"] and state["StartedAt"] != before and healthy:
+                return time.monotonic() - began
+            time.sleep(0.5)
+        raise RuntimeError(
+            f"{service} did not recover:\n{self._engine.docker('logs', '--tail', '50', container)}"
+        )
+
+    def facts(self) -> dict[str, Any]:
+        """Return what the stores hold, read by the code in a worker's container."""
+        said = self.compose("exec", "-T", "worker", "entrypoint", "python", "-c", FACTS).stdout
+        found: dict[str, Any] = json.loads(said.strip().splitlines()[-1])
+        return found
+
+    def served(self) -> str:
+        """Return the version that answers."""
+        port = self._engine.environment["SERVICE_PORT"]
+        said = subprocess.run(
+            ["curl", "--silent", "--fail", f"http://127.0.0.1:{port}/readyz"],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return str(json.loads(said.stdout)["version"])
+
+    def firing(self) -> list[str]:
+        """Return the alerts that fire in Prometheus, and see that it reaches both of its targets."""
+        fetch = "import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1]).read().decode())"
+        url = "http://prometheus:9090/api/v1/"
+        ask = ("exec", "-T", "worker", "python", "-c", fetch)
+        targets = json.loads(self.compose(*ask, url + "targets").stdout)["data"]["activeTargets"]
+        down = [one["lastError"] for one in targets if one["health"] != "up"]
+        if down or len(targets) != 2:
+            raise RuntimeError(f"Expected 2 targets that answer, got {len(targets)}: {down}")
+        alerts = json.loads(self.compose(*ask, url + "alerts").stdout)["data"]["alerts"]
+        return [one["labels"]["alertname"] for one in alerts if one["state"] == "firing"]
+
+    def _container(self, service: str) -> str:
+        return self.compose("ps", "--all", "--quiet", service).stdout.strip()
+
+    def _state(self, container: str) -> dict[str, Any]:
+        state: dict[str, Any] = json.loads(
+            self._engine.docker("inspect", "--format", "{{json .State}}", container)
+        )
+        return state
