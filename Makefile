@@ -22,7 +22,7 @@ COMPOSE ?= docker compose
 export REGISTRY VERSION
 UV := uv==0.13.9
 # What the tests run beside ourselves: each package brings a program of its name.
-DEBIAN := chromium prometheus prometheus-alertmanager
+DEBIAN := chromium prometheus prometheus-alertmanager redis-server
 
 # Bytecode is compiled once, at install: without it every process compiles every import again.
 unexport PYTHONDONTWRITEBYTECODE
@@ -30,7 +30,7 @@ export DO_NOT_TRACK := 1
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .PHONY: help setup lint format type test-fast programs test mutate e2e demo bench-gate bench-serve up down status verify lock clean \
-	secrets images push compose-up compose-demo compose-down
+	secrets images push scan sbom scan-secrets audit compose-up compose-demo compose-down
 
 help: ## Print this
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -120,6 +120,24 @@ push: ## Push the images, under VERSION and the further TAGS
 	    docker tag "$(REGISTRY)/trimtab-$$target:$(VERSION)" "$(REGISTRY)/trimtab-$$target:$$tag"
 	    docker push "$(REGISTRY)/trimtab-$$target:$$tag"
 	  done
+	done
+
+scan: sbom scan-secrets audit ## What the images hold as CycloneDX, no secret in the tree, no known vulnerability
+
+sbom: $(TOOLS) ## Write build/sbom/IMAGE.json, the Python packages of each image as CycloneDX
+	@mkdir -p build/sbom
+	for image in $(IMAGES); do
+	  $(VENV)/tools/bin/cyclonedx-py requirements deploy/docker/$$image.txt --output-reproducible --validate --of JSON -o build/sbom/$$image.json
+	  echo "build/sbom/$$image.json: $$(grep -c '"purl"' build/sbom/$$image.json) packages"
+	done
+
+scan-secrets: $(TOOLS) ## Look for secrets in all that git tracks, or would
+	@git ls-files -co --exclude-standard -z | grep -zvE '^(requirements.*|deploy/docker/.*)\.txt$$' | xargs -0 $(VENV)/tools/bin/detect-secrets-hook
+
+audit: $(TOOLS) ## Ask PyPI for known vulnerabilities of each pinned package; one that it does not know is an error
+	@for image in $(IMAGES); do
+	  echo "trimtab-$$image"
+	  $(VENV)/tools/bin/pip-audit --strict --disable-pip --require-hashes --progress-spinner off -r deploy/docker/$$image.txt
 	done
 
 compose-up: ## Start the whole system in containers, Airflow with CeleryExecutor (PROFILES="--profile monitoring")

@@ -19,7 +19,7 @@ from typing import Any
 log = logging.getLogger(__name__)
 
 PREFIX = "/trimtab/prometheus"
-TOKEN, TOKEN_FILE = "TRIMTAB_ALERTS_TOKEN", "TRIMTAB_ALERTS_TOKEN_FILE"
+TOKEN, TOKEN_FILE = "TRIMTAB_ALERTS_TOKEN", "TRIMTAB_ALERTS_TOKEN_FILE"  # pragma: allowlist secret
 REQUESTS = f"trimtab://{os.environ.get('TRIMTAB_MODEL', 'model')}/requests"
 MOST_BYTES = 1_000_000
 """Room for a thousand alerts."""

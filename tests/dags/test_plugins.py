@@ -31,6 +31,7 @@ def test_the_health_page_links_runs_only_to_where_a_browser_can_go(monkeypatch):
     for address, shown in (
         ("sqlite:////var/mlflow.db", None),
         ("", None),
+        # pragma: allowlist nextline secret
         ("https://bot:secret@mlflow.internal:8443/base/", "https://mlflow.internal:8443/base"),
     ):
         monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
