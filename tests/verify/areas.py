@@ -63,6 +63,9 @@ CONTAINERS = (
 )
 
 AREAS = {
+    "azure": Area(
+        command=("python", "-m", "tests.verify.azure"), paths=("deploy/azure", "tests/verify/azure.py")
+    ),
     "compose": Area(command=("python", "-m", "tests.verify.compose"), paths=CONTAINERS),
     "mongo": Area(command=("python", "-m", "tests.verify.mongo"), paths=LOG),
     "year": Area(command=("make", "demo"), paths=LOOP),
