@@ -40,8 +40,8 @@ unexport PYTHONDONTWRITEBYTECODE
 export DO_NOT_TRACK := 1
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup lint format type test-fast programs test mutate e2e demo bench-gate bench-serve up down status verify lock clean \
-	production review comment smoke load deploy release-notes secrets images push scan sbom scan-secrets audit compose-up compose-demo compose-down
+.PHONY: help setup lint format type test-fast programs test test-reports test-mongodb mutate e2e demo bench-gate bench-serve up down status verify lock clean \
+	production review comment smoke load deploy release-notes secrets images push compose-up compose-demo compose-down
 
 help: ## Print this
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -95,6 +95,14 @@ programs: $(READY) $(TOOLS) ## Install the programs that the tests run beside ou
 test: lint type programs ## Everything: lint, types, all tests, coverage
 	@rm -f .coverage .coverage.*
 	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --durations=25 --cov --cov-report=term
+
+test-reports: programs ## All tests as test runs them, with JUnit and coverage as files in build/reports
+	@mkdir -p build/reports
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --cov --cov-report=xml:build/reports/coverage.xml --junitxml=build/reports/junit.xml
+
+test-mongodb: $(READY) ## The contract of the prediction log on the MongoDB of TRIMTAB_TEST_MONGODB_URL
+	@test -n "$${TRIMTAB_TEST_MONGODB_URL:-}" || { echo "TRIMTAB_TEST_MONGODB_URL is not set. Name a MongoDB: TRIMTAB_TEST_MONGODB_URL=mongodb://localhost:27017 make test-mongodb"; exit 1; }
+	$(BIN)/python -m pytest tests/integration/predictions -k mongodb -q
 
 mutate: $(READY) ## Change the gate, the arbiter, the transitions; list what no test notices (ONLY=src/... for a part)
 	@$(if $(ONLY),,$(BIN)/python -m tests.mutation.by_hand)

@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 overlays=${OVERLAYS:-deploy/kubernetes/overlays} patience=${PATIENCE:-600s}
 overlay=$overlays/${1:?Name the overlay: make deploy ENV=local}
 : "${REGISTRY:?}" "${VERSION:?}"
-test -f "$overlay/kustomization.yaml" || { echo "$overlay/kustomization.yaml was not found. There are: $(ls "$overlays" 2>/dev/null | tr '\n' ' ')"; exit 1; }
+test -f "$overlay/kustomization.yaml" || { echo "$overlay/kustomization.yaml was not found. There are: $(find "$overlays" -mindepth 1 -maxdepth 1 -printf "%f " 2>/dev/null)"; exit 1; }
 rendered=$(mktemp)
 trap 'rm -f "$rendered"' EXIT
 # In arguments and pod templates too, hence by text and not by kustomize's own images.
