@@ -58,7 +58,11 @@ def test_deploy_puts_version_and_registry_into_every_image(tmp_path: Path) -> No
         "apiVersion: v1\nkind: Pod\nmetadata: {name: one}\nspec:\n  containers:\n"
         "    - {name: a, image: 'docker.io/trimtab/trimtab-serve:dev'}\n    - {name: b, image: 'redis:7'}\n"
     )
-    settings = {"OVERLAYS": str(tmp_path), "DRY_RUN": "1", "PATH": f"{ROOT / '.venv/tools/bin'}:{os.environ['PATH']}"}
+    settings = {
+        "OVERLAYS": str(tmp_path),
+        "DRY_RUN": "1",
+        "PATH": f"{ROOT / '.venv/tools/bin'}:{os.environ['PATH']}",
+    }
     code, said = make("deploy", "ENV=here", "VERSION=1.2.3", "REGISTRY=hub.example/team", **settings)
     assert code == 0, said
     assert "image: hub.example/team/trimtab-serve:1.2.3" in said and "image: redis:7" in said
@@ -76,5 +80,7 @@ def test_release_notes_are_the_changelogs_head(tmp_path: Path) -> None:
 def test_every_script_passes_shellcheck() -> None:
     scripts = [str(path) for path in (*ROOT.glob("deploy/*.sh"), *ROOT.glob("deploy/review/*.sh"))]
     assert len(scripts) == 4
-    done = subprocess.run([str(ROOT / ".venv/tools/bin/shellcheck"), *scripts], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [str(ROOT / ".venv/tools/bin/shellcheck"), *scripts], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stdout

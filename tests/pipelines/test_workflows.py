@@ -69,13 +69,20 @@ def test_every_action_is_pinned_by_digest() -> None:
     for path in WORKFLOWS:
         for line in re.findall(r"uses: (.*)", path.read_text()):
             if not line.startswith("./.github/"):
-                assert re.fullmatch(r"[\w.-]+/[\w.-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", line), f"{path.name}: {line}"
+                assert re.fullmatch(
+                    r"[\w.-]+/[\w.-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", line
+                ), f"{path.name}: {line}"
 
 
 def test_nothing_is_allowed_but_by_the_job_that_needs_it() -> None:
     for path in WORKFLOWS:
         assert parsed(path)["permissions"] == {}, path.name
-    writing = {(path, name, what) for path, name, job in jobs() for what, how in job["permissions"].items() if how == "write"}
+    writing = {
+        (path, name, what)
+        for path, name, job in jobs()
+        for what, how in job["permissions"].items()
+        if how == "write"
+    }
     assert writing == {
         ("comment-on-pr.yml", "comment", "pull-requests"),
         ("release.yml", "provenance", "id-token"),
@@ -106,7 +113,9 @@ def test_the_job_that_may_write_runs_the_default_branch_only() -> None:
 
 def called() -> set[str]:
     texts = [path.read_text() for path in (*WORKFLOWS, ROOT / "Jenkinsfile")]
-    lines = [line.split("#")[0] for text in texts for line in text.splitlines() if "//" not in line.strip()[:2]]
+    lines = [
+        line.split("#")[0] for text in texts for line in text.splitlines() if "//" not in line.strip()[:2]
+    ]
     return {
         word
         for line in lines
@@ -117,7 +126,19 @@ def called() -> set[str]:
 
 def test_every_target_that_a_pipeline_calls_exists() -> None:
     targets = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    assert {"lint", "type", "test", "review", "comment", "production", "smoke", "load", "deploy", "images", "push"} <= called()
+    assert {
+        "lint",
+        "type",
+        "test",
+        "review",
+        "comment",
+        "production",
+        "smoke",
+        "load",
+        "deploy",
+        "images",
+        "push",
+    } <= called()
     assert called() - LATER <= targets
     assert not LATER & targets, "take what exists off LATER"
 
@@ -135,7 +156,16 @@ def test_the_jenkinsfile_parses_and_a_broken_one_does_not(tmp_path: Path) -> Non
         (tmp_path / name).mkdir()
         (tmp_path / name / "Jenkinsfile").write_text(content)
     lint = ROOT / ".venv/node/node_modules/.bin/npm-groovy-lint"
-    words = ["--no-insight", "--noserver", "--output", "json", "--config", str(ROOT / ".groovylintrc.json"), "--path", str(tmp_path)]
+    words = [
+        "--no-insight",
+        "--noserver",
+        "--output",
+        "json",
+        "--config",
+        str(ROOT / ".groovylintrc.json"),
+        "--path",
+        str(tmp_path),
+    ]
     done = subprocess.run([str(lint), *words], capture_output=True, text=True, cwd=tmp_path, check=False)
     report = json.loads(done.stdout[done.stdout.index("{") :])
     found = {Path(path).parent.name: one["errors"] for path, one in report["files"].items()}

@@ -60,7 +60,9 @@ def running(forge: Forge) -> Iterator[Forge]:
             size = int(self.headers.get("Content-Length", 0))
             body = json.loads(self.rfile.read(size) or b"{}")
             forge.asked.append(f"{self.command} {self.path}")
-            status, said = forge.answer(self.command, self.path, body) if not forge.broken else (forge.broken.pop(0), {})
+            status, said = (
+                forge.answer(self.command, self.path, body) if not forge.broken else (forge.broken.pop(0), {})
+            )
             if self.headers["Authorization"] != f"Bearer {TOKEN}":
                 status, said = 401, {"message": "Bad credentials"}
             self.send_response(status)

@@ -43,7 +43,18 @@ def clone(loop: Loop, folder: Path, settings: dict[str, Any]) -> Path:
     """The checkout of a pull request that changes the model's settings."""
     run("git", "clone", "-q", loop.stores.origin, str(folder))
     playground.edit(folder / "params.yaml", model__settings=settings)
-    run("git", "-c", "user.name=somebody", "-c", "user.email=s@localhost", "commit", "-qam", "Change", "--allow-empty", cwd=folder)
+    run(
+        "git",
+        "-c",
+        "user.name=somebody",
+        "-c",
+        "user.email=s@localhost",
+        "commit",
+        "-qam",
+        "Change",
+        "--allow-empty",
+        cwd=folder,
+    )
     return folder
 
 
@@ -75,7 +86,12 @@ def material(loop: Loop, folder: Path, trusted: Path) -> Path:
 
 def event(path: Path, name: str, sha: str) -> Path:
     """The event file that GitHub gives a job, with the fields that anybody here reads, and some more."""
-    head = {"label": "stranger:faster", "ref": "faster", "sha": sha, "repo": {"full_name": "stranger/project", "fork": True}}
+    head = {
+        "label": "stranger:faster",
+        "ref": "faster",
+        "sha": sha,
+        "repo": {"full_name": "stranger/project", "fork": True},
+    }
     run_ = {
         "event": "pull_request",
         "conclusion": "success",
@@ -87,8 +103,14 @@ def event(path: Path, name: str, sha: str) -> Path:
         "id": 42,
     }
     content = {
-        "pull_request": {"action": "synchronize", "number": 7, "pull_request": {"number": 7, "head": head, "base": {"ref": "main"}}},
+        "pull_request": {
+            "action": "synchronize",
+            "number": 7,
+            "pull_request": {"number": 7, "head": head, "base": {"ref": "main"}},
+        },
         "workflow_run": {"action": "completed", "workflow_run": run_},
     }[name]
-    path.write_text(json.dumps({**content, "repository": {"full_name": "somebody/project", "default_branch": "main"}}))
+    path.write_text(
+        json.dumps({**content, "repository": {"full_name": "somebody/project", "default_branch": "main"}})
+    )
     return path

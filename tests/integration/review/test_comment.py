@@ -69,7 +69,9 @@ def test_a_pull_request_that_moved_on_gets_no_comment(verdicts: dict[str, Path],
     assert forge.comments == []
 
 
-def test_a_run_without_a_verdict_is_said_to_have_failed(verdicts: dict[str, Path], forge: Forge, tmp_path: Path) -> None:
+def test_a_run_without_a_verdict_is_said_to_have_failed(
+    verdicts: dict[str, Path], forge: Forge, tmp_path: Path
+) -> None:
     comment(tmp_path, verdicts["equal"].parent)
     assert "No verdict on this pull request's model" in forge.comments[0]["body"]
 
@@ -105,8 +107,14 @@ def test_a_strangers_words_are_letters_only(verdicts: dict[str, Path], forge: Fo
         ({"blocks": []}, "blocks of time"),
         ({"look": 99}, "a look from 1"),
         ({"judged_on": [{"batch": "@all", "revision": 1}]}, "batch ids of letters"),
-        ({"blocks": [{"batch": "a", "number": 0, "rows": 0, "champion": 1, "challenger": 1}]}, "blocks of one row"),
-        ({"blocks": [{"batch": "a", "number": 0, "rows": 1, "champion": float("nan"), "challenger": 1}]}, "finite"),
+        (
+            {"blocks": [{"batch": "a", "number": 0, "rows": 0, "champion": 1, "challenger": 1}]},
+            "blocks of one row",
+        ),
+        (
+            {"blocks": [{"batch": "a", "number": 0, "rows": 1, "champion": float("nan"), "challenger": 1}]},
+            "finite",
+        ),
     ],
 )
 def test_what_no_gate_says_is_refused(
@@ -125,7 +133,9 @@ def test_a_link_or_a_flood_is_refused(verdicts: dict[str, Path], forge: Forge, t
     with pytest.raises(ReviewRefused, match="expected a file"):
         comment(tmp_path, verdicts["equal"].parent)
     path.unlink()
-    path.write_text(to_json(from_json(Verdict, (verdicts["worse"] / "verdict.json").read_bytes())) + " " * 1_000_000)
+    path.write_text(
+        to_json(from_json(Verdict, (verdicts["worse"] / "verdict.json").read_bytes())) + " " * 1_000_000
+    )
     with pytest.raises(ReviewRefused, match="at most 1000000 bytes"):
         comment(tmp_path, verdicts["equal"].parent)
 
