@@ -190,8 +190,8 @@ class GitHubRefused(TrimtabError):
 
     def __init__(self, method: str, path: str, got: str) -> None:
         super().__init__(
-            f"{method} {path}: expected a success of GitHub, got {got}. Check the job's permissions (pull-requests: write) and "
-            f"GitHub's status, then run the job again."
+            f"{method} {path}: expected a success of GitHub, got {got}. Check the job's permissions (pull-requests: "
+            f"write) and GitHub's status, then run the job again."
         )
 
 

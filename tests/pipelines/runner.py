@@ -12,22 +12,28 @@ UPLOAD = (
 )
 DOWNLOAD = 'mkdir -p "${{ inputs.path }}" && cp -r "$HANDOVER/${{ inputs.name }}/." "${{ inputs.path }}"'
 STAND_INS = {
-    "actions/checkout": "git rev-parse HEAD",
+    "actions/checkout": 'cp -a "$CHECKOUT/." .',
     "actions/setup-python": "python3 --version",
     "actions/upload-artifact": UPLOAD,
     "actions/download-artifact": DOWNLOAD,
 }
-"""In the place of each action, what it comes to on this machine: the checkout is here already, Python too."""
+"""In the place of each action, what it comes to on this machine: a copy of the checkout, and its Python."""
 
 
 def act(checkout: Path, work: Path, workflow: str, *words: str, **environment: str) -> tuple[int, str]:
-    """Run a job of a workflow of `checkout` in that very folder; returns the exit status and the log."""
+    """Run a job of a workflow of `checkout`; returns the exit status and the log."""
     used = set(
         re.findall(
             r"uses: ([\w-]+/[\w-]+)@([0-9a-f]{40})", (checkout / ".github/workflows" / workflow).read_text()
         )
     )
-    command = [str(ROOT / ".venv/tools/bin/act"), "--bind", "--platform", "ubuntu-latest=-self-hosted"]
+    command = [
+        str(ROOT / ".venv/tools/bin/act"),
+        "--bind",
+        "--no-skip-checkout",
+        "--platform",
+        "ubuntu-latest=-self-hosted",
+    ]
     command += ["--action-offline-mode", "--workflows", f".github/workflows/{workflow}"]
     for name, digest in sorted(used):
         folder = work / "actions" / name
@@ -38,7 +44,7 @@ def act(checkout: Path, work: Path, workflow: str, *words: str, **environment: s
             f"name: stand-in\n{inputs}\nruns:\n  using: composite\n  steps:\n{run}"
         )
         command += ["--local-repository", f"{name}@{digest}={folder}"]
-    for name, value in environment.items():
+    for name, value in {"CHECKOUT": str(checkout), **environment}.items():
         command += ["--env", f"{name}={value}"]
     state = {
         "HOME": str(work),

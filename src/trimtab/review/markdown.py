@@ -41,7 +41,8 @@ def comment(verdict: Verdict, again: Weighed, min_gain: float, origin: Origin) -
         _checks(verdict.checks),
         f"Probes of the gate: {', '.join(f'{plain(name)}: {kind}' for name, kind in sorted(verdict.probes.items()))}.",
         f"Trained at {origin.commit[:12]}; evidence.html, losses.csv and the plots are in the artifact of "
-        f"[the run]({origin.run_url}). Nothing is promoted by a pull request: after the merge, the loop trains and judges anew.",
+        f"[the run]({origin.run_url}). Nothing is promoted by a pull request: after the merge, the loop "
+        f"trains and judges anew.",
     ]
     return "\n\n".join(parts) + "\n"
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.integration import playground
-from tests.integration.moments import SMALL, Site
+from tests.integration.moments import Site
 from tests.unit.builders import ROOT
 from trimtab.steps.champion import champion
 from trimtab.steps.evaluate import evaluate

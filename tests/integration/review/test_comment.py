@@ -20,7 +20,7 @@ EXPECTED = Path(__file__).parent / "expected"
 
 @pytest.fixture
 def forge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Forge]:
-    """GitHub with one pull request from a fork, and the environment of the job that comments."""
+    """One repository with one pull request from a fork, and the environment of the job that comments."""
     head = {"label": "stranger:faster", "sha": SHA}
     path = project.event(tmp_path / "event.json", "workflow_run", SHA)
     with running(Forge(pulls=[{"number": 7, "head": head}], files=[{"filename": "params.yaml"}])) as forge:
@@ -144,5 +144,5 @@ def test_github_is_asked_again_when_a_later_try_may_succeed(verdicts: dict[str, 
     forge.broken = [502, 429]
     assert "written" in comment(verdicts["better"], verdicts["equal"].parent)
     forge.broken = [403]
-    with pytest.raises(GitHubRefused, match=r"GET /pulls.*got 403.*pull-requests: write"):
+    with pytest.raises(GitHubRefused, match=r"GET /pulls.*got 403.*write"):
         comment(verdicts["better"], verdicts["equal"].parent)
