@@ -41,7 +41,7 @@ export DO_NOT_TRACK := 1
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .PHONY: help setup lint format type test-fast programs test test-reports test-mongodb mutate e2e demo bench-gate bench-serve up down status verify lock clean \
-	production review comment smoke load deploy release-notes secrets images push compose-up compose-demo compose-down
+	production review comment smoke load deploy release-notes secrets images push scan sbom scan-secrets audit compose-up compose-demo compose-down
 
 help: ## Print this
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
