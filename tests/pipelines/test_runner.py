@@ -26,7 +26,7 @@ def test_the_lint_job_of_ci_runs(tmp_path: Path) -> None:
     assert "Success - Main Lint" in said and "Success - Main Types" in said
     (checkout / "src/trimtab/clock.py").write_text("import os\n")
     code, said = act(checkout, tmp_path / "work", "ci.yml", "push", "--job", "lint")
-    assert code != 0 and "clock.py:1:1: F401" in said
+    assert code != 0 and "F401" in said
 
 
 def test_a_pull_request_is_trained_judged_and_commented(
