@@ -17,11 +17,22 @@ VERSION ?= dev
 TAGS ?=
 PROFILES ?=
 BUILD_FLAGS ?=
+OUT ?= build/production
+PRODUCTION ?= build/production
+HANDED ?= build/review
+URL ?=
+ENV ?=
+SECONDS_OF_LOAD ?= 20
+CLIENTS ?= 4
+P99_MS ?= 250
+MAX_ERRORS ?= 0
 IMAGES := mlflow serve trainer airflow
 COMPOSE ?= docker compose
 export REGISTRY VERSION
 UV := uv==0.13.9
 # What the tests run beside ourselves: each package brings a program of its name.
+# npm packages that the tests run, in .venv/node; the parser of Groovy needs a Java.
+NODE := npm-groovy-lint@15.2.2
 DEBIAN := chromium prometheus prometheus-alertmanager redis-server
 
 # Bytecode is compiled once, at install: without it every process compiles every import again.
@@ -29,8 +40,8 @@ unexport PYTHONDONTWRITEBYTECODE
 export DO_NOT_TRACK := 1
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup lint format type test-fast programs test mutate e2e demo bench-gate bench-serve up down status verify lock clean \
-	secrets images push scan sbom scan-secrets audit compose-up compose-demo compose-down
+.PHONY: help setup lint format type test-fast programs test test-reports test-mongodb mutate e2e demo bench-gate bench-serve up down status verify lock clean \
+	production review comment smoke load deploy release-notes secrets images push scan sbom scan-secrets audit compose-up compose-demo compose-down
 
 help: ## Print this
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -75,11 +86,23 @@ programs: $(READY) $(TOOLS) ## Install the programs that the tests run beside ou
 	@missing=""
 	for package in $(DEBIAN); do command -v "$$package" >/dev/null || missing+=" $$package"; done
 	test -z "$$missing" || { test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -y -qq --no-install-recommends $$missing fonts-liberation >/dev/null; } || { echo "$$missing was not found. Install it: apt-get install$$missing"; exit 1; }
+	{ command -v npm && command -v java; } >/dev/null || { test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -y -qq --no-install-recommends npm default-jre-headless >/dev/null; } || { echo "npm or java was not found. Install them: apt-get install npm default-jre-headless"; exit 1; }
+	for package in $(NODE); do
+	  test "$$(cat "$(VENV)/node/.$${package%@*}" 2>/dev/null)" = "$$package" || { npm install --silent --no-audit --no-fund --no-save --ignore-scripts --prefix $(VENV)/node $(NODE) >/dev/null && for one in $(NODE); do echo "$$one" > "$(VENV)/node/.$${one%@*}"; done; }
+	done
 	ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || { test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -y -qq postgresql-common >/dev/null && sed -i 's/^#create_main_cluster.*/create_main_cluster = false/' /etc/postgresql-common/createcluster.conf && apt-get install -y -qq postgresql >/dev/null; } || { echo "postgresql was not found. Install it: apt-get install postgresql"; exit 1; }
 
 test: lint type programs ## Everything: lint, types, all tests, coverage
 	@rm -f .coverage .coverage.*
 	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --durations=25 --cov --cov-report=term
+
+test-reports: programs ## All tests as test runs them, with JUnit and coverage as files in build/reports
+	@mkdir -p build/reports
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --cov --cov-report=xml:build/reports/coverage.xml --junitxml=build/reports/junit.xml
+
+test-mongodb: $(READY) ## The contract of the prediction log on the MongoDB of TRIMTAB_TEST_MONGODB_URL
+	@test -n "$${TRIMTAB_TEST_MONGODB_URL:-}" || { echo "TRIMTAB_TEST_MONGODB_URL is not set. Name a MongoDB: TRIMTAB_TEST_MONGODB_URL=mongodb://localhost:27017 make test-mongodb"; exit 1; }
+	$(BIN)/python -m pytest tests/integration/predictions -k mongodb -q
 
 mutate: $(READY) ## Change the gate, the arbiter, the transitions; list what no test notices (ONLY=src/... for a part)
 	@$(if $(ONLY),,$(BIN)/python -m tests.mutation.by_hand)
@@ -139,6 +162,27 @@ audit: $(TOOLS) ## Ask PyPI for known vulnerabilities of each pinned package; on
 	  echo "trimtab-$$image"
 	  $(VENV)/tools/bin/pip-audit --strict --disable-pip --require-hashes --progress-spinner off -r deploy/docker/$$image.txt
 	done
+
+production: $(READY) ## Collect what a pull request's model is compared with (OUT=build/production), in trusted hands
+	@bash deploy/review/collect.sh "$(OUT)"
+
+review: $(READY) ## Judge this checkout's model against the one in Production (PRODUCTION=build/production)
+	@bash deploy/review/review.sh "$(PRODUCTION)"
+
+comment: $(READY) ## Say on the pull request what review found (HANDED=build/review), in a trusted checkout
+	@$(BIN)/trimtab comment "$(HANDED)"
+
+smoke: $(READY) ## Ask a running service whether it lives, is ready and answers (URL=http://...)
+	@$(BIN)/python deploy/checks/smoke.py "$(URL)"
+
+load: $(READY) ## A short load on a running service (URL=http://... SECONDS_OF_LOAD=20 CLIENTS=4 P99_MS=250 MAX_ERRORS=0)
+	@$(BIN)/python deploy/checks/load.py "$(URL)" --seconds $(SECONDS_OF_LOAD) --clients $(CLIENTS) --p99-ms $(P99_MS) --max-errors $(MAX_ERRORS)
+
+deploy: ## Bring an overlay to the cluster of kubectl's context, and back when it fails (ENV=local VERSION=...)
+	@bash deploy/deploy.sh "$(ENV)"
+
+release-notes: ## Print the changelog of a version (VERSION=0.1.0)
+	@bash deploy/release-notes.sh "$(VERSION)"
 
 compose-up: ## Start the whole system in containers, Airflow with CeleryExecutor (PROFILES="--profile monitoring")
 	@$(COMPOSE) $(PROFILES) up --detach --wait --wait-timeout 600

@@ -156,6 +156,18 @@ def _metrics(_: argparse.Namespace) -> str:
     return exposition().decode().rstrip("\n")
 
 
+def _comment(wanted: argparse.Namespace) -> str:
+    from trimtab.review.comment import comment
+
+    return comment(wanted.folder)
+
+
+def _production(wanted: argparse.Namespace) -> str:
+    from trimtab.review.production import production
+
+    return production(wanted.folder)
+
+
 def _demo(wanted: argparse.Namespace) -> int:
     from trimtab.examples.demo import run, run_deployed
 
@@ -202,6 +214,13 @@ def _parser() -> argparse.ArgumentParser:
         help="through the system that TRIMTAB_AIRFLOW_URL and TRIMTAB_SERVICE_URL name, which runs already",
     )
     demo.set_defaults(run=_demo)
+    for name, verb, text in (
+        ("comment", _comment, "say on a pull request how its model does, from the artifact in a folder"),
+        ("production", _production, "collect in a folder what a pull request's model is compared with"),
+    ):
+        review = verbs.add_parser(name, help=text, description=text)
+        review.add_argument("folder", type=Path)
+        review.set_defaults(run=verb)
     _add_quarantine(verbs.add_parser("quarantine", help="what was refused, and why"))
     _add_orders(verbs)
     _add_views(verbs)

@@ -20,6 +20,8 @@ word it differently.
     ├── GateDead             the gate judged a probe wrongly; nothing is promoted by it
     ├── ModelBroken          a model answers with what is no number
     ├── UnsafeModel          a model file's digest or types are not what the ledger and the trust list say
+    ├── ReviewRefused        what a pull request's run handed over cannot be shown
+    ├── GitHubRefused        GitHub does not answer, or not with a success
     ├── RunFailed            a run of the loop that the demo waited for failed, or did not end in time
     └── Unfit                the machine or the environment cannot run this (port, disk, Python, git)
 """
@@ -171,6 +173,25 @@ class GateDead(TrimtabError):
         super().__init__(
             f"The gate is dead: expected its probes to be judged bad: REJECT, edge: not PROMOTE, good: PROMOTE, got {said}. "
             f"Nothing was promoted. Look at the gate section of params.yaml (min_gain, error) and at evaluate/."
+        )
+
+
+class ReviewRefused(TrimtabError):
+    """What a run of foreign code handed over is not what it should be; nothing of it is shown."""
+
+    def __init__(self, file: str, expected: str, got: str) -> None:
+        super().__init__(
+            f"{file}: expected {expected}, got {got}. No comment was written. Look at the run of the pull request."
+        )
+
+
+class GitHubRefused(TrimtabError):
+    """A call of GitHub's API without success."""
+
+    def __init__(self, method: str, path: str, got: str) -> None:
+        super().__init__(
+            f"{method} {path}: expected a success of GitHub, got {got}. Check the job's permissions (pull-requests: "
+            f"write) and GitHub's status, then run the job again."
         )
 
 

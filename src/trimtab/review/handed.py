@@ -1,0 +1,97 @@
+"""What the job that ran foreign code hands over: read as data of a stranger, and judged again by our own gate."""
+
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from trimtab import params
+from trimtab.contracts import Verdict, from_json
+from trimtab.errors import ReviewRefused
+from trimtab.evaluate import looks
+from trimtab.evaluate.weigh import Weighed, weigh
+
+FILE = "verdict.json"
+BASELINE = "the baseline"
+_MOST_BYTES, _MOST_ENTRIES = 1_000_000, 2000
+_BATCH = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,59}", re.ASCII)
+_CHAMPION = re.compile(rf"{BASELINE}|version [0-9]{{1,9}}", re.ASCII)
+
+
+def read(folder: Path) -> Verdict:
+    """Read `verdict.json` of an artifact.
+
+    Raises:
+        ReviewRefused: It is missing, a link, too large, no verdict, or holds what no verdict of a gate can hold.
+    """
+    path = folder / FILE
+    if path.is_symlink() or not path.is_file():
+        raise ReviewRefused(FILE, "a file", "none")
+    if path.stat().st_size > _MOST_BYTES:
+        raise ReviewRefused(FILE, f"at most {_MOST_BYTES} bytes", f"{path.stat().st_size}")
+    try:
+        verdict = from_json(Verdict, path.read_bytes())
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "all of it"
+        raise ReviewRefused(
+            FILE, "the verdict of `trimtab evaluate`", f"{first['msg']} at {where}"
+        ) from error
+    for expected, got in _wrong(verdict):
+        raise ReviewRefused(FILE, expected, got)
+    return verdict
+
+
+def gate_of(verdict: Verdict, gate: params.Gate) -> params.Gate:
+    """Return our gate as it is for the verdict's champion."""
+    return looks.gate_for(None, gate) if verdict.champion == BASELINE else gate
+
+
+def judge_again(verdict: Verdict, gate: params.Gate) -> Weighed:
+    """Weigh the verdict's own blocks and checks by the gate of this checkout, which no pull request has touched.
+
+    Raises:
+        ReviewRefused: No figure can be made of them.
+    """
+    mine = gate_of(verdict, gate)
+    if not 1 <= verdict.look <= mine.looks:
+        raise ReviewRefused(FILE, f"a look from 1 to {mine.looks}", str(verdict.look))
+    return weigh(verdict.blocks, verdict.checks, mine, look=verdict.look, champion=verdict.champion)
+
+
+def _wrong(verdict: Verdict) -> Iterator[tuple[str, str]]:
+    if not _CHAMPION.fullmatch(verdict.champion):
+        yield "a champion named `version N` or `the baseline`", repr(verdict.champion[:60])
+    lists = (
+        verdict.blocks,
+        verdict.checks,
+        verdict.judged_on,
+        verdict.challenger_scores,
+        verdict.champion_scores,
+    )
+    if max(map(len, lists)) > _MOST_ENTRIES or len(verdict.probes) > _MOST_ENTRIES:
+        yield f"lists of at most {_MOST_ENTRIES} entries", "a longer one"
+    if not verdict.blocks:
+        yield "blocks of time on which both were judged", "none"
+    batches = {one.batch for one in verdict.blocks} | {one.batch for one in verdict.challenger_scores}
+    for batch in batches | {one.batch for one in verdict.judged_on}:
+        if not _BATCH.fullmatch(batch):
+            yield "batch ids of letters, digits, dots and dashes", repr(batch[:60])
+    for block in verdict.blocks:
+        if block.rows < 1:
+            yield "blocks of one row or more", str(block.rows)
+    if not all(map(math.isfinite, _numbers(asdict(verdict)))):
+        yield "finite numbers", "one that is not"
+
+
+def _numbers(value: object) -> Iterator[float]:
+    if isinstance(value, dict):
+        value = tuple(value.values())
+    if isinstance(value, list | tuple):
+        for one in value:
+            yield from _numbers(one)
+    elif isinstance(value, int | float):
+        yield float(value)

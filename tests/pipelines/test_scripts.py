@@ -1,0 +1,86 @@
+"""What the pipelines' make targets do, run by make."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.integration.service.served import running
+from tests.unit.builders import ROOT
+
+
+def make(*words: str, **environment: str) -> tuple[int, str]:
+    done = subprocess.run(
+        ["make", "--no-print-directory", *words],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with running(tmp_path_factory.mktemp("service")) as (host, port):
+        yield f"http://{host}:{port}"
+
+
+def test_smoke_asks_a_real_service(url: str) -> None:
+    code, said = make("smoke", f"URL={url}")
+    assert code == 0, said
+    assert f"OK {url}: version 1 lives, is ready and answers" in said
+
+
+def test_smoke_says_what_did_not_answer() -> None:
+    code, said = make("smoke", "URL=http://127.0.0.1:9")
+    assert code != 0
+    assert "FAILED http://127.0.0.1:9/healthz: expected an answer, got ConnectionError" in said
+
+
+def test_load_holds_a_service_to_its_limits(url: str) -> None:
+    settings = ("SECONDS_OF_LOAD=2", "CLIENTS=2")
+    code, said = make("load", f"URL={url}", *settings, "P99_MS=10000")
+    assert code == 0, said
+    assert "failures 0.00%" in said
+    code, said = make("load", f"URL={url}", *settings, "P99_MS=0.001")
+    assert code != 0 and "expected a 99th percentile of at most 0.001 ms" in said
+
+
+def test_deploy_puts_version_and_registry_into_every_image(tmp_path: Path) -> None:
+    overlay = tmp_path / "here"
+    overlay.mkdir()
+    (overlay / "kustomization.yaml").write_text("resources: [pod.yaml]\n")
+    (overlay / "pod.yaml").write_text(
+        "apiVersion: v1\nkind: Pod\nmetadata: {name: one}\nspec:\n  containers:\n"
+        "    - {name: a, image: 'docker.io/trimtab/trimtab-serve:dev'}\n    - {name: b, image: 'redis:7'}\n"
+    )
+    settings = {
+        "OVERLAYS": str(tmp_path),
+        "DRY_RUN": "1",
+        "PATH": f"{ROOT / '.venv/tools/bin'}:{os.environ['PATH']}",
+    }
+    code, said = make("deploy", "ENV=here", "VERSION=1.2.3", "REGISTRY=hub.example/team", **settings)
+    assert code == 0, said
+    assert "image: hub.example/team/trimtab-serve:1.2.3" in said and "image: redis:7" in said
+    code, said = make("deploy", "ENV=there", **settings)
+    assert code != 0 and "there/kustomization.yaml was not found. There are: here" in said
+
+
+def test_release_notes_are_the_changelogs_head(tmp_path: Path) -> None:
+    code, said = make("release-notes", "VERSION=0.1.0")
+    assert code == 0 and said.startswith("The first version")
+    code, said = make("release-notes", "VERSION=9.9.9")
+    assert code != 0 and "CHANGELOG.md begins with 0.1.0, the tag says 9.9.9" in said
+
+
+def test_every_script_passes_shellcheck() -> None:
+    scripts = [str(path) for path in (*ROOT.glob("deploy/*.sh"), *ROOT.glob("deploy/review/*.sh"))]
+    assert len(scripts) == 4
+    done = subprocess.run(
+        [str(ROOT / ".venv/tools/bin/shellcheck"), *scripts], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout
