@@ -1,0 +1,85 @@
+"""A loop on real stores is backed up, wiped and brought back."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.integration import playground
+from trimtab.errors import Unfit
+from trimtab.keep.backup import backup
+from trimtab.keep.restore import restore
+from trimtab.registry.load import load
+from trimtab.steps import views
+from trimtab.steps.loop import Loop
+
+
+def answers(loop: Loop) -> dict[str, object]:
+    """What people ask: the champion, what was live, what happened, and each version's checkout with its data."""
+    return {
+        "stages": loop.registry.stages(loop.model),
+        "aliases": loop.registry.aliases(loop.model),
+        "history": views.history(),
+        "live": [views.live_at(entry.at) for entry in views.history() if entry.at],
+        "why": {version: views.why(version) for version in loop.ledger.versions(loop.model)},
+        "log": playground.opened().stores.prediction_log,
+    }
+
+
+def data_of(loop: Loop, folder: Path) -> dict[str, dict[str, bytes]]:
+    """The data of every registered version, checked out at its recipe's commit."""
+    found = {}
+    for version, record in loop.ledger.versions(loop.model).items():
+        commit = loop.registry.run_tags(record.training.run_id)["mlflow.source.git.commit"]
+        names = [ref.batch for ref in record.training.batches]
+        loop.origin.checkout(folder / version, commit, names)
+        files = sorted((folder / version / "data" / "batches").glob("*.parquet"))
+        assert [path.stem for path in files] == sorted(names)
+        found[version] = {path.name: path.read_bytes() for path in files}
+    return found
+
+
+def wipe(loop: Loop) -> None:
+    """Lose the machine: every store, every artifact, every cache."""
+    place = loop.stores.home.parent
+    for path in (loop.stores.home, place / "mlruns", loop.stores.landing):
+        shutil.rmtree(path, ignore_errors=True)
+    assert not any(path.is_file() for path in place.rglob("*") if "tree" not in path.parts)
+
+
+def load_champion(loop: Loop, cache: Path) -> None:
+    champion = loop.champion()
+    assert champion is not None
+    load(champion.source, champion.digest, loop.params.model.trusted_types, cache=cache)
+
+
+def test_after_a_restore_everything_answers_as_before(led: Loop, tmp_path: Path) -> None:
+    before, data = answers(led), data_of(led, tmp_path / "before")
+    taken = backup(tmp_path / "backups")
+    wipe(led)
+
+    said = restore(taken.folder)
+
+    assert said["agree"] is True and said["production"] == ["2"]
+    assert not any(said["mended"].values())
+    again = playground.opened()
+    assert answers(again) == before
+    assert data_of(again, tmp_path / "after") == data
+    load_champion(again, tmp_path / "models")
+    playground.take_in(again, range(4, 5))  # and it goes on
+
+
+def test_a_restore_refuses_stores_that_hold_something(led: Loop, tmp_path: Path) -> None:
+    taken = backup(tmp_path / "backups")
+    with pytest.raises(Unfit, match="Expected empty stores, got content in the origin, the DVC remote"):
+        restore(taken.folder)
+    assert led.champion() is not None
+
+
+def test_a_changed_backup_is_not_restored(led: Loop, tmp_path: Path) -> None:
+    taken = backup(tmp_path / "backups")
+    wipe(led)
+    (taken.folder / "ledger" / "versions.jsonl").write_text("")
+    with pytest.raises(Unfit, match=r"1 file\(s\) are missing, changed .* ledger/versions.jsonl"):
+        restore(taken.folder)
+    assert not led.stores.home.exists()
