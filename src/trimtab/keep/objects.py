@@ -76,7 +76,7 @@ class Objects:
 def named_in(repository: Path) -> set[str]:
     """Return the hashes that any DVC pointer of any commit in a bare repository names."""
     listed = git("rev-list", "--objects", "--all", cwd=repository).splitlines()
-    blobs = [line.split(" ", 1)[0] for line in listed if line.endswith(".dvc")]
+    blobs = [line.split(" ", 1)[0] for line in listed if line.endswith(".parquet.dvc")]
     return {md5_of(git("cat-file", "blob", blob, cwd=repository)) for blob in blobs}
 
 

@@ -44,11 +44,11 @@ _PAGE = 2000
 def snapshot(url: str) -> Iterator[Connection]:
     """A transaction that sees one moment of a database, however long it reads, and whoever writes meanwhile."""
     with _connected(url) as connection:
-        if connection.dialect.name == "sqlite":
-            connection.exec_driver_sql("BEGIN")
-        else:
+        if connection.dialect.name != "sqlite":
             connection = connection.execution_options(isolation_level="REPEATABLE READ")
         with connection.begin():
+            if connection.dialect.name == "sqlite":
+                connection.exec_driver_sql("BEGIN")
             yield connection
 
 

@@ -22,15 +22,14 @@ def answers(loop: Loop) -> dict[str, object]:
         "history": views.history(),
         "live": [views.live_at(entry.at) for entry in views.history() if entry.at],
         "why": {version: views.why(version) for version in loop.ledger.versions(loop.model)},
-        "log": playground.opened().stores.prediction_log,
     }
 
 
 def data_of(loop: Loop, folder: Path) -> dict[str, dict[str, bytes]]:
     """The data of every registered version, checked out at its recipe's commit."""
-    found = {}
+    found, runs = {}, [run for run in loop.ledger.runs(loop.model) if run.plan]
     for version, record in loop.ledger.versions(loop.model).items():
-        commit = loop.registry.run_tags(record.training.run_id)["mlflow.source.git.commit"]
+        commit = next(run.plan.commit for run in runs if record.run_key.startswith(run.run_key))
         names = [ref.batch for ref in record.training.batches]
         loop.origin.checkout(folder / version, commit, names)
         files = sorted((folder / version / "data" / "batches").glob("*.parquet"))
