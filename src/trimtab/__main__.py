@@ -224,9 +224,15 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_keeping(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    backup = verbs.add_parser("backup", help="copy all five stores to one consistent cut", description="Back up.")
-    backup.add_argument("dest", type=Path, help="folder of the backups; each is a folder in it, named by its time")
-    backup.add_argument("--keep", type=int, default=None, metavar="N", help="remove all whole ones but the newest N")
+    backup = verbs.add_parser(
+        "backup", help="copy all five stores to one consistent cut", description="Back up."
+    )
+    backup.add_argument(
+        "dest", type=Path, help="folder of the backups; each is a folder in it, named by its time"
+    )
+    backup.add_argument(
+        "--keep", type=int, default=None, metavar="N", help="remove all whole ones but the newest N"
+    )
     backup.set_defaults(run=_backup)
     restore = verbs.add_parser("restore", help="fill empty stores from a backup", description="Restore.")
     restore.add_argument("source", type=Path, help="a folder that `trimtab backup` made")

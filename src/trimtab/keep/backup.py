@@ -81,9 +81,7 @@ def _copied(loop: Loop, draft: Path, alive: Alive) -> dict[str, dict[str, int]]:
     with loop.ledger.write():
         counts["ledger"] = _rows(loop.stores.ledger, draft / "ledger", LEDGER)
         counts["mlflow"] = _rows(places.database, draft / "mlflow", None)
-        counts["quarantine"] = {
-            "files": trees.fetch_tree(str(loop.stores.quarantine), draft / "quarantine")
-        }
+        counts["quarantine"] = {"files": trees.fetch_tree(str(loop.stores.quarantine), draft / "quarantine")}
     alive()
     locations = artifact_locations(draft)
     copied = [
@@ -94,15 +92,12 @@ def _copied(loop: Loop, draft: Path, alive: Alive) -> dict[str, dict[str, int]]:
     alive()
     counts["origin"], counts["data"] = _origin(loop, draft), _objects(loop, draft)
     alive()
-    counts["log"] = prediction_log.dump(
-        loop.stores.prediction_log, loop.params.predictions, draft / "log"
-    )
+    counts["log"] = prediction_log.dump(loop.stores.prediction_log, loop.params.predictions, draft / "log")
     return counts
 
 
 def artifact_locations(folder: Path) -> dict[str, str]:
     """Return where each experiment of a copy keeps its artifacts, by the experiment's id."""
-
 
     lines = (folder / "mlflow" / "experiments.jsonl").read_text(encoding="utf-8").splitlines()
     found = [json.loads(line) for line in lines]

@@ -60,9 +60,7 @@ def verified(folder: Path) -> Manifest:
             f"Restore it with trimtab {found.get('trimtab')}, which took it.",
         )
     manifest, have = Manifest(**found), digests(folder)
-    wrong = sorted(
-        name for name in {*have, *manifest.files} if have.get(name) != manifest.files.get(name)
-    )
+    wrong = sorted(name for name in {*have, *manifest.files} if have.get(name) != manifest.files.get(name))
     if wrong:
         raise Unfit(
             f"{folder}: {len(wrong)} file(s) are missing, changed or added since it was taken, the first: {wrong[0]}",

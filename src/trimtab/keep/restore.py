@@ -47,9 +47,11 @@ def restore(source: Path) -> dict[str, Any]:
         folder.mkdir(parents=True, exist_ok=True)
     _data(source, where)
     _origin(source, where)
-    shutil.copytree(source / "quarantine", where.quarantine, dirs_exist_ok=True) if (
-        source / "quarantine"
-    ).is_dir() else where.quarantine.mkdir(parents=True, exist_ok=True)
+    (
+        shutil.copytree(source / "quarantine", where.quarantine, dirs_exist_ok=True)
+        if (source / "quarantine").is_dir()
+        else where.quarantine.mkdir(parents=True, exist_ok=True)
+    )
     log.fill(where.prediction_log, wanted.predictions, source / "log")
     _artifacts(source, places)
     _mlflow(source, places, found.model)
@@ -85,9 +87,7 @@ def agree() -> dict[str, Any]:
     return {"production": loop.registry.in_stage(loop.model, "Production"), "mended": mended, "agree": True}
 
 
-def _begin(
-    source: Path, where: stores.Stores, places: MlflowPlaces, wanted: params.Predictions
-) -> None:
+def _begin(source: Path, where: stores.Stores, places: MlflowPlaces, wanted: params.Predictions) -> None:
     mark = where.home / _MARK
     if mark.is_file() and mark.read_text(encoding="utf-8") == str(source):
         return
@@ -105,9 +105,7 @@ def _begin(
     os.replace(draft, mark)
 
 
-def _emptiness(
-    where: stores.Stores, places: MlflowPlaces, wanted: params.Predictions
-) -> dict[str, bool]:
+def _emptiness(where: stores.Stores, places: MlflowPlaces, wanted: params.Predictions) -> dict[str, bool]:
     with objects.remote(where) as remote:
         data = not remote.all()
     return {
@@ -126,7 +124,9 @@ def _count(url: str, names: tuple[str, ...]) -> int:
         return 0
     with rows.snapshot(url) as connection:
         found = rows.tables(connection, names)
-        return sum(connection.execute(select(func.count()).select_from(table)).scalar_one() for table in found)
+        return sum(
+            connection.execute(select(func.count()).select_from(table)).scalar_one() for table in found
+        )
 
 
 def _data(source: Path, where: stores.Stores) -> None:
