@@ -1,7 +1,6 @@
 """The data objects of the DVC remote, whatever kind of remote it is, by content hash."""
 
 import hashlib
-import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -84,8 +83,3 @@ def file_md5(path: Path) -> str:
     """Return the md5 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
-
-
-def free_bytes(path: Path) -> int:
-    """Return how much room there is."""
-    return shutil.disk_usage(path).free

@@ -47,11 +47,9 @@ def restore(source: Path) -> dict[str, Any]:
         folder.mkdir(parents=True, exist_ok=True)
     _data(source, where)
     _origin(source, where)
-    (
+    where.quarantine.mkdir(parents=True, exist_ok=True)
+    if (source / "quarantine").is_dir():
         shutil.copytree(source / "quarantine", where.quarantine, dirs_exist_ok=True)
-        if (source / "quarantine").is_dir()
-        else where.quarantine.mkdir(parents=True, exist_ok=True)
-    )
     log.fill(where.prediction_log, wanted.predictions, source / "log")
     _artifacts(source, places)
     _mlflow(source, places, found.model)

@@ -1,7 +1,7 @@
 """Copies SQL databases row by row through SQLAlchemy: SQLite and PostgreSQL alike, and from one to the other.
 
-The tables are made by whoever owns them (Alembic, MLflow, the prediction log); a copy holds rows only, one file of JSON lines
-a table. Numbers, texts and times come back equal to the bit; a JSON column is copied as its text.
+The tables are made by whoever owns them (Alembic, MLflow, the prediction log); a copy holds rows only, one file of JSON
+lines a table. Numbers, texts and times come back equal to the bit; a JSON column is copied as its text.
 """
 
 import base64
