@@ -176,6 +176,20 @@ def _demo(wanted: argparse.Namespace) -> int:
     return run(wanted.weeks, Path(), withhold=wanted.withhold)
 
 
+def _backup(wanted: argparse.Namespace) -> str:
+    from trimtab.keep.backup import backup
+
+    taken = backup(wanted.dest, keep=wanted.keep)
+    gone = f"; removed {', '.join(taken.removed)}" if taken.removed else ""
+    return f"{taken.folder}: {json.dumps(taken.counts)}{gone}"
+
+
+def _restore(wanted: argparse.Namespace) -> dict[str, Any]:
+    from trimtab.keep.restore import restore
+
+    return restore(wanted.source)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="trimtab", description="The retraining loop under a tabular model.")
     parser.add_argument("--version", action="version", version=__version__)
@@ -224,7 +238,24 @@ def _parser() -> argparse.ArgumentParser:
     _add_quarantine(verbs.add_parser("quarantine", help="what was refused, and why"))
     _add_orders(verbs)
     _add_views(verbs)
+    _add_keeping(verbs)
     return parser
+
+
+def _add_keeping(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    backup = verbs.add_parser(
+        "backup", help="copy all five stores to one consistent cut", description="Back up."
+    )
+    backup.add_argument(
+        "dest", type=Path, help="folder of the backups; each is a folder in it, named by its time"
+    )
+    backup.add_argument(
+        "--keep", type=int, default=None, metavar="N", help="remove all whole ones but the newest N"
+    )
+    backup.set_defaults(run=_backup)
+    restore = verbs.add_parser("restore", help="fill empty stores from a backup", description="Restore.")
+    restore.add_argument("source", type=Path, help="a folder that `trimtab backup` made")
+    restore.set_defaults(run=_restore)
 
 
 def _add_views(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

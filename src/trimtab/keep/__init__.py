@@ -1,0 +1,1 @@
+"""Keeps the five stores: backup, restore, and what may be collected."""

@@ -1,0 +1,100 @@
+"""Copies the prediction log: SQL by its rows, MongoDB by its documents."""
+
+import itertools
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import bson
+from pymongo import MongoClient
+from pymongo.database import Database
+from pymongo.errors import PyMongoError
+
+from trimtab import params
+from trimtab.errors import StoreUnreachable, Unfit
+from trimtab.keep import rows
+from trimtab.predictions import sql_tables
+from trimtab.predictions.opening import open_log
+
+_COLLECTIONS = ("feedback", "predictions", "trimtab")
+"""Outcomes first: a prediction is written before what became of it, so none is copied without the other."""
+_PAGE = 500
+
+
+def dump(url: str, wanted: params.Predictions, folder: Path) -> dict[str, int]:
+    """Copy the log to a folder; return how many records of each kind."""
+    _prepare(url, wanted)
+    if _is_mongo(url):
+        return _dump_documents(url, folder)
+    with rows.snapshot(url) as connection:
+        return rows.dump(connection, rows.tables(connection, sql_tables.metadata.tables), folder)
+
+
+def fill(url: str, wanted: params.Predictions, folder: Path) -> None:
+    """Let the log hold what was copied, and nothing else.
+
+    Raises:
+        Unfit: The copy is of the other kind of store.
+    """
+    copied_mongo = any(folder.glob("*.bson"))
+    if copied_mongo != _is_mongo(url):
+        kind = "MongoDB" if copied_mongo else "an SQL database"
+        raise Unfit(
+            f"The prediction log of this backup was in {kind}, TRIMTAB_PREDICTION_LOG_URL names another kind",
+            f"Let it name {kind} for the restore.",
+        )
+    _prepare(url, wanted)
+    if copied_mongo:
+        _fill_documents(url, folder)
+        return
+    with rows.writing(url) as connection:
+        rows.fill(connection, rows.tables(connection, sql_tables.metadata.tables), folder)
+
+
+def count(url: str, wanted: params.Predictions) -> int:
+    """Return how many records the log holds."""
+    with closing(open_log(url, wanted)) as log:
+        return sum(log.count())
+
+
+def _prepare(url: str, wanted: params.Predictions) -> None:
+    with closing(open_log(url, wanted)) as log:
+        log.prepare()
+
+
+def _is_mongo(url: str) -> bool:
+    return url.startswith("mongodb")
+
+
+def _dump_documents(url: str, folder: Path) -> dict[str, int]:
+    folder.mkdir(parents=True, exist_ok=True)
+    counts = {}
+    with _database(url) as database:
+        for name in _COLLECTIONS:
+            with (folder / f"{name}.bson").open("wb") as file:
+                found = database[name].find()
+                counts[name] = sum(1 for one in found if file.write(bson.encode(one)))
+    return counts
+
+
+def _fill_documents(url: str, folder: Path) -> None:
+    with _database(url) as database:
+        for name in _COLLECTIONS:
+            database[name].delete_many({})
+            with (folder / f"{name}.bson").open("rb") as file:
+                found = bson.decode_file_iter(file)
+                while page := list(itertools.islice(found, _PAGE)):
+                    database[name].insert_many(page)
+
+
+@contextmanager
+def _database(url: str) -> Iterator[Database[dict[str, Any]]]:
+    try:
+        with MongoClient[dict[str, Any]](url, appname="trimtab") as client:
+            yield client.get_default_database("trimtab")
+    except PyMongoError as error:
+        shown = url.rpartition("@")[2]
+        raise StoreUnreachable(
+            "The prediction log", shown, "TRIMTAB_PREDICTION_LOG_URL", type(error).__name__
+        ) from error

@@ -1,0 +1,85 @@
+"""The data objects of the DVC remote, whatever kind of remote it is, by content hash."""
+
+import hashlib
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from trimtab.data.commands import dvc, git
+from trimtab.data.mirror import address
+from trimtab.data.origin import REMOTE, md5_of
+from trimtab.errors import Unfit
+from trimtab.stores import Stores
+
+
+@contextmanager
+def remote(stores: Stores) -> Iterator["Objects"]:
+    """Open the DVC remote through DVC's own drivers."""
+    from dvc.repo import Repo
+
+    with tempfile.TemporaryDirectory(prefix="trimtab-dvc-") as folder:
+        place = Path(folder)
+        git("init", "-q", cwd=place)
+        dvc("init", cwd=place)
+        dvc("remote", "add", "-d", REMOTE, address(stores.dvc_remote), cwd=place)
+        with Repo(str(place)) as repo:
+            yield Objects(repo.cloud.get_remote_odb(REMOTE))
+
+
+class Objects:
+    """Objects by md5; a path in the remote is DVC's business."""
+
+    def __init__(self, odb: Any) -> None:
+        self._odb = odb
+
+    def has(self, md5: str) -> bool:
+        """Whether the remote holds an object."""
+        return bool(self._odb.fs.exists(self._odb.oid_to_path(md5)))
+
+    def get(self, md5: str, path: Path) -> None:
+        """Copy an object to a file.
+
+        Raises:
+            Unfit: Its bytes are not what its name says.
+        """
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._odb.fs.get_file(self._odb.oid_to_path(md5), str(path))
+        found = file_md5(path)
+        if found != md5:
+            path.unlink()
+            raise Unfit(f"Object {md5} of the DVC remote holds other bytes ({found})", "Push it again.")
+
+    def put(self, path: Path, md5: str) -> None:
+        """Copy a file into the remote; what is there by this name is replaced."""
+        target = self._odb.oid_to_path(md5)
+        self._odb.fs.makedirs(self._odb.fs.parent(target), exist_ok=True)
+        self._odb.fs.put_file(str(path), target)
+
+    def all(self) -> list[str]:
+        """Return the hashes of all objects."""
+        with suppress(FileNotFoundError):
+            return sorted(self._odb.all())
+        return []
+
+    def info(self, md5: str) -> dict[str, Any]:
+        """Return what the remote knows of an object: `size`, and `mtime` or the like."""
+        return dict(self._odb.fs.info(self._odb.oid_to_path(md5)))
+
+    def remove(self, md5: str) -> None:
+        """Delete an object."""
+        self._odb.fs.remove(self._odb.oid_to_path(md5))
+
+
+def named_in(repository: Path) -> set[str]:
+    """Return the hashes that any DVC pointer of any commit in a bare repository names."""
+    listed = git("rev-list", "--objects", "--all", cwd=repository).splitlines()
+    blobs = [line.split(" ", 1)[0] for line in listed if line.endswith(".parquet.dvc")]
+    return {md5_of(git("cat-file", "blob", blob, cwd=repository)) for blob in blobs}
+
+
+def file_md5(path: Path) -> str:
+    """Return the md5 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()

@@ -1,0 +1,180 @@
+"""Copies SQL databases row by row through SQLAlchemy: SQLite and PostgreSQL alike, and from one to the other.
+
+The tables are made by whoever owns them (Alembic, MLflow, the prediction log); a copy holds rows only, one file of JSON
+lines a table. Numbers, texts and times come back equal to the bit; a JSON column is copied as its text.
+"""
+
+import base64
+import json
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    Connection,
+    Engine,
+    Insert,
+    MetaData,
+    Table,
+    Text,
+    bindparam,
+    cast,
+    create_engine,
+    delete,
+    event,
+    insert,
+    make_url,
+    select,
+    text,
+)
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.pool import ConnectionPoolEntry, NullPool
+
+from trimtab.errors import StoreUnreachable
+
+_BUSY_SECONDS = 60
+_PAGE = 2000
+
+
+@contextmanager
+def snapshot(url: str) -> Iterator[Connection]:
+    """A transaction that sees one moment of a database, however long it reads, and whoever writes meanwhile."""
+    with _connected(url) as connection:
+        if connection.dialect.name != "sqlite":
+            connection = connection.execution_options(isolation_level="REPEATABLE READ")
+        with connection.begin():
+            if connection.dialect.name == "sqlite":
+                connection.exec_driver_sql("BEGIN")
+            yield connection
+
+
+@contextmanager
+def writing(url: str) -> Iterator[Connection]:
+    """A transaction to write with: all or nothing."""
+    with _connected(url) as connection, connection.begin():
+        if connection.dialect.name == "sqlite":
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        yield connection
+
+
+def tables(connection: Connection, only: Collection[str] | None = None) -> list[Table]:
+    """Return the tables that are there, those that others refer to first."""
+    found = MetaData()
+    found.reflect(connection)
+    return [table for table in found.sorted_tables if only is None or table.name in only]
+
+
+def dump(connection: Connection, wanted: Sequence[Table], folder: Path) -> dict[str, int]:
+    """Write each table to `<name>.jsonl` below a folder; return how many rows each had."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return {table.name: _dump(connection, table, folder / f"{table.name}.jsonl") for table in wanted}
+
+
+def fill(connection: Connection, wanted: Sequence[Table], folder: Path) -> None:
+    """Let each table hold the rows of its file, and no others; a table without a file is emptied."""
+    for table in reversed(wanted):
+        connection.execute(delete(table))
+    for table in wanted:
+        path = folder / f"{table.name}.jsonl"
+        if path.is_file():
+            _fill(connection, table, path)
+            _count_on(connection, table)
+
+
+def _dump(connection: Connection, table: Table, path: Path) -> int:
+    columns = [
+        cast(column, Text).label(column.name) if isinstance(column.type, JSON) else column
+        for column in table.columns
+    ]
+    query, rows = select(*columns).order_by(*table.primary_key.columns), 0
+    with path.open("w", encoding="utf-8") as file:
+        for row in connection.execution_options(yield_per=_PAGE).execute(query).mappings():
+            file.write(json.dumps(dict(row), default=_plain) + "\n")
+            rows += 1
+    return rows
+
+
+def _fill(connection: Connection, table: Table, path: Path) -> None:
+    statement, page = _insert(connection, table), []
+    with path.open(encoding="utf-8") as file:
+        for line in file:
+            page.append({f"p_{name}": _value(value) for name, value in json.loads(line).items()})
+            if len(page) == _PAGE:
+                connection.execute(statement, page)
+                page = []
+    if page:
+        connection.execute(statement, page)
+
+
+def _insert(connection: Connection, table: Table) -> Insert:
+    values: dict[str, Any] = {}
+    for column in table.columns:
+        as_text = isinstance(column.type, JSON)
+        bound = bindparam(f"p_{column.name}", type_=Text() if as_text else column.type)
+        # SQLite's JSON is text; a cast to it would be one to a number.
+        values[column.name] = (
+            cast(bound, column.type) if as_text and connection.dialect.name != "sqlite" else bound
+        )
+    return insert(table).values(values)
+
+
+def _count_on(connection: Connection, table: Table) -> None:
+    """Let PostgreSQL's counters go on after the highest id; SQLite looks itself."""
+    key = list(table.primary_key.columns)
+    if connection.dialect.name == "sqlite" or len(key) != 1 or key[0].type.python_type is not int:
+        return
+    name, column = f'"{table.name}"', key[0].name
+    counter = connection.execute(
+        text("select pg_get_serial_sequence(:t, :c)"), {"t": name, "c": column}
+    ).scalar()
+    if counter:
+        newest = f'select coalesce(max("{column}"), 0) + 1 from {name}'
+        connection.execute(text(f"select setval(:s, ({newest}), false)"), {"s": counter})
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, datetime):
+        return {"$time": value.isoformat()}
+    if isinstance(value, date):
+        return {"$date": value.isoformat()}
+    if isinstance(value, bytes | memoryview):
+        return {"$bytes": base64.b64encode(bytes(value)).decode()}
+    raise TypeError(f"A backup knows no {type(value).__name__}: {value!r}")
+
+
+def _value(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    kind, content = next(iter(value.items()))
+    if kind == "$bytes":
+        return base64.b64decode(content)
+    return datetime.fromisoformat(content) if kind == "$time" else date.fromisoformat(content)
+
+
+@contextmanager
+def _connected(url: str) -> Iterator[Connection]:
+    engine = _engine(url)
+    try:
+        with engine.connect() as connection:
+            yield connection
+    except OperationalError as error:
+        shown = make_url(url).render_as_string(hide_password=True)
+        raise StoreUnreachable("The database", shown, "its URL in the environment", error.orig) from error
+    finally:
+        engine.dispose()
+
+
+def _engine(url: str) -> Engine:
+    if make_url(url).get_backend_name() != "sqlite":
+        return create_engine(url, poolclass=NullPool)
+    engine = create_engine(url, poolclass=NullPool, connect_args={"timeout": _BUSY_SECONDS})
+
+    @event.listens_for(engine, "connect")
+    def _ours(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+        connection.isolation_level = None  # the driver would begin where it likes
+
+    return engine
