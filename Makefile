@@ -21,6 +21,7 @@ IMAGES := mlflow serve trainer airflow
 COMPOSE ?= docker compose
 export REGISTRY VERSION
 UV := uv==0.13.9
+AZURITE := azurite@3.37.0
 # What the tests run beside ourselves: each package brings a program of its name.
 DEBIAN := chromium prometheus prometheus-alertmanager redis-server
 
@@ -76,6 +77,9 @@ programs: $(READY) $(TOOLS) ## Install the programs that the tests run beside ou
 	for package in $(DEBIAN); do command -v "$$package" >/dev/null || missing+=" $$package"; done
 	test -z "$$missing" || { test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -y -qq --no-install-recommends $$missing fonts-liberation >/dev/null; } || { echo "$$missing was not found. Install it: apt-get install$$missing"; exit 1; }
 	ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || { test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -y -qq postgresql-common >/dev/null && sed -i 's/^#create_main_cluster.*/create_main_cluster = false/' /etc/postgresql-common/createcluster.conf && apt-get install -y -qq postgresql >/dev/null; } || { echo "postgresql was not found. Install it: apt-get install postgresql"; exit 1; }
+	test -x /usr/sbin/sshd || { test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -y -qq --no-install-recommends openssh-server >/dev/null; } || { echo "sshd was not found. Install it: apt-get install openssh-server"; exit 1; }
+	command -v npm >/dev/null || { test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -y -qq --no-install-recommends nodejs npm >/dev/null; } || { echo "npm was not found. Install it: apt-get install nodejs npm"; exit 1; }
+	test -x $(VENV)/node/node_modules/.bin/azurite-blob || npm install --silent --no-audit --no-fund --prefix $(VENV)/node $(AZURITE)
 
 test: lint type programs ## Everything: lint, types, all tests, coverage
 	@rm -f .coverage .coverage.*

@@ -156,6 +156,16 @@ def _metrics(_: argparse.Namespace) -> str:
     return exposition().decode().rstrip("\n")
 
 
+def _doctor(wanted: argparse.Namespace) -> int:
+    from dataclasses import asdict
+
+    from trimtab.keep.doctor import examine
+
+    found = examine()
+    print(json.dumps([asdict(one) for one in found], indent=2) if wanted.json else "\n".join(map(str, found)))
+    return int(any(one.state == "fail" for one in found))
+
+
 def _demo(wanted: argparse.Namespace) -> int:
     from trimtab.examples.demo import run, run_deployed
 
@@ -202,6 +212,9 @@ def _parser() -> argparse.ArgumentParser:
         help="through the system that TRIMTAB_AIRFLOW_URL and TRIMTAB_SERVICE_URL name, which runs already",
     )
     demo.set_defaults(run=_demo)
+    doctor = verbs.add_parser("doctor", help="look at stores, services, versions and this machine", description="Look.")
+    doctor.add_argument("--json", action="store_true", help="for programs")
+    doctor.set_defaults(run=_doctor)
     _add_quarantine(verbs.add_parser("quarantine", help="what was refused, and why"))
     _add_orders(verbs)
     _add_views(verbs)
