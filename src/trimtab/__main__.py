@@ -212,7 +212,9 @@ def _parser() -> argparse.ArgumentParser:
         help="through the system that TRIMTAB_AIRFLOW_URL and TRIMTAB_SERVICE_URL name, which runs already",
     )
     demo.set_defaults(run=_demo)
-    doctor = verbs.add_parser("doctor", help="look at stores, services, versions and this machine", description="Look.")
+    doctor = verbs.add_parser(
+        "doctor", help="look at stores, services, versions and this machine", description="Look."
+    )
     doctor.add_argument("--json", action="store_true", help="for programs")
     doctor.set_defaults(run=_doctor)
     _add_quarantine(verbs.add_parser("quarantine", help="what was refused, and why"))

@@ -75,7 +75,9 @@ def _within(name: str, check: Callable[[], str], seconds: float) -> Finding:
             found.append(Finding(check=name, state="ok", found=check()))
         except TrimtabError as error:
             found.append(Finding(check=name, state="fail", found=str(error)))
-        except Exception as error:  # pylint: disable=broad-except  # the other checks are to be made all the same
+        except (
+            Exception
+        ) as error:  # pylint: disable=broad-except  # the other checks are to be made all the same
             told = f"{type(error).__name__}: {error}. Nothing was changed; look at what it names."
             found.append(Finding(check=name, state="fail", found=commands.without_credentials(told)))
 
@@ -103,7 +105,9 @@ def _home(home: Path) -> str:
         with tempfile.TemporaryFile(dir=home):
             return f"{home} can be written"
     except OSError as error:
-        raise Unfit(f"{home} cannot be written ({error.strerror})", "Give it to the user who runs trimtab.") from error
+        raise Unfit(
+            f"{home} cannot be written ({error.strerror})", "Give it to the user who runs trimtab."
+        ) from error
 
 
 def _remote(where: Stores) -> str:
@@ -121,7 +125,9 @@ def _remote(where: Stores) -> str:
             commands.dvc("pull", cwd=probe)
         except commands.CommandFailed as error:
             url = commands.without_credentials(address(where.dvc_remote))
-            raise StoreUnreachable("The DVC remote", url, "TRIMTAB_DVC_REMOTE_URL", commands.cause(error)) from error
+            raise StoreUnreachable(
+                "The DVC remote", url, "TRIMTAB_DVC_REMOTE_URL", commands.cause(error)
+            ) from error
     return "a probe was pushed and pulled"
 
 
@@ -143,7 +149,13 @@ def _models(where: Stores) -> str:
     Store(where.mlflow).stages(wanted.name)  # leads MLflow to the registry
     with tempfile.TemporaryDirectory() as cache:
         for version in last:
-            _load(known[version].model_version.source, known[version].model_version.digest, version, wanted, cache)
+            _load(
+                known[version].model_version.source,
+                known[version].model_version.digest,
+                version,
+                wanted,
+                cache,
+            )
     return f"loaded with scikit-learn {metadata.version('scikit-learn')}: {', '.join(last) or 'none yet'}"
 
 
@@ -152,9 +164,13 @@ def _load(source: str, digest: str, version: str, wanted: params.Model, cache: s
         load(source, digest, wanted.trusted_types, cache=Path(cache))
     except StoreUnreachable:
         raise
-    except Exception as error:  # pylint: disable=broad-except  # another scikit-learn fails in any way it likes
+    except (
+        Exception
+    ) as error:  # pylint: disable=broad-except  # another scikit-learn fails in any way it likes
         what = f"Version {version} cannot be loaded with scikit-learn {metadata.version('scikit-learn')} ({error})"
-        raise Unfit(what, "Go back to the scikit-learn that it was trained with, or retrain first.") from error
+        raise Unfit(
+            what, "Go back to the scikit-learn that it was trained with, or retrain first."
+        ) from error
 
 
 def _service(variable: str, path: str) -> str:
@@ -163,5 +179,7 @@ def _service(variable: str, path: str) -> str:
         requests.get(url, timeout=_ANSWER_SECONDS).raise_for_status()
     except requests.RequestException as error:
         shown = commands.without_credentials(url)
-        raise Unfit(f"{shown} does not answer ({type(error).__name__})", f"Start it, or correct {variable}.") from error
+        raise Unfit(
+            f"{shown} does not answer ({type(error).__name__})", f"Start it, or correct {variable}."
+        ) from error
     return "ready"

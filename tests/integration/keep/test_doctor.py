@@ -33,7 +33,9 @@ def test_doctor_finds_nothing_on_a_sound_loop_and_names_what_is_hurt(
 
 
 def test_a_version_of_other_types_is_refused_by_name(led: Loop) -> None:
-    params = "sed -i '/sklearn.ensemble._hist/d' params.yaml && git -c user.name=a -c user.email=a@b commit -qam x"
+    params = (
+        "sed -i '/sklearn.ensemble._hist/d' params.yaml && git -c user.name=a -c user.email=a@b commit -qam x"
+    )
     clone = led.stores.home / "elsewhere"
     subprocess.run(["git", "clone", "-q", led.stores.origin, str(clone)], check=True)
     subprocess.run(["bash", "-c", f"{params} && git push -q"], cwd=clone, check=True)

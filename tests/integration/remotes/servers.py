@@ -41,7 +41,11 @@ def running(*command: str, port: int, folder: Path, extra: Mapping[str, str] | N
     log = folder / "server.log"
     with log.open("wb") as output:
         server = subprocess.Popen(
-            command, stdout=output, stderr=output, stdin=subprocess.DEVNULL, env={**os.environ, **(extra or {})}
+            command,
+            stdout=output,
+            stderr=output,
+            stdin=subprocess.DEVNULL,
+            env={**os.environ, **(extra or {})},
         )
     try:
         _wait(server, port, log)
@@ -70,7 +74,12 @@ def s3(folder: Path) -> Iterator[Remote]:
     command = (sys.executable, "-m", "moto.server", "-H", HOST, "-p", str(port))
     with running(*command, port=port, folder=folder, extra={"INITIAL_NO_AUTH_ACTION_COUNT": "4"}):
         url = f"http://{HOST}:{port}"
-        anyone = {"endpoint_url": url, "region_name": "us-east-1", "aws_access_key_id": "a", "aws_secret_access_key": "b"}
+        anyone = {
+            "endpoint_url": url,
+            "region_name": "us-east-1",
+            "aws_access_key_id": "a",
+            "aws_secret_access_key": "b",
+        }
         iam = boto3.client("iam", **anyone)
         iam.create_user(UserName="trimtab")
         key = iam.create_access_key(UserName="trimtab")["AccessKey"]
@@ -80,7 +89,12 @@ def s3(folder: Path) -> Iterator[Remote]:
         right = {"endpointurl": url, "region": "us-east-1", "access_key_id": key["AccessKeyId"]}
         secret = key["SecretAccessKey"]
         wrong = {**right, "secret_access_key": f"wrong-{secrets.token_hex(16)}"}
-        yield Remote("s3://data/dvc", {**right, "secret_access_key": secret}, wrong, (secret, wrong["secret_access_key"]))
+        yield Remote(
+            "s3://data/dvc",
+            {**right, "secret_access_key": secret},
+            wrong,
+            (secret, wrong["secret_access_key"]),
+        )
 
 
 @contextmanager
@@ -92,10 +106,14 @@ def azure(folder: Path) -> Iterator[Remote]:
     key, other = (base64.b64encode(secrets.token_bytes(64)).decode() for _ in range(2))
     options = ("--skipApiVersionCheck", "--disableTelemetry", "--silent")
     where = ("--blobHost", HOST, "--blobPort", str(port), "--location", str(folder))
-    with running(program, *options, *where, port=port, folder=folder, extra={"AZURITE_ACCOUNTS": f"trimtab:{key}"}):
+    with running(
+        program, *options, *where, port=port, folder=folder, extra={"AZURITE_ACCOUNTS": f"trimtab:{key}"}
+    ):
         right, wrong = (_connection(port, one) for one in (key, other))
         BlobServiceClient.from_connection_string(right).create_container("data")
-        yield Remote("azure://data/dvc", {"connection_string": right}, {"connection_string": wrong}, (key, other))
+        yield Remote(
+            "azure://data/dvc", {"connection_string": right}, {"connection_string": wrong}, (key, other)
+        )
 
 
 def _connection(port: int, key: str) -> str:
@@ -184,7 +202,9 @@ def http_put(folder: Path) -> Iterator[Remote]:
     common = {"auth": "basic", "method": "PUT", "user": "trimtab"}
     url = f"http://{HOST}:{server.server_port}/data"
     try:
-        yield Remote(url, {**common, "password": password}, {**common, "password": other}, (password, token, other))
+        yield Remote(
+            url, {**common, "password": password}, {**common, "password": other}, (password, token, other)
+        )
     finally:
         server.shutdown()
         server.server_close()
@@ -199,7 +219,15 @@ def webdav(folder: Path) -> Iterator[Remote]:
         f"simple_dc:\n  user_mapping:\n    '*':\n      trimtab:\n        password: '{password}'\n"
     )
     program = Path(sys.executable).parent / "wsgidav"
-    with running(str(program), "--server", "ext-wsgiutils", "--config", str(folder / "wsgidav.yaml"), port=port, folder=folder):
+    with running(
+        str(program),
+        "--server",
+        "ext-wsgiutils",
+        "--config",
+        str(folder / "wsgidav.yaml"),
+        port=port,
+        folder=folder,
+    ):
         right, wrong = ({"user": "trimtab", "password": one} for one in (password, other))
         yield Remote(f"webdav://{HOST}:{port}/data", right, wrong, (password, other))
 

@@ -19,7 +19,9 @@ from trimtab.stores import Stores
 
 
 @pytest.fixture(params=list(KINDS))
-def remote(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Remote]:
+def remote(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Remote]:
     folder = tmp_path / "server"
     folder.mkdir()
     # Known hosts are found below HOME; nothing of this machine's own settings may help.
@@ -56,7 +58,9 @@ def history(stores: Stores) -> bytes:
     return subprocess.run(command, cwd=stores.origin, check=True, capture_output=True).stdout
 
 
-def test_what_was_pushed_is_pulled_again_by_an_empty_cache(remote: Remote, stores: Stores, tmp_path: Path) -> None:
+def test_what_was_pushed_is_pulled_again_by_an_empty_cache(
+    remote: Remote, stores: Stores, tmp_path: Path
+) -> None:
     configure(tmp_path, remote.right)
     origin = Origin(stores)
     record = origin.commit_batch(manifest(1), rows(1))
