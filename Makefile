@@ -30,10 +30,6 @@ IMAGES := mlflow serve trainer airflow
 COMPOSE ?= docker compose
 export REGISTRY VERSION
 UV := uv==0.13.9
-# What the tests run beside ourselves: each package brings a program of its name.
-# npm packages that the tests run, in .venv/node; the parser of Groovy needs a Java.
-NODE := npm-groovy-lint@15.2.2
-DEBIAN := chromium prometheus prometheus-alertmanager redis-server
 
 # Bytecode is compiled once, at install: without it every process compiles every import again.
 unexport PYTHONDONTWRITEBYTECODE
@@ -83,14 +79,7 @@ $(TOOLS): requirements-tools.txt $(READY)
 	touch $@
 
 programs: $(READY) $(TOOLS) ## Install the programs that the tests run beside ourselves, and the checkers of what is delivered
-	@missing=""
-	for package in $(DEBIAN); do command -v "$$package" >/dev/null || missing+=" $$package"; done
-	test -z "$$missing" || { test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -y -qq --no-install-recommends $$missing fonts-liberation >/dev/null; } || { echo "$$missing was not found. Install it: apt-get install$$missing"; exit 1; }
-	{ command -v npm && command -v java; } >/dev/null || { test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -y -qq --no-install-recommends npm default-jre-headless >/dev/null; } || { echo "npm or java was not found. Install them: apt-get install npm default-jre-headless"; exit 1; }
-	for package in $(NODE); do
-	  test "$$(cat "$(VENV)/node/.$${package%@*}" 2>/dev/null)" = "$$package" || { npm install --silent --no-audit --no-fund --no-save --ignore-scripts --prefix $(VENV)/node $(NODE) >/dev/null && for one in $(NODE); do echo "$$one" > "$(VENV)/node/.$${one%@*}"; done; }
-	done
-	ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || { test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -y -qq postgresql-common >/dev/null && sed -i 's/^#create_main_cluster.*/create_main_cluster = false/' /etc/postgresql-common/createcluster.conf && apt-get install -y -qq postgresql >/dev/null; } || { echo "postgresql was not found. Install it: apt-get install postgresql"; exit 1; }
+	@bash tests/programs.sh $(VENV)/node
 
 test: lint type programs ## Everything: lint, types, all tests, coverage
 	@rm -f .coverage .coverage.*

@@ -168,6 +168,16 @@ def _production(wanted: argparse.Namespace) -> str:
     return production(wanted.folder)
 
 
+def _doctor(wanted: argparse.Namespace) -> int:
+    from dataclasses import asdict
+
+    from trimtab.keep.doctor import examine
+
+    found = examine()
+    print(json.dumps([asdict(one) for one in found], indent=2) if wanted.json else "\n".join(map(str, found)))
+    return int(any(one.state == "fail" for one in found))
+
+
 def _demo(wanted: argparse.Namespace) -> int:
     from trimtab.examples.demo import run, run_deployed
 
@@ -235,6 +245,12 @@ def _parser() -> argparse.ArgumentParser:
         review = verbs.add_parser(name, help=text, description=text)
         review.add_argument("folder", type=Path)
         review.set_defaults(run=verb)
+
+    doctor = verbs.add_parser(
+        "doctor", help="look at stores, services, versions and this machine", description="Look."
+    )
+    doctor.add_argument("--json", action="store_true", help="for programs")
+    doctor.set_defaults(run=_doctor)
     _add_quarantine(verbs.add_parser("quarantine", help="what was refused, and why"))
     _add_orders(verbs)
     _add_views(verbs)

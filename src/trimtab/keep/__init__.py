@@ -1,1 +1,1 @@
-"""Keeps the five stores: backup, restore, and what may be collected."""
+"""Keeps what the loop has made: backup and restore of the five stores, and a look at all that it needs."""

@@ -1,0 +1,1 @@
+"""DVC remotes of each kind, on real servers."""
