@@ -186,7 +186,7 @@ compose-down: ## Stop the containers; their volumes stay
 status: $(READY) ## Print the addresses and what runs
 	@$(BIN)/trimtab status
 
-verify: $(READY) ## Run what is too long for test: AREA=year, soak, mongo, mutate, compose, azure
+verify: $(READY) ## Run what is too long for test: AREA=year, soak, mongo, mutate, compose, azure, pipelines
 	@$(BIN)/python -m tests.verify $(AREA)
 
 lock: $(READY) ## Pin all dependencies anew: requirements.txt, requirements-tools.txt, and what each image holds

@@ -62,7 +62,18 @@ CONTAINERS = (
     "tests/verify/compose",
 )
 
+PIPELINES = (
+    ".github",
+    "deploy/review",
+    "src/trimtab/review",
+    "tests/integration/review",
+    "tests/verify/pipelines",
+)
+
 AREAS = {
+    "pipelines": Area(
+        command=("python", "-m", "pytest", "-q", "tests/verify/pipelines/runs.py"), paths=PIPELINES
+    ),
     "azure": Area(
         command=("python", "-m", "tests.verify.azure"), paths=("deploy/azure", "tests/verify/azure.py")
     ),

@@ -9,8 +9,8 @@ import pytest
 from tests.integration.moments import Site
 from tests.integration.review import project
 from tests.integration.review.forge import REPOSITORY, SECRETS, Forge, running
-from tests.pipelines.runner import act, with_environment
 from tests.unit.builders import ROOT
+from tests.verify.pipelines.runner import act, with_environment
 
 
 @pytest.fixture(scope="module")
