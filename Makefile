@@ -37,7 +37,7 @@ export DO_NOT_TRACK := 1
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .PHONY: help setup lint format type test-fast programs test test-reports test-mongodb mutate e2e demo bench-gate bench-serve up down status verify lock clean \
-	production review comment smoke load deploy release-notes secrets images push scan sbom scan-secrets audit compose-up compose-demo compose-down
+	production review comment smoke load deploy release-notes secrets images push scan sbom scan-secrets audit check-deploy compose-up compose-demo compose-down
 
 help: ## Print this
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -172,6 +172,9 @@ deploy: ## Bring an overlay to the cluster of kubectl's context, and back when i
 
 release-notes: ## Print the changelog of a version (VERSION=0.1.0)
 	@bash deploy/release-notes.sh "$(VERSION)"
+
+check-deploy: $(READY) $(TOOLS) ## Check the Kubernetes manifests, the Dockerfile and the scripts with what needs no cluster
+	@$(BIN)/python -m tests.deploy
 
 compose-up: ## Start the whole system in containers, Airflow with CeleryExecutor (PROFILES="--profile monitoring")
 	@$(COMPOSE) $(PROFILES) up --detach --wait --wait-timeout 600

@@ -1,0 +1,86 @@
+"""The programs of others that judge what is delivered: no network, no cluster."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import yaml
+
+from tests.deploy.manifests import ONCE, OVERLAYS, TOOLS, Objects, name, ran, rendered, task_templates
+from tests.unit.builders import ROOT
+
+KUBERNETES = "1.37.0"
+YOUNGER: dict[tuple[str, str], str] = {
+    ("autoscaling/v2", "HorizontalPodAutoscaler"): "1.23",
+    ("policy/v1", "PodDisruptionBudget"): "1.21",
+}
+"""What an API server 1.20 does not know, and the first version that does."""
+
+
+def written(objects: Objects, folder: Path) -> Path:
+    """All objects as one file, the pods of tasks among them."""
+    path = folder / "objects.yaml"
+    path.write_text(yaml.safe_dump_all([*objects, *task_templates(objects)]))
+    return path
+
+
+def validated(path: Path) -> tuple[int, str]:
+    """Each object of a file against the schema of Kubernetes, unknown fields refused."""
+    return ran(
+        str(TOOLS / "kubernetes-validate"), "--strict", "--no-warn", "-k", KUBERNETES, str(path)
+    )
+
+
+def scanned(path: Path) -> tuple[int, str]:
+    """Each object of a file against checkov's policies."""
+    words = ("--skip-download", "--framework", "kubernetes", "--compact", "--quiet", "--file")
+    return ran(str(TOOLS / "checkov"), *words, str(path))
+
+
+def younger_than_1_20(objects: Objects) -> list[str]:
+    """The objects that a server 1.20 refuses."""
+    return [
+        f"{name(one)} {one['apiVersion']} {YOUNGER[one['apiVersion'], one['kind']]}"
+        for one in objects
+        if (one["apiVersion"], one["kind"]) in YOUNGER
+    ]
+
+
+def _every_overlay(judge: Callable[[Path], tuple[int, str]]) -> Callable[[Path], list[str]]:
+    def check(folder: Path) -> list[str]:
+        found = []
+        for overlay in OVERLAYS:
+            code, output = judge(written(rendered(f"overlays/{overlay}"), folder))
+            found += [f"{overlay}: {output}"] * (code != 0)
+        return found
+
+    return check
+
+
+def _once(_: Path) -> list[str]:
+    return [output for code, output in map(validated, ONCE) if code]
+
+
+def _own_checks(_: Path) -> list[str]:
+    from tests.deploy.checks import CHECKS
+
+    objects = {overlay: rendered(f"overlays/{overlay}") for overlay in OVERLAYS}
+    return [f"{overlay}: {one}" for overlay in OVERLAYS for check in CHECKS for one in check(objects[overlay])]
+
+
+def _program(*command: str) -> Callable[[Path], list[str]]:
+    def check(_: Path) -> list[str]:
+        code, output = ran(str(TOOLS / command[0]), *command[1:])
+        return [output] * (code != 0)
+
+    return check
+
+
+CHECKERS: dict[str, Callable[[Path], list[str]]] = {
+    "objects fit each other": _own_checks,
+    f"schema of Kubernetes {KUBERNETES}, strict": _every_overlay(validated),
+    "schema of what is applied once": _once,
+    "policies of checkov": _every_overlay(scanned),
+    "Dockerfile": _program("hadolint", "deploy/docker/Dockerfile"),
+    "scripts": _program("shellcheck", *map(str, sorted((ROOT / "deploy").rglob("*.sh")))),
+}
+"""What `make check-deploy` runs; each says what it found."""
