@@ -12,6 +12,8 @@ trap 'rm -f "$rendered"' EXIT
 # In arguments and pod templates too, hence by text and not by kustomize's own images.
 kubectl kustomize "$overlay" | sed -E "s#([A-Za-z0-9.:/_-]+/)?(trimtab-(airflow|trainer|serve|mlflow)):[A-Za-z0-9_.-]+#$REGISTRY/\2:$VERSION#g" >"$rendered"
 if test -n "${DRY_RUN:-}"; then cat "$rendered"; exit; fi
+# A Job cannot be changed: what the last version made goes first.
+kubectl delete jobs --selector app.kubernetes.io/part-of=trimtab --namespace "$(sed -n 's/^  namespace: //p' "$rendered" | head -n 1)" --ignore-not-found
 kubectl apply --filename "$rendered"
 mapfile -t workloads < <(kubectl get --filename "$rendered" --output name | grep -E '^(deployment|statefulset)\.apps/')
 namespace=$(kubectl get --filename "$rendered" --output jsonpath='{.items[0].metadata.namespace}')

@@ -13,7 +13,9 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         for title, check in CHECKERS.items():
             found = check(Path(folder))
-            print(f"{title}: {'ok' if not found else f'{len(found)} findings'}", *found, sep="\n  ", flush=True)
+            print(
+                f"{title}: {'ok' if not found else f'{len(found)} findings'}", *found, sep="\n  ", flush=True
+            )
             bad += len(found)
     return 1 if bad else 0
 

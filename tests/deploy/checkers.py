@@ -16,24 +16,23 @@ YOUNGER: dict[tuple[str, str], str] = {
 """What an API server 1.20 does not know, and the first version that does."""
 
 
-def written(objects: Objects, folder: Path) -> Path:
+def written(objects: Objects, path: Path) -> Path:
     """All objects as one file, the pods of tasks among them."""
-    path = folder / "objects.yaml"
     path.write_text(yaml.safe_dump_all([*objects, *task_templates(objects)]))
     return path
 
 
-def validated(path: Path) -> tuple[int, str]:
-    """Each object of a file against the schema of Kubernetes, unknown fields refused."""
+def validated(*paths: Path) -> tuple[int, str]:
+    """Each object of some files against the schema of Kubernetes, unknown fields refused."""
     return ran(
-        str(TOOLS / "kubernetes-validate"), "--strict", "--no-warn", "-k", KUBERNETES, str(path)
+        str(TOOLS / "kubernetes-validate"), "--strict", "--no-warn", "-k", KUBERNETES, *map(str, paths)
     )
 
 
-def scanned(path: Path) -> tuple[int, str]:
-    """Each object of a file against checkov's policies."""
+def scanned(*paths: Path) -> tuple[int, str]:
+    """Each object of some files against checkov's policies."""
     words = ("--skip-download", "--framework", "kubernetes", "--compact", "--quiet", "--file")
-    return ran(str(TOOLS / "checkov"), *words, str(path))
+    return ran(str(TOOLS / "checkov"), *words, *map(str, paths))
 
 
 def younger_than_1_20(objects: Objects) -> list[str]:
@@ -45,26 +44,27 @@ def younger_than_1_20(objects: Objects) -> list[str]:
     ]
 
 
-def _every_overlay(judge: Callable[[Path], tuple[int, str]]) -> Callable[[Path], list[str]]:
+def _every_overlay(judge: Callable[..., tuple[int, str]]) -> Callable[[Path], list[str]]:
     def check(folder: Path) -> list[str]:
-        found = []
-        for overlay in OVERLAYS:
-            code, output = judge(written(rendered(f"overlays/{overlay}"), folder))
-            found += [f"{overlay}: {output}"] * (code != 0)
-        return found
+        paths = [written(rendered(f"overlays/{one}"), folder / f"{one}.yaml") for one in OVERLAYS]
+        code, output = judge(*paths)
+        return [output] * (code != 0)
 
     return check
 
 
 def _once(_: Path) -> list[str]:
-    return [output for code, output in map(validated, ONCE) if code]
+    code, output = validated(*ONCE)
+    return [output] * (code != 0)
 
 
 def _own_checks(_: Path) -> list[str]:
     from tests.deploy.checks import CHECKS
 
     objects = {overlay: rendered(f"overlays/{overlay}") for overlay in OVERLAYS}
-    return [f"{overlay}: {one}" for overlay in OVERLAYS for check in CHECKS for one in check(objects[overlay])]
+    return [
+        f"{overlay}: {one}" for overlay in OVERLAYS for check in CHECKS for one in check(objects[overlay])
+    ]
 
 
 def _program(*command: str) -> Callable[[Path], list[str]]:

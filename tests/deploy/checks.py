@@ -9,15 +9,23 @@ from typing import Any
 from tests.deploy.manifests import Manifest, Objects, Pod, chosen, name, of, pods, required_secrets
 from tests.unit.builders import ROOT
 
-IMAGES = re.compile(r"docker\.io/trimtab/trimtab-(airflow|trainer|serve|mlflow):[\w.-]+|postgres:16-bookworm|mongo:7")
+IMAGES = re.compile(
+    r"docker\.io/trimtab/trimtab-(airflow|trainer|serve|mlflow):[\w.-]+|postgres:16-bookworm|mongo:7"
+)
 
 
 def names_are_given_once(objects: Objects) -> list[str]:
-    return [f"{one} is there {often} times" for one, often in Counter(map(name, objects)).items() if often > 1]
+    return [
+        f"{one} is there {often} times" for one, often in Counter(map(name, objects)).items() if often > 1
+    ]
 
 
 def all_are_in_one_namespace(objects: Objects) -> list[str]:
-    return [f"{name(one)}: no namespace trimtab" for one in objects if one["metadata"].get("namespace") != "trimtab"]
+    return [
+        f"{name(one)}: no namespace trimtab"
+        for one in objects
+        if one["metadata"].get("namespace") != "trimtab"
+    ]
 
 
 def workloads_select_their_own_pods(objects: Objects) -> list[str]:
@@ -45,7 +53,9 @@ def services_reach_a_port(objects: Objects) -> list[str]:
 
 
 def stateful_sets_have_a_headless_service(objects: Objects) -> list[str]:
-    headless = {one["metadata"]["name"] for one in of(objects, "Service") if one["spec"].get("clusterIP") == "None"}
+    headless = {
+        one["metadata"]["name"] for one in of(objects, "Service") if one["spec"].get("clusterIP") == "None"
+    }
     return [
         f"{name(one)}: no headless Service {one['spec']['serviceName']}"
         for one in of(objects, "StatefulSet")
@@ -54,7 +64,10 @@ def stateful_sets_have_a_headless_service(objects: Objects) -> list[str]:
 
 
 def ingresses_lead_to_a_service(objects: Objects) -> list[str]:
-    ports = {one["metadata"]["name"]: {port["name"] for port in one["spec"]["ports"]} for one in of(objects, "Service")}
+    ports = {
+        one["metadata"]["name"]: {port["name"] for port in one["spec"]["ports"]}
+        for one in of(objects, "Service")
+    }
     found = []
     for one in of(objects, "Ingress"):
         for path in (path for rule in one["spec"]["rules"] for path in rule["http"]["paths"]):
@@ -110,7 +123,9 @@ def _items(source: Manifest) -> set[str]:
 
 
 def references_lead_somewhere(objects: Objects) -> list[str]:
-    there: dict[tuple[str, str], set[str]] = {("Secret", one): keys for one, keys in required_secrets().items()}
+    there: dict[tuple[str, str], set[str]] = {
+        ("Secret", one): keys for one, keys in required_secrets().items()
+    }
     there |= {(one["kind"], one["metadata"]["name"]): set(one.get("data", {})) for one in objects}
     found = []
     for pod in pods(objects):
@@ -177,7 +192,11 @@ def policies_select_pods(objects: Objects) -> list[str]:
             found += [f"{name(one)}: a peer selects no pod" for other in others if not other]
             targets = own if at == "ingress" else [pod for other in others for pod in other]
             wanted = {port["port"] for port in rule.get("ports", []) if isinstance(port["port"], str)}
-            found += [f"{name(one)}: {pod.owner} has no port {port}" for pod in targets for port in wanted - set(pod.ports)]
+            found += [
+                f"{name(one)}: {pod.owner} has no port {port}"
+                for pod in targets
+                for port in wanted - set(pod.ports)
+            ]
     return found
 
 
@@ -197,7 +216,11 @@ def all_is_denied_first(objects: Objects) -> list[str]:
 
 def images_are_of_the_contract(objects: Objects) -> list[str]:
     used = {(pod.owner, one["image"]) for pod in pods(objects) for one in pod.containers}
-    return [f"{owner}: image {image}" for owner, image in sorted(used) if not IMAGES.fullmatch(image) or "latest" in image]
+    return [
+        f"{owner}: image {image}"
+        for owner, image in sorted(used)
+        if not IMAGES.fullmatch(image) or "latest" in image
+    ]
 
 
 def versions_are_the_same(objects: Objects) -> list[str]:
@@ -213,12 +236,20 @@ def pods_are_restricted(objects: Objects) -> list[str]:
         security = pod.spec.get("securityContext", {})
         if not security.get("runAsNonRoot") or security.get("seccompProfile") != {"type": "RuntimeDefault"}:
             found.append(f"{pod.owner}: may be root, or has no seccomp profile")
-        wanted = {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}
+        wanted = {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        }
         found += [
-            f"{pod.owner}: {one['name']} is not restricted" for one in pod.containers if one.get("securityContext") != wanted
+            f"{pod.owner}: {one['name']} is not restricted"
+            for one in pod.containers
+            if one.get("securityContext") != wanted
         ]
         allowed = {"configMap", "emptyDir", "persistentVolumeClaim", "secret", "name"}
-        found += [f"{pod.owner}: volume {one}" for one in pod.spec.get("volumes", []) if not set(one) <= allowed]
+        found += [
+            f"{pod.owner}: volume {one}" for one in pod.spec.get("volumes", []) if not set(one) <= allowed
+        ]
     return found
 
 
@@ -227,13 +258,18 @@ def containers_are_limited(objects: Objects) -> list[str]:
         f"{pod.owner}: {one['name']} has no request or limit of cpu and memory"
         for pod in pods(objects)
         for one in pod.containers
-        if any(set(one.get("resources", {}).get(part, {})) != {"cpu", "memory"} for part in ("requests", "limits"))
+        if any(
+            set(one.get("resources", {}).get(part, {})) != {"cpu", "memory"}
+            for part in ("requests", "limits")
+        )
     ]
 
 
 def only_the_scheduler_has_a_token(objects: Objects) -> list[str]:
     with_token = [pod.owner for pod in pods(objects) if pod.spec.get("automountServiceAccountToken", True)]
-    return [] if with_token == ["Deployment/scheduler"] else [f"a token of the cluster is given to {with_token}"]
+    return (
+        [] if with_token == ["Deployment/scheduler"] else [f"a token of the cluster is given to {with_token}"]
+    )
 
 
 def bound_accounts_and_roles_exist(objects: Objects) -> list[str]:
@@ -243,7 +279,13 @@ def bound_accounts_and_roles_exist(objects: Objects) -> list[str]:
         for other in (one["roleRef"], *one["subjects"]):
             if f"{other['kind']}/{other['name']}" not in there:
                 found.append(f"{name(one)}: no {other['kind']} {other['name']}")
-    rights = {(group, what) for one in of(objects, "Role") for rule in one["rules"] for group in rule["apiGroups"] for what in rule["resources"]}
+    rights = {
+        (group, what)
+        for one in of(objects, "Role")
+        for rule in one["rules"]
+        for group in rule["apiGroups"]
+        for what in rule["resources"]
+    }
     return found + [f"a Role gives rights on {what}" for what in sorted(rights - {("", "pods")})]
 
 
@@ -268,7 +310,9 @@ def airflow_knows_its_settings(objects: Objects) -> list[str]:
 
 
 def our_variables_are_read(objects: Objects) -> list[str]:
-    code = "".join(path.read_text() for part in ("src", "dags", "plugins") for path in (ROOT / part).rglob("*.py"))
+    code = "".join(
+        path.read_text() for part in ("src", "dags", "plugins") for path in (ROOT / part).rglob("*.py")
+    )
     ours = {one: where for one, where in _variables(objects).items() if one.startswith("TRIMTAB_")}
     return [f"{where}: nothing reads {one}" for one, where in ours.items() if f'"{one}"' not in code]
 

@@ -36,7 +36,11 @@ class Pod:
 
     @property
     def ports(self) -> dict[str, int]:
-        return {port["name"]: port["containerPort"] for one in self.spec["containers"] for port in one.get("ports", [])}
+        return {
+            port["name"]: port["containerPort"]
+            for one in self.spec["containers"]
+            for port in one.get("ports", [])
+        }
 
 
 def ran(*command: str, cwd: Path = ROOT) -> tuple[int, str]:
@@ -64,7 +68,12 @@ def of(objects: Objects, *kinds: str) -> Objects:
 
 def task_templates(objects: Objects) -> Objects:
     """The pods that stand as a text in a ConfigMap."""
-    texts = [text for one in of(objects, "ConfigMap") for key, text in one["data"].items() if key == "pod-template.yaml"]
+    texts = [
+        text
+        for one in of(objects, "ConfigMap")
+        for key, text in one["data"].items()
+        if key == "pod-template.yaml"
+    ]
     return [yaml.safe_load(text) for text in texts]
 
 
@@ -86,7 +95,8 @@ def chosen(selector: Manifest, everyone: list[Pod]) -> list[Pod]:
     return [
         pod
         for pod in everyone
-        if wanted.items() <= pod.labels.items() and all(pod.labels.get(key) in values for key, _, values in sets)
+        if wanted.items() <= pod.labels.items()
+        and all(pod.labels.get(key) in values for key, _, values in sets)
     ]
 
 

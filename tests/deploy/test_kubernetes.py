@@ -1,0 +1,351 @@
+"""The manifests of Kubernetes: each check finds nothing in what is shipped, and finds what is wrong when something is."""
+
+import base64
+import copy
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.deploy import checks
+from tests.deploy.checkers import CHECKERS, scanned, validated, written, younger_than_1_20
+from tests.deploy.manifests import (
+    FOLDER,
+    ONCE,
+    OVERLAYS,
+    TOOLS,
+    Manifest,
+    Objects,
+    name,
+    of,
+    ran,
+    rendered,
+    required_secrets,
+    task_templates,
+)
+from tests.unit.builders import ROOT
+
+FOLDERS = ("base", *(f"overlays/{one}" for one in OVERLAYS))
+
+
+@pytest.fixture(scope="module")
+def everything() -> dict[str, Objects]:
+    """The objects of each folder."""
+    return {folder: rendered(folder) for folder in FOLDERS}
+
+
+@pytest.fixture
+def base(everything: dict[str, Objects]) -> Objects:
+    """The objects of the base, to be spoiled."""
+    return copy.deepcopy(everything["base"])
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_objects_fit_each_other(everything: dict[str, Objects], folder: str) -> None:
+    assert [f"{check.__name__}: {one}" for check in checks.CHECKS for one in check(everything[folder])] == []
+
+
+def get(objects: Objects, wanted: str) -> Manifest:
+    return next(one for one in objects if name(one) == wanted)
+
+
+def container(objects: Objects, wanted: str) -> Manifest:
+    found: Manifest = get(objects, wanted)["spec"]["template"]["spec"]["containers"][0]
+    return found
+
+
+def drop(objects: Objects, wanted: str) -> None:
+    objects.remove(get(objects, wanted))
+
+
+def selector(objects: Objects, wanted: str) -> Manifest:
+    found: Manifest = get(objects, wanted)["spec"]["selector"]
+    return found
+
+
+def spoil_template(objects: Objects) -> None:
+    one = next(one for one in of(objects, "ConfigMap") if "pod-template.yaml" in one["data"])
+    one["data"]["pod-template.yaml"] = one["data"]["pod-template.yaml"].replace(
+        "claimName: home", "claimName: house"
+    )
+
+
+Spoil = Callable[[Objects], object]
+WRONG: list[tuple[Callable[[Objects], list[str]], Spoil]] = [
+    (checks.names_are_given_once, lambda all: all.append(all[0])),
+    (checks.all_are_in_one_namespace, lambda all: all[0]["metadata"].update(namespace="other")),
+    (
+        checks.workloads_select_their_own_pods,
+        lambda all: selector(all, "Deployment/mlflow").update(matchLabels={}),
+    ),
+    (checks.services_reach_a_port, lambda all: selector(all, "Service/mlflow").update(app="mlflow")),
+    (
+        checks.services_reach_a_port,
+        lambda all: container(all, "StatefulSet/service")["ports"][0].update(name="web"),
+    ),
+    (checks.stateful_sets_have_a_headless_service, lambda all: drop(all, "Service/service-pods")),
+    (
+        checks.ingresses_lead_to_a_service,
+        lambda all: get(all, "Service/api-server")["spec"]["ports"][0].update(name="x"),
+    ),
+    (
+        checks.ingresses_lead_to_a_service,
+        lambda all: get(all, "Ingress/trimtab")["spec"]["tls"][0].update(secretName="x"),
+    ),
+    (checks.scaled_and_guarded_things_exist, lambda all: drop(all, "StatefulSet/service")),
+    (
+        checks.scaled_and_guarded_things_exist,
+        lambda all: get(all, "StatefulSet/service")["spec"].update(replicas=1),
+    ),
+    (checks.references_lead_somewhere, lambda all: drop(all, "ConfigMap/stores")),
+    (checks.references_lead_somewhere, lambda all: drop(all, "PersistentVolumeClaim/home")),
+    (checks.references_lead_somewhere, lambda all: drop(all, "ServiceAccount/mlflow")),
+    (
+        checks.references_lead_somewhere,
+        lambda all: container(all, "Deployment/mlflow")["env"].append(
+            {"name": "X", "valueFrom": {"secretKeyRef": {"name": "mlflow", "key": "X"}}}
+        ),
+    ),
+    (checks.references_lead_somewhere, spoil_template),
+    (
+        checks.no_secret_is_in_the_manifests,
+        lambda all: all.append({"kind": "Secret", "metadata": {"name": "x", "namespace": "trimtab"}}),
+    ),
+    (
+        checks.mounts_are_volumes,
+        lambda all: container(all, "Deployment/mlflow")["volumeMounts"][0].update(name="x"),
+    ),
+    (
+        checks.files_in_variables_are_mounted,
+        lambda all: container(all, "StatefulSet/mongodb")["volumeMounts"].pop(2),
+    ),
+    (
+        checks.probes_hit_a_port,
+        lambda all: container(all, "Deployment/scheduler")["ports"][0].update(name="x"),
+    ),
+    (checks.probes_hit_a_port, lambda all: container(all, "Deployment/triggerer").pop("livenessProbe")),
+    (checks.policies_select_pods, lambda all: drop(all, "StatefulSet/mongodb")),
+    (
+        checks.policies_select_pods,
+        lambda all: container(all, "StatefulSet/postgres")["ports"][0].update(name="x"),
+    ),
+    (checks.all_is_denied_first, lambda all: drop(all, "NetworkPolicy/deny")),
+    (
+        checks.images_are_of_the_contract,
+        lambda all: container(all, "StatefulSet/mongodb").update(image="mongo:latest"),
+    ),
+    (
+        checks.images_are_of_the_contract,
+        lambda all: container(all, "Deployment/mlflow").update(
+            image="docker.io/trimtab/trimtab-mlflow:latest"
+        ),
+    ),
+    (
+        checks.versions_are_the_same,
+        lambda all: container(all, "Deployment/mlflow").update(image="docker.io/trimtab/trimtab-mlflow:1"),
+    ),
+    (
+        checks.pods_are_restricted,
+        lambda all: container(all, "Job/migrate")["securityContext"].update(readOnlyRootFilesystem=False),
+    ),
+    (
+        checks.pods_are_restricted,
+        lambda all: get(all, "Job/migrate")["spec"]["template"]["spec"]["securityContext"].pop(
+            "seccompProfile"
+        ),
+    ),
+    (
+        checks.containers_are_limited,
+        lambda all: container(all, "Job/migrate")["resources"]["limits"].pop("memory"),
+    ),
+    (
+        checks.only_the_scheduler_has_a_token,
+        lambda all: get(all, "Job/migrate")["spec"]["template"]["spec"].pop("automountServiceAccountToken"),
+    ),
+    (checks.bound_accounts_and_roles_exist, lambda all: drop(all, "ServiceAccount/scheduler")),
+    (
+        checks.bound_accounts_and_roles_exist,
+        lambda all: get(all, "Role/task-pods")["rules"][0]["resources"].append("secrets"),
+    ),
+    (
+        checks.airflow_knows_its_settings,
+        lambda all: get(all, "ConfigMap/airflow")["data"].update(
+            AIRFLOW__KUBERNETES_EXECUTOR__NAMESPACES="x"
+        ),
+    ),
+    (
+        checks.our_variables_are_read,
+        lambda all: get(all, "ConfigMap/stores")["data"].update(TRIMTAB_LANDINGS="x"),
+    ),
+    (
+        checks.skips_are_justified,
+        lambda all: get(all, "Job/migrate")["metadata"]["annotations"].update(
+            {"checkov.io/skip1": "CKV_K8S_15=no"}
+        ),
+    ),
+]
+
+
+@pytest.mark.parametrize(("check", "spoil"), WRONG, ids=[check.__name__ for check, _ in WRONG])
+def test_each_check_finds_what_is_wrong(
+    base: Objects, check: Callable[[Objects], list[str]], spoil: Spoil
+) -> None:
+    spoil(base)
+    assert check(base) != []
+
+
+def test_no_check_is_without_a_wrong_example() -> None:
+    assert {check.__name__ for check, _ in WRONG} == {check.__name__ for check in checks.CHECKS}
+
+
+def test_every_object_has_the_form_that_kubernetes_wants(
+    everything: dict[str, Objects], tmp_path: Path
+) -> None:
+    paths = [written(objects, tmp_path / f"{folder[-5:]}.yaml") for folder, objects in everything.items()]
+    code, output = validated(*paths, *ONCE)
+    assert code == 0, output
+    assert all(f"for {one['kind']}" in output or one["kind"] in output for one in everything["base"]), output
+
+
+def test_a_misspelt_field_is_found(base: Objects, tmp_path: Path) -> None:
+    container(base, "Deployment/mlflow")["readynessProbe"] = {}
+    code, output = validated(written(base, tmp_path / "objects.yaml"))
+    assert code != 0 and "readynessProbe" in output
+
+
+def test_the_policy_scanner_finds_nothing_but_what_is_excused(
+    everything: dict[str, Objects], tmp_path: Path
+) -> None:
+    code, output = scanned(*(written(everything[one], tmp_path / f"{one[-5:]}.yaml") for one in FOLDERS[1:]))
+    assert code == 0, output
+    assert "Failed checks: 0" in output and "Skipped checks: 0" not in output
+
+
+def test_the_policy_scanner_finds_what_is_wrong(base: Objects, tmp_path: Path) -> None:
+    spoilt = get(base, "Deployment/mlflow")
+    spoilt["spec"]["template"]["spec"]["hostNetwork"] = True
+    spoilt["metadata"]["annotations"].pop("checkov.io/skip1")
+    code, output = scanned(written([spoilt], tmp_path / "objects.yaml"))
+    assert code == 1 and "CKV_K8S_19" in output and "CKV_K8S_15" in output
+
+
+def secrets_made(folder: Path, **settings: str) -> dict[str, dict[str, str]]:
+    """What the script prints: the values of each Secret by key."""
+    path = f"{TOOLS}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", FOLDER / "make-secrets.sh"],
+        env={"PATH": path, "SECRETS": str(folder), **settings},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    made = {}
+    for one in filter(None, yaml.safe_load_all(done.stdout)):
+        assert one["metadata"]["namespace"] == "trimtab"
+        made[one["metadata"]["name"]] = {
+            key: base64.b64decode(text).decode() for key, text in one["data"].items()
+        }
+    return made
+
+
+def test_the_script_makes_the_secrets_that_are_listed(tmp_path: Path) -> None:
+    made = secrets_made(tmp_path)
+    listed = yaml.safe_load((FOLDER / "secrets.yaml").read_text())
+    assert {one: set(keys) for one, keys in made.items()} == {
+        one: set(listed[one]["keys"]) for one in listed if listed[one]["made_by"] == "make-secrets.sh"
+    }
+    assert secrets_made(tmp_path) == made
+    assert made["postgres"]["ledger-password"] in made["stores"]["TRIMTAB_LEDGER_URL"]
+    assert made["mlflow"]["MLFLOW_BACKEND_STORE_URI"].startswith("postgresql+psycopg2://mlflow:")
+    values = [value for keys in made.values() for value in keys.values()]
+    assert len(set(values)) == len(values)
+    assert oct(next(tmp_path.rglob("TRIMTAB_LEDGER_URL")).stat().st_mode)[-3:] == "600"
+
+
+def test_managed_databases_are_named_in_the_secrets(tmp_path: Path) -> None:
+    made = secrets_made(tmp_path, POSTGRES_HOST="pg.example", POSTGRES_PASSWORD="a=b")
+    assert not {"postgres", "mongodb"} & set(made)
+    assert made["stores"]["TRIMTAB_PREDICTION_LOG_URL"] == (
+        "postgresql://trimtab:a%3Db@pg.example:5432/predictions?sslmode=require"  # pragma: allowlist secret
+    )
+    assert made["airflow"]["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC"].endswith("/airflow?ssl=require")
+
+
+def test_azure_takes_what_its_vault_has() -> None:
+    script, provision = (FOLDER / "make-secrets.sh").read_text(), (
+        ROOT / "deploy/azure/provision.sh"
+    ).read_text()
+    line = next(line for line in provision.splitlines() if line.startswith("for name in postgres-password"))
+    names = line.removeprefix("for name in ").partition(";")[0].split()
+    assert len(names) == 6 and all(f"vault {one}" in script for one in names)
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_a_version_is_set_everywhere_also_in_the_pod_of_a_task(overlay: str) -> None:
+    done = subprocess.run(
+        ["bash", "deploy/deploy.sh", overlay],
+        env={
+            "PATH": f"{TOOLS}:{os.environ['PATH']}",
+            "DRY_RUN": "1",
+            "REGISTRY": "r.example",
+            "VERSION": "1.2.3",
+        },
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    objects = [one for one in yaml.safe_load_all(done.stdout) if one]
+    used = {
+        line.split()[-1] for line in yaml.safe_dump(objects, width=10**6).splitlines() if "image:" in line
+    }
+    assert "docker.io" not in done.stdout and ":dev" not in done.stdout
+    assert {one for one in used if "trimtab" in one} >= {
+        "r.example/trimtab-serve:1.2.3",
+        "r.example/trimtab-mlflow:1.2.3",
+    }
+    assert task_templates(objects)[0]["spec"]["containers"][0]["image"] == "r.example/trimtab-airflow:1.2.3"
+
+
+def test_the_docs_name_every_secret_and_what_an_old_server_refuses(everything: dict[str, Objects]) -> None:
+    text = (ROOT / "docs/kubernetes.md").read_text()
+    for secret, keys in required_secrets().items():
+        assert f"| `{secret}` |" in text, secret
+        assert [key for key in sorted(keys) if f"`{key}`" not in text] == []
+    younger = younger_than_1_20(everything["base"])
+    assert len(younger) == 2
+    for kind, version, since in (one.split() for one in younger):
+        assert f"| `{kind}` | `{version}` | {since} |" in text
+
+
+def test_managed_databases_leave_none_in_the_cluster(everything: dict[str, Objects]) -> None:
+    for overlay in ("overlays/managed", "overlays/azure"):
+        left = {name(one) for one in everything[overlay]}
+        assert not {one for one in left if "postgres" in one or "mongodb" in one}
+        assert "NetworkPolicy/managed-databases" in left
+
+
+def test_the_databases_are_made_as_in_compose() -> None:
+    assert (FOLDER / "base/databases.sh").read_text() == (ROOT / "deploy/compose/databases.sh").read_text()
+
+
+def test_azure_gives_each_account_its_identity(everything: dict[str, Objects]) -> None:
+    objects = everything["overlays/azure"]
+    settings = get(objects, "ConfigMap/azure")["data"]
+    for account in ("airflow", "mlflow", "service"):
+        annotations = get(objects, f"ServiceAccount/{account}")["metadata"]["annotations"]
+        assert annotations["azure.workload.identity/client-id"] == settings[f"{account.upper()}_CLIENT_ID"]
+    assert (
+        get(objects, "ConfigMap/stores")["data"]["AZURE_STORAGE_ACCOUNT"] == settings["AZURE_STORAGE_ACCOUNT"]
+    )
+    assert get(objects, "ConfigMap/stores")["data"]["TRIMTAB_MODEL"] == "flight-delay"
+
+
+def test_what_make_check_deploy_runs_finds_what_is_wrong(tmp_path: Path) -> None:
+    assert {"Dockerfile", "scripts", "objects fit each other", "policies of checkov"} <= set(CHECKERS)
+    assert CHECKERS["objects fit each other"](tmp_path) == []
+    assert ran("grep", "-c", "check-deploy", "Makefile")[0] == 0
