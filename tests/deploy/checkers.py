@@ -84,3 +84,13 @@ CHECKERS: dict[str, Callable[[Path], list[str]]] = {
     "scripts": _program("shellcheck", *map(str, sorted((ROOT / "deploy").rglob("*.sh")))),
 }
 """What `make check-deploy` runs; each says what it found."""
+
+
+def report(checkers: dict[str, Callable[[Path], list[str]]], folder: Path) -> int:
+    """Run all, say what each found, and return how much that is."""
+    total = 0
+    for title, check in checkers.items():
+        found = check(folder)
+        print(f"{title}: {f'{len(found)} findings' if found else 'ok'}", *found, sep="\n  ", flush=True)
+        total += len(found)
+    return total
