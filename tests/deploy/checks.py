@@ -1,17 +1,12 @@
 """Whether the objects of an overlay fit each other. Each check returns what it found, in words; nothing when all is well."""
 
-import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from tests.deploy import rules
 from tests.deploy.manifests import Manifest, Objects, Pod, chosen, name, of, pods, required_secrets
-from tests.unit.builders import ROOT
-
-IMAGES = re.compile(
-    r"docker\.io/trimtab/trimtab-(airflow|trainer|serve|mlflow):[\w.-]+|postgres:16-bookworm|mongo:7"
-)
 
 
 def names_are_given_once(objects: Objects) -> list[str]:
@@ -214,119 +209,6 @@ def all_is_denied_first(objects: Objects) -> list[str]:
     return ["no NetworkPolicy denies what is not allowed"]
 
 
-def images_are_of_the_contract(objects: Objects) -> list[str]:
-    used = {(pod.owner, one["image"]) for pod in pods(objects) for one in pod.containers}
-    return [
-        f"{owner}: image {image}"
-        for owner, image in sorted(used)
-        if not IMAGES.fullmatch(image) or "latest" in image
-    ]
-
-
-def versions_are_the_same(objects: Objects) -> list[str]:
-    ours = {one["image"] for pod in pods(objects) for one in pod.containers if "trimtab/" in one["image"]}
-    versions = {image.rpartition(":")[2] for image in ours}
-    return [] if len(versions) == 1 else [f"our images have the versions {sorted(versions)}"]
-
-
-def pods_are_restricted(objects: Objects) -> list[str]:
-    """The profile `restricted` of the pod security standards, and a read-only root file system."""
-    found = []
-    for pod in pods(objects):
-        security = pod.spec.get("securityContext", {})
-        if not security.get("runAsNonRoot") or security.get("seccompProfile") != {"type": "RuntimeDefault"}:
-            found.append(f"{pod.owner}: may be root, or has no seccomp profile")
-        wanted = {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-        }
-        found += [
-            f"{pod.owner}: {one['name']} is not restricted"
-            for one in pod.containers
-            if one.get("securityContext") != wanted
-        ]
-        allowed = {"configMap", "emptyDir", "persistentVolumeClaim", "secret", "name"}
-        found += [
-            f"{pod.owner}: volume {one}" for one in pod.spec.get("volumes", []) if not set(one) <= allowed
-        ]
-    return found
-
-
-def containers_are_limited(objects: Objects) -> list[str]:
-    return [
-        f"{pod.owner}: {one['name']} has no request or limit of cpu and memory"
-        for pod in pods(objects)
-        for one in pod.containers
-        if any(
-            set(one.get("resources", {}).get(part, {})) != {"cpu", "memory"}
-            for part in ("requests", "limits")
-        )
-    ]
-
-
-def only_the_scheduler_has_a_token(objects: Objects) -> list[str]:
-    with_token = [pod.owner for pod in pods(objects) if pod.spec.get("automountServiceAccountToken", True)]
-    return (
-        [] if with_token == ["Deployment/scheduler"] else [f"a token of the cluster is given to {with_token}"]
-    )
-
-
-def bound_accounts_and_roles_exist(objects: Objects) -> list[str]:
-    there = set(map(name, objects))
-    found = []
-    for one in of(objects, "RoleBinding"):
-        for other in (one["roleRef"], *one["subjects"]):
-            if f"{other['kind']}/{other['name']}" not in there:
-                found.append(f"{name(one)}: no {other['kind']} {other['name']}")
-    rights = {
-        (group, what)
-        for one in of(objects, "Role")
-        for rule in one["rules"]
-        for group in rule["apiGroups"]
-        for what in rule["resources"]
-    }
-    return found + [f"a Role gives rights on {what}" for what in sorted(rights - {("", "pods")})]
-
-
-def _variables(objects: Objects) -> dict[str, str]:
-    """Every variable, and where it was met."""
-    found = {key: name(one) for one in of(objects, "ConfigMap") for key in one["data"] if key.isupper()}
-    for pod in pods(objects):
-        found |= {one["name"]: pod.owner for container in pod.containers for one in container.get("env", [])}
-    return found
-
-
-def airflow_knows_its_settings(objects: Objects) -> list[str]:
-    from airflow.configuration import conf
-
-    found = []
-    for variable, where in _variables(objects).items():
-        if variable.startswith("AIRFLOW__"):
-            _, section, option = variable.lower().split("__")
-            if option not in conf.configuration_description.get(section, {}).get("options", {}):
-                found.append(f"{where}: Airflow has no {variable}")
-    return found
-
-
-def our_variables_are_read(objects: Objects) -> list[str]:
-    code = "".join(
-        path.read_text() for part in ("src", "dags", "plugins") for path in (ROOT / part).rglob("*.py")
-    )
-    ours = {one: where for one, where in _variables(objects).items() if one.startswith("TRIMTAB_")}
-    return [f"{where}: nothing reads {one}" for one, where in ours.items() if f'"{one}"' not in code]
-
-
-def skips_are_justified(objects: Objects) -> list[str]:
-    """Each exception of the policy scanner names one check, and a reason of at least five words."""
-    found = []
-    for one in objects:
-        for key, text in (one["metadata"].get("annotations") or {}).items():
-            if key.startswith("checkov.io/skip") and not re.fullmatch(r"CKV\w+=(\S+ ){4,}\S+", text):
-                found.append(f"{name(one)}: {key} gives no reason: {text}")
-    return found
-
-
 CHECKS: tuple[Callable[[Objects], list[str]], ...] = (
     names_are_given_once,
     all_are_in_one_namespace,
@@ -342,13 +224,13 @@ CHECKS: tuple[Callable[[Objects], list[str]], ...] = (
     probes_hit_a_port,
     policies_select_pods,
     all_is_denied_first,
-    images_are_of_the_contract,
-    versions_are_the_same,
-    pods_are_restricted,
-    containers_are_limited,
-    only_the_scheduler_has_a_token,
-    bound_accounts_and_roles_exist,
-    airflow_knows_its_settings,
-    our_variables_are_read,
-    skips_are_justified,
+    rules.images_are_of_the_contract,
+    rules.versions_are_the_same,
+    rules.pods_are_restricted,
+    rules.containers_are_limited,
+    rules.only_the_scheduler_has_a_token,
+    rules.bound_accounts_and_roles_exist,
+    rules.airflow_knows_its_settings,
+    rules.our_variables_are_read,
+    rules.skips_are_justified,
 )

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.deploy import checks
+from tests.deploy import checks, rules
 from tests.deploy.checkers import CHECKERS, report, scanned, validated, written, younger_than_1_20
 from tests.deploy.manifests import (
     FOLDER,
@@ -134,54 +134,54 @@ WRONG: list[tuple[Callable[[Objects], list[str]], Spoil]] = [
     ),
     (checks.all_is_denied_first, lambda all: drop(all, "NetworkPolicy/deny")),
     (
-        checks.images_are_of_the_contract,
+        rules.images_are_of_the_contract,
         lambda all: container(all, "StatefulSet/mongodb").update(image="mongo:latest"),
     ),
     (
-        checks.images_are_of_the_contract,
+        rules.images_are_of_the_contract,
         lambda all: container(all, "Deployment/mlflow").update(
             image="docker.io/trimtab/trimtab-mlflow:latest"
         ),
     ),
     (
-        checks.versions_are_the_same,
+        rules.versions_are_the_same,
         lambda all: container(all, "Deployment/mlflow").update(image="docker.io/trimtab/trimtab-mlflow:1"),
     ),
     (
-        checks.pods_are_restricted,
+        rules.pods_are_restricted,
         lambda all: container(all, "Job/migrate")["securityContext"].update(readOnlyRootFilesystem=False),
     ),
     (
-        checks.pods_are_restricted,
+        rules.pods_are_restricted,
         lambda all: get(all, "Job/migrate")["spec"]["template"]["spec"]["securityContext"].pop(
             "seccompProfile"
         ),
     ),
     (
-        checks.containers_are_limited,
+        rules.containers_are_limited,
         lambda all: container(all, "Job/migrate")["resources"]["limits"].pop("memory"),
     ),
     (
-        checks.only_the_scheduler_has_a_token,
+        rules.only_the_scheduler_has_a_token,
         lambda all: get(all, "Job/migrate")["spec"]["template"]["spec"].pop("automountServiceAccountToken"),
     ),
-    (checks.bound_accounts_and_roles_exist, lambda all: drop(all, "ServiceAccount/scheduler")),
+    (rules.bound_accounts_and_roles_exist, lambda all: drop(all, "ServiceAccount/scheduler")),
     (
-        checks.bound_accounts_and_roles_exist,
+        rules.bound_accounts_and_roles_exist,
         lambda all: get(all, "Role/task-pods")["rules"][0]["resources"].append("secrets"),
     ),
     (
-        checks.airflow_knows_its_settings,
+        rules.airflow_knows_its_settings,
         lambda all: get(all, "ConfigMap/airflow")["data"].update(
             AIRFLOW__KUBERNETES_EXECUTOR__NAMESPACES="x"
         ),
     ),
     (
-        checks.our_variables_are_read,
+        rules.our_variables_are_read,
         lambda all: get(all, "ConfigMap/stores")["data"].update(TRIMTAB_LANDINGS="x"),
     ),
     (
-        checks.skips_are_justified,
+        rules.skips_are_justified,
         lambda all: get(all, "Job/migrate")["metadata"]["annotations"].update(
             {"checkov.io/skip1": "CKV_K8S_15=no"}
         ),
