@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -286,6 +287,42 @@ def test_azure_takes_what_its_vault_has() -> None:
     line = next(line for line in provision.splitlines() if line.startswith("for name in postgres-password"))
     names = line.removeprefix("for name in ").partition(";")[0].split()
     assert len(names) == 6 and all(f"vault {one}" in script for one in names)
+
+
+def test_airflow_makes_a_task_of_the_template(tmp_path: Path) -> None:
+    from airflow.providers.cncf.kubernetes.pod_generator import PodGenerator
+
+    template = PodGenerator.deserialize_model_file(str(FOLDER / "base/pod-template.yaml"))
+    given: dict[str, Any] = {
+        "dag_id": "retrain_model",
+        "task_id": "train",
+        "pod_id": "retrain-train",
+        "try_number": 1,
+    }
+    given |= {"date": None, "kube_image": None}  # what the executor gives when its settings name no image
+    pod = PodGenerator.construct_pod(
+        **given,
+        args=["python", "-m", "airflow.sdk.execution_time.execute_workload"],
+        pod_override_object=None,
+        base_worker_pod=template,
+        namespace="trimtab",
+        scheduler_job_id="1",
+        run_id="manual",
+    )
+    made = PodGenerator.serialize_pod(pod)
+    path = tmp_path / "task.yaml"
+    path.write_text(yaml.safe_dump({"apiVersion": "v1", "kind": "Pod", **made}))
+    assert validated(path)[0] == 0, validated(path)[1]
+    (base,) = made["spec"]["containers"]
+    assert base["image"] == template.spec.containers[0].image and base["args"][0] == "python"
+    assert (
+        base["resources"]["limits"] == {"cpu": "2", "memory": "4Gi"}
+        and base["securityContext"]["readOnlyRootFilesystem"]
+    )
+    assert (
+        made["metadata"]["labels"].items() >= {"trimtab/role": "airflow", "dag_id": "retrain_model"}.items()
+    )
+    assert {"home", "stores"} <= {mount["name"] for mount in base["volumeMounts"]}
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
