@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 REPOSITORY = "somebody/project"
-TOKEN = "ghs_of_this_test"
+TOKEN = "ghs_of_this_test"  # pragma: allowlist secret
 SECRETS = {"GITHUB_TOKEN": TOKEN, "GITHUB_REPOSITORY": REPOSITORY}
 
 

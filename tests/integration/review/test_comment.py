@@ -14,7 +14,7 @@ from trimtab.contracts import Verdict, from_json, to_json
 from trimtab.errors import GitHubRefused, ReviewRefused
 from trimtab.review.comment import comment
 
-SHA = "0123456789abcdef0123456789abcdef01234567"
+SHA = "0123456789abcdef0123456789abcdef01234567"  # pragma: allowlist secret
 EXPECTED = Path(__file__).parent / "expected"
 
 
