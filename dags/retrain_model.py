@@ -17,6 +17,9 @@ from trimtab_operators import AskPersonOperator
 
 MODEL = os.environ.get("TRIMTAB_MODEL", "model")
 REQUESTS, CHAMPION = Asset(f"trimtab://{MODEL}/requests"), Asset(f"trimtab://{MODEL}/champion")
+# A pod of their own for `train` and `refit`, where tasks are pods; any other executor passes it by.
+TEMPLATE = os.environ.get("TRIMTAB_TRAINING_POD_TEMPLATE")
+TRAINING = {"pod_template_file": TEMPLATE} if TEMPLATE else {}
 SOURCES = {"manual": "ui", "scheduled": "schedule"}  # any other run was woken: it answers what waits
 FORM = {
     "reason": Param(
@@ -67,7 +70,7 @@ def prepare(run_key: str, holder: str) -> dict[str, Any]:
     return prepare(run_key, holder)
 
 
-@task(execution_timeout=timedelta(hours=4))
+@task(execution_timeout=timedelta(hours=4), executor_config=TRAINING)
 def train(run_key: str, holder: str) -> dict[str, Any]:
     from trimtab.steps.retrain import train
 
@@ -81,7 +84,7 @@ def evaluate(run_key: str, holder: str) -> dict[str, Any]:
     return evaluate(run_key, holder)
 
 
-@task(execution_timeout=timedelta(hours=4))
+@task(execution_timeout=timedelta(hours=4), executor_config=TRAINING)
 def refit(run_key: str, holder: str) -> dict[str, Any]:
     from trimtab.steps.retrain import refit
 

@@ -1,12 +1,15 @@
 """The shape of each DAG, as a literal."""
 
+from tests.dags.conftest import FOLDER
+
 
 def _shape(dag):
     return {task.task_id: task.downstream_task_ids for task in dag.tasks}
 
 
-def test_gathering_is_one_task(dags):
+def test_gathering_and_backing_up_are_one_task_each(dags):
     assert _shape(dags["gather_batches"]) == {"gather": set()}
+    assert _shape(dags["back_up_stores"]) == {"back_up": set()}
 
 
 def test_ingest_lists_takes_each_batch_and_announces(dags):
@@ -87,6 +90,7 @@ def test_each_dag_has_its_time(dags):
         for name, dag in dags.items()
     }
     assert times == {
+        "back_up_stores": None,
         "gather_batches": "25 * * * *",
         "ingest_batch": "*/10 * * * *",
         "monitor_model": "0 * * * *",
@@ -94,3 +98,19 @@ def test_each_dag_has_its_time(dags):
         "rollback_model": None,
         "sweep": "*/10 * * * *",
     }
+
+
+def test_what_the_environment_names_sets_the_nightly_backup_and_the_pods_of_a_training(
+    bag, dags, monkeypatch
+):
+    before = [dags["retrain_model"].get_task(name).executor_config for name in ("train", "refit")]
+    assert before == [{}, {}]
+    monkeypatch.setenv("TRIMTAB_BACKUPS", "/backups")
+    monkeypatch.setenv("TRIMTAB_TRAINING_POD_TEMPLATE", "/etc/trimtab/training-pod.yaml")
+    again = type(bag)(str(FOLDER)).dags
+    assert again["back_up_stores"].timetable.expression == "15 3 * * *"
+    own = {
+        task.task_id: task.executor_config for task in again["retrain_model"].tasks if task.executor_config
+    }
+    pod = {"pod_template_file": "/etc/trimtab/training-pod.yaml"}
+    assert own == {"train": pod, "refit": pod}

@@ -16,6 +16,8 @@ FOLDER = ROOT / "deploy" / "kubernetes"
 OVERLAYS = ("local", "managed", "azure")
 ONCE = (FOLDER / "namespace.yaml", FOLDER / "overlays/azure/cluster.yaml")
 """Applied by whoever owns the cluster, and part of no overlay."""
+TEMPLATES = ("pod-template.yaml", "training-pod.yaml")
+"""What Airflow makes pods of, as texts in a ConfigMap."""
 
 Manifest = dict[str, Any]
 Objects = list[Manifest]
@@ -69,10 +71,7 @@ def of(objects: Objects, *kinds: str) -> Objects:
 def task_templates(objects: Objects) -> Objects:
     """The pods that stand as a text in a ConfigMap."""
     texts = [
-        text
-        for one in of(objects, "ConfigMap")
-        for key, text in one["data"].items()
-        if key == "pod-template.yaml"
+        text for one in of(objects, "ConfigMap") for key, text in one["data"].items() if key in TEMPLATES
     ]
     return [yaml.safe_load(text) for text in texts]
 
@@ -84,7 +83,7 @@ def pods(objects: Objects) -> Iterator[Pod]:
         claims = frozenset(claim["metadata"]["name"] for claim in one["spec"].get("volumeClaimTemplates", []))
         yield Pod(name(one), template["metadata"]["labels"], template["spec"], claims)
     for template in task_templates(objects):
-        yield Pod("Pod/task", template["metadata"]["labels"], template["spec"])
+        yield Pod(name(template), template["metadata"]["labels"], template["spec"])
 
 
 def chosen(selector: Manifest, everyone: list[Pod]) -> list[Pod]:

@@ -18,6 +18,7 @@ from tests.deploy.manifests import (
     FOLDER,
     ONCE,
     OVERLAYS,
+    TEMPLATES,
     TOOLS,
     Manifest,
     Objects,
@@ -289,10 +290,19 @@ def test_azure_takes_what_its_vault_has() -> None:
     assert len(names) == 6 and all(f"vault {one}" in script for one in names)
 
 
-def test_airflow_makes_a_task_of_the_template(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "file, image, limits",
+    [
+        ("pod-template.yaml", "airflow", {"cpu": "2", "memory": "4Gi"}),
+        ("training-pod.yaml", "trainer", {"cpu": "4", "memory": "8Gi"}),
+    ],
+)
+def test_airflow_makes_a_task_of_the_template(
+    tmp_path: Path, file: str, image: str, limits: dict[str, str]
+) -> None:
     from airflow.providers.cncf.kubernetes.pod_generator import PodGenerator
 
-    template = PodGenerator.deserialize_model_file(str(FOLDER / "base/pod-template.yaml"))
+    template = PodGenerator.deserialize_model_file(str(FOLDER / "base" / file))
     given: dict[str, Any] = {
         "dag_id": "retrain_model",
         "task_id": "train",
@@ -314,15 +324,39 @@ def test_airflow_makes_a_task_of_the_template(tmp_path: Path) -> None:
     path.write_text(yaml.safe_dump({"apiVersion": "v1", "kind": "Pod", **made}))
     assert validated(path)[0] == 0, validated(path)[1]
     (base,) = made["spec"]["containers"]
-    assert base["image"] == template.spec.containers[0].image and base["args"][0] == "python"
-    assert (
-        base["resources"]["limits"] == {"cpu": "2", "memory": "4Gi"}
-        and base["securityContext"]["readOnlyRootFilesystem"]
-    )
+    assert base["image"] == f"docker.io/trimtab/trimtab-{image}:dev" and base["args"][0] == "python"
+    assert base["resources"]["limits"] == limits and base["securityContext"]["readOnlyRootFilesystem"]
     assert (
         made["metadata"]["labels"].items() >= {"trimtab/role": "airflow", "dag_id": "retrain_model"}.items()
     )
     assert {"home", "stores"} <= {mount["name"] for mount in base["volumeMounts"]}
+
+
+def test_a_training_s_pod_is_a_task_s_but_for_its_name_image_and_resources() -> None:
+    task, training = (yaml.safe_load((FOLDER / "base" / name).read_text()) for name in TEMPLATES)
+    for pod in (task, training):
+        del (
+            pod["metadata"]["name"],
+            pod["spec"]["containers"][0]["image"],
+            pod["spec"]["containers"][0]["resources"],
+        )
+    assert task == training
+
+
+def test_the_scheduler_finds_the_templates_where_its_settings_say() -> None:
+    (settings,) = (one["data"] for one in rendered("base") if name(one) == "ConfigMap/airflow")
+    (files,) = (one["data"] for one in rendered("base") if name(one).startswith("ConfigMap/pod-template-"))
+    (scheduler,) = (one for one in rendered("base") if name(one) == "Deployment/scheduler")
+    (mount,) = (
+        one["mountPath"]
+        for one in scheduler["spec"]["template"]["spec"]["containers"][0]["volumeMounts"]
+        if one["name"] == "pod-template"
+    )
+    said = [
+        settings["AIRFLOW__KUBERNETES_EXECUTOR__POD_TEMPLATE_FILE"],
+        settings["TRIMTAB_TRAINING_POD_TEMPLATE"],
+    ]
+    assert said == [f"{mount}/{file}" for file in TEMPLATES] and set(files) == set(TEMPLATES)
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
@@ -349,7 +383,8 @@ def test_a_version_is_set_everywhere_also_in_the_pod_of_a_task(overlay: str) -> 
         "r.example/trimtab-serve:1.2.3",
         "r.example/trimtab-mlflow:1.2.3",
     }
-    assert task_templates(objects)[0]["spec"]["containers"][0]["image"] == "r.example/trimtab-airflow:1.2.3"
+    images = [one["spec"]["containers"][0]["image"] for one in task_templates(objects)]
+    assert images == ["r.example/trimtab-airflow:1.2.3", "r.example/trimtab-trainer:1.2.3"]
 
 
 def test_the_docs_name_every_secret_and_what_an_old_server_refuses(everything: dict[str, Objects]) -> None:

@@ -32,6 +32,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             patch.setenv(name, value)
         for variable, port in zip(VARIABLES.values(), _free_ports(len(VARIABLES)), strict=True):
             patch.setenv(variable, str(port))
+        patch.setenv("TRIMTAB_BACKUPS", str(folder / "backups"))
         asking = SMALL | {"gate__ask": "promotion", "gate__ask_minutes": 0.5}
         tree = playground.tree(folder / "tree", **asking)
         initialise(tree)
@@ -62,8 +63,23 @@ def test_airflow_knows_all_dags_and_none_is_paused(home):
     dags = airflow_api.connect(home).get("/api/v2/dags")["dags"]
     paused = {dag["dag_id"]: dag["is_paused"] for dag in dags}
     assert paused == dict.fromkeys(
-        ("gather_batches", "ingest_batch", "monitor_model", "retrain_model", "rollback_model", "sweep"), False
+        (
+            "back_up_stores",
+            "gather_batches",
+            "ingest_batch",
+            "monitor_model",
+            "retrain_model",
+            "rollback_model",
+            "sweep",
+        ),
+        False,
     )
+
+
+def test_a_backup_is_taken_where_the_environment_says(home):
+    assert _run(home, "back_up_stores", {"keep": 2}) == "success"
+    (taken,) = (home.parent / "backups").iterdir()
+    assert {"ledger", "mlflow", "origin.git", "manifest.json"} <= {path.name for path in taken.iterdir()}
 
 
 def test_a_sweep_of_an_empty_loop_wakes_nobody(home):

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from trimtab.errors import CommandFailed
 
-_SECONDS = 600
+SECONDS = 600.0
+"""How long a command may take that nobody gave a limit."""
 _SETTINGS = {
     "user.name": "trimtab",
     "user.email": "trimtab@localhost",
@@ -34,27 +35,34 @@ _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
 _CAUSE = re.compile(r"(fatal|error|ERROR): ")
 
 
-def git(*words: str, cwd: Path | None = None, stdin: str | None = None, lock: int | None = None) -> str:
+def git(
+    *words: str,
+    cwd: Path | None = None,
+    stdin: str | None = None,
+    lock: int | None = None,
+    seconds: float = SECONDS,
+) -> str:
     """Run git with trimtab's own identity and return its output.
 
     `lock` is a locked file that git keeps open, so that the lock outlives a killed trimtab for as long as git runs.
 
     Raises:
-        CommandFailed: git ended with an error.
+        CommandFailed: git ended with an error, or not in time.
     """
     settings = [word for key, value in _SETTINGS.items() for word in ("-c", f"{key}={value}")]
-    return run(["git", *settings, *words], cwd=cwd, stdin=stdin, keep=() if lock is None else (lock,))
+    keep = () if lock is None else (lock,)
+    return run(["git", *settings, *words], cwd=cwd, stdin=stdin, keep=keep, seconds=seconds)
 
 
-def dvc(*words: str, cwd: Path) -> str:
+def dvc(*words: str, cwd: Path, seconds: float = SECONDS) -> str:
     """Run DVC in a checkout and return its output.
 
     Raises:
-        CommandFailed: DVC ended with an error.
+        CommandFailed: DVC ended with an error, or not in time.
     """
     # By default DVC keeps an index of every checkout below /var/tmp for ever; here it goes with the checkout.
     site = {"DVC_SITE_CACHE_DIR": str(cwd / ".dvc" / "tmp" / "site")}
-    return run([sys.executable, "-m", "dvc", *words], cwd=cwd, extra=site)
+    return run([sys.executable, "-m", "dvc", *words], cwd=cwd, extra=site, seconds=seconds)
 
 
 def run(
@@ -64,11 +72,12 @@ def run(
     stdin: str | None = None,
     extra: Mapping[str, str] | None = None,
     keep: Sequence[int] = (),
+    seconds: float = SECONDS,
 ) -> str:
     """Run a command and return its standard output; `keep` are files that it keeps open.
 
     Raises:
-        CommandFailed: It ended with an error, or not within ten minutes.
+        CommandFailed: It ended with an error, or not within `seconds`.
     """
     inherited = {name: value for name, value in os.environ.items() if not _FOREIGN.fullmatch(name)}
     shown = [_CREDENTIALS.sub("", word) for word in command]
@@ -83,11 +92,11 @@ def run(
             encoding="utf-8",
             errors="surrogateescape",
             check=False,
-            timeout=_SECONDS,
+            timeout=seconds,
             pass_fds=tuple(keep),
         )
     except subprocess.TimeoutExpired as error:
-        raise CommandFailed(shown, -1, f"no end after {_SECONDS} s") from error
+        raise CommandFailed(shown, -1, f"no end after {seconds:g} s") from error
     if done.returncode != 0:
         raise CommandFailed(shown, done.returncode, _CREDENTIALS.sub("", done.stderr or done.stdout))
     return done.stdout

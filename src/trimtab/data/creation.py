@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from trimtab.data.commands import dvc, git
+from trimtab.data.commands import dvc, git, without_credentials
 from trimtab.data.mirror import BRANCH, address, unreachable
 from trimtab.data.origin import FOLDER, REMOTE
 from trimtab.errors import CommandFailed, Unfit
@@ -63,7 +63,8 @@ def _set_up(draft: Path, names: Sequence[str], stores: Stores) -> None:
     dvc("init", cwd=draft)
     dvc("config", "core.analytics", "false", cwd=draft)
     dvc("config", "cache.type", "hardlink,symlink,copy", cwd=draft)
-    dvc("remote", "add", "-d", REMOTE, address(stores.dvc_remote), cwd=draft)
+    # A password would be in git for ever; each checkout is given the URL that is in force.
+    dvc("remote", "add", "-d", REMOTE, without_credentials(address(stores.dvc_remote)), cwd=draft)
     # Forced, by name: what the user's git tracks is in, whatever this or that .gitignore says.
     wanted = "\0".join(sorted({*names, *_SET_UP_BY_DVC, ignore}))
     git(

@@ -210,4 +210,18 @@ def http_put(folder: Path) -> Iterator[Remote]:
         server.server_close()
 
 
-KINDS = {"s3": s3, "azure": azure, "ssh": ssh, "http": http_put}
+@contextmanager
+def webdav(folder: Path) -> Iterator[Remote]:
+    port, password, other = free_port(), secrets.token_hex(16), secrets.token_hex(16)
+    (folder / "files" / "data").mkdir(parents=True)  # DVC makes the folders below it only
+    (folder / "wsgidav.yaml").write_text(
+        f"host: {HOST}\nport: {port}\nprovider_mapping:\n  '/': '{folder}/files'\n"
+        f"simple_dc:\n  user_mapping:\n    '*':\n      trimtab:\n        password: '{password}'\n"
+    )
+    program = str(Path(sys.executable).parent / "wsgidav")
+    with running(program, "--config", str(folder / "wsgidav.yaml"), port=port, folder=folder):
+        right, wrong = ({"user": "trimtab", "password": one} for one in (password, other))
+        yield Remote(f"webdav://{HOST}:{port}/data", right, wrong, (password, other))
+
+
+KINDS = {"s3": s3, "azure": azure, "ssh": ssh, "http": http_put, "webdav": webdav}

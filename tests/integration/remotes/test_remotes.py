@@ -90,6 +90,25 @@ def test_wrong_credentials_leave_nothing_and_name_the_variable(
     assert origin.commit_batch(manifest(1), rows(1)).commit == origin.head()
 
 
+def test_a_password_in_the_url_is_used_and_stays_out_of_git(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DVC_GLOBAL_CONFIG_DIR", str(tmp_path / "private"))
+    folder = tmp_path / "server"
+    folder.mkdir()
+    with KINDS["http"](folder) as remote:
+        password = remote.right["password"]
+        stores = made(tmp_path, remote.url.replace("://", f"://trimtab:{password}@"))
+        configure(tmp_path, {"method": "PUT"})
+        origin = Origin(stores)
+        record = origin.commit_batch(manifest(1), rows(1))
+        shutil.rmtree(stores.dvc_cache)
+        pulled = origin.fetch_batch("W1", md5=record.md5, commit=record.commit)
+        assert list(pulled["row_id"]) == list(rows(1)["row_id"])
+    assert remote.url.encode() in history(stores)
+    assert password.encode() not in history(stores)
+
+
 def test_a_server_that_never_answers_ends_within_the_limit_of_the_settings(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

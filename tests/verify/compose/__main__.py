@@ -1,4 +1,4 @@
-"""Builds, starts, plays, kills, takes down, starts again; ends with an error when anything is not as it should be."""
+"""Builds, starts, plays, kills, takes down, starts again, backs up, wipes, restores; ends with an error when anything is not as it should be."""
 
 import shutil
 import socket
@@ -95,6 +95,12 @@ def main() -> None:
             system.up()
             same(before, checked(system), "what the stores hold after down and up")
             print("After down and up all stores hold the same, and the same version answers", flush=True)
+            backup = system.backed_up()
+            system.wipe()
+            system.restore(backup)
+            system.up()
+            same(before, checked(system), "what the stores hold after a restore into empty ones")
+            print(f"Wiped and restored from {backup}: the same again", flush=True)
         finally:
             system.compose("--profile", "*", "down", "--volumes", check=False)
     shutil.rmtree(folder)

@@ -17,7 +17,10 @@ COMPOSE += ["-f", "tests/verify/compose/override.yaml"]
 MONITORING = ("prometheus", "alertmanager")
 ASIDE = ("airflow-init", "demo", "grafana")
 """Not killed: one ends by itself, one plays, one has no stand-in."""
+STORES = ("postgres", "mongodb", "mlflow")
+BACKUPS = "/srv/backups"
 RECOVERY_SECONDS = 240
+BACKUP_SECONDS = 240
 
 FACTS = """
 import json, os
@@ -111,6 +114,34 @@ class System:
         raise RuntimeError(
             f"{service} did not recover:\n{self._engine.docker('logs', '--tail', '50', container)}"
         )
+
+    def backed_up(self) -> str:
+        """Have the DAG take a backup, as its schedule would; returns its folder."""
+        self.compose("exec", "-T", "worker", "entrypoint", "airflow", "dags", "trigger", "back_up_stores")
+        until = time.monotonic() + BACKUP_SECONDS
+        while time.monotonic() < until:
+            found = self.compose(
+                "exec", "-T", "worker", "find", BACKUPS, "-name", "trimtab-*Z"
+            ).stdout.split()
+            if found:
+                return found[0]
+            time.sleep(2)
+        raise RuntimeError(f"No backup in {BACKUPS} after {BACKUP_SECONDS} s")
+
+    def wipe(self) -> None:
+        """Take everything down, and all volumes with it but the one of the backups."""
+        self.down()
+        volumes = self._engine.docker("volume", "ls", "--quiet").split()
+        kept = [name for name in volumes if name.endswith("_backups")]
+        if len(kept) != 1:
+            raise RuntimeError(f"Expected one volume of backups, got {kept} of {volumes}")
+        self._engine.docker("volume", "rm", *(name for name in volumes if name not in kept))
+
+    def restore(self, folder: str) -> None:
+        """Start what holds data, empty, and fill it from a backup, as docs/recovery.md says."""
+        self.compose("up", "--detach", "--wait", "--wait-timeout", "300", *STORES)
+        said = self.compose("run", "--rm", "--no-deps", "-T", "worker", "trimtab", "restore", folder).stdout
+        print(f"    {said.strip()}", flush=True)
 
     def facts(self) -> dict[str, Any]:
         """Return what the stores hold, read by the code in a worker's container."""
