@@ -1,11 +1,13 @@
 """Corrupt batches through the real loop: refused with a reason, kept, released, dropped; and the loop goes on."""
 
+import pandas as pd
 import pytest
 
 from tests.integration import playground
 from trimtab.__main__ import main
 from trimtab.errors import UnknownQuarantine
-from trimtab.steps import ingest, quarantine
+from trimtab.registry.records import Erasure
+from trimtab.steps import ingest, quarantine, views
 from trimtab.steps.loop import Loop, open_loop
 
 
@@ -102,3 +104,32 @@ def test_a_corrected_batch_is_a_new_revision(loop: Loop) -> None:
     ingest.ingest(land(loop, 0, visib=9.0))
     (record,) = loop.ledger.batches(loop.model)
     assert record.manifest.revision == 2
+
+
+def test_a_forgotten_row_comes_in_neither_with_its_batch_nor_into_quarantine(loop: Loop) -> None:
+    stones, week = loop.ledger.tombstones(loop.model), playground.weeks()[0]
+    rows = playground.thin(week)["row_id"]
+    gone = Erasure(
+        model=loop.model,
+        key="k",
+        salt=stones.salt,
+        rows=(stones.digest(rows[0]),),
+        batches=(),
+        objects=(),
+        versions=(),
+        actor="ann",
+        reason="asked for",
+    )
+    loop.ledger.record_erasure(gone, "intent")
+    ingest.ingest(land(loop, 0, wind_speed=160.0))
+    (held,) = loop.stores.quarantine.glob("*/*.parquet")
+    assert pd.read_parquet(held)["row_id"].tolist() == rows[1:].tolist()
+    ingest.ingest(land(loop, 0))
+    (record,) = loop.ledger.batches(loop.model)
+    kept = loop.origin.fetch_batch(week.batch, md5=record.md5, commit=record.commit)
+    assert kept["row_id"].tolist() == rows[1:].tolist()
+    assert ingest.ingest(land(loop, 0))["outcome"] == "unchanged"
+    assert [(one.what, one.text) for one in views.history()][0] == (
+        "forgetting",
+        "asked for: 1 row(s), in batches none",
+    )

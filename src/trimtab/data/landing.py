@@ -108,6 +108,15 @@ def land(
     put(folder, {f"{manifest.batch}.parquet": content.getvalue(), f"{manifest.batch}.json": _text(note)})
 
 
+def strip(folder: Path, landed: Landed, kept: "pd.DataFrame") -> None:
+    """Write a landed batch anew with those of its rows that are to be kept; one that changed since it was read stays."""
+    path = folder / f"{landed.batch}.parquet"
+    if not _differs(path, landed):
+        draft = path.with_name(f".{path.name}.part")
+        kept.to_parquet(draft, index=False)
+        draft.replace(path)
+
+
 def put(folder: Path, contents: Mapping[str, bytes]) -> list[Path]:
     """Write files into the landing folder, in this order, each at once or not at all; the same again changes nothing.
 

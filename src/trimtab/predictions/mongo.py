@@ -1,6 +1,6 @@
 """The prediction log in MongoDB.
 
-It asks for find, count, range, sort, bulk upsert, insert, unique and TTL indexes, and for nothing else: what speaks
+It asks for find, count, range, sort, bulk upsert, insert, delete, unique and TTL indexes, and for nothing else: what speaks
 MongoDB's wire beside `mongod` agrees on these, and is silently wrong on aggregations. The join is done here.
 
     predictions   _id is the prediction's; the fields are those of `Prediction`
@@ -135,6 +135,15 @@ class MongoLog(PredictionLog):
     def purge(self, now: datetime) -> int:
         """See `PredictionLog`: MongoDB deletes by its TTL index, within a minute or so."""
         return 0
+
+    def forget(self, model: str, row_ids: Sequence[str]) -> int:
+        """See `PredictionLog`; cut off in between, a part is gone: delete again."""
+        with self._talk():
+            return sum(
+                collection.delete_many({"model": model, "row_id": {"$in": list(chunk)}}).deleted_count
+                for chunk in chunks(row_ids)
+                for collection in (self._predictions, self._feedback)
+            )
 
     def close(self) -> None:
         """See `PredictionLog`."""

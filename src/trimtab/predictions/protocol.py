@@ -11,7 +11,7 @@ CHUNK = 500
 
 
 class PredictionLog(Protocol):
-    """Append-only: a corrected label is one more record, and of a row's labels the one known last is in force.
+    """Append-only but for erasure: a corrected label is one more record, and the one known last is in force.
 
     Opening one touches no store. Every method may raise:
         StoreUnreachable: The store does not answer; what was to be written may be there or not: write it again.
@@ -60,6 +60,10 @@ class PredictionLog(Protocol):
 
     def purge(self, now: datetime) -> int:
         """Delete what is older than the retention, and return how many records; 0 where the store does it itself."""
+        ...
+
+    def forget(self, model: str, row_ids: Sequence[str]) -> int:
+        """Delete all that is known of some rows, predictions and outcomes, and return how many records."""
         ...
 
     def close(self) -> None:

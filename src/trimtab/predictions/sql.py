@@ -112,6 +112,17 @@ class SqlLog(PredictionLog):
             self._purge(feedback, feedback.c.id, feedback.c.received_at, before)
         )
 
+    def forget(self, model: str, row_ids: Sequence[str]) -> int:
+        """See `PredictionLog`; all or none."""
+        with self._connect() as connection, _transaction(connection):
+            return sum(
+                connection.execute(
+                    delete(table).where(table.c.model == model, table.c.row_id.in_(chunk))
+                ).rowcount
+                for chunk in chunks(row_ids)
+                for table in (predictions, feedback)
+            )
+
     def close(self) -> None:
         """See `PredictionLog`."""
         self._engine.dispose()

@@ -84,7 +84,7 @@ class DataLedger(Database):
         refs = [
             BatchRef(batch=record.manifest.batch, revision=record.manifest.revision)
             for record in in_force
-            if record.manifest.start >= since
+            if record.manifest.start >= since and record.manifest.rows  # one may have been forgotten whole
         ]
         return [ref for ref in refs if (ref.batch, ref.revision) not in seen]
 

@@ -175,3 +175,34 @@ class TransitionRecord:
     transition: Transition
     phase: Literal["intent", "done"]
     at: datetime
+
+
+ErasurePhase = Literal["intent", "done"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Erasure:
+    """Rows that were erased for good, by the salted sha256 of their ids.
+
+    With them went `objects`, the md5 of every revision that held one, of these `batches`; `versions` were trained or judged
+    on such a revision, and cannot be rebuilt.
+    """
+
+    model: str
+    key: str
+    salt: str
+    rows: tuple[str, ...]
+    batches: tuple[str, ...]
+    objects: tuple[str, ...]
+    versions: tuple[str, ...]
+    actor: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErasureRecord:
+    """One erasure with its phase."""
+
+    erasure: Erasure
+    phase: ErasurePhase
+    at: datetime

@@ -202,6 +202,26 @@ alerts = Table(
     _at(),
 )
 
+erasures = Table(
+    "erasures",
+    metadata,
+    _id(),
+    _model(),
+    Column("key", String(100), nullable=False),
+    Column("phase", String(10), nullable=False),  # intent, done
+    Column("salt", String(64), nullable=False),
+    Column(
+        "rows", JSON, nullable=False
+    ),  # salted sha256 of each row id; an id in clear would not be forgotten
+    Column("batches", JSON, nullable=False),
+    Column("objects", JSON, nullable=False),
+    Column("versions", JSON, nullable=False),
+    Column("actor", String(200), nullable=False),
+    Column("reason", Text, nullable=False),
+    _at(),
+    UniqueConstraint("model", "key", "phase", name="one_erasure_a_phase"),
+)
+
 leases = Table(
     "leases",
     metadata,

@@ -4,8 +4,10 @@ import logging
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from trimtab.contracts import Manifest, Quarantined
-from trimtab.data import landing
+from trimtab.data import landing, schema
 from trimtab.data.ingest import check
 from trimtab.errors import BatchRejected
 from trimtab.registry.records import QuarantineRecord
@@ -38,7 +40,7 @@ def ingest(batch: str) -> dict[str, Any]:
     if not files:
         return {"batch": batch, "outcome": "gone", "reason": "no longer in the landing folder"}
     try:
-        landed = landing.read(loop.stores.landing, batch)
+        landed = _without_forgotten(loop, landing.read(loop.stores.landing, batch))
         before = next((one for one in loop.origin.manifests(loop.commit) if one.batch == landed.batch), None)
         _refuse_overlap(loop, landed)
         _refuse_forged_release(loop, landed)
@@ -75,6 +77,18 @@ def ingest(batch: str) -> dict[str, Any]:
     reason = f"revision {record.manifest.revision}, {record.manifest.rows} rows, {record.manifest.bad_rows} refused"
     log.info("Batch %s: %s, %s", batch, outcome, reason)
     return {"batch": batch, "outcome": outcome, "reason": reason}
+
+
+def _without_forgotten(loop: Loop, landed: landing.Landed) -> landing.Landed:
+    """Drop the rows that `trimtab forget` erased from the landed file itself: quarantine would keep them."""
+    if schema.ROW_ID not in landed.frame:
+        return landed
+    forgotten = pd.Series(loop.ledger.tombstones(loop.model).among(landed.frame[schema.ROW_ID]), dtype=bool)
+    if not forgotten.any():
+        return landed
+    log.warning("Batch %s: %s rows were forgotten by order, and are dropped", landed.batch, forgotten.sum())
+    landing.strip(loop.stores.landing, landed, landed.frame[~forgotten.to_numpy()])
+    return landing.read(loop.stores.landing, landed.batch)
 
 
 def _refuse_overlap(loop: Loop, landed: landing.Landed) -> None:

@@ -27,9 +27,16 @@ class Entry:
 
 
 def history(last: int | None = None) -> list[Entry]:
-    """Return answers, verdicts, transitions, orders and refused data, oldest first; the newest `last` of them."""
+    """Return answers, verdicts, transitions, orders, refused and erased data, oldest first; the newest `last` of them."""
     loop = open_loop()
-    found = [*_answers(loop), *_verdicts(loop), *_moves(loop), *_orders(loop), *_refused(loop)]
+    found = [
+        *_answers(loop),
+        *_verdicts(loop),
+        *_moves(loop),
+        *_orders(loop),
+        *_refused(loop),
+        *_erased(loop),
+    ]
     ordered = sorted(found, key=lambda entry: entry.at or datetime.min.replace(tzinfo=UTC))
     return ordered if last is None else ordered[-last:]
 
@@ -164,6 +171,24 @@ def _refused(loop: Loop, batch: str | None = None) -> Iterator[Entry]:
         )
 
 
+def _erased(loop: Loop, *, version: str | None = None, batch: str | None = None) -> Iterator[Entry]:
+    for record in loop.ledger.erasures(loop.model):
+        one = record.erasure
+        if version not in (None, *one.versions) or batch not in (None, *one.batches):
+            continue
+        text = f"{one.reason}: {len(one.rows)} row(s), in batches {', '.join(one.batches) or 'none'}"
+        if one.versions:
+            text += f"; can no longer be rebuilt: {', '.join(one.versions)}"
+        yield Entry(
+            at=record.at,
+            event_time=None,
+            what="forgotten" if record.phase == "done" else "forgetting",
+            version=version,
+            actor=one.actor,
+            text=text,
+        )
+
+
 def _why_version(loop: Loop, version: str) -> Iterator[Entry]:
     ledger, record = loop.ledger, loop.ledger.versions(loop.model)[version]
     judged = ledger.versions(loop.model)[record.refit_of] if record.refit_of else record
@@ -200,6 +225,7 @@ def _why_version(loop: Loop, version: str) -> Iterator[Entry]:
             yield _verdict(judgement)
     about = [*_moves(loop), *_orders(loop)]
     yield from (entry for entry in about if entry.version == version)
+    yield from _erased(loop, version=version)
 
 
 def _why_batch(loop: Loop, batch: str) -> Iterator[Entry]:
@@ -244,6 +270,7 @@ def _why_batch(loop: Loop, batch: str) -> Iterator[Entry]:
     for judgement in ledger.verdicts(loop.model):
         if judgement.verdict and any(ref.batch == batch for ref in judgement.verdict.judged_on):
             yield _verdict(judgement)
+    yield from _erased(loop, batch=batch)
 
 
 def _names(refs: Sequence[BatchRef]) -> str:

@@ -99,6 +99,19 @@ def test_outcomes_of_two_models_on_one_row_are_apart(log):
     assert joined(log) == [("p", 1)]
 
 
+def test_a_forgotten_row_is_gone_with_its_outcomes_and_of_others_nothing(log):
+    log.add(
+        [prediction("p"), prediction("again"), prediction("shadow", role="shadow"), prediction("q", "other")]
+    )
+    log.add([prediction("theirs", model="supply")])
+    learn(log, truth(), truth(label=0, at=NOON + 2 * HOUR), truth("other"), truth(model="supply"))
+    rows = ["a", *(f"nobody-{number}" for number in range(600))]
+    assert log.forget("demand", rows) == 5
+    assert log.forget("demand", rows) == 0
+    assert log.count() == (2, 2)
+    assert joined(log) == [("q", 1)]
+
+
 def test_the_last_prediction_before_the_outcome_was_first_known_counts(log):
     log.add(
         [

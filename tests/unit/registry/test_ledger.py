@@ -3,6 +3,7 @@
 import gc
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from trimtab.contracts import BatchRecord, BatchRef, Decision, Manifest, Quarant
 from trimtab.errors import LeaseHeld, StoreUnreachable, Unfit
 from trimtab.registry import engine
 from trimtab.registry.ledger import Ledger
-from trimtab.registry.records import LeaseRecord, QuarantineRecord
+from trimtab.registry.records import Erasure, LeaseRecord, QuarantineRecord
 
 MODEL = "demand"
 MONDAY = datetime(2026, 1, 5, tzinfo=UTC)
@@ -119,6 +120,13 @@ def test_every_batch_from_the_promotion_on_waits_for_the_monitor(ledger: Ledger)
     ]
 
 
+def test_a_batch_of_which_every_row_was_forgotten_does_not_wait_for_the_monitor(ledger: Ledger) -> None:
+    emptied = batch(2, revision=2)
+    ledger.record_batch(batch(2))
+    ledger.record_batch(replace(emptied, manifest=replace(emptied.manifest, rows=0, labelled=0)))
+    assert ledger.unmonitored(MODEL, "1", MONDAY) == []
+
+
 def test_one_key_is_one_request(ledger: Ledger) -> None:
     first = ledger.add_request(asked("W01"))
     assert ledger.add_request(asked("W01")) == first
@@ -209,7 +217,7 @@ def test_a_write_that_fails_leaves_nothing(ledger: Ledger) -> None:
 
 
 def test_a_ledger_without_tables_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(Unfit, match="at revision None, this code needs 0003. Run `trimtab init`"):
+    with pytest.raises(Unfit, match="at revision None, this code needs 0004. Run `trimtab init`"):
         Ledger(f"sqlite:///{tmp_path / 'new.db'}").check()
 
 
@@ -270,3 +278,33 @@ def test_a_ledger_that_nobody_holds_any_more_leaves_no_file_open(ledger, tmp_pat
 
 def _open_files(folder: Path) -> list[str]:
     return [one.path for one in psutil.Process().open_files() if one.path.startswith(str(folder))]
+
+
+def erasure(ledger: Ledger, *row_ids: str) -> Erasure:
+    stones = ledger.tombstones(MODEL)
+    return Erasure(
+        model=MODEL,
+        key="k",
+        salt=stones.salt,
+        rows=tuple(stones.digest(row_id) for row_id in row_ids),
+        batches=("W01",),
+        objects=("ab",),
+        versions=("1",),
+        actor="ann",
+        reason="asked for",
+    )
+
+
+def test_a_forgotten_row_is_known_from_the_intent_on_and_its_id_stands_nowhere(ledger: Ledger) -> None:
+    meant = erasure(ledger, "row-7")
+    assert ledger.record_erasure(meant, "intent") is True
+    assert ledger.record_erasure(meant, "intent") is False
+    assert ledger.tombstones(MODEL).among(["row-6", "row-7"]) == [False, True]
+    assert ledger.tombstones("supply").among(["row-7"]) == [False]
+    ledger.record_erasure(meant, "done")
+    assert [(one.erasure, one.phase) for one in ledger.erasures(MODEL)] == [
+        (meant, "intent"),
+        (meant, "done"),
+    ]
+    with ledger.read() as connection:
+        assert "row-7" not in str(connection.execute(text("select * from erasures")).all())
