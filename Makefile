@@ -197,9 +197,9 @@ lock: $(READY) ## Pin all dependencies anew: requirements.txt, requirements-tool
 	$$pin --all-extras pyproject.toml -o requirements.txt
 	$$pin --group pyproject.toml:tools -o requirements-tools.txt
 	pin+=" --constraint requirements.txt"
-	$$pin --extra loop --extra airflow --extra celery --extra kubernetes --extra remotes --extra demo pyproject.toml -o deploy/docker/airflow.txt
+	$$pin --extra loop --extra airflow --extra celery --extra kubernetes --extra remotes --extra demo --extra xgboost pyproject.toml -o deploy/docker/airflow.txt
 	$$pin --extra loop --extra airflow --extra celery --extra kubernetes --extra remotes --extra distributed pyproject.toml -o deploy/docker/trainer.txt
-	$$pin pyproject.toml -o deploy/docker/serve.txt
+	$$pin --extra xgboost pyproject.toml -o deploy/docker/serve.txt
 	$$pin --group pyproject.toml:mlflow-server -o deploy/docker/mlflow.txt
 
 clean: ## Remove .venv and what tools left; var/ stays

@@ -7,6 +7,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib import metadata
 from pathlib import Path
 from typing import Protocol
 
@@ -66,21 +67,25 @@ def tag(run_id: str, tags: Mapping[str, str]) -> None:
             client.set_tag(run_id, _NOT_IN_A_NAME.sub("_", name)[:_LONGEST_NAME], text[:_LONGEST_TAG])
 
 
+def _requirements(pipeline: Pipeline) -> list[str]:
+    """Pin what it takes to load a pipeline: skops, pandas, and the packages that its steps' classes come from."""
+    kinds = {kind for _, step in pipeline.steps for kind in type(step).__mro__}
+    modules = {kind.__module__.partition(".")[0] for kind in kinds} - {"builtins", "trimtab"}
+    found = metadata.packages_distributions() if modules - {"sklearn"} else {}
+    names = {name for module in modules for name in found.get(module, ())}
+    return [
+        f"{name}=={metadata.version(name)}" for name in sorted(names | {"pandas", "scikit-learn", "skops"})
+    ]
+
+
 def log_pipeline(pipeline: Pipeline, example: pd.DataFrame, trusted: Sequence[str]) -> tuple[str, str]:
     """Log a fitted pipeline as skops, with signature and input example; return its URI and its file's digest."""
     import mlflow
-    import sklearn
-    import skops
     from mlflow.models import infer_signature
 
     method = "predict_proba" if hasattr(pipeline, "predict_proba") else "predict"
     predicted = getattr(pipeline, method)(example)
     signature = infer_signature(example, predicted)
-    requirements = [
-        f"scikit-learn=={sklearn.__version__}",
-        f"skops=={skops.__version__}",
-        f"pandas=={pd.__version__}",
-    ]
     logged = mlflow.sklearn.log_model(
         pipeline,
         name="model",
@@ -88,7 +93,7 @@ def log_pipeline(pipeline: Pipeline, example: pd.DataFrame, trusted: Sequence[st
         skops_trusted_types=list(trusted),
         signature=signature,
         input_example=example,
-        pip_requirements=requirements,
+        pip_requirements=_requirements(pipeline),
         pyfunc_predict_fn=method,
     )
     examples.keep(example, predicted)
