@@ -95,6 +95,7 @@ def test_a_strangers_words_are_letters_only(verdicts: dict[str, Path], forge: Fo
     (tmp_path / "verdict.json").write_text(json.dumps(content))
     comment(tmp_path, verdicts["equal"].parent)
     said = forge.comments[0]["body"]
+    # GitHub's Markdown makes links of www., of addresses with a scheme and of mail addresses; a bare domain stays text.
     assert not re.search(r"@|<script|!\[|://evil|www\.|^# ", said, re.MULTILINE)
     assert "?everyone" in said
 
@@ -144,5 +145,5 @@ def test_github_is_asked_again_when_a_later_try_may_succeed(verdicts: dict[str, 
     forge.broken = [502, 429]
     assert "written" in comment(verdicts["better"], verdicts["equal"].parent)
     forge.broken = [403]
-    with pytest.raises(GitHubRefused, match=r"GET /pulls.*got 403.*write"):
+    with pytest.raises(GitHubRefused, match=r"GET /pulls.*got 403.*pull-requests: write"):
         comment(verdicts["better"], verdicts["equal"].parent)
