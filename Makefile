@@ -19,6 +19,7 @@ PROFILES ?=
 BUILD_FLAGS ?=
 OUT ?= build/production
 PRODUCTION ?= build/production
+REPORTS ?= build/reports
 HANDED ?= build/review
 URL ?=
 ENV ?=
@@ -85,9 +86,9 @@ test: lint type programs ## Everything: lint, types, all tests, coverage
 	@rm -f .coverage .coverage.*
 	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --durations=25 --cov --cov-report=term
 
-test-reports: programs ## All tests as test runs them, with JUnit and coverage as files in build/reports
-	@mkdir -p build/reports
-	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --cov --cov-report=xml:build/reports/coverage.xml --junitxml=build/reports/junit.xml
+test-reports: programs ## All tests as test runs them, with JUnit and coverage as files (REPORTS=build/reports, ONLY=tests/... for a part)
+	@mkdir -p "$(REPORTS)"
+	$(BIN)/python -m pytest $(if $(ONLY),$(ONLY) --cov-fail-under=0) -n 3 --dist loadfile --no-loadscope-reorder --cov --cov-report=xml:"$(REPORTS)/coverage.xml" --junitxml="$(REPORTS)/junit.xml"
 
 test-mongodb: $(READY) ## The contract of the prediction log on the MongoDB of TRIMTAB_TEST_MONGODB_URL
 	@test -n "$${TRIMTAB_TEST_MONGODB_URL:-}" || { echo "TRIMTAB_TEST_MONGODB_URL is not set. Name a MongoDB: TRIMTAB_TEST_MONGODB_URL=mongodb://localhost:27017 make test-mongodb"; exit 1; }

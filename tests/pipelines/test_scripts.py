@@ -4,6 +4,7 @@ import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -75,6 +76,16 @@ def test_release_notes_are_the_changelogs_head(tmp_path: Path) -> None:
     assert code == 0 and said.startswith("The first version")
     code, said = make("release-notes", "VERSION=9.9.9")
     assert code != 0 and "CHANGELOG.md begins with 0.1.0, the tag says 9.9.9" in said
+
+
+def test_reports_are_written_where_a_pipeline_looks_for_them(tmp_path: Path) -> None:
+    own = {"COVERAGE_FILE": str(tmp_path / ".coverage"), "PYTEST_ADDOPTS": "-p no:cacheprovider"}
+    code, said = make("test-reports", "ONLY=tests/unit/trigger/test_arbiter.py", f"REPORTS={tmp_path}", **own)
+    assert code == 0, said
+    (suite,) = ElementTree.parse(tmp_path / "junit.xml").getroot()
+    assert int(suite.attrib["tests"]) > 10 and suite.attrib["failures"] == "0"
+    files = {one.attrib["filename"] for one in ElementTree.parse(tmp_path / "coverage.xml").iter("class")}
+    assert "params.py" in files or "src/trimtab/params.py" in files
 
 
 def test_every_script_passes_shellcheck() -> None:

@@ -83,6 +83,7 @@ def main() -> None:
     subprocess.run(["make", "secrets"], cwd=ROOT, check=True)
     with running(folder, ports) as engine:
         images.build(engine)
+        images.push(engine, _free_port())
         system = System(engine)
         try:
             system.up()

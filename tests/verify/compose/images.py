@@ -1,8 +1,11 @@
 """The images: a bare base from Debian's packages, ours on it, and stand-ins for those of others."""
 
+import json
+import shutil
 import subprocess
 import time
 from pathlib import Path
+from urllib.request import urlopen
 
 from tests.verify.compose.engine import Engine
 
@@ -16,6 +19,7 @@ STAND_INS = {
     "prom/prometheus:v3.5.0": "prometheus",
     "prom/alertmanager:v0.28.1": "alertmanager",
 }
+OURS = ("airflow", "mlflow", "serve", "trainer")
 AUTHORITIES = Path("etc/ssl/certs/ca-certificates.crt")
 INCLUDED = "ca-certificates,python3,python3-venv"
 
@@ -31,6 +35,35 @@ def build(engine: Engine) -> None:
         ["make", "images", "BUILD_FLAGS=--network=host"], cwd=ROOT, env=engine.environment, check=True
     )
     print(f"Our four images took {time.monotonic() - began:.0f} s", flush=True)
+
+
+def push(engine: Engine, port: int) -> None:
+    """Push ours to a registry of our own, under a version and two more tags, and ask it what it holds."""
+    settings = engine.folder / "registry.yaml"
+    settings.write_text(
+        f"version: 0.1\nstorage: {{filesystem: {{rootdirectory: {engine.folder}/registry}}}}\n"
+        f"http: {{addr: '127.0.0.1:{port}'}}\n"
+    )
+    with (engine.folder / "registry.log").open("wb") as log:
+        registry = subprocess.Popen(["docker-registry", "serve", str(settings)], stdout=log, stderr=log)
+    try:
+        here = f"127.0.0.1:{port}/trimtab"
+        for name in OURS:
+            engine.docker("tag", f"docker.io/trimtab/trimtab-{name}:dev", f"{here}/trimtab-{name}:dev")
+        words = ["make", "push", f"REGISTRY={here}", "TAGS=main 0123abc"]
+        subprocess.run(words, cwd=ROOT, env=engine.environment, check=True, stdout=subprocess.DEVNULL)
+        for name in OURS:
+            with urlopen(f"http://127.0.0.1:{port}/v2/trimtab/trimtab-{name}/tags/list") as answer:
+                tags = sorted(json.load(answer)["tags"])
+            if tags != ["0123abc", "dev", "main"]:
+                raise RuntimeError(f"trimtab-{name}: the registry holds the tags {tags}")
+        print(
+            "make push: Debian's docker-registry holds each of ours under dev, main and 0123abc", flush=True
+        )
+    finally:
+        registry.terminate()
+        registry.wait(30)
+        shutil.rmtree(engine.folder / "registry", ignore_errors=True)
 
 
 def base(engine: Engine) -> None:
