@@ -41,7 +41,9 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 	production review comment smoke load deploy release-notes secrets images push scan sbom scan-secrets audit check-deploy compose-up compose-demo compose-down
 
 help: ## Print this
-	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@awk -F ':.*## ' '/^##@ / { print "\n" substr($$0, 5) } /^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+##@ Work on the code
 
 setup: $(READY) ## Make .venv and install what is pinned in requirements.txt
 
@@ -58,15 +60,15 @@ $(READY): requirements.txt pyproject.toml
 	$(BIN)/uv pip install --quiet --no-deps --python $(BIN)/python -e .
 	touch $@
 
+format: $(READY) ## Format the code
+	@$(BIN)/isort --quiet src tests dags benchmarks
+	$(BIN)/black --quiet src tests dags benchmarks
+
 lint: $(READY) ## Check style, format and the direction of imports
 	@$(BIN)/flake8 src tests dags plugins benchmarks
 	$(BIN)/black --check --quiet src tests dags benchmarks || { echo "Not formatted. Run make format."; exit 1; }
 	$(BIN)/isort --check-only --quiet src tests dags benchmarks || { echo "Imports not sorted. Run make format."; exit 1; }
 	$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
-
-format: $(READY) ## Format the code
-	@$(BIN)/isort --quiet src tests dags benchmarks
-	$(BIN)/black --quiet src tests dags benchmarks
 
 type: $(READY) ## Check types
 	@$(BIN)/mypy
@@ -94,15 +96,15 @@ test-mongodb: $(READY) ## The contract of the prediction log on the MongoDB of T
 	@test -n "$${TRIMTAB_TEST_MONGODB_URL:-}" || { echo "TRIMTAB_TEST_MONGODB_URL is not set. Name a MongoDB: TRIMTAB_TEST_MONGODB_URL=mongodb://localhost:27017 make test-mongodb"; exit 1; }
 	$(BIN)/python -m pytest tests/integration/predictions -k mongodb -q
 
+e2e: $(READY) ## The whole stack, end to end
+	@$(BIN)/python -m pytest tests/e2e -q
+
 mutate: $(READY) ## Change the gate, the arbiter, the transitions; list what no test notices (ONLY=src/... for a part)
 	@$(if $(ONLY),,$(BIN)/python -m tests.mutation.by_hand)
 	$(BIN)/python -m tests.mutation $(ONLY)
 
-e2e: $(READY) ## The whole stack, end to end
-	@$(BIN)/python -m pytest tests/e2e -q
-
-demo: $(READY) ## Play a year of flights through the loop (WEEKS=20 plays less, WITHHOLD=4 lets labels come late)
-	@$(BIN)/trimtab demo $(if $(WEEKS),--weeks $(WEEKS)) $(if $(WITHHOLD),--withhold $(WITHHOLD))
+verify: $(READY) ## Run what is too long for test: AREA=year, soak, mongo, mutate, compose, azure, pipelines
+	@$(BIN)/python -m tests.verify $(AREA)
 
 bench-gate: $(READY) ## False promotions and power of the gate, beside the usual rules
 	@$(BIN)/python -m benchmarks.gate
@@ -111,11 +113,34 @@ bench-serve: $(READY) ## Requests per second and latency of the service, beside 
 	@command -v wrk >/dev/null || { test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -y -qq wrk >/dev/null; } || { echo "wrk was not found. Install it: apt-get install wrk"; exit 1; }
 	$(BIN)/python -m benchmarks.serve
 
+lock: $(READY) ## Pin all dependencies anew: requirements.txt, requirements-tools.txt, and what each image holds
+	@pin="$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate"
+	$$pin --all-extras pyproject.toml -o requirements.txt
+	$$pin --group pyproject.toml:tools -o requirements-tools.txt
+	pin+=" --constraint requirements.txt"
+	$$pin --extra loop --extra airflow --extra celery --extra kubernetes --extra remotes --extra demo --extra xgboost pyproject.toml -o deploy/docker/airflow.txt
+	$$pin --extra loop --extra airflow --extra celery --extra kubernetes --extra remotes --extra distributed pyproject.toml -o deploy/docker/trainer.txt
+	$$pin --extra xgboost pyproject.toml -o deploy/docker/serve.txt
+	$$pin --group pyproject.toml:mlflow-server -o deploy/docker/mlflow.txt
+
+clean: ## Remove .venv and what tools left; var/ stays
+	rm -rf $(VENV) build .mypy_cache .pytest_cache .hypothesis .import_linter_cache .coverage*
+
+##@ Run on this machine
+
+demo: $(READY) ## Play a year of flights through the loop (WEEKS=20 plays less, WITHHOLD=4 lets labels come late)
+	@$(BIN)/trimtab demo $(if $(WEEKS),--weeks $(WEEKS)) $(if $(WITHHOLD),--withhold $(WITHHOLD))
+
 up: $(READY) ## Start Airflow, MLflow and the service, to stay up
 	@$(BIN)/trimtab up
 
+status: $(READY) ## Print the addresses and what runs
+	@$(BIN)/trimtab status
+
 down: $(READY) ## Stop what up started
 	@$(BIN)/trimtab down
+
+##@ Run in containers
 
 secrets: ## Make what docker-compose.yaml needs beside images: passwords, keys, tokens, addresses; what exists stays
 	@bash deploy/compose/make-secrets.sh
@@ -127,13 +152,29 @@ images: ## Build the four images (REGISTRY=docker.io/trimtab VERSION=dev)
 	done
 	docker image ls --format 'table {{.Repository}}\t{{.Tag}}\t{{.Size}}' | grep -E '^REPOSITORY|trimtab-'
 
-push: ## Push the images, under VERSION and the further TAGS
-	@for target in $(IMAGES); do
-	  for tag in $(VERSION) $(TAGS); do
-	    docker tag "$(REGISTRY)/trimtab-$$target:$(VERSION)" "$(REGISTRY)/trimtab-$$target:$$tag"
-	    docker push "$(REGISTRY)/trimtab-$$target:$$tag"
-	  done
-	done
+compose-up: ## Start the whole system in containers, Airflow with CeleryExecutor (PROFILES="--profile monitoring")
+	@$(COMPOSE) $(PROFILES) up --detach --wait --wait-timeout 600
+	$(COMPOSE) ps
+
+compose-demo: ## Play flights through the containers (WEEKS=8)
+	@$(COMPOSE) run --rm demo trimtab demo --deployed $(if $(WEEKS),--weeks $(WEEKS))
+
+compose-down: ## Stop the containers; their volumes stay
+	@$(COMPOSE) --profile "*" down
+
+##@ Review and deliver
+
+production: $(READY) ## Collect what a pull request's model is compared with (OUT=build/production), in trusted hands
+	@bash deploy/review/collect.sh "$(OUT)"
+
+review: $(READY) ## Judge this checkout's model against the one in Production (PRODUCTION=build/production)
+	@bash deploy/review/review.sh "$(PRODUCTION)"
+
+comment: $(READY) ## Say on the pull request what review found (HANDED=build/review), in a trusted checkout
+	@$(BIN)/trimtab comment "$(HANDED)"
+
+check-deploy: $(READY) $(TOOLS) ## Check the Kubernetes manifests, the Dockerfile and the scripts with what needs no cluster
+	@$(BIN)/python -m tests.deploy
 
 scan: sbom scan-secrets audit ## What the images hold as CycloneDX, no secret in the tree, no known vulnerability
 
@@ -153,14 +194,16 @@ audit: $(TOOLS) ## Ask PyPI for known vulnerabilities of each pinned package; on
 	  $(VENV)/tools/bin/pip-audit --strict --disable-pip --require-hashes --progress-spinner off -r deploy/docker/$$image.txt
 	done
 
-production: $(READY) ## Collect what a pull request's model is compared with (OUT=build/production), in trusted hands
-	@bash deploy/review/collect.sh "$(OUT)"
+push: ## Push the images, under VERSION and the further TAGS
+	@for target in $(IMAGES); do
+	  for tag in $(VERSION) $(TAGS); do
+	    docker tag "$(REGISTRY)/trimtab-$$target:$(VERSION)" "$(REGISTRY)/trimtab-$$target:$$tag"
+	    docker push "$(REGISTRY)/trimtab-$$target:$$tag"
+	  done
+	done
 
-review: $(READY) ## Judge this checkout's model against the one in Production (PRODUCTION=build/production)
-	@bash deploy/review/review.sh "$(PRODUCTION)"
-
-comment: $(READY) ## Say on the pull request what review found (HANDED=build/review), in a trusted checkout
-	@$(BIN)/trimtab comment "$(HANDED)"
+deploy: ## Bring an overlay to the cluster of kubectl's context, and back when it fails (ENV=local VERSION=...)
+	@bash deploy/deploy.sh "$(ENV)"
 
 smoke: $(READY) ## Ask a running service whether it lives, is ready and answers (URL=http://...)
 	@$(BIN)/python deploy/checks/smoke.py "$(URL)"
@@ -168,40 +211,5 @@ smoke: $(READY) ## Ask a running service whether it lives, is ready and answers 
 load: $(READY) ## A short load on a running service (URL=http://... SECONDS_OF_LOAD=20 CLIENTS=4 P99_MS=250 MAX_ERRORS=0)
 	@$(BIN)/python deploy/checks/load.py "$(URL)" --seconds $(SECONDS_OF_LOAD) --clients $(CLIENTS) --p99-ms $(P99_MS) --max-errors $(MAX_ERRORS)
 
-deploy: ## Bring an overlay to the cluster of kubectl's context, and back when it fails (ENV=local VERSION=...)
-	@bash deploy/deploy.sh "$(ENV)"
-
 release-notes: ## Print the changelog of a version (VERSION=0.1.0)
 	@bash deploy/release-notes.sh "$(VERSION)"
-
-check-deploy: $(READY) $(TOOLS) ## Check the Kubernetes manifests, the Dockerfile and the scripts with what needs no cluster
-	@$(BIN)/python -m tests.deploy
-
-compose-up: ## Start the whole system in containers, Airflow with CeleryExecutor (PROFILES="--profile monitoring")
-	@$(COMPOSE) $(PROFILES) up --detach --wait --wait-timeout 600
-	$(COMPOSE) ps
-
-compose-demo: ## Play flights through the containers (WEEKS=8)
-	@$(COMPOSE) run --rm demo trimtab demo --deployed $(if $(WEEKS),--weeks $(WEEKS))
-
-compose-down: ## Stop the containers; their volumes stay
-	@$(COMPOSE) --profile "*" down
-
-status: $(READY) ## Print the addresses and what runs
-	@$(BIN)/trimtab status
-
-verify: $(READY) ## Run what is too long for test: AREA=year, soak, mongo, mutate, compose, azure, pipelines
-	@$(BIN)/python -m tests.verify $(AREA)
-
-lock: $(READY) ## Pin all dependencies anew: requirements.txt, requirements-tools.txt, and what each image holds
-	@pin="$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate"
-	$$pin --all-extras pyproject.toml -o requirements.txt
-	$$pin --group pyproject.toml:tools -o requirements-tools.txt
-	pin+=" --constraint requirements.txt"
-	$$pin --extra loop --extra airflow --extra celery --extra kubernetes --extra remotes --extra demo --extra xgboost pyproject.toml -o deploy/docker/airflow.txt
-	$$pin --extra loop --extra airflow --extra celery --extra kubernetes --extra remotes --extra distributed pyproject.toml -o deploy/docker/trainer.txt
-	$$pin --extra xgboost pyproject.toml -o deploy/docker/serve.txt
-	$$pin --group pyproject.toml:mlflow-server -o deploy/docker/mlflow.txt
-
-clean: ## Remove .venv and what tools left; var/ stays
-	rm -rf $(VENV) build .mypy_cache .pytest_cache .hypothesis .import_linter_cache .coverage*
