@@ -22,6 +22,7 @@ PRODUCTION ?= build/production
 REPORTS ?= build/reports
 HANDED ?= build/review
 URL ?=
+ADVISORIES ?=
 ENV ?=
 SECONDS_OF_LOAD ?= 20
 CLIENTS ?= 4
@@ -188,10 +189,10 @@ sbom: $(TOOLS) ## Write build/sbom/IMAGE.json, the Python packages of each image
 scan-secrets: $(TOOLS) ## Look for secrets in all that git tracks, or would
 	@git ls-files -co --exclude-standard -z | grep -zvE '^(requirements.*|deploy/docker/.*)\.txt$$' | xargs -0 $(VENV)/tools/bin/detect-secrets-hook --exclude-lines '^ *automountServiceAccountToken: (true|false)'
 
-audit: $(TOOLS) ## Ask PyPI for known vulnerabilities of each pinned package; one that it does not know is an error
+audit: $(TOOLS) ## Ask PyPI for known vulnerabilities of each pinned package, or an OSV service (ADVISORIES=http://...)
 	@for image in $(IMAGES); do
 	  echo "trimtab-$$image"
-	  $(VENV)/tools/bin/pip-audit --strict --disable-pip --require-hashes --progress-spinner off -r deploy/docker/$$image.txt
+	  $(VENV)/tools/bin/pip-audit $(if $(ADVISORIES),--vulnerability-service osv --osv-url "$(ADVISORIES)") --strict --disable-pip --require-hashes --progress-spinner off -r deploy/docker/$$image.txt
 	done
 
 push: ## Push the images, under VERSION and the further TAGS

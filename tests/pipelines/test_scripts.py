@@ -1,8 +1,12 @@
 """What the pipelines' make targets do, run by make."""
 
+import json
 import os
+import re
 import subprocess
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -76,6 +80,45 @@ def test_release_notes_are_the_changelogs_head(tmp_path: Path) -> None:
     assert code == 0 and said.startswith("The first version")
     code, said = make("release-notes", "VERSION=9.9.9")
     assert code != 0 and "CHANGELOG.md begins with 0.1.0, the tag says 9.9.9" in said
+
+
+class Advisories(BaseHTTPRequestHandler):
+    """A service that speaks OSV's API, and knows of one vulnerability."""
+
+    vulnerable = ""
+    asked: set[str] = set()
+
+    def do_POST(self) -> None:
+        name = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["package"]["name"]
+        self.asked.add(name)
+        ranges = [{"type": "ECOSYSTEM", "events": [{"introduced": "0"}]}]
+        affected = [{"package": {"name": name, "ecosystem": "PyPI"}, "ranges": ranges}]
+        found = {"vulns": [{"id": "PYSEC-0000-1", "summary": "A hole.", "affected": affected}]}
+        content = json.dumps(found if name == self.vulnerable else {}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_a_vulnerable_package_of_an_image_fails_the_audit() -> None:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Advisories)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    words = ("audit", "IMAGES=serve", f"ADVISORIES=http://127.0.0.1:{server.server_port}/v1/query")
+    try:
+        code, said = make(*words)
+        assert code == 0 and "No known vulnerabilities found" in said, said
+        pinned = re.findall(r"^([a-z0-9-]+)==", (ROOT / "deploy/docker/serve.txt").read_text(), re.MULTILINE)
+        assert len(Advisories.asked) > 90 and Advisories.asked <= set(pinned)
+        Advisories.vulnerable = "flask"
+        code, said = make(*words)
+        assert code != 0 and "PYSEC-0000-1" in said and "flask" in said, said
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 def test_reports_are_written_where_a_pipeline_looks_for_them(tmp_path: Path) -> None:
