@@ -200,6 +200,14 @@ def _restore(wanted: argparse.Namespace) -> dict[str, Any]:
     return restore(wanted.source)
 
 
+def _forget(wanted: argparse.Namespace) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    from trimtab.keep.forget import forget
+
+    return asdict(forget(wanted.row, actor=wanted.by, reason=wanted.reason, dry_run=wanted.dry_run))
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="trimtab", description="The retraining loop under a tabular model.")
     parser.add_argument("--version", action="version", version=__version__)
@@ -272,6 +280,12 @@ def _add_keeping(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     restore = verbs.add_parser("restore", help="fill empty stores from a backup", description="Restore.")
     restore.add_argument("source", type=Path, help="a folder that `trimtab backup` made")
     restore.set_defaults(run=_restore)
+    text = "erase rows from every store, for legal reasons"
+    forget = verbs.add_parser("forget", help=text, description=text)
+    forget.add_argument("row", nargs="+", help="row ids")
+    forget.add_argument("--dry-run", action="store_true", help="say what would go, and change nothing")
+    _add_who(forget)
+    forget.set_defaults(run=_forget)
 
 
 def _add_views(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

@@ -119,22 +119,29 @@ def _origin(loop: Loop, draft: Path) -> dict[str, int]:
 def _objects(loop: Loop, draft: Path) -> dict[str, int]:
     wanted = sorted(objects.named_in(draft / "origin.git") | named_by_ledger(loop))
     with objects.remote(loop.stores) as remote:
-        lost = [md5 for md5 in wanted if not remote.has(md5)]
+        gone = {md5 for md5 in wanted if not remote.has(md5)}
+        lost = sorted(gone - erased(loop))
         if lost:
             raise Unfit(
                 f"The DVC remote lacks {len(lost)} of {len(wanted)} objects that the ledger or the origin names, the "
                 f"first: {lost[0]}",
                 "Push them from a checkout or the cache that has them; this backup was not finished.",
             )
-        for md5 in wanted:
+        kept = [md5 for md5 in wanted if md5 not in gone]
+        for md5 in kept:
             remote.get(md5, draft / "data" / md5[:2] / md5[2:])
-    return {"objects": len(wanted)}
+    return {"objects": len(kept)}
 
 
 def named_by_ledger(loop: Loop) -> set[str]:
     """Return the hashes of every batch revision that there ever was."""
     with loop.ledger.read() as connection:
         return set(connection.execute(select(tables.batches.c.md5)).scalars())
+
+
+def erased(loop: Loop) -> set[str]:
+    """Return the hashes of all that `trimtab forget` removed, or is about to."""
+    return {md5 for record in loop.ledger.erasures(loop.model) for md5 in record.erasure.objects}
 
 
 def _seal(loop: Loop, draft: Path, counts: dict[str, dict[str, int]]) -> None:

@@ -1,7 +1,7 @@
 """Copies the prediction log: SQL by its rows, MongoDB by its documents."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ import bson
 from pymongo import MongoClient
 from pymongo.database import Database
 from pymongo.errors import PyMongoError
+from sqlalchemy import select
 
 from trimtab import params
 from trimtab.errors import StoreUnreachable, Unfit
@@ -56,6 +57,29 @@ def count(url: str, wanted: params.Predictions) -> int:
     """Return how many records the log holds."""
     with closing(open_log(url, wanted)) as log:
         return sum(log.count())
+
+
+def mentioned(url: str, wanted: params.Predictions, model: str, row_ids: Sequence[str]) -> set[str]:
+    """Return those of the rows of which the log holds a prediction or an outcome."""
+    _prepare(url, wanted)
+    found: set[str] = set()
+    if _is_mongo(url):
+        with _database(url) as database:
+            for name in ("predictions", "feedback"):
+                query = {"model": model, "row_id": {"$in": list(row_ids)}}
+                found |= {str(one["row_id"]) for one in database[name].find(query, {"row_id": 1})}
+        return found
+    with rows.snapshot(url) as connection:
+        for table in (sql_tables.predictions, sql_tables.feedback):
+            query_ = select(table.c.row_id).where(table.c.model == model, table.c.row_id.in_(row_ids))
+            found |= set(connection.execute(query_).scalars())
+    return found
+
+
+def forget(url: str, wanted: params.Predictions, model: str, row_ids: Sequence[str]) -> int:
+    """Delete all records of some rows; return how many."""
+    with closing(open_log(url, wanted)) as log:
+        return log.forget(model, row_ids)
 
 
 def _prepare(url: str, wanted: params.Predictions) -> None:

@@ -13,6 +13,8 @@ from trimtab.data.origin import REMOTE, md5_of
 from trimtab.errors import Unfit
 from trimtab.stores import Stores
 
+_POINTER = ".parquet.dvc"
+
 
 @contextmanager
 def remote(stores: Stores) -> Iterator["Objects"]:
@@ -51,6 +53,11 @@ class Objects:
             path.unlink()
             raise Unfit(f"Object {md5} of the DVC remote holds other bytes ({found})", "Push it again.")
 
+    def read(self, md5: str) -> bytes:
+        """Return an object's bytes."""
+        content: bytes = self._odb.fs.cat_file(self._odb.oid_to_path(md5))
+        return content
+
     def put(self, path: Path, md5: str) -> None:
         """Copy a file into the remote; what is there by this name is replaced."""
         target = self._odb.oid_to_path(md5)
@@ -74,9 +81,17 @@ class Objects:
 
 def named_in(repository: Path) -> set[str]:
     """Return the hashes that any DVC pointer of any commit in a bare repository names."""
+    return set(pointers_in(repository))
+
+
+def pointers_in(repository: Path) -> dict[str, str]:
+    """Return the batch of each hash that any DVC pointer of any commit in a bare repository names."""
     listed = git("rev-list", "--objects", "--all", cwd=repository).splitlines()
-    blobs = [line.split(" ", 1)[0] for line in listed if line.endswith(".parquet.dvc")]
-    return {md5_of(git("cat-file", "blob", blob, cwd=repository)) for blob in blobs}
+    blobs = [line.split(" ", 1) for line in listed if line.endswith(_POINTER)]
+    return {
+        md5_of(git("cat-file", "blob", blob, cwd=repository)): Path(path).name.removesuffix(_POINTER)
+        for blob, path in blobs
+    }
 
 
 def file_md5(path: Path) -> str:

@@ -61,6 +61,15 @@ def writing(url: str) -> Iterator[Connection]:
         yield connection
 
 
+def compact(url: str) -> None:
+    """Let no deleted row be left in the file of a SQLite database; a server's pages are its own business."""
+    if make_url(url).get_backend_name() != "sqlite":
+        return
+    with _connected(url) as connection:
+        connection.exec_driver_sql("VACUUM")
+        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
 def tables(connection: Connection, only: Collection[str] | None = None) -> list[Table]:
     """Return the tables that are there, those that others refer to first."""
     found = MetaData()
