@@ -200,6 +200,14 @@ def _restore(wanted: argparse.Namespace) -> dict[str, Any]:
     return restore(wanted.source)
 
 
+def _gc(wanted: argparse.Namespace) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    from trimtab.keep.collect import collect
+
+    return asdict(collect(older_than_hours=wanted.older_than_hours, dry_run=wanted.dry_run))
+
+
 def _forget(wanted: argparse.Namespace) -> dict[str, Any]:
     from dataclasses import asdict
 
@@ -280,6 +288,17 @@ def _add_keeping(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     restore = verbs.add_parser("restore", help="fill empty stores from a backup", description="Restore.")
     restore.add_argument("source", type=Path, help="a folder that `trimtab backup` made")
     restore.set_defaults(run=_restore)
+    text = "remove data that nothing names any more, and what killed runs left"
+    gc = verbs.add_parser("gc", help=text, description=text)
+    gc.add_argument("--dry-run", action="store_true", help="say what would go, and remove nothing")
+    gc.add_argument(
+        "--older-than-hours",
+        type=float,
+        default=24.0,
+        metavar="H",
+        help="what is younger stays, for an ingest in flight may have written it (24)",
+    )
+    gc.set_defaults(run=_gc)
     text = "erase rows from every store, for legal reasons"
     forget = verbs.add_parser("forget", help=text, description=text)
     forget.add_argument("row", nargs="+", help="row ids")

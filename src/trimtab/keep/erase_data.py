@@ -21,23 +21,26 @@ log = logging.getLogger(__name__)
 
 @dataclass(slots=True, kw_only=True)
 class Held:
-    """Objects that hold a row, by md5 with their batch; the rows themselves; and folders of checkouts with such a row."""
+    """Objects that hold a row; the batches of those that have one; the rows themselves; and checkouts with such a row."""
 
-    objects: dict[str, str] = field(default_factory=dict)
+    objects: set[str] = field(default_factory=set)
+    batches: set[str] = field(default_factory=set)
     rows: list[pd.DataFrame] = field(default_factory=list)
     folders: list[Path] = field(default_factory=list)
 
 
 def look(loop: Loop, ids: Collection[str]) -> Held:
-    """Find the ids in every object that the ledger or any commit names, and below `work`."""
+    """Find the ids in every object, also in those that nothing names, and below `work`."""
     loop.origin.head()  # fetches
     named, held = named_batches(loop), Held()
     with objects.remote(loop.stores) as remote:
-        for md5, batch in sorted(named.items()):
+        in_cache = {path.parent.name + path.name for path in loop.stores.dvc_cache.glob("files/md5/??/*")}
+        for md5 in sorted({*named, *remote.all(), *in_cache}):
             content = _content(loop, remote, md5)
             found = None if content is None else rowfiles.of_rows(content, ids)
             if found is not None:
-                held.objects[md5] = batch
+                held.objects.add(md5)
+                held.batches.update([named[md5]] if md5 in named else [])
                 held.rows.append(found)
     held.folders = [path for path in _folders(loop.stores.work) if _holds(path, ids)]
     return held

@@ -116,7 +116,7 @@ def _meant(loop: Loop, ids: Sequence[str], actor: str, reason: str, found: _Foun
     times = sum(one.phase == "done" and one.erasure.rows == digests for one in records)
     begun = [one.erasure for one in records if one.erasure.key == f"{name}:{times + 1}"]
     gone = {*found.data.objects, *(md5 for one in begun for md5 in one.objects)}
-    batches = {*found.data.objects.values(), *(batch for one in begun for batch in one.batches)}
+    batches = {*found.data.batches, *(batch for one in begun for batch in one.batches)}
     return Erasure(
         model=loop.model,
         key=f"{name}:{times + 1}",

@@ -3,7 +3,7 @@
 import hashlib
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -65,18 +65,36 @@ class Objects:
         self._odb.fs.put_file(str(path), target)
 
     def all(self) -> list[str]:
-        """Return the hashes of all objects."""
-        with suppress(FileNotFoundError):
+        """Return the hashes of all objects.
+
+        Raises:
+            Unfit: This kind of remote lists none (HTTP).
+        """
+        try:
             return sorted(self._odb.all())
-        return []
+        except FileNotFoundError:
+            return []
+        except NotImplementedError as error:
+            raise _cannot("list objects") from error
 
     def info(self, md5: str) -> dict[str, Any]:
         """Return what the remote knows of an object: `size`, and `mtime` or the like."""
         return dict(self._odb.fs.info(self._odb.oid_to_path(md5)))
 
     def remove(self, md5: str) -> None:
-        """Delete an object."""
-        self._odb.fs.remove(self._odb.oid_to_path(md5))
+        """Delete an object.
+
+        Raises:
+            Unfit: This kind of remote deletes none (HTTP).
+        """
+        try:
+            self._odb.fs.remove(self._odb.oid_to_path(md5))
+        except NotImplementedError as error:
+            raise _cannot("delete objects") from error
+
+
+def _cannot(what: str) -> Unfit:
+    return Unfit(f"DVC cannot {what} of this kind of remote", "Do it on its server, or move to another kind.")
 
 
 def named_in(repository: Path) -> set[str]:

@@ -34,7 +34,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 
-from trimtab.errors import StoreUnreachable
+from trimtab.errors import StoreUnreachable, Unfit
 
 _BUSY_SECONDS = 60
 _PAGE = 2000
@@ -62,12 +62,19 @@ def writing(url: str) -> Iterator[Connection]:
 
 
 def compact(url: str) -> None:
-    """Let no deleted row be left in the file of a SQLite database; a server's pages are its own business."""
+    """Let no deleted row be left in the files of a SQLite database; a server's pages are its own business.
+
+    Raises:
+        Unfit: Somebody reads for so long that the write-ahead log cannot be emptied.
+    """
     if make_url(url).get_backend_name() != "sqlite":
         return
     with _connected(url) as connection:
         connection.exec_driver_sql("VACUUM")
-        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+        if connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()[0]:
+            raise Unfit(
+                f"Somebody reads {url} and does not end", "Stop the loop, then run the same command again."
+            )
 
 
 def tables(connection: Connection, only: Collection[str] | None = None) -> list[Table]:

@@ -1,0 +1,111 @@
+"""A loop on PostgreSQL and MongoDB's wire is backed up while it works, lost, and brought back."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from tests.integration import playground
+from tests.integration.keep.test_recovery import answers, data_of, restored, wipe
+from tests.integration.predictions.servers import Mongo, Postgres, Server, running
+from tests.predictions import NOON, learn, prediction, truth
+from trimtab.keep.backup import backup
+from trimtab.predictions.opening import open_log
+from trimtab.predictions.protocol import PredictionLog
+from trimtab.steps.loop import Loop
+
+STORES = {"TRIMTAB_LEDGER_URL": "ledger", "MLFLOW_TRACKING_URI": "mlflow"}
+WRITER = """
+import itertools
+from contextlib import closing
+from tests.integration import playground
+from tests.predictions import prediction
+from trimtab.predictions.opening import open_log
+from trimtab.steps import ingest
+loop = playground.opened()
+with closing(open_log(loop.stores.prediction_log, loop.params.predictions)) as log:
+    for number in itertools.count():
+        week = playground.weeks()[4 + number % 3]
+        playground.land(loop.stores.landing, week.batch, playground.thin(week, 100 + number), week)
+        for one in range(20):
+            log.add([prediction(f"{number}-{one}", "b", model=loop.model)])
+        ingest.ingest(week.batch)
+        print(number, flush=True)
+"""
+
+
+def move_to(patch: pytest.MonkeyPatch, postgres: Server, mongo: Server, name: str) -> None:
+    """Lead the environment to empty databases."""
+    with psycopg.connect(postgres.url, autocommit=True) as connection:
+        for variable, kind in STORES.items():
+            connection.execute(f"CREATE DATABASE {kind}_{name}".encode())
+            patch.setenv(variable, postgres.url.replace("/postgres", f"/{kind}_{name}"))
+    patch.setenv("TRIMTAB_PREDICTION_LOG_URL", mongo.url.replace("/?", f"/{name}?"))
+
+
+def lose(postgres: Server, loop: Loop, name: str) -> None:
+    """Lose the machine and PostgreSQL's databases; MongoDB's is not named again."""
+    wipe(loop)
+    with psycopg.connect(postgres.url, autocommit=True) as connection:
+        for kind in STORES.values():
+            connection.execute(f"DROP DATABASE {kind}_{name} WITH (FORCE)".encode())
+
+
+def opened_log(loop: Loop) -> PredictionLog:
+    return open_log(loop.stores.prediction_log, loop.params.predictions)
+
+
+@contextmanager
+def writing() -> Iterator["subprocess.Popen[str]"]:
+    """Another process that takes batches in and logs predictions, without end."""
+    place = {**os.environ, "PYTHONPATH": str(playground.ROOT)}
+    process = subprocess.Popen([sys.executable, "-c", WRITER], env=place, text=True, stdout=subprocess.PIPE)
+    try:
+        assert process.stdout is not None and process.stdout.readline() == "0\n"
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_a_loop_on_servers_is_backed_up_while_it_writes_and_comes_back(
+    led: Loop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with running(Postgres) as postgres, running(Mongo) as mongo:
+        monkeypatch.setenv("TRIMTAB_PREDICTION_LOG_URL", mongo.url.replace("/?", "/before?"))
+        loop = playground.opened()
+        with closing(opened_log(loop)) as log:
+            log.add([prediction("p", model=loop.model), prediction("q", model=loop.model, at=NOON)])
+            learn(log, truth(model=loop.model))
+        before, data = answers(loop), data_of(loop, tmp_path / "before")
+
+        first = backup(tmp_path / "first").folder  # of SQLite, to PostgreSQL
+        wipe(loop)
+        move_to(monkeypatch, postgres, mongo, "once")
+        assert restored(first)["agree"] is True
+        loop = playground.opened()
+        assert loop.ledger.url.startswith("postgresql") and answers(loop) == before
+
+        with writing() as writer:
+            second = backup(tmp_path / "second")  # of PostgreSQL
+            assert writer.poll() is None
+        now = playground.opened()
+        batches = len(now.ledger.batches(loop.model))
+        lose(postgres, now, "once")
+        move_to(monkeypatch, postgres, mongo, "twice")
+        said = restored(second.folder)
+
+        assert said["agree"] is True and not any(said["mended"].values())
+        again = playground.opened()
+        assert answers(again) == before
+        assert data_of(again, tmp_path / "after") == data
+        assert 4 < len(again.ledger.batches(loop.model)) <= batches
+        with closing(opened_log(again)) as log:
+            assert log.count() == (second.counts["log"]["predictions"], 1)
+            assert second.counts["log"]["predictions"] > 20
+        playground.take_in(again, range(8, 9))  # and it goes on
