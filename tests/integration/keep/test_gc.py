@@ -84,32 +84,32 @@ def _commit_other_data(loop: Loop, folder: Path) -> None:
     subprocess.run(["bash", "-c", script], cwd=folder / "clone", check=True)
 
 
-def test_of_backup_and_gc_one_runs_at_a_time(fed: Loop, tmp_path: Path) -> None:
-    with exclusively(fed):
+def test_of_backup_and_gc_one_runs_at_a_time(loop: Loop, tmp_path: Path) -> None:
+    with exclusively(loop):
         again = subprocess.run(
             [sys.executable, "-m", "trimtab", "gc"], capture_output=True, text=True, check=False
         )
         assert (again.returncode, again.stderr.split(":")[0]) == (1, "LeaseHeld")
-    with exclusively(fed, holder="a backup elsewhere"):
+    with exclusively(loop, holder="a backup elsewhere"):
         with pytest.raises(LeaseHeld, match="a backup elsewhere"):
             collect(older_than_hours=24.0)
         with pytest.raises(LeaseHeld, match="a backup elsewhere"):
             backup(tmp_path)
 
 
-def test_without_a_grace_nothing_is_collected(fed: Loop) -> None:
+def test_without_a_grace_nothing_is_collected(loop: Loop) -> None:
     with pytest.raises(Unfit, match="expected more than 0, got 0"):
         collect(older_than_hours=0.0)
     assert main(["gc", "--older-than-hours", "-1"]) == 1
 
 
-def test_a_lease_is_prolonged_while_it_is_held_and_ends_with_its_process(fed: Loop) -> None:
-    trigger = fed.params.trigger.model_copy(update={"lease_minutes": 0.03})
-    short = replace(fed, params=fed.params.model_copy(update={"trigger": trigger}))
+def test_a_lease_is_prolonged_while_it_is_held_and_ends_with_its_process(loop: Loop) -> None:
+    trigger = loop.params.trigger.model_copy(update={"lease_minutes": 0.03})
+    short = replace(loop, params=loop.params.model_copy(update={"trigger": trigger}))
     with exclusively(short):
         time.sleep(2.5)
-        assert fed.ledger.lease_holder("keep") is not None
-    assert fed.ledger.lease_holder("keep") is None
+        assert loop.ledger.lease_holder("keep") is not None
+    assert loop.ledger.lease_holder("keep") is None
     short.ledger.hold("keep", holder="a dead process", minutes=0.03)
     time.sleep(2)
     with exclusively(short):

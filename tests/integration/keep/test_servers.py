@@ -1,4 +1,4 @@
-"""A loop on PostgreSQL and MongoDB's wire is backed up while it works, lost, and brought back."""
+"""A loop on PostgreSQL and MongoDB's wire is backed up while it works, lost, brought back, and forgets."""
 
 import os
 import subprocess
@@ -15,6 +15,7 @@ from tests.integration.keep.test_recovery import answers, data_of, restored, wip
 from tests.integration.predictions.servers import Mongo, Postgres, Server, running
 from tests.predictions import NOON, learn, prediction, truth
 from trimtab.keep.backup import backup
+from trimtab.keep.forget import forget
 from trimtab.predictions.opening import open_log
 from trimtab.predictions.protocol import PredictionLog
 from trimtab.steps.loop import Loop
@@ -109,3 +110,17 @@ def test_a_loop_on_servers_is_backed_up_while_it_writes_and_comes_back(
             assert log.count() == (second.counts["log"]["predictions"], 1)
             assert second.counts["log"]["predictions"] > 20
         playground.take_in(again, range(8, 9))  # and it goes on
+        _forgets(again, playground.thin(playground.weeks()[0])["row_id"][0])
+
+
+def _forgets(loop: Loop, row: str) -> None:
+    """A row of the data, and one of the log, are erased on these stores too."""
+    with closing(opened_log(loop)) as log:
+        before = log.count()
+        done = forget([row, "a"], actor="ann", reason="article 17")
+        assert log.count() == (before[0] - 2, before[1] - 1)
+    assert (done.versions, done.in_log) == (("1", "2"), 1)
+    assert loop.ledger.tombstones(loop.model).among([row, "a", "b"]) == [True, True, False]
+    record, *_ = loop.ledger.batches(loop.model)
+    kept = loop.origin.fetch_batch(record.manifest.batch, md5=record.md5, commit=record.commit)
+    assert row not in set(kept["row_id"]) and record.manifest.revision == 2
