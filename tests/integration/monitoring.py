@@ -33,6 +33,10 @@ class Prometheus:
 
     url: str
 
+    def get(self, path: str) -> dict[str, Any]:
+        """Return what lies at a path of its API."""
+        return _get(self.url + path)
+
     def query(self, expression: str) -> list[dict[str, Any]]:
         """Return the series of an instant query."""
         answer = _get(f"{self.url}/api/v1/query", query=expression)

@@ -5,6 +5,7 @@ drifted weeks land, Prometheus fires, and the champion is replaced.
 """
 
 import os
+import re
 import signal
 import threading
 import time
@@ -22,6 +23,7 @@ from tests.integration.moments import SMALL
 from tests.integration.monitoring import Prometheus, until
 from tests.integration.test_requests import FIRED
 from trimtab.examples.demo import traffic
+from trimtab.keep.doctor import clocks, services
 from trimtab.registry.records import DecisionRecord
 from trimtab.stack import airflow_api, config, control, supervision
 from trimtab.stack.ports import VARIABLES
@@ -118,6 +120,18 @@ def test_wrong_calls_are_refused_and_take_no_worker_down(site):
     assert post(b'{"pad": "' + b"x" * 2_000_000 + b'"}') == 413
     assert site.api_server() == before
     assert site.loop.ledger.requests(site.loop.model) == []
+
+
+def test_doctor_hears_from_all_of_it(site, monkeypatch):
+    known = site.prometheus.get("/api/v1/alertmanagers")["data"]["activeAlertmanagers"]
+    found = control.addresses(site.home)
+    monkeypatch.setenv("TRIMTAB_PROMETHEUS_URL", site.prometheus.url)
+    monkeypatch.setenv("TRIMTAB_ALERTMANAGER_URL", known[0]["url"].removesuffix("/api/v2/alerts"))
+    monkeypatch.setenv("TRIMTAB_AIRFLOW_URL", found.airflow)
+    assert services.airflow() == "metadatabase, scheduler, triggerer, dag_processor healthy"
+    assert services.alertmanager() == "calls the loop's receiver"
+    until(lambda: re.fullmatch(r"\d\d alerts, 2 targets", str(services.prometheus())))
+    assert clocks.clock(site.loop.stores).startswith("as MLflow, TRIMTAB_AIRFLOW_URL, TRIMTAB_PROMETHEUS_URL")
 
 
 def test_100_deliveries_around_a_killed_api_server_make_one_retraining(site):

@@ -1,17 +1,25 @@
 """`trimtab doctor` on real stores, each hurt for real."""
 
 import json
-import os
 import shutil
 import sqlite3
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+import sklearn
+import yaml
 
 from trimtab.__main__ import main
-from trimtab.keep.doctor import Finding, examine
+from trimtab.errors import Unfit
+from trimtab.keep.doctor import Finding, examine, models
+from trimtab.keep.doctor.finding import Doubt
+from trimtab.keep.doctor.places import Places
 from trimtab.steps.loop import Loop
+
+OTHER = "1.8.0"
+"""A scikit-learn that is not the pinned one."""
 
 
 def found(*, seconds: float = 60) -> dict[str, Finding]:
@@ -55,3 +63,54 @@ def test_doctor_finds_nothing_on_a_sound_loop_and_names_what_is_hurt(
     assert "TRIMTAB_PROMETHEUS_URL" in said["Prometheus"].found
     assert states(said, "warn") == {"secret files"}
     assert f"chmod go-rwx {led.stores.home}/alerts.token" in said["secret files"].found
+
+
+def trusted(loop: Loop, kind: str) -> None:
+    """Let `params.yaml` in the origin trust one more type."""
+    clone = loop.stores.home / "elsewhere"
+    subprocess.run(["git", "clone", "-q", loop.stores.origin, str(clone)], check=True)
+    params = yaml.safe_load((clone / "params.yaml").read_text())
+    params["model"]["trusted_types"].append(kind)
+    (clone / "params.yaml").write_text(yaml.safe_dump(params))
+    who = ("-c", "user.name=a", "-c", "user.email=a@b")
+    subprocess.run(["git", *who, "commit", "-qam", "Trust one more"], cwd=clone, check=True)
+    subprocess.run(["git", "push", "-q"], cwd=clone, check=True)
+
+
+def test_another_scikit_learn_is_refused_by_name(
+    led: Loop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = [
+        "uv",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--target",
+        str(tmp_path),
+        f"scikit-learn=={OTHER}",
+    ]
+    subprocess.run([*words, "--python", sys.executable], check=True)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with pytest.raises(Unfit) as refused:
+        models.production(Places(led.stores, 60))
+    print(refused.value)
+    saved = f"version 2 of {led.model}, saved with scikit-learn {sklearn.__version__}, cannot be used with"
+    assert str(refused.value).startswith(f"{saved} scikit-learn {OTHER}: ")
+    assert f"Keep scikit-learn {sklearn.__version__}, or retrain before upgrading." in str(refused.value)
+
+    trusted(led, "sklearn._loss._loss.CyHalfBinomialLoss")
+    found = models.production(Places(led.stores, 60))
+    print(found)
+    assert isinstance(found, Doubt)
+    assert f"version 2 (scikit-learn {sklearn.__version__}) of {led.model} loads and answers" in found.found
+
+
+def test_a_loading_that_takes_the_process_down_is_told(led: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
+    (led.stores.home / "sklearn").mkdir()
+    (led.stores.home / "sklearn" / "__init__.py").write_text(
+        "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(led.stores.home))
+    with pytest.raises(Unfit, match="version 2 of .* cannot be used with scikit-learn .*: no answer"):
+        models.production(Places(led.stores, 60))

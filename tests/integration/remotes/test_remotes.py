@@ -15,6 +15,7 @@ from tests.integration.test_origin import manifest, rows, run, stores_below
 from trimtab.data import creation
 from trimtab.data.origin import FOLDER, REMOTE, Origin
 from trimtab.errors import StoreUnreachable
+from trimtab.keep.doctor.places import Places
 from trimtab.stores import Stores
 
 
@@ -32,7 +33,8 @@ def remote(
 
 
 @pytest.fixture
-def stores(remote: Remote, tmp_path: Path) -> Stores:
+def stores(remote: Remote, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stores:
+    monkeypatch.setenv("TRIMTAB_DVC_REMOTE_URL", remote.url)
     return made(tmp_path, remote.url)
 
 
@@ -71,6 +73,11 @@ def test_what_was_pushed_is_pulled_again_by_an_empty_cache(
     held = history(stores)
     assert b"W1.parquet" in held
     assert not [secret for secret in remote.secrets if secret.encode() in held]
+    said = Places(stores, 60).remote()
+    print(said)
+    gone = "it stays there as" if remote.url.startswith("http") else "and is gone again"
+    assert said.startswith("a probe was pushed and pulled")
+    assert gone in said
 
 
 def test_wrong_credentials_leave_nothing_and_name_the_variable(

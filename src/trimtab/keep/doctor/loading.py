@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import sklearn
 from sklearn.exceptions import InconsistentVersionWarning
 
 from trimtab import params, stores
@@ -25,7 +26,7 @@ _SAVED_WITH = "_sklearn_version"
 
 
 def examine(versions: list[ModelVersion], wanted: params.Params) -> Iterator[dict[str, str]]:
-    """Load each version as the service does; yield `version`, `saved` with which scikit-learn, and the `error`, if any."""
+    """Load each version as the service does; yield `version`, the scikit-learn that `saved` it and that is `here`, `error`."""
     registry = Store(stores.from_environment().mlflow)
     registry.stages(wanted.model.name)  # leads MLflow to the registry
     with tempfile.TemporaryDirectory() as folder:
@@ -41,7 +42,12 @@ def examine(versions: list[ModelVersion], wanted: params.Params) -> Iterator[dic
             except Exception as fault:  # another scikit-learn fails in any way it likes
                 error = f"{type(fault).__name__}: {fault}"
             path = Path(folder) / version.digest / MODEL_FILE
-            yield {"version": version.version, "saved": saved_with(path), "error": error}
+            yield {
+                "version": version.version,
+                "saved": saved_with(path),
+                "here": sklearn.__version__,
+                "error": error,
+            }
 
 
 def saved_with(path: Path) -> str:

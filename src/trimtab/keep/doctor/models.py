@@ -24,8 +24,8 @@ def production(where: Places) -> str | Doubt:
     model, versions = where.params.model.name, _last(where)
     if not versions:
         return "none yet"
-    here = metadata.version("scikit-learn")
     told = _told(where, versions)
+    here = told[0]["here"]
     for one in told:
         if one["error"]:
             raise _refusal(model, one["version"], one["saved"], here, one["error"])
@@ -62,6 +62,6 @@ def _told(where: Places, versions: list[ModelVersion]) -> list[dict[str, str]]:
 
 def _refusal(model: str, version: str, saved: str, here: str, why: Any) -> Unfit:
     with_what = f", saved with scikit-learn {saved}," if saved else ""
-    what = f"version {version} of {model}{with_what} cannot be used with scikit-learn {here}: {why}"
+    what = f"version {version} of {model}{with_what} cannot be used with scikit-learn {here}: {str(why).rstrip('.')}"
     keep = f"scikit-learn {saved}" if saved and saved != here else "the packages it was trained with"
-    return Unfit(what, f"Keep {keep}, or retrain before upgrading")
+    return Unfit(what, f"Keep {keep}, or retrain before upgrading.")
