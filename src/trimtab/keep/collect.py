@@ -100,7 +100,7 @@ def _remote(remote: objects.Objects, named: set[str], before: float, alive: Aliv
         if md5 in named:
             continue
         found = remote.info(md5)
-        if not _is_older(found, before):
+        if not is_older(found, before):
             part.kept_young += 1
             continue
         if not dry_run:
@@ -110,7 +110,7 @@ def _remote(remote: objects.Objects, named: set[str], before: float, alive: Aliv
     return part
 
 
-def _is_older(found: dict[str, Any], before: float) -> bool:
+def is_older(found: dict[str, Any], before: float) -> bool:
     """Say whether an object is older than a time; one whose age the remote does not tell is not."""
     for name in _TIMES:
         value = found.get(name)

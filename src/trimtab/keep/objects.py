@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from trimtab.data.commands import dvc, git
+from trimtab.data.commands import git
 from trimtab.data.mirror import address
 from trimtab.data.origin import REMOTE, md5_of
 from trimtab.errors import Unfit
@@ -18,15 +18,19 @@ _POINTER = ".parquet.dvc"
 
 @contextmanager
 def remote(stores: Stores) -> Iterator["Objects"]:
-    """Open the DVC remote through DVC's own drivers."""
+    """Open the DVC remote through DVC's own drivers, with the settings that stand outside git."""
     from dvc.repo import Repo
 
     with tempfile.TemporaryDirectory(prefix="trimtab-dvc-") as folder:
         place = Path(folder)
-        git("init", "-q", cwd=place)
-        dvc("init", cwd=place)
-        dvc("remote", "add", "-d", REMOTE, address(stores.dvc_remote), cwd=place)
-        with Repo(str(place)) as repo:
+        # Written by hand: `dvc init` refuses settings of a remote outside git until the repository names a URL for it.
+        (place / ".dvc").mkdir()
+        url = address(stores.dvc_remote)
+        (place / ".dvc" / "config").write_text(
+            f"""[core]\n    no_scm = true\n    remote = {REMOTE}\n['remote "{REMOTE}"']\n    url = "{url}"\n""",
+            encoding="utf-8",
+        )
+        with Repo(str(place), config={"core": {"site_cache_dir": str(place / "site")}}) as repo:
             yield Objects(repo.cloud.get_remote_odb(REMOTE))
 
 

@@ -4,6 +4,7 @@ import hashlib
 import shutil
 import socket
 import subprocess
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,9 @@ from tests.integration.remotes.servers import HOST, KINDS, Remote
 from tests.integration.test_origin import manifest, rows, run, stores_below
 from trimtab.data import creation
 from trimtab.data.origin import FOLDER, REMOTE, Origin
-from trimtab.errors import StoreUnreachable
+from trimtab.errors import StoreUnreachable, Unfit
+from trimtab.keep import objects
+from trimtab.keep.collect import is_older
 from trimtab.keep.doctor.places import Places
 from trimtab.stores import Stores
 
@@ -95,6 +98,24 @@ def test_wrong_credentials_leave_nothing_and_name_the_variable(
     assert not [secret for secret in remote.secrets if secret.encode() in said + history(stores)]
     configure(tmp_path, remote.right)
     assert origin.commit_batch(manifest(1), rows(1)).commit == origin.head()
+
+
+def test_a_backup_and_gc_reach_what_was_pushed(remote: Remote, stores: Stores, tmp_path: Path) -> None:
+    configure(tmp_path, remote.right)
+    record = Origin(stores).commit_batch(manifest(1), rows(1))
+    with objects.remote(stores) as held:
+        assert held.has(record.md5) and not held.has("0" * 32)
+        held.get(record.md5, tmp_path / "copy")
+        assert held.read(record.md5) == (tmp_path / "copy").read_bytes()
+        if remote.url.startswith("http"):
+            with pytest.raises(Unfit, match="DVC cannot list objects of this kind of remote"):
+                held.all()
+            return
+        assert held.all() == [record.md5]
+        assert is_older(held.info(record.md5), time.time() + 3600)
+        assert not is_older(held.info(record.md5), time.time() - 3600)
+        held.remove(record.md5)
+        assert held.all() == []
 
 
 def test_a_password_in_the_url_is_used_and_stays_out_of_git(

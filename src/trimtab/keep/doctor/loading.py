@@ -26,7 +26,7 @@ _SAVED_WITH = "_sklearn_version"
 
 
 def examine(versions: list[ModelVersion], wanted: params.Params) -> Iterator[dict[str, str]]:
-    """Load each version as the service does; yield `version`, the scikit-learn that `saved` it and that is `here`, `error`."""
+    """Load each version as the service does; yield `version`, the scikit-learn that `saved` it, that `here`, and `error`."""
     registry = Store(stores.from_environment().mlflow)
     registry.stages(wanted.model.name)  # leads MLflow to the registry
     with tempfile.TemporaryDirectory() as folder:
