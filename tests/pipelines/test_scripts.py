@@ -75,6 +75,47 @@ def test_deploy_puts_version_and_registry_into_every_image(tmp_path: Path) -> No
     assert code != 0 and "there/kustomization.yaml was not found. There are: here" in said
 
 
+KUBECTL = """#!/usr/bin/env bash
+# In place of a cluster: says what it was asked, and answers as $ANSWERS and $BROKEN want it.
+echo "kubectl $*" >>"$CALLS"
+case "$*" in
+  kustomize*) exec "$REAL" "$@" ;;
+  "get statefulset service"*) printf %s "$ANSWERS" ;;
+  get*) printf '%s\\n' configmap/stores deployment.apps/scheduler statefulset.apps/service ;;
+  "rollout status $BROKEN"*) exit 1 ;;
+esac
+"""
+
+
+@pytest.mark.parametrize("answers, broken", [("", "none"), ("2", "none"), ("2", "deployment.apps/scheduler")])
+def test_deploy_waits_for_what_it_applied_and_goes_back(tmp_path: Path, answers: str, broken: str) -> None:
+    (tmp_path / "kubectl").write_text(KUBECTL)
+    (tmp_path / "kubectl").chmod(0o755)
+    settings = {
+        "PATH": f"{tmp_path}:{os.environ['PATH']}",
+        "CALLS": str(tmp_path / "calls"),
+        "REAL": str(ROOT / ".venv/tools/bin/kubectl"),
+        "ANSWERS": answers,
+        "BROKEN": broken,
+    }
+    code, said = make("deploy", "ENV=local", "VERSION=1.2.3", **settings)
+    calls = (tmp_path / "calls").read_text().splitlines()
+    verbs = [" ".join(call.split()[1:4]) for call in calls]
+    applied = next(place for place, verb in enumerate(verbs) if verb.startswith("apply --filename"))
+    assert verbs.index("delete jobs --selector") < applied
+    assert all("--namespace trimtab" in call for call in calls if "rollout" in call or "delete" in call)
+    waited = [verb for verb in verbs if verb.startswith("rollout status")]
+    undone = [verb for verb in verbs if verb.startswith("rollout undo")]
+    scheduler, service = "deployment.apps/scheduler", "statefulset.apps/service"
+    if broken == "none":
+        assert code == 0, said
+        assert waited == [f"rollout status {one}" for one in (scheduler, *([service] if answers else []))]
+        assert ("is not waited for" in said) == (not answers) and undone == []
+    else:
+        assert code != 0 and "scheduler did not come up" in said
+        assert undone == [f"rollout undo {scheduler}", f"rollout undo {service}"]
+
+
 def test_release_notes_are_the_changelogs_head(tmp_path: Path) -> None:
     code, said = make("release-notes", "VERSION=0.1.0")
     assert code == 0 and said.startswith("The first version")
