@@ -55,7 +55,8 @@ def _date(url: str) -> datetime | None:
         with requests.Session() as client:
             client.trust_env = False
             answer = client.get(url, timeout=_ANSWER_SECONDS, stream=True, allow_redirects=False)
-            return parsedate_to_datetime(answer.headers["Date"])
+            told = parsedate_to_datetime(answer.headers["Date"])
+            return told if told.tzinfo else told.replace(tzinfo=UTC)  # "-0000" comes without a zone
     except (requests.RequestException, KeyError, ValueError):
         return None
 
