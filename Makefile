@@ -26,6 +26,7 @@ ADVISORIES ?=
 ENV ?=
 SECONDS_OF_LOAD ?= 20
 CLIENTS ?= 4
+ROWS ?=
 P99_MS ?= 250
 MAX_ERRORS ?= 0
 IMAGES := mlflow serve trainer airflow
@@ -38,7 +39,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export DO_NOT_TRACK := 1
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup lint format type test-fast programs test test-reports test-mongodb mutate e2e demo bench-gate bench-serve up down status verify lock clean \
+.PHONY: help setup lint format type test-fast programs test test-reports test-mongodb mutate e2e demo bench-gate bench-serve bench-memory up down status verify lock clean \
 	production review comment smoke load deploy release-notes secrets images push scan sbom scan-secrets audit check-deploy compose-up compose-demo compose-down
 
 help: ## Print this
@@ -113,6 +114,91 @@ bench-gate: $(READY) ## False promotions and power of the gate, beside the usual
 bench-serve: $(READY) ## Requests per second and latency of the service, beside mlflow models serve and FastAPI
 	@command -v wrk >/dev/null || { test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -y -qq wrk >/dev/null; } || { echo "wrk was not found. Install it: apt-get install wrk"; exit 1; }
 	$(BIN)/python -m benchmarks.serve
+
+bench-memory: $(READY) ## Peak memory of each step by rows, beside pandas and scikit-learn alone (ROWS="10000 100000")
+	@$(BIN)/python -m benchmarks.memory $(if $(ROWS),--rows $(ROWS))
+
+up: $(READY) ## Start Airflow, MLflow and the service, to stay up
+	@$(BIN)/trimtab up
+
+down: $(READY) ## Stop what up started
+	@$(BIN)/trimtab down
+
+secrets: ## Make what docker-compose.yaml needs beside images: passwords, keys, tokens, addresses; what exists stays
+	@bash deploy/compose/make-secrets.sh
+
+images: ## Build the four images (REGISTRY=docker.io/trimtab VERSION=dev)
+	@for target in $(IMAGES); do
+	  echo "Building trimtab-$$target:$(VERSION)"
+	  docker build --quiet $(BUILD_FLAGS) --file deploy/docker/Dockerfile --target "$$target" --build-arg "VERSION=$(VERSION)" --build-arg "COMMIT=$$(git rev-parse HEAD)" --tag "$(REGISTRY)/trimtab-$$target:$(VERSION)" .
+	done
+	docker image ls --format 'table {{.Repository}}\t{{.Tag}}\t{{.Size}}' | grep -E '^REPOSITORY|trimtab-'
+
+push: ## Push the images, under VERSION and the further TAGS
+	@for target in $(IMAGES); do
+	  for tag in $(VERSION) $(TAGS); do
+	    docker tag "$(REGISTRY)/trimtab-$$target:$(VERSION)" "$(REGISTRY)/trimtab-$$target:$$tag"
+	    docker push "$(REGISTRY)/trimtab-$$target:$$tag"
+	  done
+	done
+
+scan: sbom scan-secrets audit ## What the images hold as CycloneDX, no secret in the tree, no known vulnerability
+
+sbom: $(TOOLS) ## Write build/sbom/IMAGE.json, the Python packages of each image as CycloneDX
+	@mkdir -p build/sbom
+	for image in $(IMAGES); do
+	  $(VENV)/tools/bin/cyclonedx-py requirements deploy/docker/$$image.txt --output-reproducible --validate --of JSON -o build/sbom/$$image.json
+	  echo "build/sbom/$$image.json: $$(grep -c '"purl"' build/sbom/$$image.json) packages"
+	done
+
+scan-secrets: $(TOOLS) ## Look for secrets in all that git tracks, or would
+	@git ls-files -co --exclude-standard -z | grep -zvE '^(requirements.*|deploy/docker/.*)\.txt$$' | xargs -0 $(VENV)/tools/bin/detect-secrets-hook --exclude-lines '^ *automountServiceAccountToken: (true|false)'
+
+audit: $(TOOLS) ## Ask PyPI for known vulnerabilities of each pinned package; one that it does not know is an error
+	@for image in $(IMAGES); do
+	  echo "trimtab-$$image"
+	  $(VENV)/tools/bin/pip-audit --strict --disable-pip --require-hashes --progress-spinner off -r deploy/docker/$$image.txt
+	done
+
+production: $(READY) ## Collect what a pull request's model is compared with (OUT=build/production), in trusted hands
+	@bash deploy/review/collect.sh "$(OUT)"
+
+review: $(READY) ## Judge this checkout's model against the one in Production (PRODUCTION=build/production)
+	@bash deploy/review/review.sh "$(PRODUCTION)"
+
+comment: $(READY) ## Say on the pull request what review found (HANDED=build/review), in a trusted checkout
+	@$(BIN)/trimtab comment "$(HANDED)"
+
+smoke: $(READY) ## Ask a running service whether it lives, is ready and answers (URL=http://...)
+	@$(BIN)/python deploy/checks/smoke.py "$(URL)"
+
+load: $(READY) ## A short load on a running service (URL=http://... SECONDS_OF_LOAD=20 CLIENTS=4 P99_MS=250 MAX_ERRORS=0)
+	@$(BIN)/python deploy/checks/load.py "$(URL)" --seconds $(SECONDS_OF_LOAD) --clients $(CLIENTS) --p99-ms $(P99_MS) --max-errors $(MAX_ERRORS)
+
+deploy: ## Bring an overlay to the cluster of kubectl's context, and back when it fails (ENV=local VERSION=...)
+	@bash deploy/deploy.sh "$(ENV)"
+
+release-notes: ## Print the changelog of a version (VERSION=0.1.0)
+	@bash deploy/release-notes.sh "$(VERSION)"
+
+check-deploy: $(READY) $(TOOLS) ## Check the Kubernetes manifests, the Dockerfile and the scripts with what needs no cluster
+	@$(BIN)/python -m tests.deploy
+
+compose-up: ## Start the whole system in containers, Airflow with CeleryExecutor (PROFILES="--profile monitoring")
+	@$(COMPOSE) $(PROFILES) up --detach --wait --wait-timeout 600
+	$(COMPOSE) ps
+
+compose-demo: ## Play flights through the containers (WEEKS=8)
+	@$(COMPOSE) run --rm demo trimtab demo --deployed $(if $(WEEKS),--weeks $(WEEKS))
+
+compose-down: ## Stop the containers; their volumes stay
+	@$(COMPOSE) --profile "*" down
+
+status: $(READY) ## Print the addresses and what runs
+	@$(BIN)/trimtab status
+
+verify: $(READY) ## Run what is too long for test: AREA=year, soak, mongo, mutate, compose, azure, pipelines
+	@$(BIN)/python -m tests.verify $(AREA)
 
 lock: $(READY) ## Pin all dependencies anew: requirements.txt, requirements-tools.txt, and what each image holds
 	@pin="$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate"

@@ -1,0 +1,104 @@
+"""`make bench-memory`: the most memory that each step of the loop has at once, by rows, beside pandas and scikit-learn alone.
+
+Each step runs in a process of its own (`benchmarks.memory_steps`) on a real loop in a folder of its own; the kernel says
+what its largest process held (`ru_maxrss`). This process stays small, for a child counts what its parent held when it began.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+MEGABYTE = 1024
+"""Of `ru_maxrss`, which Linux gives in KiB."""
+
+STEPS = {"ingest": 0.5, "prepare": 2.0, "train": 1.0, "evaluate": 1.0, "refit": 2.0, "measure": 0.5}
+"""Rows that a step works on, as a multiple of the rows that the challenger is trained on: two batches train, two judge."""
+PLAIN = {
+    "ingest": "read",
+    "prepare": "read",
+    "train": "fit",
+    "evaluate": "predict",
+    "refit": "fit",
+    "measure": "predict",
+}
+"""What a user would do instead: `read` reads the rows, `predict` predicts them too, `fit` fits the same pipeline on them."""
+
+BEFORE = {"measure": ("conclude", "take")}
+"""What has to happen first, and is not measured."""
+
+
+def peak(folder: Path, *words: object) -> float:
+    """Run one of `benchmarks.memory_steps` and return the MB of its largest process, its own or one that it started.
+
+    Raises:
+        RuntimeError: It failed; the end of what it said.
+    """
+    command = [sys.executable, "-m", "benchmarks.memory_steps", str(folder), *map(str, words)]
+    with (folder / "output").open("wb") as output:
+        child = subprocess.Popen(command, stdout=output, stderr=output)
+        _, status, used = os.wait4(child.pid, 0)
+    child.returncode = os.waitstatus_to_exitcode(status)
+    if child.returncode:
+        said = (folder / "output").read_text(errors="replace")[-2000:]
+        raise RuntimeError(f"{' '.join(command)} ended with {child.returncode}:\n{said}")
+    return used.ru_maxrss / MEGABYTE
+
+
+def of_size(rows: int) -> dict[str, tuple[float, float]]:
+    """Play a loop whose challenger is trained on so many rows; return the MB of each step, and of what stands beside it."""
+    found = {}
+    with tempfile.TemporaryDirectory(prefix="trimtab-bench-memory-") as place:
+        folder = Path(place)
+        peak(folder, "begin", rows)
+        for step, times in STEPS.items():
+            for between in BEFORE.get(step, ()):
+                peak(folder, between)
+            print(f"\r{rows} rows: {step:<10}", end="", file=sys.stderr, flush=True)
+            ours = peak(folder, step)
+            found[step] = ours, peak(folder, "plain", PLAIN[step], round(rows * times))
+    print(file=sys.stderr)
+    return found
+
+
+def table(found: dict[int, dict[str, tuple[float, float]]]) -> str:
+    """Return a row for each step and size, as Markdown."""
+    lines = ["| step | rows | trimtab, MB | instead | MB | ratio |", "|---|---|---|---|---|---|"]
+    for step, times in STEPS.items():
+        for size, figures in found.items():
+            ours, plain = figures[step]
+            rows = f"{round(size * times):,}"
+            lines.append(
+                f"| `{step}` | {rows} | {ours:,.0f} | {PLAIN[step]} | {plain:,.0f} | {ours / plain:.1f} |"
+            )
+    return "\n".join(lines)
+
+
+def slopes(found: dict[int, dict[str, tuple[float, float]]]) -> str:
+    """Return the bytes that each further row of a step costs, between the two largest sizes."""
+    few, many = sorted(found)[-2:]
+    lines = ["| step | bytes a row, trimtab | instead |", "|---|---|---|"]
+    for step, times in STEPS.items():
+        rows = (many - few) * times
+        ours, plain = (
+            (more - less) * 2**20 / rows
+            for less, more in zip(found[few][step], found[many][step], strict=True)
+        )
+        lines.append(f"| `{step}` | {ours:,.0f} | {plain:,.0f} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Print both tables."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
+    found = {rows: of_size(rows) for rows in sorted(parser.parse_args().rows)}
+    print(table(found))
+    if len(found) > 1:
+        print(f"\n{slopes(found)}")
+
+
+if __name__ == "__main__":
+    main()
