@@ -24,7 +24,7 @@ PLAIN = {
     "refit": "fit",
     "measure": "predict",
 }
-"""What a user would do instead: `read` reads the rows, `predict` predicts them too, `fit` fits the same pipeline on them."""
+"""What a user would do instead: read the rows, predict them too, or fit the same pipeline on them."""
 
 BEFORE = {"measure": ("conclude", "take")}
 """What has to happen first, and is not measured."""
@@ -56,10 +56,10 @@ def of_size(rows: int) -> dict[str, tuple[float, float]]:
         for step, times in STEPS.items():
             for between in BEFORE.get(step, ()):
                 peak(folder, between)
-            print(f"\r{rows} rows: {step:<10}", end="", file=sys.stderr, flush=True)
             ours = peak(folder, step)
             found[step] = ours, peak(folder, "plain", PLAIN[step], round(rows * times))
-    print(file=sys.stderr)
+            figures = " and ".join(f"{one:.0f} MB" for one in found[step])
+            print(f"{step} of {rows * times:,.0f} rows: {figures}", file=sys.stderr, flush=True)
     return found
 
 

@@ -159,7 +159,7 @@ def _land(folder: Path, rows: int) -> None:
 
 
 def _drawn(week: "pd.DataFrame", rows: int, seed: int) -> "pd.DataFrame":
-    """Draw labelled rows of a week with replacement; temperatures are jittered, so that columns do not compress to nothing."""
+    """Draw labelled rows of a week with replacement; temperatures are jittered, so that they do not compress to nothing."""
     import numpy as np
 
     drawn = week[week["label"].notna()].sample(rows, replace=True, random_state=seed).reset_index(drop=True)
