@@ -118,12 +118,6 @@ bench-serve: $(READY) ## Requests per second and latency of the service, beside 
 bench-memory: $(READY) ## Peak memory of each step by rows, beside pandas and scikit-learn alone (ROWS="10000 100000")
 	@$(BIN)/python -m benchmarks.memory $(if $(ROWS),--rows $(ROWS))
 
-up: $(READY) ## Start Airflow, MLflow and the service, to stay up
-	@$(BIN)/trimtab up
-
-down: $(READY) ## Stop what up started
-	@$(BIN)/trimtab down
-
 secrets: ## Make what docker-compose.yaml needs beside images: passwords, keys, tokens, addresses; what exists stays
 	@bash deploy/compose/make-secrets.sh
 
