@@ -130,7 +130,7 @@ def test_a_worker_is_lost_in_the_middle_of_training_and_the_run_recovers(
     api.trigger("retrain_model", {"reason": "a worker will be lost"}, run_id="lost")
     until(lambda: trains(loop), "the training to be in its middle")
     airflow.lose("first")
-    assert not trains(loop)
+    until(lambda: not trains(loop), "the training to end with its task")
     assert loop.registry.stages(loop.model) == {}
 
     airflow.start("second", "celery", "worker", "--celery-hostname", "second@here")
