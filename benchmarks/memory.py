@@ -1,4 +1,4 @@
-"""`make bench-memory`: the most memory that each step of the loop has at once, by rows, beside pandas and scikit-learn alone.
+"""Peak memory of each step by rows, beside pandas and scikit-learn alone on the same rows (`make bench-memory`).
 
 Each step runs in a process of its own (`benchmarks.memory_steps`) on a real loop in a folder of its own; the kernel says
 what its largest process held (`ru_maxrss`). This process stays small, for a child counts what its parent held when it began.

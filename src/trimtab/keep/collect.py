@@ -6,7 +6,6 @@ flight: only what is older than the grace goes.
 
 import re
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from trimtab.clock import system_clock
 from trimtab.data.commands import git
 from trimtab.errors import Unfit
 from trimtab.keep import objects, trees
@@ -67,7 +67,7 @@ def collect(*, older_than_hours: float, dry_run: bool = False) -> Collected:
             f"--older-than-hours: expected more than 0, got {older_than_hours:g}",
             "An ingest in flight has pushed what nothing names yet.",
         )
-    loop, before = open_loop(), time.time() - older_than_hours * 3600
+    loop, before = open_loop(), system_clock().timestamp() - older_than_hours * 3600
     with exclusively(loop) as alive:
         with objects.remote(loop.stores) as remote:
             named = _named(loop, remote)

@@ -9,6 +9,7 @@ import requests
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
+from trimtab.clock import system_clock
 from trimtab.keep.doctor.finding import Doubt
 from trimtab.keep.doctor.services import ALERTMANAGER, PROMETHEUS
 from trimtab.registry.engine import open_engine
@@ -30,7 +31,7 @@ def clock(where: Stores) -> str | Doubt:
     zone = os.environ.get(_ZONE, "utc")
     if zone.lower() not in ("utc", "etc/utc"):
         return Doubt(found=f"{_ZONE} is {zone}: cron times of DAGs mean that zone. Set it to utc.")
-    apart = {name: (now - datetime.now(UTC)).total_seconds() for name, now in _others(where)}
+    apart = {name: (now - system_clock()).total_seconds() for name, now in _others(where)}
     off = [f"{name} is {seconds:+.0f} s" for name, seconds in apart.items() if abs(seconds) > _OFF_SECONDS]
     if off:
         what = f"beside this machine's clock, {', '.join(off)}"
