@@ -1,6 +1,7 @@
 """A row of the verification log speaks for the code as it is now, or is refused."""
 
 import re
+import subprocess
 from pathlib import Path
 
 from tests.verify.areas import AREAS, digest
@@ -25,13 +26,18 @@ def test_the_newest_row_of_each_area_is_of_the_code_as_it_is() -> None:
 
 
 def test_a_changed_byte_and_a_new_file_change_the_digest(tmp_path: Path) -> None:
+    subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
+    (tmp_path / ".gitignore").write_text("secrets\n")
     (tmp_path / "dags").mkdir()
     (tmp_path / "dags" / "one.py").write_text("1")
     first = digest(tmp_path, ["dags"])
     (tmp_path / "dags" / "one.py").write_text("2")
     second = digest(tmp_path, ["dags"])
     (tmp_path / "dags" / "two.py").write_text("")
-    assert len({first, second, digest(tmp_path, ["dags"])}) == 3
+    third = digest(tmp_path, ["dags"])
+    assert len({first, second, third}) == 3
+    (tmp_path / "dags" / "secrets").write_text("made by a run, and ignored by git")
+    assert digest(tmp_path, ["dags"]) == third
 
 
 def test_every_system_of_the_mission_has_a_row() -> None:

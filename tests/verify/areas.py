@@ -1,6 +1,7 @@
 """The areas: what each runs, and which paths its result speaks for."""
 
 import hashlib
+import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,14 +88,17 @@ AREAS = {
 
 
 def digest(root: Path, paths: Sequence[str]) -> str:
-    """Return a hash of the files below the given paths: names and bytes, whatever git knows of them.
+    """Return a hash of the files below the given paths that git tracks, or would: names and bytes.
 
-    A commit would not do: a shallow clone, as pipelines make it, does not have it.
+    A commit would not do: a shallow clone, as pipelines make it, does not have it. What git ignores (the secrets that a run of
+    Compose makes) is of the machine, and not of the code.
     """
-    found = hashlib.sha256()
+    command = ["git", "ls-files", "-co", "--exclude-standard", "-z", *paths]
+    listed = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True).stdout.split("\0")
+    known, found = {root / name for name in listed}, hashlib.sha256()
     for name in paths:
         for file in sorted([root / name, *(root / name).rglob("*")]):
-            if file.is_file() and "__pycache__" not in file.parts:
+            if file in known and file.is_file():
                 content = hashlib.sha256(file.read_bytes()).hexdigest()
                 found.update(f"{file.relative_to(root).as_posix()} {content}\n".encode())
     return found.hexdigest()[:16]
