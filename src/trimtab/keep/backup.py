@@ -117,7 +117,7 @@ def _origin(loop: Loop, draft: Path) -> dict[str, int]:
 
 
 def _objects(loop: Loop, draft: Path) -> dict[str, int]:
-    wanted = sorted(objects.named_in(draft / "origin.git") | named_by_ledger(loop))
+    wanted = sorted(objects.named_in(draft / "origin.git") | named_by_ledger(loop, loop.model))
     with objects.remote(loop.stores) as remote:
         gone = {md5 for md5 in wanted if not remote.has(md5)}
         lost = sorted(gone - erased(loop))
@@ -133,10 +133,12 @@ def _objects(loop: Loop, draft: Path) -> dict[str, int]:
     return {"objects": len(kept)}
 
 
-def named_by_ledger(loop: Loop) -> set[str]:
-    """Return the hashes of every batch revision that there ever was."""
+def named_by_ledger(loop: Loop, model: str | None = None) -> set[str]:
+    """Return the hashes of every batch revision that there ever was, of one model or of all in the ledger."""
+    query = select(tables.batches.c.md5)
     with loop.ledger.read() as connection:
-        return set(connection.execute(select(tables.batches.c.md5)).scalars())
+        found = connection.execute(query if model is None else query.where(tables.batches.c.model == model))
+        return set(found.scalars())
 
 
 def erased(loop: Loop) -> set[str]:

@@ -97,6 +97,17 @@ def test_of_backup_and_gc_one_runs_at_a_time(loop: Loop, tmp_path: Path) -> None
             backup(tmp_path)
 
 
+def test_another_model_of_the_ledger_has_its_data_elsewhere_and_loses_none(fed: Loop, tmp_path: Path) -> None:
+    mine = fed.ledger.batches(fed.model)
+    other = replace(mine[0], manifest=replace(mine[0].manifest, model="other"), md5="f" * 32)
+    fed.ledger.record_batch(other)
+    taken = backup(tmp_path / "backups")
+    assert taken.counts["data"] == {"objects": len({one.md5 for one in mine})}
+    shared = plant(Path(fed.stores.dvc_remote) / "files/md5/ff" / ("f" * 30), b"1", days=2)
+    assert collect(older_than_hours=24).remote.removed == 0
+    assert shared.is_file()
+
+
 def test_without_a_grace_nothing_is_collected(loop: Loop) -> None:
     with pytest.raises(Unfit, match="expected more than 0, got 0"):
         collect(older_than_hours=0.0)
