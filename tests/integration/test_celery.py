@@ -6,9 +6,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import psutil
 import psycopg
@@ -18,6 +20,7 @@ import redis
 from tests.integration import playground
 from tests.integration.moments import Site
 from tests.integration.predictions.servers import Postgres, Server, free_port, running
+from trimtab.data import commands, landing
 from trimtab.errors import TrimtabError
 from trimtab.stack import config
 from trimtab.stack.airflow_api import AirflowApi
@@ -26,6 +29,7 @@ from trimtab.steps.loop import Loop
 
 pytestmark = pytest.mark.timeout(600)
 
+WORKERS = ("first", "second")
 PATIENCE_SECONDS = 300
 TRAINED_SECONDS = 3.0
 """Of a processor, after which the child has imported all and fits."""
@@ -66,6 +70,14 @@ class Cluster:
                 [sys.executable, "-m", "airflow", *words], stdout=log, stderr=log, env=self._environment
             )
 
+    def log(self, name: str) -> str:
+        return (self._home / f"{name}.log").read_text()
+
+    def runs(self, process: psutil.Process) -> str:
+        """Name the program that started a process, or started what started it."""
+        above = {one.pid for one in process.parents()}
+        return next(name for name, one in self._processes.items() if one.pid in above)
+
     def lose(self, name: str) -> None:
         """Kill a program with all that it started, as when its machine is lost."""
         process = self._processes.pop(name)
@@ -79,62 +91,102 @@ class Cluster:
             self.lose(name)
 
 
-@pytest.fixture
-def loop(site: Site, monkeypatch: pytest.MonkeyPatch) -> Loop:
-    """A loop that took in what the first training needs, and trains slowly."""
-    loop = site.empty(monkeypatch, "slow", model__settings=SLOW)
-    playground.take_in(loop, range(4))
-    return loop
+@pytest.fixture(scope="module")
+def loop(site: Site) -> Iterator[Loop]:
+    """A loop that trains slowly, where what the first training needs has landed."""
+    with pytest.MonkeyPatch.context() as patch:
+        # Two batches for the refit too: it is no part of what is lost here.
+        loop = site.empty(patch, "slow", model__settings=SLOW, train__window_batches=2)
+        playground.land_weeks(loop, range(4))
+        yield loop
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def cluster(loop: Loop) -> Iterator[tuple[Cluster, AirflowApi]]:
-    """An Airflow without a worker, on PostgreSQL and Redis."""
+    """An Airflow with two workers, each of which takes one task at a time, on PostgreSQL and Redis."""
     with ExitStack() as stack:
         database, broker = (stack.enter_context(running(kind)) for kind in (Postgres, Redis))
         with psycopg.connect(database.url, autocommit=True) as connection:
             connection.execute("CREATE DATABASE airflow")
         port = free_port()
-        ports = Ports(airflow=port, tasks=port, mlflow=free_port(), service=free_port())
-        home, tree = loop.stores.home, loop.stores.home.parent / "tree"
-        address = f"trimtab@127.0.0.1:{database.port}/airflow"
-        environment = {
-            **os.environ,
-            **config.environment(home, ports, tree),
-            "MLFLOW_TRACKING_URI": loop.stores.mlflow,
-            "AIRFLOW__CORE__EXECUTOR": "CeleryExecutor",
-            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"postgresql+psycopg2://{address}",
-            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC": f"postgresql+asyncpg://{address}",
-            "AIRFLOW__CELERY__BROKER_URL": broker.url,
-            "AIRFLOW__CELERY__RESULT_BACKEND": f"db+postgresql://{address}",
-            "AIRFLOW__CELERY__WORKER_CONCURRENCY": "2",
-            "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "15",
-            "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "2",
-        }
+        environment = settings(loop, port, f"trimtab@127.0.0.1:{database.port}/airflow", broker.url)
         subprocess.run([sys.executable, "-m", "airflow", "db", "migrate"], env=environment, check=True)
-        cluster = Cluster(home, environment)
+        cluster = Cluster(loop.stores.home, environment)
         stack.callback(cluster.end)
         cluster.start("api", "api-server", "--port", str(port))
         cluster.start("dags", "dag-processor")
         cluster.start("scheduler", "scheduler", "--skip-serve-logs")
-        passwords = json.loads(config.passwords_file(home).read_text())
+        for name in WORKERS:
+            cluster.start(name, "celery", "worker", "--skip-serve-logs", "--celery-hostname", f"{name}@here")
+        passwords = json.loads(config.passwords_file(loop.stores.home).read_text())
         yield cluster, AirflowApi(f"http://127.0.0.1:{port}", "admin", passwords["admin"])
 
 
+def settings(loop: Loop, port: int, database: str, broker: str) -> dict[str, str]:
+    """What makes Celery's Airflow of the stack's."""
+    ports = Ports(airflow=port, tasks=port, mlflow=free_port(), service=free_port())
+    home = loop.stores.home
+    return {
+        **os.environ,
+        **config.environment(home, ports, home.parent / "tree"),
+        "MLFLOW_TRACKING_URI": loop.stores.mlflow,
+        "AIRFLOW__CORE__EXECUTOR": "CeleryExecutor",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"postgresql+psycopg2://{database}",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC": f"postgresql+asyncpg://{database}",
+        "AIRFLOW__CELERY__BROKER_URL": broker,
+        "AIRFLOW__CELERY__RESULT_BACKEND": f"db+postgresql://{database}",
+        "AIRFLOW__CELERY__WORKER_CONCURRENCY": "1",
+        # The runs of the clock would take the batches from the run that is looked at.
+        "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "false",
+        "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "1",
+        "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "15",
+        "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "2",
+    }
+
+
+@pytest.fixture(scope="module")
+def taken_in(loop: Loop, cluster: tuple[Cluster, AirflowApi]) -> list[dict[str, Any]]:
+    """The mapped tasks of the run that took in what landed."""
+    airflow, api = cluster
+    until(
+        lambda: all(knows(api, dag) for dag in ("ingest_batch", "retrain_model")), "Airflow to know the DAGs"
+    )
+    until(lambda: all(f"{name}@here ready." in airflow.log(name) for name in WORKERS), "the workers")
+    api.trigger("ingest_batch", run_id="both")
+    ended(api, "ingest_batch", "both")
+    return mapped(api, "ingest_batch", "both", "ingest")
+
+
+def test_two_workers_take_in_the_batches_of_one_run_at_once(
+    loop: Loop, cluster: tuple[Cluster, AirflowApi], taken_in: list[dict[str, Any]]
+) -> None:
+    first, second = (done_by(cluster[0], name, taken_in) for name in WORKERS)
+    assert len(first) + len(second) == len(taken_in) == 4
+    assert any(meet(one, other) for one in first for other in second), taken_in
+
+    batches = [week.batch for week in playground.weeks()[:4]]
+    assert [(one.manifest.batch, one.manifest.revision) for one in loop.ledger.batches(loop.model)] == [
+        (batch, 1) for batch in batches
+    ]
+    told = commands.git("log", "--format=%s", "main", cwd=Path(loop.stores.origin)).splitlines()
+    assert sorted(one for one in told if one.startswith("Add batch")) == [
+        f"Add batch {batch}, revision 1" for batch in batches
+    ]
+    assert landing.waiting(loop.stores.landing, grace_seconds=0, now=loop.ledger.now()) == []
+    assert loop.ledger.quarantine_log(loop.model) == []
+
+
 def test_a_worker_is_lost_in_the_middle_of_training_and_the_run_recovers(
-    loop: Loop, cluster: tuple[Cluster, AirflowApi]
+    loop: Loop, cluster: tuple[Cluster, AirflowApi], taken_in: list[dict[str, Any]]
 ) -> None:
     airflow, api = cluster
-    airflow.start("first", "celery", "worker", "--celery-hostname", "first@here")
-    until(lambda: knows(api, "retrain_model"), "Airflow to know the DAG")
     api.trigger("retrain_model", {"reason": "a worker will be lost"}, run_id="lost")
     until(lambda: trains(loop), "the training to be in its middle")
-    airflow.lose("first")
+    airflow.lose(airflow.runs(training(loop)[0]))
     until(lambda: not trains(loop), "the training to end with its task")
     assert loop.registry.stages(loop.model) == {}
 
-    airflow.start("second", "celery", "worker", "--celery-hostname", "second@here")
-    until(lambda: api.run_state("retrain_model", "lost") in ("success", "failed"), "the run to end")
+    ended(api, "retrain_model", "lost")
     found = api.get("/api/v2/dags/retrain_model/dagRuns/lost/taskInstances")["task_instances"]
     tries = {one["task_id"]: (one["state"], one["try_number"]) for one in found}
     assert tries["train"] == ("success", 2)
@@ -146,11 +198,11 @@ def test_a_worker_is_lost_in_the_middle_of_training_and_the_run_recovers(
     assert loop.ledger.lease_holder(loop.lease) is None
 
 
-def until(ready: object, what: str) -> None:
+def until(ready: Callable[[], bool], what: str) -> None:
     patience = time.monotonic() + PATIENCE_SECONDS
-    while not ready():  # type: ignore[operator]  # a function of this module
+    while not ready():
         assert time.monotonic() < patience, f"waited in vain for {what}"
-        time.sleep(0.2)
+        time.sleep(0.5)
 
 
 def knows(api: AirflowApi, dag: str) -> bool:
@@ -159,11 +211,45 @@ def knows(api: AirflowApi, dag: str) -> bool:
     return False
 
 
+def ended(api: AirflowApi, dag: str, run_id: str) -> None:
+    until(lambda: api.run_state(dag, run_id) in ("success", "failed"), "the run to end")
+
+
+def mapped(api: AirflowApi, dag: str, run_id: str, task: str) -> list[dict[str, Any]]:
+    """Airflow's own records of a mapped task, all of which succeeded."""
+    found = api.get(f"/api/v2/dags/{dag}/dagRuns/{run_id}/taskInstances")["task_instances"]
+    of = [one for one in found if one["task_id"] == task]
+    assert {one["state"] for one in of} == {"success"}, of
+    return of
+
+
+def done_by(airflow: Cluster, worker: str, tasks: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Those of the tasks that a worker says it finished."""
+    finished = [line for line in airflow.log(worker).splitlines() if "Workload finished" in line]
+    return [one for one in tasks if any(one["id"] in line for line in finished)]
+
+
+def meet(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Whether two tasks ran at the same time."""
+    began, end = (
+        [datetime.fromisoformat(task[key]) for task in (one, other)] for key in ("start_date", "end_date")
+    )
+    return max(began) < min(end)
+
+
 def trains(loop: Loop) -> bool:
     """Whether the entry point of a training is past its imports."""
+    with suppress(psutil.NoSuchProcess):
+        return any(one.cpu_times().user > TRAINED_SECONDS for one in training(loop))
+    return False
+
+
+def training(loop: Loop) -> list[psutil.Process]:
+    """The entry points of this loop's trainings."""
+    found = []
     for process in psutil.process_iter():
         with suppress(psutil.NoSuchProcess):
             if process.cmdline()[-3:] == ["-m", "trimtab", "train"]:
                 if process.environ().get("TRIMTAB_HOME") == str(loop.stores.home):
-                    return process.cpu_times().user > TRAINED_SECONDS
-    return False
+                    found.append(process)
+    return found
