@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -81,25 +82,28 @@ def run(
     """
     inherited = {name: value for name, value in os.environ.items() if not _FOREIGN.fullmatch(name)}
     shown = [_CREDENTIALS.sub("", word) for word in command]
-    try:
-        done = subprocess.run(
-            list(command),
-            cwd=cwd,
-            env={**inherited, **_QUIET, **(extra or {})},
-            input=stdin,
-            stdin=subprocess.DEVNULL if stdin is None else None,
-            capture_output=True,
-            encoding="utf-8",
-            errors="surrogateescape",
-            check=False,
-            timeout=seconds,
-            pass_fds=tuple(keep),
-        )
-    except subprocess.TimeoutExpired as error:
-        raise CommandFailed(shown, -1, f"no end after {seconds:g} s") from error
-    if done.returncode != 0:
-        raise CommandFailed(shown, done.returncode, _CREDENTIALS.sub("", done.stderr or done.stdout))
-    return done.stdout
+    with subprocess.Popen(
+        list(command),
+        cwd=cwd,
+        env={**inherited, **_QUIET, **(extra or {})},
+        stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        errors="surrogateescape",
+        pass_fds=tuple(keep),
+        start_new_session=True,  # so that what it starts can be ended with it
+    ) as process:
+        try:
+            output, complaint = process.communicate(stdin, timeout=seconds)
+        except subprocess.TimeoutExpired as error:
+            raise CommandFailed(shown, -1, f"no end after {seconds:g} s") from error
+        finally:
+            if process.returncode is None:  # too late, or Ctrl-C
+                os.killpg(process.pid, signal.SIGKILL)
+    if process.returncode != 0:
+        raise CommandFailed(shown, process.returncode, _CREDENTIALS.sub("", complaint or output))
+    return output
 
 
 def cause(error: CommandFailed) -> str:
