@@ -3,13 +3,14 @@
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import psutil
+import pyarrow as pa
 import pytest
 from sklearn.metrics import log_loss
 from sklearn.pipeline import Pipeline
@@ -18,6 +19,7 @@ from xgboost import XGBClassifier
 from tests.integration import playground
 from tests.integration.moments import Site
 from tests.integration.remotes.servers import HOST, free_port, running
+from tests.unit.builders import shops
 from trimtab import params
 from trimtab.errors import ParamsError
 from trimtab.registry import load
@@ -25,6 +27,7 @@ from trimtab.steps.loop import Loop
 from trimtab.train.distributed import DaskXGBRegressor
 from trimtab.train.features import design, encoder, targets
 from trimtab.train.fit import build, fit
+from trimtab.train.rows import write
 
 SETTINGS = {"n_estimators": 20, "learning_rate": 0.2, "max_depth": 4, "tree_method": "hist", "n_jobs": 1}
 KIND = "trimtab.train.distributed.DaskXGBClassifier"
@@ -42,6 +45,25 @@ pipeline = load(source, digest, json.loads(trusted), cache=Path(cache))
 numpy.save(cache + "/answers.npy", pipeline.predict_proba(pandas.read_parquet(rows))[:, 1])
 """
 
+BATCH_ROWS, WIDTH, TREES = 80_000, 8, 4
+FIT_AND_SAY = """
+import sys
+from pathlib import Path
+from sklearn.metrics import log_loss
+from tests.integration.test_distributed import numbers
+from trimtab.train.features import design, targets
+from trimtab.train.fit import build, fit_rows
+from trimtab.train.rows import Rows, read
+scheduler, path, batches = sys.argv[1:]
+wanted, found = numbers(scheduler), read(Path(path))
+rows = Rows(found.parts[: int(batches)])
+pipeline = fit_rows(build(wanted), wanted, rows)
+probe = found.parts[0].read()
+loss = log_loss(targets(probe, wanted.data), pipeline.predict_proba(design(probe, wanted.data))[:, 1])
+(peak,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM:"))
+print(len(rows), int(peak.split()[1]) / 1000, loss)
+"""
+
 
 @dataclass(frozen=True)
 class DaskCluster:
@@ -55,6 +77,18 @@ class DaskCluster:
         return [one.cpu_times().user for one in self.workers]
 
 
+@contextmanager
+def working(address: str, folder: Path, *more: str) -> Iterator[None]:
+    """Run a worker with one thread."""
+    folder.mkdir()
+    own = free_port()
+    worker = [sys.executable, "-m", "distributed.cli.dask_worker", address, "--worker-port", str(own)]
+    worker += ["--no-nanny", "--no-dashboard", "--nthreads", "1", "--host", HOST]
+    worker += ["--local-directory", str(folder), *more]
+    with running(*worker, port=own, folder=folder):
+        yield
+
+
 @pytest.fixture
 def dask(tmp_path: Path) -> Iterator[DaskCluster]:
     port = free_port()
@@ -64,12 +98,7 @@ def dask(tmp_path: Path) -> Iterator[DaskCluster]:
         stack.enter_context(running(*command, "--port", str(port), port=port, folder=tmp_path))
         before = set(psutil.Process().children())
         for name in ("one", "two"):
-            own, folder = free_port(), tmp_path / name
-            folder.mkdir()
-            worker = [sys.executable, "-m", "distributed.cli.dask_worker", address, "--worker-port", str(own)]
-            worker += ["--no-nanny", "--no-dashboard", "--nthreads", "1", "--host", HOST]
-            worker += ["--local-directory", str(folder)]
-            stack.enter_context(running(*worker, port=own, folder=folder))
+            stack.enter_context(working(address, tmp_path / name))
         workers = [*set(psutil.Process().children()) - before]
         assert len(workers) == 2
         yield DaskCluster(address, workers)
@@ -130,6 +159,69 @@ def test_a_number_is_fitted_by_the_workers_too(dask: DaskCluster) -> None:
         rows, rows[:, 0] * 3
     )
     assert np.corrcoef(model.predict(rows), rows[:, 0])[0, 1] > 0.98
+
+
+def numbers(scheduler: str) -> params.Params:
+    """Parameters of a model of numbers alone, on the cluster when there is one."""
+    number = {"kind": "number", "nullable": False, "min": -9.0, "max": 9.0}
+    settings = {"n_estimators": TREES, "max_depth": 3, "tree_method": "hist", "n_jobs": 1}
+    return shops(
+        data__features={f"x{place}": number for place in range(WIDTH)},
+        model__estimator=KIND if scheduler else "xgboost.XGBClassifier",
+        model__settings=settings | ({"scheduler": scheduler} if scheduler else {}),
+    )
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What a process said that fitted, and ended."""
+
+    rows: int
+    megabytes: float
+    loss: float
+
+
+def drawn(batches: int) -> Iterator[pd.DataFrame]:
+    """Batches whose label hangs on the first number."""
+    for batch in range(batches):
+        draw = np.random.default_rng(batch)
+        values = draw.normal(size=(BATCH_ROWS, WIDTH)).clip(-9, 9)
+        frame = pd.DataFrame(values, columns=[f"x{place}" for place in range(WIDTH)])
+        yield frame.assign(
+            label=(values[:, 0] > draw.normal(size=BATCH_ROWS)).astype("int64"), batch=f"{batch:03}"
+        )
+
+
+def fitted_in_a_process(scheduler: str, path: Path, batches: int) -> Fitted:
+    command = [sys.executable, "-c", FIT_AND_SAY, scheduler, str(path), str(batches)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=playground.ROOT)
+    rows, megabytes, loss = done.stdout.split()
+    return Fitted(int(rows), float(megabytes), float(loss))
+
+
+def test_what_trains_holds_a_batch_and_the_workers_all_rows(dask: DaskCluster, tmp_path: Path) -> None:
+    """Peak memory of a process that fits 1.6 million rows in 20 batches, above that of one that fits 2 of them."""
+    path = tmp_path / "train.parquet"
+    schema = pa.Schema.from_pandas(next(drawn(1)), preserve_index=False).remove_metadata()
+    write(path, schema, drawn(20))
+    few, many = (fitted_in_a_process(dask.address, path, batches) for batches in (2, 20))
+    assert many.rows == 20 * BATCH_ROWS
+    matrix = many.rows * WIDTH * 8 / 1e6
+    assert many.megabytes - few.megabytes < matrix / 4, (few, many, matrix)
+    at_once = fitted_in_a_process("", path, 20)
+    assert at_once.megabytes - few.megabytes > matrix, (few, at_once, matrix)
+    assert abs(many.loss - at_once.loss) < AS_GOOD
+    assert [path.name for path in tmp_path.rglob("design-*")] == []
+
+
+def test_workers_that_cannot_read_the_run_s_folder_are_named(dask: DaskCluster, tmp_path: Path) -> None:
+    nobody = tmp_path / "nobody.py"
+    nobody.write_text("import os\n\ndef dask_setup(worker):\n    os.setuid(65534)\n")
+    parts = [(np.ones((10, 2)), np.arange(10))]
+    with working(dask.address, tmp_path / "three", "--preload", str(nobody)):
+        model = DaskXGBRegressor(scheduler=dask.address)
+        with pytest.raises(ValueError, match=rf"the Dask workers at tcp://{HOST}:\d+ cannot read .*design-"):
+            model.fit_parts(parts, folder=tmp_path)
 
 
 def test_a_cluster_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,14 +1,17 @@
 """Values that several unit tests build on: the shipped parameters, and a small world of shops and prices."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import yaml
 
 from trimtab import params
+from trimtab.train import rows
 
 ROOT = Path(__file__).parents[2]
 MONDAY = datetime(2026, 1, 5, tzinfo=UTC)
@@ -57,3 +60,11 @@ def sales(rows: int = 400, *, seed: int = 0, start: datetime = MONDAY) -> pd.Dat
             "label_known_at": times + pd.Timedelta(hours=1),
         }
     )
+
+
+def in_file(folder: Path, frames: Mapping[str, pd.DataFrame]) -> rows.Rows:
+    """The rows of batches as `trimtab prepare` leaves them."""
+    named = [frame.assign(batch=name) for name, frame in frames.items()]
+    schema = pa.unify_schemas([pa.Schema.from_pandas(frame) for frame in named]).remove_metadata()
+    rows.write(folder / "rows.parquet", schema, named)
+    return rows.read(folder / "rows.parquet")

@@ -17,6 +17,7 @@ from trimtab.evaluate.scores import row_losses, score
 from trimtab.evaluate.weigh import weigh
 from trimtab.registry import load, tracking
 from trimtab.train import fit
+from trimtab.train import rows as files
 from trimtab.train.features import targets
 from trimtab.trigger.planning import read_champion, read_run
 
@@ -59,7 +60,7 @@ def evaluate(root: Path = Path()) -> Verdict:
 
 
 def _models(root: Path, wanted: params.Params, training: Training) -> tuple[str, dict[str, Pipeline]]:
-    baseline = fit.fit(fit.baseline(wanted), wanted, pd.read_parquet(root / "build" / "train.parquet"))
+    baseline = fit.fit_rows(fit.baseline(wanted), wanted, files.read(root / "build" / "train.parquet"))
     challenger = _load(wanted, training.source, training.digest)
     named = read_champion(root / "champion.yaml")
     if named is None:

@@ -7,12 +7,12 @@ import pandas as pd
 
 from trimtab import params, stores
 from trimtab.contracts import BatchRef, Plan, Refit, Training, Verdict, from_json, to_json
-from trimtab.data.batches import BATCH
 from trimtab.errors import UnsafeModel
 from trimtab.evaluate.scores import apart
 from trimtab.registry import load
 from trimtab.steps.train import fit_and_log
 from trimtab.train import fit
+from trimtab.train import rows as files
 from trimtab.train.features import targets
 from trimtab.trigger.planning import read_run
 
@@ -42,10 +42,9 @@ def refit(root: Path = Path()) -> Refit:
 
 
 def _refit(root: Path, wanted: params.Params, plan: Plan) -> Refit:
-    judged = pd.read_parquet(root / "build" / "judge.parquet")
-    rows = pd.concat([pd.read_parquet(root / "build" / "train.parquet"), judged], ignore_index=True)
-    batches = _window(plan, wanted)
-    rows = rows[rows[BATCH].isin([ref.batch for ref in batches])].reset_index(drop=True)
+    build = root / "build"
+    judged, batches = pd.read_parquet(build / "judge.parquet"), _window(plan, wanted)
+    rows = files.read(build / "train.parquet", build / "judge.parquet").of([ref.batch for ref in batches])
     sibling = from_json(Training, (root / "build" / "training.json").read_bytes())
     training = fit_and_log(root, wanted, plan, rows, batches, reference=True)
     try:

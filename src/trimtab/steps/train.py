@@ -5,16 +5,16 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import pandas as pd
-
 from trimtab import params
 from trimtab.contracts import BatchRef, BatchScore, Manifest, Plan, Training, from_json, to_json
-from trimtab.data.batches import BATCH
 from trimtab.data.origin import md5_of, pointer
+from trimtab.data.schema import LABEL
 from trimtab.evaluate.scores import score
 from trimtab.registry import tracking
+from trimtab.train import rows as files
 from trimtab.train.features import design, targets
-from trimtab.train.fit import build, fit, fresh_answers
+from trimtab.train.fit import build, fit_rows, fresh_answers
+from trimtab.train.rows import Rows
 from trimtab.trigger.planning import read_run
 
 _EXAMPLE_ROWS = 5
@@ -26,7 +26,7 @@ def train(root: Path = Path()) -> Training:
     With `gate.refit` the model is judged but never served, so the reference of concept drift is left to its refit.
     """
     wanted, plan = params.load(root / params.FILE), read_run(root / "run.yaml")
-    rows = pd.read_parquet(root / "build" / "train.parquet")
+    rows = files.read(root / "build" / "train.parquet")
     training = fit_and_log(root, wanted, plan, rows, plan.train, reference=not wanted.gate.refit)
     (root / "build" / "training.json").write_text(to_json(training), encoding="utf-8")
     return training
@@ -36,7 +36,7 @@ def fit_and_log(
     root: Path,
     wanted: params.Params,
     plan: Plan,
-    rows: pd.DataFrame,
+    rows: Rows,
     batches: Sequence[BatchRef],
     *,
     reference: bool,
@@ -47,22 +47,20 @@ def fit_and_log(
         root: The checkout.
         wanted: Its parameters.
         plan: Its `run.yaml`.
-        rows: Labelled rows with their batch, oldest first.
+        rows: Labelled rows.
         batches: The batches of the rows.
         reference: Whether to score the newest batches with fresh models, for concept drift.
     """
     began = time.monotonic()
     with tracking.open_run(plan.model, tags=_lineage(root, plan, batches)) as run_id:
-        pipeline = fit(build(wanted), wanted, rows)
+        pipeline = fit_rows(build(wanted), wanted, rows)
         print(f"fitted on {len(rows)} rows in {time.monotonic() - began:.1f} s", flush=True)
         fresh = _reference(wanted, rows) if reference else []
         print(
             f"scored {len(fresh)} batches with fresh models in {time.monotonic() - began:.1f} s", flush=True
         )
-        features = design(rows, wanted.data)
-        source, digest = tracking.log_pipeline(
-            pipeline, features.head(_EXAMPLE_ROWS), wanted.model.trusted_types
-        )
+        example = design(rows.parts[0].read().head(_EXAMPLE_ROWS), wanted.data)
+        source, digest = tracking.log_pipeline(pipeline, example, wanted.model.trusted_types)
         training = Training(
             run_id=run_id,
             source=source,
@@ -76,15 +74,15 @@ def fit_and_log(
         settings = {
             name: str(value) for name, value in pipeline.named_steps["estimator"].get_params().items()
         }
-        _log(root, wanted, training, fresh, features, settings)
+        _log(root, wanted, training, fresh, rows, settings)
     return training
 
 
-def _reference(wanted: params.Params, rows: pd.DataFrame) -> list[BatchScore]:
-    frames = {str(name): frame for name, frame in rows.groupby(BATCH, sort=False)}
+def _reference(wanted: params.Params, rows: Rows) -> list[BatchScore]:
+    truths = {part.batch: targets(part.read([LABEL]), wanted.data) for part in rows.parts}
     return [
-        score(name, wanted.data.label, targets(frames[name], wanted.data), answers, wanted.gate.metric)
-        for name, answers in fresh_answers(wanted, frames).items()
+        score(name, wanted.data.label, truths[name], answers, wanted.gate.metric)
+        for name, answers in fresh_answers(wanted, rows).items()
     ]
 
 
@@ -93,12 +91,10 @@ def _log(
     wanted: params.Params,
     training: Training,
     reference: list[BatchScore],
-    features: pd.DataFrame,
+    rows: Rows,
     settings: Mapping[str, str],
 ) -> None:
-    sample = features.sample(
-        min(len(features), wanted.drift.data.sample_rows), random_state=wanted.model.seed
-    )
+    sample = design(rows.sample(wanted.drift.data.sample_rows, wanted.model.seed), wanted.data)
     sample.to_parquet(root / "build" / "reference.parquet", index=False)
     metrics = {"rows": float(training.rows), "fit_seconds": training.seconds}
     metrics |= {f"fresh_loss_{one.batch}": one.loss for one in reference}

@@ -1,24 +1,37 @@
 """Fit the pipeline that `params.yaml` names, and learn how well a fresh one does on a batch it has not seen."""
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from importlib import import_module
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from sklearn.base import BaseEstimator
+from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.pipeline import Pipeline
 
 from trimtab import params
+from trimtab.data.schema import LABEL
 from trimtab.errors import OneClass, ParamsError
 from trimtab.train.features import design, encoder, targets
+from trimtab.train.rows import Rows
 
 Floats = npt.NDArray[np.float64]
 
 _MIN_HISTORY = 2
 """Batches that a fresh model of the reference must at least have been fitted on."""
+
+
+@runtime_checkable
+class Distributed(Protocol):
+    """An estimator whose rows need not pass through this process at once."""
+
+    def fit_parts(self, parts: Iterable[tuple[Floats, npt.NDArray[Any]]], *, folder: Path) -> Any:
+        """Fit on matrices `(n, features)` and labels `(n,)`, one pair after another; `folder` may hold files."""
 
 
 def build(wanted: params.Params) -> Pipeline:
@@ -55,13 +68,50 @@ def fit(pipeline: Pipeline, wanted: params.Params, frame: pd.DataFrame) -> Pipel
         OneClass: The labels are all of one class, from which nothing can be learnt.
     """
     truths = targets(frame, wanted.data)
-    if not isinstance(wanted.data.label, params.Regression) and len(np.unique(truths)) < 2:
-        raise OneClass(len(frame), frame["label"].head(1).tolist())
-    try:
+    _expect_classes(wanted, len(frame), truths)
+    with _refusal(wanted):
         return pipeline.fit(design(frame, wanted.data), truths)
-    except ValueError as error:
-        expected = f"should be an estimator and settings that can be fitted on these features ({error})"
-        raise ParamsError(params.FILE, "model", expected, wanted.model.estimator) from error
+
+
+def fit_rows(pipeline: Pipeline, wanted: params.Params, rows: Rows) -> Pipeline:
+    """Fit on rows in files, with no more of them in this process than the estimator needs there.
+
+    A `Distributed` estimator gets them a batch at a time; one of `sklearn.dummy`, which looks at no feature, their labels;
+    any other all at once.
+
+    Raises:
+        ParamsError: As `fit`.
+        OneClass: As `fit`.
+    """
+    estimator = pipeline.named_steps["estimator"]
+    if not rows.parts:
+        raise OneClass(0, [])
+    if isinstance(estimator, DummyClassifier | DummyRegressor):
+        return _fit_labels(pipeline, wanted, rows)
+    if isinstance(estimator, Distributed):
+        return _fit_parts(pipeline, wanted, rows)
+    return fit(pipeline, wanted, rows.frame())
+
+
+def _fit_labels(pipeline: Pipeline, wanted: params.Params, rows: Rows) -> Pipeline:
+    truths = targets(rows.frame([LABEL]), wanted.data)
+    _expect_classes(wanted, len(rows), truths)
+    coded = pipeline.named_steps["encode"].fit_transform(design(rows.parts[0].read(), wanted.data))
+    pipeline.named_steps["estimator"].fit(
+        np.broadcast_to(np.float64(0), (len(truths), coded.shape[1])), truths
+    )
+    return pipeline
+
+
+def _fit_parts(pipeline: Pipeline, wanted: params.Params, rows: Rows) -> Pipeline:
+    classes = [np.unique(targets(part.read([LABEL]), wanted.data)) for part in rows.parts]
+    _expect_classes(wanted, len(rows), np.concatenate(classes))
+    encode = pipeline.named_steps["encode"].fit(design(rows.parts[0].read(), wanted.data))
+    frames = (part.read() for part in rows.parts)
+    coded = ((encode.transform(design(one, wanted.data)), targets(one, wanted.data)) for one in frames)
+    with _refusal(wanted):
+        pipeline.named_steps["estimator"].fit_parts(coded, folder=rows.parts[0].path.parent)
+    return pipeline
 
 
 def answers(pipeline: Pipeline, wanted: params.Params, frame: pd.DataFrame) -> Floats:
@@ -98,7 +148,7 @@ def arranged(model: Any, label: params.Label, predicted: npt.ArrayLike) -> Float
     return found if isinstance(label, params.Multiclass) else found[:, 1]
 
 
-def fresh_answers(wanted: params.Params, frames: Mapping[str, pd.DataFrame]) -> dict[str, Floats]:
+def fresh_answers(wanted: params.Params, rows: Rows) -> dict[str, Floats]:
     """Predict each of the newest batches with a model that was fitted on the batches before it.
 
     Forward chaining, so each batch is scored by a model that is as fresh as it can be and has not seen it: how hard the
@@ -106,18 +156,30 @@ def fresh_answers(wanted: params.Params, frames: Mapping[str, pd.DataFrame]) -> 
 
     Args:
         wanted: `train.reference_batches` says how many batches are scored.
-        frames: Labelled rows by batch, oldest first.
+        rows: Labelled rows.
 
     Returns:
         Answers by batch, for the newest batches that have at least two batches before them.
     """
-    names = list(frames)
-    found = {}
-    for place in range(max(_MIN_HISTORY, len(names) - wanted.train.reference_batches), len(names)):
-        history = pd.concat([frames[name] for name in names[:place]], ignore_index=True)
-        fresh = fit(build(wanted), wanted, history)
-        found[names[place]] = answers(fresh, wanted, frames[names[place]])
+    parts, found = rows.parts, {}
+    for place in range(max(_MIN_HISTORY, len(parts) - wanted.train.reference_batches), len(parts)):
+        fresh = fit_rows(build(wanted), wanted, Rows(parts[:place]))
+        found[parts[place].batch] = answers(fresh, wanted, parts[place].read())
     return found
+
+
+def _expect_classes(wanted: params.Params, rows: int, truths: npt.NDArray[Any]) -> None:
+    if not isinstance(wanted.data.label, params.Regression) and len(np.unique(truths)) < 2:
+        raise OneClass(rows, truths[:1].tolist())
+
+
+@contextmanager
+def _refusal(wanted: params.Params) -> Iterator[None]:
+    try:
+        yield
+    except ValueError as error:
+        expected = f"should be an estimator and settings that can be fitted on these features ({error})"
+        raise ParamsError(params.FILE, "model", expected, wanted.model.estimator) from error
 
 
 def _import(key: str, path: str, label: params.Label) -> type[BaseEstimator]:

@@ -4,11 +4,11 @@ import pandas as pd
 import pytest
 from skops.io import dump, load
 
-from tests.unit.builders import sales, shipped, shops
+from tests.unit.builders import in_file, sales, shipped, shops
 from trimtab.errors import OneClass, ParamsError
 from trimtab.examples import flights
 from trimtab.train.features import design
-from trimtab.train.fit import answers, baseline, build, fit, fresh_answers
+from trimtab.train.fit import answers, baseline, build, fit, fit_rows, fresh_answers
 
 
 def test_same_rows_and_seed_give_the_same_predictions() -> None:
@@ -35,18 +35,36 @@ def test_the_baseline_predicts_the_share_of_the_label() -> None:
     assert answers(model, wanted, frame.head(1)) == [pytest.approx(frame["label"].mean())]
 
 
-def test_each_reference_batch_is_scored_by_a_model_of_the_batches_before_it() -> None:
+def test_each_reference_batch_is_scored_by_a_model_of_the_batches_before_it(tmp_path: Path) -> None:
     wanted = shops(train__reference_batches=2)
     frames = {name: sales(200, seed=number) for number, name in enumerate("abcde")}
-    found = fresh_answers(wanted, frames)
+    found = fresh_answers(wanted, in_file(tmp_path, frames))
     assert list(found) == ["d", "e"]
     history = pd.concat([frames[name] for name in "abc"], ignore_index=True)
     assert (found["d"] == answers(fit(build(wanted), wanted, history), wanted, frames["d"])).all()
 
 
-def test_the_first_two_batches_are_never_a_reference() -> None:
-    frames = {name: sales(100, seed=number) for number, name in enumerate("abc")}
-    assert list(fresh_answers(shops(train__reference_batches=9), frames)) == ["c"]
+def test_the_first_two_batches_are_never_a_reference(tmp_path: Path) -> None:
+    rows = in_file(tmp_path, {name: sales(100, seed=number) for number, name in enumerate("abc")})
+    assert list(fresh_answers(shops(train__reference_batches=9), rows)) == ["c"]
+
+
+def test_rows_in_a_file_give_the_model_that_the_same_rows_give(tmp_path: Path) -> None:
+    wanted, frames = shops(), {name: sales(200, seed=number) for number, name in enumerate("abc")}
+    rows, every = in_file(tmp_path, frames), pd.concat(frames.values(), ignore_index=True)
+    for unfitted in (build, baseline):
+        first, second = fit_rows(unfitted(wanted), wanted, rows), fit(unfitted(wanted), wanted, every)
+        assert (answers(first, wanted, every) == answers(second, wanted, every)).all()
+        assert first.n_features_in_ == second.n_features_in_ == 3
+        assert first.named_steps["estimator"].n_features_in_ == 3
+
+
+def test_labels_of_one_class_in_a_file_are_refused(tmp_path: Path) -> None:
+    wanted = shops()
+    rows = in_file(tmp_path, {name: sales(30).assign(label=1) for name in "ab"})
+    for unfitted in (build, baseline):
+        with pytest.raises(OneClass, match="60 rows hold 1 only"):
+            fit_rows(unfitted(wanted), wanted, rows)
 
 
 @pytest.mark.parametrize(
