@@ -1,7 +1,6 @@
 """A retraining killed at any of its tasks, then cleared: nothing is half done, and nothing is done twice."""
 
 import importlib
-import multiprocessing
 import os
 import signal
 import threading
@@ -13,6 +12,7 @@ import pytest
 
 from tests.integration import playground
 from tests.integration.playground import take_in
+from tests.integration.processes import fresh
 from trimtab.steps import arbitrate, conclude, retrain
 from trimtab.steps.loop import Loop
 
@@ -75,7 +75,7 @@ def die_with_the_project(task: str) -> None:
 
 
 def killed(task: str, run_id: str, run_key: str | None, point: str) -> None:
-    child = multiprocessing.get_context("spawn").Process(target=mortal, args=(task, run_id, run_key, point))
+    child = fresh(mortal, task, run_id, run_key, point)
     child.start()
     child.join(120)
     assert child.exitcode == -signal.SIGKILL, f"{task} was not killed at {point}"

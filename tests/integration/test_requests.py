@@ -1,6 +1,5 @@
 """Requests in a crowd, and alerts that come back: each is answered once."""
 
-import multiprocessing
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.integration.playground import TASKS, take_in
+from tests.integration.processes import fresh
 from trimtab.contracts import Request
 from trimtab.errors import RequestRejected
 from trimtab.steps import alerts, arbitrate
@@ -46,8 +46,7 @@ def test_500_requests_from_8_processes_start_one_retraining_and_get_500_answers(
     loop.registry.stages(
         loop.model
     )  # MLflow makes its tables at the first call, and not from eight processes at once
-    context = multiprocessing.get_context("spawn")
-    children = [context.Process(target=crowd, args=(number,)) for number in range(PROCESSES)]
+    children = [fresh(crowd, number) for number in range(PROCESSES)]
     for child in children:
         child.start()
     for child in children:
