@@ -7,7 +7,8 @@ landed again, as the next revision.
 
 from datetime import timedelta
 
-from airflow.sdk import dag, task
+from airflow.sdk import DAG, task
+from trimtab_models import Model, models
 
 
 @task
@@ -17,21 +18,24 @@ def gather() -> list[str]:
     return gather()
 
 
-@dag(
-    schedule="25 * * * *",
-    catchup=False,
-    max_active_runs=1,
-    tags=["trimtab", "impact/tier_2"],
-    default_args={
-        "owner": "trimtab",
-        "retries": 2,
-        "retry_delay": timedelta(seconds=30),
-        "execution_timeout": timedelta(hours=1),
-    },
-    doc_md=__doc__,
-)
-def gather_batches() -> None:
-    gather()
+def gather_batches(model: Model) -> None:
+    with DAG(
+        dag_id=model.dag_id("gather_batches"),
+        schedule="25 * * * *",
+        catchup=False,
+        max_active_runs=1,
+        tags=["trimtab", "impact/tier_2", *model.tags],
+        default_args={
+            "owner": "trimtab",
+            "retries": 2,
+            "retry_delay": timedelta(seconds=30),
+            "execution_timeout": timedelta(hours=1),
+            **model.hook,
+        },
+        doc_md=__doc__,
+    ):
+        gather()
 
 
-gather_batches()
+for one in models():
+    gather_batches(one)

@@ -5,14 +5,13 @@
 log names, then clear it. The other batches of that run are in; `sweep` announces them when `announce` did not.
 """
 
-import os
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import Asset, Param, dag, task
+from airflow.sdk import DAG, Param, task
 from airflow.sdk.exceptions import AirflowSkipException
+from trimtab_models import Model, models
 
-BATCHES = Asset(f"trimtab://{os.environ.get('TRIMTAB_MODEL', 'model')}/batches")
 BATCH = Param(
     None,
     type=["null", "string"],
@@ -36,28 +35,31 @@ def ingest(batch: str) -> dict[str, Any]:
     return ingest(batch)
 
 
-@task(outlets=[BATCHES])
+@task
 def announce(summaries: list[dict[str, Any]]) -> None:
     if not any(summary["outcome"] == "ingested" for summary in summaries):
         raise AirflowSkipException("Nothing new came in.")
 
 
-@dag(
-    schedule="*/10 * * * *",
-    catchup=False,
-    max_active_runs=4,
-    params={"batch": BATCH},
-    tags=["trimtab", "impact/tier_1"],
-    default_args={
-        "owner": "trimtab",
-        "retries": 2,
-        "retry_delay": timedelta(seconds=30),
-        "execution_timeout": timedelta(minutes=15),
-    },
-    doc_md=__doc__,
-)
-def ingest_batch() -> None:
-    announce(ingest.expand(batch=list_landed()))
+def ingest_batch(model: Model) -> None:
+    with DAG(
+        dag_id=model.dag_id("ingest_batch"),
+        schedule="*/10 * * * *",
+        catchup=False,
+        max_active_runs=4,
+        params={"batch": BATCH},
+        tags=["trimtab", "impact/tier_1", *model.tags],
+        default_args={
+            "owner": "trimtab",
+            "retries": 2,
+            "retry_delay": timedelta(seconds=30),
+            "execution_timeout": timedelta(minutes=15),
+            **model.hook,
+        },
+        doc_md=__doc__,
+    ):
+        announce.override(outlets=[model.asset("batches")])(ingest.expand(batch=list_landed()))
 
 
-ingest_batch()
+for one in models():
+    ingest_batch(one)

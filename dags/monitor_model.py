@@ -5,15 +5,12 @@ healthy. A failed `measure` leaves that batch unmeasured, and the next run finds
 `assess` is safe to clear: an observation has one request at most. `reconcile` mends and can always be cleared.
 """
 
-import os
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import Asset, AssetOrTimeSchedule, CronTriggerTimetable, dag, task
+from airflow.sdk import DAG, AssetOrTimeSchedule, CronTriggerTimetable, task
 from airflow.sdk.exceptions import AirflowSkipException
-
-MODEL = os.environ.get("TRIMTAB_MODEL", "model")
-BATCHES, REQUESTS = Asset(f"trimtab://{MODEL}/batches"), Asset(f"trimtab://{MODEL}/requests")
+from trimtab_models import Model, models
 
 
 @task
@@ -44,32 +41,35 @@ def assess() -> int:
     return assess()
 
 
-@task(outlets=[REQUESTS])
+@task
 def wake(waiting: int) -> None:
     if not waiting:
         raise AirflowSkipException("No request waits.")
 
 
-@dag(
-    schedule=AssetOrTimeSchedule(
-        timetable=CronTriggerTimetable("0 * * * *", timezone="UTC"), assets=[BATCHES]
-    ),
-    catchup=False,
-    max_active_runs=4,
-    tags=["trimtab", "impact/tier_1"],
-    default_args={
-        "owner": "trimtab",
-        "retries": 2,
-        "retry_delay": timedelta(seconds=30),
-        "execution_timeout": timedelta(minutes=15),
-    },
-    doc_md=__doc__,
-)
-def monitor_model() -> None:
-    found, assessed = find_unmonitored(), assess()
-    reconcile() >> found
-    measure.expand(item=found) >> assessed
-    wake(assessed)
+def monitor_model(model: Model) -> None:
+    with DAG(
+        dag_id=model.dag_id("monitor_model"),
+        schedule=AssetOrTimeSchedule(
+            timetable=CronTriggerTimetable("0 * * * *", timezone="UTC"), assets=[model.asset("batches")]
+        ),
+        catchup=False,
+        max_active_runs=4,
+        tags=["trimtab", "impact/tier_1", *model.tags],
+        default_args={
+            "owner": "trimtab",
+            "retries": 2,
+            "retry_delay": timedelta(seconds=30),
+            "execution_timeout": timedelta(minutes=15),
+            **model.hook,
+        },
+        doc_md=__doc__,
+    ):
+        found, assessed = find_unmonitored(), assess()
+        reconcile() >> found
+        measure.expand(item=found) >> assessed
+        wake.override(outlets=[model.asset("requests")])(assessed)
 
 
-monitor_model()
+for one in models():
+    monitor_model(one)

@@ -7,19 +7,14 @@ given up ends by itself after `trigger.lease_minutes`. `wait_for_answer` is skip
 waits on Airflow's page, and takes `gate.ask_default` in the end. A retrained model that did not pass the gate is no failure.
 """
 
-import os
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import Asset, AssetOrTimeSchedule, CronTriggerTimetable, Param, chain, dag, task
+from airflow.sdk import DAG, AssetOrTimeSchedule, CronTriggerTimetable, Param, chain, task
 from airflow.sdk.exceptions import AirflowFailException
+from trimtab_models import Model, here, models
 from trimtab_operators import AskPersonOperator
 
-MODEL = os.environ.get("TRIMTAB_MODEL", "model")
-REQUESTS, CHAMPION = Asset(f"trimtab://{MODEL}/requests"), Asset(f"trimtab://{MODEL}/champion")
-# A pod of their own for `train` and `refit`, where tasks are pods; any other executor passes it by.
-TEMPLATE = os.environ.get("TRIMTAB_TRAINING_POD_TEMPLATE")
-TRAINING = {"pod_template_file": TEMPLATE} if TEMPLATE else {}
 SOURCES = {"manual": "ui", "scheduled": "schedule"}  # any other run was woken: it answers what waits
 FORM = {
     "reason": Param(
@@ -70,7 +65,7 @@ def prepare(run_key: str, holder: str) -> dict[str, Any]:
     return prepare(run_key, holder)
 
 
-@task(execution_timeout=timedelta(hours=4), executor_config=TRAINING)
+@task(execution_timeout=timedelta(hours=4))
 def train(run_key: str, holder: str) -> dict[str, Any]:
     from trimtab.steps.retrain import train
 
@@ -84,7 +79,7 @@ def evaluate(run_key: str, holder: str) -> dict[str, Any]:
     return evaluate(run_key, holder)
 
 
-@task(execution_timeout=timedelta(hours=4), executor_config=TRAINING)
+@task(execution_timeout=timedelta(hours=4))
 def refit(run_key: str, holder: str) -> dict[str, Any]:
     from trimtab.steps.retrain import refit
 
@@ -98,39 +93,48 @@ def ask(run_key: str, holder: str) -> dict[str, Any] | None:
     return ask(run_key, holder)
 
 
-@task(outlets=[CHAMPION], trigger_rule="none_failed")
+@task(trigger_rule="none_failed")
 def conclude(
     run_key: str, holder: str, answer: str | None = None, outlet_events: Any = None
 ) -> dict[str, Any]:
     from trimtab.steps.conclude import conclude
 
-    outlet_events[CHAMPION].extra = outcome = conclude(run_key, holder, answer)
+    outlet_events[here().asset("champion")].extra = outcome = conclude(run_key, holder, answer)
     return outcome
 
 
-@dag(
-    schedule=AssetOrTimeSchedule(
-        timetable=CronTriggerTimetable("0 6 * * MON", timezone="UTC"), assets=[REQUESTS]
-    ),
-    catchup=False,
-    max_active_runs=4,
-    params=FORM,
-    tags=["trimtab", "impact/tier_1"],
-    default_args={
-        "owner": "trimtab",
-        "retries": 2,
-        "retry_delay": timedelta(seconds=30),
-        "execution_timeout": timedelta(minutes=15),
-    },
-    doc_md=__doc__,
-)
-def retrain_model() -> None:
-    holder = "{{ run_id }}"
-    run_key = arbitrate(holder)
-    steps = [step(run_key, holder) for step in (checkout, prepare, train, evaluate, refit)]
-    question = ask(run_key, holder)
-    answer = AskPersonOperator(task_id="wait_for_answer", question=question, options=["promote", "keep"])
-    chain(*steps, question, answer, conclude(run_key, holder, answer.output))
+def retrain_model(model: Model) -> None:
+    with DAG(
+        dag_id=model.dag_id("retrain_model"),
+        schedule=AssetOrTimeSchedule(
+            timetable=CronTriggerTimetable("0 6 * * MON", timezone="UTC"), assets=[model.asset("requests")]
+        ),
+        catchup=False,
+        max_active_runs=4,
+        params=FORM,
+        tags=["trimtab", "impact/tier_1", *model.tags],
+        default_args={
+            "owner": "trimtab",
+            "retries": 2,
+            "retry_delay": timedelta(seconds=30),
+            "execution_timeout": timedelta(minutes=15),
+            **model.hook,
+        },
+        doc_md=__doc__,
+    ):
+        # A pod of their own for `train` and `refit`, where tasks are pods; any other executor passes it by.
+        template, holder = model.get("TRIMTAB_TRAINING_POD_TEMPLATE"), "{{ run_id }}"
+        pod = {"executor_config": {"pod_template_file": template} if template else {}}
+        judged = conclude.override(outlets=[model.asset("champion")])
+        run_key = arbitrate(holder)
+        steps = [
+            step(run_key, holder)
+            for step in (checkout, prepare, train.override(**pod), evaluate, refit.override(**pod))
+        ]
+        question = ask(run_key, holder)
+        answer = AskPersonOperator(task_id="wait_for_answer", question=question, options=["promote", "keep"])
+        chain(*steps, question, answer, judged(run_key, holder, answer.output))
 
 
-retrain_model()
+for one in models():
+    retrain_model(one)

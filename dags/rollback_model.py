@@ -4,14 +4,13 @@
 artifact brought back. Killed in the middle, `reconcile` finishes it: clear either task.
 """
 
-import os
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import Asset, Param, dag, task
+from airflow.sdk import DAG, Param, task
 from airflow.sdk.exceptions import AirflowFailException
+from trimtab_models import Model, models
 
-CHAMPION = Asset(f"trimtab://{os.environ.get('TRIMTAB_MODEL', 'model')}/champion")
 FORM = {
     "version": Param(
         None,
@@ -31,7 +30,7 @@ def reconcile() -> dict[str, Any]:
     return reconcile()
 
 
-@task(outlets=[CHAMPION])
+@task
 def rollback(dag_run: Any = None, params: Any = None) -> str:
     from trimtab.errors import OrderRefused
     from trimtab.steps.people import rollback
@@ -43,22 +42,25 @@ def rollback(dag_run: Any = None, params: Any = None) -> str:
         raise AirflowFailException(str(error)) from error
 
 
-@dag(
-    schedule=None,
-    catchup=False,
-    max_active_runs=1,
-    params=FORM,
-    tags=["trimtab", "impact/tier_1"],
-    default_args={
-        "owner": "trimtab",
-        "retries": 2,
-        "retry_delay": timedelta(seconds=30),
-        "execution_timeout": timedelta(minutes=15),
-    },
-    doc_md=__doc__,
-)
-def rollback_model() -> None:
-    reconcile() >> rollback()
+def rollback_model(model: Model) -> None:
+    with DAG(
+        dag_id=model.dag_id("rollback_model"),
+        schedule=None,
+        catchup=False,
+        max_active_runs=1,
+        params=FORM,
+        tags=["trimtab", "impact/tier_1", *model.tags],
+        default_args={
+            "owner": "trimtab",
+            "retries": 2,
+            "retry_delay": timedelta(seconds=30),
+            "execution_timeout": timedelta(minutes=15),
+            **model.hook,
+        },
+        doc_md=__doc__,
+    ):
+        reconcile() >> rollback.override(outlets=[model.asset("champion")])()
 
 
-rollback_model()
+for one in models():
+    rollback_model(one)

@@ -5,15 +5,12 @@ failure says that a store does not answer, and its log says which; the next run 
 landed are not woken here: `ingest_batch` looks for them by its own timer.
 """
 
-import os
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import Asset, dag, task
+from airflow.sdk import DAG, task
 from airflow.sdk.exceptions import AirflowSkipException
-
-MODEL = os.environ.get("TRIMTAB_MODEL", "model")
-BATCHES, REQUESTS = Asset(f"trimtab://{MODEL}/batches"), Asset(f"trimtab://{MODEL}/requests")
+from trimtab_models import Model, models
 
 
 @task
@@ -30,36 +27,39 @@ def waiting() -> dict[str, bool]:
     return waiting()
 
 
-@task(outlets=[BATCHES])
+@task
 def wake_monitor(unmonitored: bool) -> None:
     if not unmonitored:
         raise AirflowSkipException("Every batch is monitored.")
 
 
-@task(outlets=[REQUESTS])
+@task
 def wake_retrain(requests: bool) -> None:
     if not requests:
         raise AirflowSkipException("No request waits.")
 
 
-@dag(
-    schedule="*/10 * * * *",
-    catchup=False,
-    max_active_runs=1,
-    tags=["trimtab", "impact/tier_2"],
-    default_args={
-        "owner": "trimtab",
-        "retries": 2,
-        "retry_delay": timedelta(seconds=30),
-        "execution_timeout": timedelta(minutes=5),
-    },
-    doc_md=__doc__,
-)
-def sweep() -> None:
-    found = waiting()
-    reconcile() >> found
-    wake_monitor(found["unmonitored"])
-    wake_retrain(found["requests"])
+def sweep(model: Model) -> None:
+    with DAG(
+        dag_id=model.dag_id("sweep"),
+        schedule="*/10 * * * *",
+        catchup=False,
+        max_active_runs=1,
+        tags=["trimtab", "impact/tier_2", *model.tags],
+        default_args={
+            "owner": "trimtab",
+            "retries": 2,
+            "retry_delay": timedelta(seconds=30),
+            "execution_timeout": timedelta(minutes=5),
+            **model.hook,
+        },
+        doc_md=__doc__,
+    ):
+        found = waiting()
+        reconcile() >> found
+        wake_monitor.override(outlets=[model.asset("batches")])(found["unmonitored"])
+        wake_retrain.override(outlets=[model.asset("requests")])(found["requests"])
 
 
-sweep()
+for one in models():
+    sweep(one)

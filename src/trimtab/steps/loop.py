@@ -7,6 +7,7 @@ from trimtab import stores
 from trimtab.contracts import ModelVersion
 from trimtab.data.origin import Origin
 from trimtab.data.quarantine import Quarantine
+from trimtab.errors import Unfit
 from trimtab.params import Params
 from trimtab.registry import production
 from trimtab.registry.ledger import Ledger
@@ -54,11 +55,23 @@ def open_loop() -> Loop:
     Raises:
         StoreUnreachable: The origin or the ledger does not answer.
         ParamsError: The origin's `params.yaml` cannot be used.
-        Unfit: The ledger is of another revision than this code.
+        Unfit: The ledger is of another revision than this code, or one of many models has another's origin.
     """
     where = stores.from_environment()
     origin = Origin(where)
     ledger = Ledger(where.ledger)
     ledger.check()
     commit = origin.head()
-    return Loop(stores=where, origin=origin, ledger=ledger, commit=commit, params=origin.params(commit))
+    params = origin.params(commit)
+    _same(params.model.name, where)
+    return Loop(stores=where, origin=origin, ledger=ledger, commit=commit, params=params)
+
+
+def _same(model: str, where: stores.Stores) -> None:
+    """Refuse an origin of another model; one Airflow of one model names its assets as it likes."""
+    wanted = stores.setting("TRIMTAB_MODEL")
+    if stores.setting("TRIMTAB_MODELS") and wanted not in (None, model):
+        raise Unfit(
+            f"Expected the origin of model {wanted!r}, got {where.origin}, which is of {model!r}",
+            "Mend TRIMTAB_ORIGIN_URL or TRIMTAB_MODEL of that model in the folder of TRIMTAB_MODELS.",
+        )

@@ -1,0 +1,144 @@
+"""The models of one Airflow: the environment's one, or a `NAME.env` each in the folder that `TRIMTAB_MODELS` names.
+
+A file holds what differs from the environment, `KEY=VALUE` a line, taken to the letter; `#` begins a comment line. Read anew
+each time: a new file needs no restart.
+"""
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from airflow.sdk import Asset
+
+VARIABLE = "TRIMTAB_MODELS"
+OWN = ("TRIMTAB_HOME", "TRIMTAB_ORIGIN_URL", "TRIMTAB_LANDING", "TRIMTAB_DVC_REMOTE_URL", "TRIMTAB_BACKUPS")
+"""What no two models may have in common."""
+_WHOLE = {VARIABLE, "TRIMTAB_NOW", "TRIMTAB_ALERTS_TOKEN", "TRIMTAB_ALERTS_TOKEN_FILE"}
+_KEY = re.compile(r"(TRIMTAB|MLFLOW)_[A-Z0-9_]+")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,199}")
+
+
+class ModelsError(ValueError):
+    """A folder of models that cannot be used; no model of it is dropped in silence."""
+
+    def __init__(self, where: object, expected: str, got: str) -> None:
+        super().__init__(f"{where}: expected {expected}, got {got}. Mend it: until then no model runs.")
+
+
+@dataclass(frozen=True)
+class Model:
+    """One model, and its settings that differ from the environment's."""
+
+    name: str
+    settings: Mapping[str, str] = field(default_factory=dict, repr=False)  # may hold passwords
+    lines: Mapping[str, int] = field(default_factory=dict, repr=False)
+    file: Path | None = None
+
+    @property
+    def tags(self) -> list[str]:
+        """Tags of its DAGs, where there are several models."""
+        return [f"model/{self.name}"] if self.file else []
+
+    @property
+    def hook(self) -> dict[str, Any]:
+        """What `default_args` of its DAGs take in."""
+        return {"pre_execute": self.enter} if self.file else {}
+
+    def dag_id(self, dag: str) -> str:
+        """Name its DAG of a kind."""
+        return f"{dag}.{self.name}" if self.file else dag
+
+    def asset(self, kind: str) -> Asset:
+        """Return its asset of a kind."""
+        return Asset(f"trimtab://{self.name}/{kind}")
+
+    def get(self, variable: str) -> str | None:
+        """Return a setting, or the environment's."""
+        return self.settings.get(variable, os.environ.get(variable))
+
+    def enter(self, context: Any) -> None:
+        """Set its environment, before a task executes: each task has a process of its own."""
+        os.environ.update(self.settings)
+
+    def place(self, variable: str) -> str | None:
+        """Return one of `OWN` so that two that are the same are equal."""
+        home = Path(self.get("TRIMTAB_HOME") or "var")
+        below = {"ORIGIN_URL": "origin.git", "LANDING": "landing", "DVC_REMOTE_URL": "dvc-remote", "HOME": ""}
+        kind = variable.removeprefix("TRIMTAB_")
+        found = self.get(variable) or (str(home / below[kind]) if kind in below else None)
+        if found is None:
+            return None
+        return found.rstrip("/") if "://" in found else str(Path(found).resolve())
+
+
+def models() -> list[Model]:
+    """Return all models.
+
+    Raises:
+        ModelsError: The folder or a file in it is wrong.
+    """
+    folder = os.environ.get(VARIABLE)
+    if not folder:
+        return [Model(os.environ.get("TRIMTAB_MODEL", "model"))]
+    try:
+        found = [_read(path) for path in sorted(Path(folder).glob("*.env"))]
+    except (OSError, UnicodeDecodeError) as error:
+        raise ModelsError(folder, "files that can be read", str(error)) from error
+    if not found:
+        raise ModelsError(f"{VARIABLE} ({folder})", "a folder with a NAME.env for each model", "none")
+    _apart(found)
+    return found
+
+
+def here() -> Model:
+    """Return the model whose task this is."""
+    return Model(os.environ.get("TRIMTAB_MODEL", "model"))
+
+
+def _read(path: Path) -> Model:
+    settings, lines = {"TRIMTAB_MODEL": path.stem}, {"TRIMTAB_MODEL": 0}
+    for number, key, value in _pairs(path):
+        if lines.get(key):
+            raise ModelsError(f"{path}:{number}", f"{key} once", f"it again after line {lines[key]}")
+        settings[key], lines[key] = value, number
+    name, at = settings["TRIMTAB_MODEL"], lines["TRIMTAB_MODEL"]
+    if not _NAME.fullmatch(name):
+        expected = "a name of letters, digits, '_', '-' and '.', as Airflow's DAG ids take"
+        raise ModelsError(f"{path}:{at}" if at else path, expected, repr(name))
+    return Model(name, settings, lines, path)
+
+
+def _pairs(path: Path) -> Iterator[tuple[int, str, str]]:
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        text, where = line.strip(), f"{path}:{number}"
+        if not text or text.startswith("#"):
+            continue
+        key, sign, value = (part.strip() for part in text.partition("="))
+        if not sign or not value or value[0] in "\"'":  # a value may be a secret: the key alone is told
+            got = f"{key[:40]!r} without a value" if not value else f"{key!r} with a quote"
+            raise ModelsError(where, "KEY=VALUE, without quotes", got)
+        if not _KEY.fullmatch(key) or key in _WHOLE:
+            raise ModelsError(where, "a TRIMTAB_ or MLFLOW_ variable of one model", repr(key[:80]))
+        yield number, key, value
+
+
+def _apart(found: list[Model]) -> None:
+    """Refuse two models of one name, or in one place."""
+    for variable in ("TRIMTAB_MODEL", *OWN):
+        taken: dict[str, Model] = {}
+        for model in found:
+            got = model.name if variable == "TRIMTAB_MODEL" else model.place(variable)
+            if got is None:
+                continue
+            if other := taken.get(got):
+                line = model.lines.get(variable)
+                where = f"{model.file}:{line}" if line else model.file
+                raise ModelsError(where, f"a {variable} of its own", f"that of {other.file}: {_shown(got)}")
+            taken[got] = model
+
+
+def _shown(place: str) -> str:
+    return re.sub(r"//[^/@]*@", "//", place)
