@@ -3,7 +3,8 @@
 `GET /trimtab/prometheus/metrics` and `POST /trimtab/prometheus/alerts`, both for whoever brings the bearer token: Airflow
 guards no app that a plugin mounts. An alert is a request in the ledger before it is answered; then `retrain_model` is
 woken by the event that `monitor_model` and `sweep` use too. When this process ends in between, the next delivery of the
-alert wakes it, or the sweep.
+alert wakes it, or the sweep. Where `TRIMTAB_MODELS` makes several models, the figures are those of all, and an alert goes to
+the model of its label `model`.
 """
 
 import asyncio
@@ -16,11 +17,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from trimtab_models import Model, ModelsError, models
+
 log = logging.getLogger(__name__)
 
 PREFIX = "/trimtab/prometheus"
 TOKEN, TOKEN_FILE = "TRIMTAB_ALERTS_TOKEN", "TRIMTAB_ALERTS_TOKEN_FILE"  # pragma: allowlist secret
-REQUESTS = f"trimtab://{os.environ.get('TRIMTAB_MODEL', 'model')}/requests"
 MOST_BYTES = 1_000_000
 """Room for a thousand alerts."""
 _BODY_SECONDS = 10.0
@@ -64,9 +66,11 @@ def _app() -> Any:
     @app.post("/alerts")
     async def alerts(request: Request) -> Response:
         _authorise(request)
-        outcome = await _threaded(_receive, _parsed(await _body(request)))
-        fires = outcome["opened"] or outcome["joined"]
-        return JSONResponse(outcome, background=BackgroundTask(_threaded, _wake) if fires else None)
+        outcome, fired, trouble = await _threaded(_receive, _parsed(await _body(request)))
+        background = BackgroundTask(_threaded, _wake, fired) if fired else None
+        if trouble is None:
+            return JSONResponse(outcome, background=background)
+        return JSONResponse({"detail": trouble.detail, **outcome}, trouble.status, background=background)
 
     @app.exception_handler(Refused)
     async def refused(_: Request, error: Refused) -> Response:
@@ -124,30 +128,66 @@ def _threads() -> ThreadPoolExecutor:
 
 
 async def _threaded(work: Any, *arguments: Any) -> Any:
+    return await asyncio.get_running_loop().run_in_executor(_threads(), _refusing, work, *arguments)
+
+
+def _refusing(work: Any, *arguments: Any) -> Any:
     from sqlalchemy.exc import SQLAlchemyError
     from trimtab.errors import RequestRejected, TrimtabError
 
     try:
-        return await asyncio.get_running_loop().run_in_executor(_threads(), work, *arguments)
+        return work(*arguments)
     except RequestRejected as error:
         raise Refused(422, error.faults) from error
-    except TrimtabError as error:  # Alertmanager sends again what was answered with a 5xx
+    except (TrimtabError, ModelsError) as error:  # Alertmanager sends again what was answered with a 5xx
         raise Refused(503, str(error)) from error
     except (SQLAlchemyError, OSError) as error:
         log.exception("The ledger was lost")
         raise Refused(503, f"The ledger was lost ({type(error).__name__}). Send again.") from error
 
 
-def _receive(payload: Any) -> dict[str, list[str]]:
+def _receive(payload: Any) -> tuple[dict[str, list[str]], list[Model], Refused | None]:
+    """Return what became of the alerts, the models to wake, and what keeps the call from being taken in as a whole."""
+    from trimtab.steps.alerts import by_model, receive
+
+    every = {model.name: model for model in models()}
+    if all(model.file is None for model in every.values()):
+        (only,), outcome = every.values(), dict(receive(payload))
+        return outcome, [only] if _fires(outcome) else [], None
+    total: dict[str, list[str]] = {"opened": [], "joined": [], "closed": [], "ignored": []}
+    fired: list[Model] = []
+    trouble: Refused | None = None
+    for name, part in by_model(payload).items():
+        try:
+            outcome = _refusing(_receive_of, every, name, part)
+        except Refused as error:  # the others' alerts are taken in; a 5xx counts more, for it is sent again
+            trouble = max(trouble or error, error, key=lambda one: one.status)
+            continue
+        fired += [every[name]] if _fires(outcome) else []
+        for became, fingerprints in outcome.items():
+            total[became] += fingerprints
+    return total, fired, trouble
+
+
+def _receive_of(every: dict[str, Model], name: str, part: Any) -> dict[str, list[str]]:
+    from trimtab import stores
     from trimtab.steps.alerts import receive
 
-    return dict(receive(payload))
+    if name not in every:
+        raise Refused(422, f"Expected an alert with a label model of {', '.join(every)}, got {name[:200]!r}.")
+    with stores.of(every[name].settings):
+        return dict(receive(part))
+
+
+def _fires(outcome: dict[str, list[str]]) -> bool:
+    return bool(outcome["opened"] or outcome["joined"])
 
 
 def _exposition() -> tuple[bytes, str]:
     from trimtab.steps.metrics import CONTENT_TYPE
 
-    return _scraped().text(), CONTENT_TYPE
+    many = {model.name: model.settings for model in models() if model.file}
+    return _scraped().text(many or None), CONTENT_TYPE
 
 
 @cache
@@ -157,21 +197,29 @@ def _scraped() -> Any:
     return Scraped(_KEPT_SECONDS)
 
 
-def _wake() -> None:
-    """Emit the event that wakes `retrain_model`, unless the arbiter has looked at every request already."""
+def _wake(fired: list[Model]) -> None:
+    """Emit the event that wakes each model's `retrain_model`, unless its arbiter has looked at every request already."""
+    from trimtab import stores
+
+    for model in fired:
+        try:
+            with stores.of(model.settings):
+                _wake_one(model.uri("requests"))
+        except Exception:  # whatever it was, the request is in the ledger
+            log.exception("%s was not woken by the alert; the sweep does it", model.dag_id("retrain_model"))
+
+
+def _wake_one(requests: str) -> None:
     from airflow.assets.manager import asset_manager
     from airflow.models.asset import AssetModel
     from airflow.utils.session import create_session
     from sqlalchemy import select
     from trimtab.steps.alerts import unread
 
-    try:
-        if not unread():
-            return
-        with create_session() as session:
-            asset = session.scalar(select(AssetModel).where(AssetModel.uri == REQUESTS))
-            if asset is None:
-                raise LookupError(f"Airflow knows no asset {REQUESTS}")
-            asset_manager.register_asset_change(asset=asset, source_is_api=True, session=session)
-    except Exception:  # whatever it was, the request is in the ledger
-        log.exception("retrain_model was not woken by the alert; the sweep does it")
+    if not unread():
+        return
+    with create_session() as session:
+        asset = session.scalar(select(AssetModel).where(AssetModel.uri == requests))
+        if asset is None:
+            raise LookupError(f"Airflow knows no asset {requests}")
+        asset_manager.register_asset_change(asset=asset, source_is_api=True, session=session)

@@ -4,11 +4,12 @@ Airflow mounts a plugin's app without asking who comes: each route here asks for
 there is nothing for a forged request to do; the page's buttons call Airflow's own API.
 """
 
-import os
 import secrets
 from functools import cache
 from typing import Annotated, Any
 from urllib.parse import quote, urlsplit
+
+from trimtab_models import Model, ModelsError, models
 
 PREFIX = "/trimtab"
 APP = {"name": "trimtab model health", "url_prefix": PREFIX}
@@ -19,7 +20,7 @@ VIEW = {
     "url_route": "model-health",
 }
 DAG = "retrain_model"
-"""Who may read this DAG may read the page."""
+"""Who may read this DAG of a model may read its page."""
 LAST, MOST = 53, 520
 """Newest batches that are shown when nobody says how many, and at most."""
 
@@ -34,13 +35,34 @@ class HealthApp:
 
 @cache
 def _app() -> Any:
-    from airflow.api_fastapi.core_api.security import requires_access_dag
+    from airflow.api_fastapi.core_api.security import GetUserDep, requires_access_dag
     from fastapi import Depends, FastAPI, HTTPException, Query, Request
     from fastapi.exceptions import RequestValidationError
     from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
     app = FastAPI(title="trimtab model health", openapi_url=None)
-    readers = [Depends(requires_access_dag("GET", param_dag_id=DAG))]
+
+    def may_read(model: Model, request: Request, user: Any) -> bool:
+        try:
+            requires_access_dag("GET", param_dag_id=model.dag_id(DAG))(request, user)
+        except HTTPException:
+            return False
+        return True
+
+    def choose(request: Request, user: GetUserDep, model: str | None = None) -> list[Model]:
+        """Return the model that is asked for, or the first that this user may read; then all of those."""
+        every = models()
+        mine = [one for one in every if may_read(one, request, user)]
+        known = {one.name: one for one in every} if every[0].file else {}
+        if known and model is not None and model not in known:
+            expected = ", ".join(one.name for one in mine) or "nothing, for you may read none"
+            raise HTTPException(404, f"Expected a model of {expected}, got {model[:200]!r}.")
+        chosen = known[model] if known and model is not None else (mine or every)[0]
+        request.state.dag = chosen.dag_id(DAG)
+        requires_access_dag("GET", param_dag_id=request.state.dag)(request, user)
+        return [chosen, *mine]
+
+    Chosen = Annotated[list[Model], Depends(choose)]
 
     def failed(status: int, title: str, sentence: str, remedy: str) -> HTMLResponse:
         from trimtab.health.page import failure
@@ -48,15 +70,17 @@ def _app() -> Any:
         nonce = secrets.token_urlsafe()
         return HTMLResponse(failure(title, sentence, remedy, nonce=nonce), status, _headers(nonce))
 
-    @app.get("/health", dependencies=readers)
-    def health(last: Annotated[int, Query(ge=1, le=MOST)] = LAST) -> Response:
+    @app.get("/health")
+    def health(chosen: Chosen, last: Annotated[int, Query(ge=1, le=MOST)] = LAST) -> Response:
         from sqlalchemy.exc import SQLAlchemyError
+        from trimtab import stores
         from trimtab.errors import TrimtabError
         from trimtab.health.page import page
         from trimtab.steps.health import health as read
 
         try:
-            found = read(last)
+            with stores.of(chosen[0].settings):
+                found, mlflow = read(last), _mlflow()
         except (TrimtabError, SQLAlchemyError, OSError) as error:
             known = isinstance(error, TrimtabError)
             return failed(
@@ -66,17 +90,20 @@ def _app() -> Any:
                 "The service goes on answering with the version that it has; the page comes back by itself.",
             )
         nonce = secrets.token_urlsafe()
-        text = page(found, nonce=nonce, mlflow=_mlflow())
+        many = [one.name for one in chosen[1:] if one.file]
+        text = page(found, nonce=nonce, mlflow=mlflow, models=many)
         return HTMLResponse(text, headers=_headers(nonce))
 
-    @app.get("/evidence/{sha256}", dependencies=readers)
-    def evidence(sha256: str) -> Response:
+    @app.get("/evidence/{sha256}")
+    def evidence(chosen: Chosen, sha256: str) -> Response:
+        from trimtab import stores
         from trimtab.contracts import to_json
         from trimtab.errors import TrimtabError, Unknown
         from trimtab.steps.health import evidence as read
 
         try:
-            text = to_json(read(sha256))
+            with stores.of(chosen[0].settings):
+                text = to_json(read(sha256))
         except Unknown as error:
             return failed(404, "No such evidence", str(error), "Its link on the page may be of another ledger.")
         except TrimtabError as error:
@@ -89,12 +116,19 @@ def _app() -> Any:
             root = request.scope["root_path"].removesuffix(PREFIX)
             place = quote(request.url.path + (f"?{request.url.query}" if request.url.query else ""), safe="")
             return RedirectResponse(f"{root}/api/v2/auth/login?next={place}")
+        if error.status_code == 404:
+            return failed(404, "No such model", str(error.detail), "Leave model away to see the first of them.")
         return failed(
             error.status_code,
             "Model health is not for you",
             f"Airflow refused: {error.detail}.",
-            f"Who may read the DAG {DAG} may read this page: ask an administrator of Airflow for that right.",
+            f"Who may read the DAG {getattr(request.state, 'dag', DAG)} may read this page: ask an administrator of "
+            "Airflow for that right.",
         )
+
+    @app.exception_handler(ModelsError)
+    def unusable(_: Request, error: ModelsError) -> Response:
+        return failed(503, "No model can be read", str(error), "Every process of Airflow reads these files anew.")
 
     @app.exception_handler(RequestValidationError)
     def wrong(request: Request, error: RequestValidationError) -> Response:
@@ -120,7 +154,9 @@ def _headers(nonce: str) -> dict[str, str]:
 
 def _mlflow() -> str | None:
     """Return where a browser finds MLflow: said apart, or as the loop finds it, without its credentials."""
-    found = os.environ.get("TRIMTAB_MLFLOW_PAGE") or os.environ.get("MLFLOW_TRACKING_URI", "")
+    from trimtab.stores import setting
+
+    found = setting("TRIMTAB_MLFLOW_PAGE") or setting("MLFLOW_TRACKING_URI") or ""
     parts = urlsplit(found)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         return None

@@ -11,8 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from airflow.sdk import Asset
-
 VARIABLE = "TRIMTAB_MODELS"
 OWN = ("TRIMTAB_HOME", "TRIMTAB_ORIGIN_URL", "TRIMTAB_LANDING", "TRIMTAB_DVC_REMOTE_URL", "TRIMTAB_BACKUPS")
 """What no two models may have in common."""
@@ -51,9 +49,15 @@ class Model:
         """Name its DAG of a kind."""
         return f"{dag}.{self.name}" if self.file else dag
 
-    def asset(self, kind: str) -> Asset:
+    def asset(self, kind: str) -> Any:
         """Return its asset of a kind."""
-        return Asset(f"trimtab://{self.name}/{kind}")
+        from airflow.sdk import Asset
+
+        return Asset(self.uri(kind))
+
+    def uri(self, kind: str) -> str:
+        """Name its asset of a kind."""
+        return f"trimtab://{self.name}/{kind}"
 
     def get(self, variable: str) -> str | None:
         """Return a setting, or the environment's."""

@@ -17,13 +17,14 @@ _NEWEST = 6
 """Decisions that are seen at once; all of them are one click behind."""
 
 
-def page(health: Health, *, nonce: str, mlflow: str | None) -> str:
+def page(health: Health, *, nonce: str, mlflow: str | None, models: Sequence[str] = ()) -> str:
     """Return the page.
 
     Args:
         health: What it shows.
         nonce: Of the policy in the response's header that lets this page's own style and script run, and no other.
         mlflow: Where a browser finds MLflow, for links to runs; None when it cannot.
+        models: Those that the reader may look at, where one Airflow has many: links and buttons name the model then.
     """
     every = heat.features(health.batches)
     return _template("page.html").render(
@@ -32,6 +33,8 @@ def page(health: Health, *, nonce: str, mlflow: str | None) -> str:
         script=_asset("page.js"),
         nonce=nonce,
         mlflow=mlflow,
+        models=models,
+        suffix=f".{health.model}" if models else "",
         health=health,
         headline=_headline(health),
         next_step=_next_step(len(health.batches), health.start_batches),

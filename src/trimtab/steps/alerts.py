@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
@@ -75,19 +75,7 @@ def receive(payload: object) -> Mapping[str, list[str]]:
         RequestRejected: The body is no such call; nothing was written.
         StoreUnreachable: The origin or the ledger does not answer; nothing was written.
     """
-    try:
-        taken = _Payload.model_validate(payload)
-    except ValidationError as error:
-        raise RequestRejected(
-            [
-                {
-                    "field": ".".join(map(str, one["loc"])),
-                    "expected": one["msg"],
-                    "got": ascii(one["input"])[:120],
-                }
-                for one in error.errors()
-            ]
-        ) from error
+    taken = _parsed(payload)
     loop = open_loop()
     outcome: dict[str, list[str]] = {"opened": [], "joined": [], "closed": [], "ignored": []}
     with loop.ledger.write():
@@ -100,10 +88,40 @@ def receive(payload: object) -> Mapping[str, list[str]]:
     return outcome
 
 
+def by_model(payload: object) -> dict[str, dict[str, object]]:
+    """Split one webhook call by the `model` label of its alerts; those without one are under the empty name.
+
+    Raises:
+        RequestRejected: The body is no such call.
+    """
+    taken, found = _parsed(payload), dict[str, dict[str, object]]()
+    assert isinstance(payload, dict)  # or it would not have been taken for a call
+    for one, raw in zip(taken.alerts, payload["alerts"], strict=True):
+        part = found.setdefault(one.labels.get("model", ""), {**payload, "alerts": []})
+        part["alerts"] = [*cast(list[object], part["alerts"]), raw]
+    return found
+
+
 def unread() -> bool:
     """Say whether a request waits that the arbiter has not looked at even once."""
     loop = open_loop()
     return bool(loop.ledger.unread(loop.model))
+
+
+def _parsed(payload: object) -> _Payload:
+    try:
+        return _Payload.model_validate(payload)
+    except ValidationError as error:
+        raise RequestRejected(
+            [
+                {
+                    "field": ".".join(map(str, one["loc"])),
+                    "expected": one["msg"],
+                    "got": ascii(one["input"])[:120],
+                }
+                for one in error.errors()
+            ]
+        ) from error
 
 
 def _alert(one: _Alert, alertmanager: str) -> Alert:

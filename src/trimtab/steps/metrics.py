@@ -4,35 +4,72 @@ Pulled, not pushed: the loop's state is in the ledger, so whoever reads it at sc
 a Pushgateway goes on showing what a dead run pushed last, and counters would have to be pushed by whoever came first.
 """
 
+import logging
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
+from sqlalchemy.exc import SQLAlchemyError
 
-from trimtab.steps.facts import Facts
+from trimtab import stores
+from trimtab.errors import TrimtabError
+from trimtab.steps.facts import Facts, labelled
 from trimtab.steps.figures import families
 from trimtab.steps.loop import Loop, open_loop
 from trimtab.steps.monitor import unmonitored_by
 
+log = logging.getLogger(__name__)
+
+Models = Mapping[str, Mapping[str, str]]
+"""The settings of each of many models, by its name."""
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
-def exposition() -> bytes:
-    """Read the ledger, and return the text.
+def exposition(models: Models | None = None) -> bytes:
+    """Read the ledger, and return the text: of the environment's model, or of many.
+
+    Of many, one that cannot be read leaves its series out and says so in `trimtab_model_read`.
 
     Raises:
-        StoreUnreachable: The origin or the ledger does not answer.
+        StoreUnreachable: The origin or the ledger does not answer; of many, no model's.
     """
-    return rendered(read(open_loop()))
+    return rendered(read(open_loop())) if models is None else _of_many(models)
 
 
-def rendered(facts: Facts) -> bytes:
-    """Return facts as text."""
+def _of_many(models: Models) -> bytes:
+    found: dict[str, Facts] = {}
+    failed: Exception | None = None
+    for name, settings in models.items():
+        try:
+            with stores.of(settings):
+                found[name] = read(open_loop())
+        except (TrimtabError, SQLAlchemyError, OSError) as error:
+            log.exception("Model %s cannot be read", name)
+            failed = error
+    if failed is not None and not found:
+        raise failed
+    said = labelled(
+        "trimtab_model_read",
+        "1 for a model whose stores could be read, 0 for one whose series are missing.",
+        "model",
+        [(name, float(name in found)) for name in models],
+    )
+    return rendered(*found.values(), beside=[said])
+
+
+def rendered(*facts: Facts, beside: Iterable[Metric] = ()) -> bytes:
+    """Return facts as text: one family of each name, with the series of every model."""
+    merged: dict[str, Metric] = {family.name: family for family in beside}
+    for one in facts:
+        for family in families(one):
+            known = merged.setdefault(family.name, family)
+            if known is not family:
+                known.samples.extend(family.samples)
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Once(families(facts)))
+    registry.register(_Once(merged.values()))
     return generate_latest(registry)
 
 
@@ -67,12 +104,12 @@ class Scraped:
         self._lock = threading.Lock()
         self._kept: tuple[float, bytes] | None = None
 
-    def text(self) -> bytes:
+    def text(self, models: Models | None = None) -> bytes:
         """Return the text; errors as `exposition`, which are not kept."""
         with self._lock:
             if self._kept is None or time.monotonic() - self._kept[0] > self._seconds:
                 self._kept = None
-                self._kept = time.monotonic(), exposition()
+                self._kept = time.monotonic(), exposition(models)
             return self._kept[1]
 
 
