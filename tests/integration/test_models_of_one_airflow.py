@@ -1,0 +1,226 @@
+"""Two models in one real Airflow: an origin and a home each, one ledger and one MLflow for both."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.integration import playground
+from tests.integration.moments import SMALL
+from tests.integration.predictions.servers import free_port
+from tests.integration.test_celery import Cluster, knows, until
+from tests.integration.test_requests import FIRED
+from trimtab import stores
+from trimtab.stack import config
+from trimtab.stack.airflow_api import AirflowApi
+from trimtab.stack.ports import Ports
+from trimtab.steps.initialise import initialise
+from trimtab.steps.loop import Loop
+
+pytestmark = pytest.mark.timeout(600)
+
+MODELS = ("delay", "late")
+
+
+@dataclass(frozen=True)
+class Site:
+    """An Airflow that runs, and the loops of its models."""
+
+    url: str
+    passwords: dict[str, str]
+    secret: str
+    folder: Path
+    loops: dict[str, Loop]
+
+    @property
+    def api(self) -> AirflowApi:
+        return AirflowApi(self.url, "admin", self.passwords["admin"])
+
+    def page(self, path: str, user: str = "viewer") -> requests.Response:
+        """Ask for a page with a user's token."""
+        login = {"username": user, "password": self.passwords[user]}
+        token = requests.post(f"{self.url}/auth/token", json=login, timeout=60).json()["access_token"]
+        there = f"{self.url}/trimtab/{path}"
+        return requests.get(there, headers={"Authorization": f"Bearer {token}"}, timeout=60)
+
+    def metrics(self) -> list[str]:
+        there = f"{self.url}/trimtab/prometheus/metrics"
+        return requests.get(there, headers=self._bearer, timeout=60).text.splitlines()
+
+    def alert(self, *alerts: dict[str, object]) -> requests.Response:
+        body = {"version": "4", "alerts": alerts}
+        there = f"{self.url}/trimtab/prometheus/alerts"
+        return requests.post(there, json=body, headers=self._bearer, timeout=60)
+
+    @property
+    def _bearer(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.secret}"}
+
+    def asked(self, model: str) -> list[str]:
+        """Fingerprints of the alerts that became requests of a model."""
+        found = self.loops[model].ledger.requests(model)
+        return [one.request.episode.split(":")[0] for one in found if one.request.source == "alert"]
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    folder = tmp_path_factory.mktemp("many")
+    models, home, port = folder / "models", folder / "airflow", free_port()
+    models.mkdir()
+    ports = Ports(airflow=port, tasks=port, mlflow=free_port(), service=free_port())
+    with pytest.MonkeyPatch.context() as patch:
+        shared = playground.environment(home) | {
+            "TRIMTAB_LEDGER_URL": f"sqlite:///{folder / 'ledger.db'}",
+            "TRIMTAB_MODELS": str(models),
+        }
+        for name, value in shared.items():
+            patch.setenv(name, value)
+        environment = {
+            **os.environ,
+            **config.environment(home, ports, playground.ROOT),
+            "MLFLOW_TRACKING_URI": shared["MLFLOW_TRACKING_URI"],
+            "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "True",
+        }
+        loops = {model: _begun(folder, models, model) for model in MODELS}
+        subprocess.run([sys.executable, "-m", "airflow", "db", "migrate"], env=environment, check=True)
+        cluster = Cluster(home, environment)
+        try:
+            cluster.start("api", "api-server", "--port", str(port))
+            cluster.start("dags", "dag-processor")
+            cluster.start("scheduler", "scheduler", "--skip-serve-logs")
+            passwords = config.passwords_file(home)
+            secret = config.alerts_token_file(home).read_text()
+            url = f"http://127.0.0.1:{port}"
+            yield Site(url, json.loads(passwords.read_text()), secret, models, loops)
+        finally:
+            cluster.end()
+
+
+def _begun(folder: Path, models: Path, model: str) -> Loop:
+    """Write a model's file, and begin its loop by it."""
+    file = models / f"{model}.env"
+    settings = {"TRIMTAB_HOME": str(folder / model), "TRIMTAB_MODEL": model}
+    file.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
+    with stores.of(settings):
+        initialise(playground.tree(folder / f"{model}-tree", **SMALL, model__name=model))
+        return playground.opened()
+
+
+def test_a_task_works_on_its_own_model_alone(site: Site) -> None:
+    first, second = (playground.weeks()[number].batch for number in (0, 1))
+    playground.land_weeks(site.loops["delay"], [0])
+    playground.land_weeks(site.loops["late"], [0, 1])
+    for model in MODELS:
+        dag = f"ingest_batch.{model}"
+        until(lambda: knows(site.api, dag), f"Airflow to know {dag}")  # noqa: B023
+        site.api.trigger(dag, run_id="one")
+        site.api.patch(f"/api/v2/dags/{dag}", {"is_paused": False})
+    for model in MODELS:
+        until(
+            lambda: site.api.run_state(f"ingest_batch.{model}", "one") in ("success", "failed"),  # noqa: B023
+            f"the run of {model} to end",
+        )
+    states = site.api.task_states("ingest_batch.late", "one")
+    assert states == dict.fromkeys(("list_landed", "ingest[0]", "ingest[1]", "announce"), "success")
+    for model, batches in (("delay", [first]), ("late", [first, second])):
+        loop = site.loops[model]
+        assert [one.manifest.batch for one in loop.ledger.batches(model)] == batches
+        origin = loop.origin.manifests(loop.origin.head())
+        assert [one.batch for one in origin] == batches
+
+
+def test_each_model_has_its_page_with_buttons_for_its_own_dags(site: Site) -> None:
+    for model in MODELS:
+        answer = site.page(f"health?model={model}")
+        assert answer.status_code == 200, answer.text
+        assert f"<title>{model}: model health</title>" in answer.text
+        assert re.findall('data-dag="(.*?)"', answer.text) == [
+            f"retrain_model.{model}",
+            f"rollback_model.{model}",
+        ]
+        assert '<a href="?last=53&amp;model=late" data-reads' in answer.text
+    assert "<title>delay: model health</title>" in site.page("health").text
+    evidence = site.page("evidence/nothing?model=late")
+    assert (evidence.status_code, "Expected the evidence hash" in evidence.text) == (404, True)
+
+
+def test_a_model_that_is_not_there_is_refused_with_those_that_are(site: Site) -> None:
+    answer = site.page("health?model=<b>")
+    assert answer.status_code == 404
+    assert "Expected a model of delay, late, got &#39;&lt;b&gt;&#39;." in answer.text
+    login = requests.get(f"{site.url}/trimtab/health?model=late", allow_redirects=False, timeout=60)
+    there = "/api/v2/auth/login?next=%2Ftrimtab%2Fhealth%3Fmodel%3Dlate"
+    assert (login.status_code, login.headers["Location"]) == (307, there)
+
+
+def test_the_figures_of_both_come_in_one_answer(site: Site) -> None:
+    text = site.metrics()
+    for line in ('trimtab_batches_total{model="delay"} 1.0', 'trimtab_batches_total{model="late"} 2.0'):
+        assert line in text
+    declared = [line for line in text if line.startswith("# TYPE")]
+    assert len(declared) == len(set(declared)) > 20
+
+
+def test_an_alert_is_a_request_of_its_model_and_wakes_its_dag_alone(site: Site) -> None:
+    for model in MODELS:
+        site.api.patch(f"/api/v2/dags/retrain_model.{model}", {"is_paused": False})
+    answer = site.alert(
+        *(_alert(*one) for one in (("aa", "late"), ("bb", "nobody"), ("cc", None), ("dd", "late")))
+    )
+    assert (answer.status_code, answer.json()["opened"]) == (422, ["aa", "dd"])
+    assert answer.json()["detail"].startswith("Expected an alert with a label model of delay, late, got '")
+    assert (site.asked("late"), site.asked("delay")) == (["aa", "dd"], [])
+    again = site.alert(_alert("aa", "late"))
+    assert (again.status_code, again.json()["joined"]) == (200, ["aa"])
+
+    def runs(model: str) -> list[dict[str, str]]:
+        return list(site.api.get(f"/api/v2/dags/retrain_model.{model}/dagRuns")["dag_runs"])
+
+    until(lambda: [one for one in runs("late") if one["state"] == "success"], "the run that the alert woke")
+    assert {one["run_type"] for one in runs("late")} == {"asset_triggered"}
+    assert runs("delay") == []
+    waits = [one.action for one in site.loops["late"].ledger.decisions("late")]
+    assert set(waits) == {"WAIT"}
+
+
+def test_a_model_that_cannot_be_read_leaves_the_others_alone(site: Site) -> None:
+    origin, kept = site.loops["delay"].stores.origin, site.folder.parent / "kept.git"
+    Path(origin).rename(kept)
+    try:
+        time.sleep(3)  # the age that figures may have
+        text = site.metrics()
+        answer = site.alert(_alert("ee", "delay"), _alert("ff", "late"))
+        page = site.page("health?model=delay")
+    finally:
+        kept.rename(origin)
+    assert 'trimtab_model_read{model="delay"} 0.0' in text
+    assert 'trimtab_batches_total{model="late"} 2.0' in text
+    assert (answer.status_code, answer.json()["opened"]) == (503, ["ff"])
+    assert (page.status_code, "TRIMTAB_ORIGIN_URL" in page.text) == (503, True)
+    assert site.alert(_alert("ee", "delay")).json()["opened"] == ["ee"]
+
+
+def test_a_wrong_file_is_told_by_the_page_and_the_receiver(site: Site) -> None:
+    wrong = site.folder / "third.env"
+    wrong.write_text("HOME=/srv\n")
+    try:
+        answers = site.page("health"), site.alert(_alert("gg", "late"))
+    finally:
+        wrong.unlink()
+    for answer in answers:
+        assert answer.status_code == 503
+        assert "third.env:1: expected a TRIMTAB_ or MLFLOW_ variable of one model, got" in answer.text
+    assert site.alert(_alert("gg", "late")).status_code == 200
+
+
+def _alert(fingerprint: str, model: str | None) -> dict[str, object]:
+    labels = FIRED["labels"] | ({"model": model} if model else {})
+    return FIRED | {"fingerprint": fingerprint, "labels": labels}
