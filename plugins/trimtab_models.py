@@ -34,6 +34,8 @@ class Model:
     settings: Mapping[str, str] = field(default_factory=dict, repr=False)  # may hold passwords
     lines: Mapping[str, int] = field(default_factory=dict, repr=False)
     file: Path | None = None
+    place: int = 0
+    """Its place among all: what must not be done at once for two is done later for the second."""
 
     @property
     def tags(self) -> list[str]:
@@ -67,7 +69,7 @@ class Model:
         """Set its environment, before a task executes: each task has a process of its own."""
         os.environ.update(self.settings)
 
-    def place(self, variable: str) -> str | None:
+    def where(self, variable: str) -> str | None:
         """Return one of `OWN` so that two that are the same are equal."""
         home = Path(self.get("TRIMTAB_HOME") or "var")
         below = {"ORIGIN_URL": "origin.git", "LANDING": "landing", "DVC_REMOTE_URL": "dvc-remote", "HOME": ""}
@@ -88,7 +90,7 @@ def models() -> list[Model]:
     if not folder:
         return [Model(os.environ.get("TRIMTAB_MODEL", "model"))]
     try:
-        found = [_read(path) for path in sorted(Path(folder).glob("*.env"))]
+        found = [_read(path, place) for place, path in enumerate(sorted(Path(folder).glob("*.env")))]
     except (OSError, UnicodeDecodeError) as error:
         raise ModelsError(folder, "files that can be read", str(error)) from error
     if not found:
@@ -102,7 +104,7 @@ def here() -> Model:
     return Model(os.environ.get("TRIMTAB_MODEL", "model"))
 
 
-def _read(path: Path) -> Model:
+def _read(path: Path, place: int) -> Model:
     settings, lines = {"TRIMTAB_MODEL": path.stem}, {"TRIMTAB_MODEL": 0}
     for number, key, value in _pairs(path):
         if lines.get(key):
@@ -112,7 +114,7 @@ def _read(path: Path) -> Model:
     if not _NAME.fullmatch(name):
         expected = "a name of letters, digits, '_', '-' and '.', as Airflow's DAG ids take"
         raise ModelsError(f"{path}:{at}" if at else path, expected, repr(name))
-    return Model(name, settings, lines, path)
+    return Model(name, settings, lines, path, place)
 
 
 def _pairs(path: Path) -> Iterator[tuple[int, str, str]]:
@@ -134,7 +136,7 @@ def _apart(found: list[Model]) -> None:
     for variable in ("TRIMTAB_MODEL", *OWN):
         taken: dict[str, Model] = {}
         for model in found:
-            got = model.name if variable == "TRIMTAB_MODEL" else model.place(variable)
+            got = model.name if variable == "TRIMTAB_MODEL" else model.where(variable)
             if got is None:
                 continue
             if other := taken.get(got):

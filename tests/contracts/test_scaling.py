@@ -12,7 +12,9 @@ from trimtab.train.fit import build
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/scaling.md").read_text()
 CODE = "\n".join(
-    path.read_text() for folder in ("src/trimtab", "dags") for path in (ROOT / folder).rglob("*.py")
+    path.read_text()
+    for folder in ("src/trimtab", "dags", "plugins")
+    for path in (ROOT / folder).rglob("*.py")
 )
 SET = {
     "CeleryExecutor": ("docker-compose.yaml",),

@@ -32,7 +32,7 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
 def _two(write: Write) -> Path:
     return write(
         delay="# the first\n\nTRIMTAB_HOME=/srv/delay\nTRIMTAB_BACKUPS=/srv/backups/delay\n",
-        late="TRIMTAB_HOME = /srv/late\nTRIMTAB_TRAINING_POD_TEMPLATE=/etc/large.yaml\n",
+        late="TRIMTAB_HOME = /srv/late\nTRIMTAB_BACKUPS=/srv/backups/late\nTRIMTAB_TRAINING_POD_TEMPLATE=/etc/large.yaml\n",
     )
 
 
@@ -58,8 +58,8 @@ def test_assets_pods_and_nightly_backups_are_of_one_model_each(bag, write):
         assert bool(found) == (kind not in ("back_up_stores", "gather_batches")), name
         pods = {task.task_id for task in dag.tasks if task.executor_config}
         assert pods == ({"train", "refit"} if name == "retrain_model.late" else set())
-        if kind == "back_up_stores":
-            assert (getattr(dag.timetable, "expression", None) is not None) == (model == "delay"), name
+    nights = {model: many[f"back_up_stores.{model}"].timetable.expression for model in ("delay", "late")}
+    assert nights == {"delay": "15 3 * * *", "late": "35 3 * * *"}
 
 
 def test_what_is_stored_of_a_dag_holds_no_setting(bag, write):
