@@ -16,6 +16,7 @@ import psutil
 import psycopg
 import pytest
 import redis
+from mlflow import MlflowClient
 
 from tests.integration import playground
 from tests.integration.moments import Site
@@ -30,10 +31,9 @@ from trimtab.steps.loop import Loop
 pytestmark = pytest.mark.timeout(600)
 
 WORKERS = ("first", "second")
+DAGS = ("ingest_batch", "retrain_model")
 PATIENCE_SECONDS = 300
-TRAINED_SECONDS = 3.0
-"""Of a processor, after which the child has imported all and fits."""
-SLOW = {"max_iter": 1500, "learning_rate": 0.002, "min_samples_leaf": 50, "early_stopping": False}
+SLOW = {"max_iter": 600, "learning_rate": 0.002, "min_samples_leaf": 50, "early_stopping": False}
 
 
 class Redis(Server):
@@ -69,6 +69,13 @@ class Cluster:
             self._processes[name] = psutil.Popen(
                 [sys.executable, "-m", "airflow", *words], stdout=log, stderr=log, env=self._environment
             )
+
+    def work(self, name: str) -> None:
+        """Start a worker."""
+        self.start(name, "celery", "worker", "--skip-serve-logs", "--celery-hostname", f"{name}@here")
+
+    def works(self, name: str) -> bool:
+        return f"{name}@here ready." in self.log(name)
 
     def log(self, name: str) -> str:
         return (self._home / f"{name}.log").read_text()
@@ -117,7 +124,7 @@ def cluster(loop: Loop) -> Iterator[tuple[Cluster, AirflowApi]]:
         cluster.start("dags", "dag-processor")
         cluster.start("scheduler", "scheduler", "--skip-serve-logs")
         for name in WORKERS:
-            cluster.start(name, "celery", "worker", "--skip-serve-logs", "--celery-hostname", f"{name}@here")
+            cluster.work(name)
         passwords = json.loads(config.passwords_file(loop.stores.home).read_text())
         yield cluster, AirflowApi(f"http://127.0.0.1:{port}", "admin", passwords["admin"])
 
@@ -148,13 +155,9 @@ def settings(loop: Loop, port: int, database: str, broker: str) -> dict[str, str
 def taken_in(loop: Loop, cluster: tuple[Cluster, AirflowApi]) -> list[dict[str, Any]]:
     """The mapped tasks of the run that took in what landed."""
     airflow, api = cluster
-    until(
-        lambda: all(knows(api, dag) for dag in ("ingest_batch", "retrain_model")), "Airflow to know the DAGs"
-    )
-    until(lambda: all(f"{name}@here ready." in airflow.log(name) for name in WORKERS), "the workers")
-    api.trigger("ingest_batch", run_id="both")
-    ended(api, "ingest_batch", "both")
-    return mapped(api, "ingest_batch", "both", "ingest")
+    until(lambda: all(knows(api, dag) for dag in DAGS), "Airflow to know the DAGs")
+    until(lambda: all(map(airflow.works, WORKERS)), "the workers")
+    return mapped(api, "ingest_batch", "ingest")
 
 
 def test_two_workers_take_in_the_batches_of_one_run_at_once(
@@ -180,14 +183,15 @@ def test_a_worker_is_lost_in_the_middle_of_training_and_the_run_recovers(
     loop: Loop, cluster: tuple[Cluster, AirflowApi], taken_in: list[dict[str, Any]]
 ) -> None:
     airflow, api = cluster
+    assert len(taken_in) >= 4  # batches, which the first training needs
     api.trigger("retrain_model", {"reason": "a worker will be lost"}, run_id="lost")
-    until(lambda: trains(loop), "the training to be in its middle")
-    airflow.lose(airflow.runs(training(loop)[0]))
-    until(lambda: not trains(loop), "the training to end with its task")
+    until(lambda: fits(loop), "the training to be in its middle", every=0.2)
+    (training,) = trainings(loop)
+    airflow.lose(airflow.runs(training))
+    until(lambda: not trainings(loop), "the training to end with its task")
     assert loop.registry.stages(loop.model) == {}
 
-    ended(api, "retrain_model", "lost")
-    found = api.get("/api/v2/dags/retrain_model/dagRuns/lost/taskInstances")["task_instances"]
+    found = ended(api, "retrain_model", "lost")
     tries = {one["task_id"]: (one["state"], one["try_number"]) for one in found}
     assert tries["train"] == ("success", 2)
     assert api.run_state("retrain_model", "lost") == "success"
@@ -198,11 +202,11 @@ def test_a_worker_is_lost_in_the_middle_of_training_and_the_run_recovers(
     assert loop.ledger.lease_holder(loop.lease) is None
 
 
-def until(ready: Callable[[], bool], what: str) -> None:
+def until(ready: Callable[[], bool], what: str, *, every: float = 1.0) -> None:
     patience = time.monotonic() + PATIENCE_SECONDS
     while not ready():
         assert time.monotonic() < patience, f"waited in vain for {what}"
-        time.sleep(0.5)
+        time.sleep(every)
 
 
 def knows(api: AirflowApi, dag: str) -> bool:
@@ -211,16 +215,19 @@ def knows(api: AirflowApi, dag: str) -> bool:
     return False
 
 
-def ended(api: AirflowApi, dag: str, run_id: str) -> None:
-    until(lambda: api.run_state(dag, run_id) in ("success", "failed"), "the run to end")
-
-
-def mapped(api: AirflowApi, dag: str, run_id: str, task: str) -> list[dict[str, Any]]:
-    """Airflow's own records of a mapped task, all of which succeeded."""
+def ended(api: AirflowApi, dag: str, run_id: str) -> list[dict[str, Any]]:
+    """Airflow's own records of the tasks of a run that ended."""
+    until(lambda: api.run_state(dag, run_id) in ("success", "failed"), f"the end of {dag}")
     found = api.get(f"/api/v2/dags/{dag}/dagRuns/{run_id}/taskInstances")["task_instances"]
-    of = [one for one in found if one["task_id"] == task]
-    assert {one["state"] for one in of} == {"success"}, of
-    return of
+    return list(found)
+
+
+def mapped(api: AirflowApi, dag: str, task: str) -> list[dict[str, Any]]:
+    """Run a DAG; return the records of a mapped task, all of which succeeded."""
+    run_id = api.trigger(dag, run_id=f"both_{task}")
+    found = [one for one in ended(api, dag, run_id) if one["task_id"] == task]
+    assert {one["state"] for one in found} == {"success"}, found
+    return found
 
 
 def done_by(airflow: Cluster, worker: str, tasks: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -237,14 +244,15 @@ def meet(one: dict[str, Any], other: dict[str, Any]) -> bool:
     return max(began) < min(end)
 
 
-def trains(loop: Loop) -> bool:
-    """Whether the entry point of a training is past its imports."""
-    with suppress(psutil.NoSuchProcess):
-        return any(one.cpu_times().user > TRAINED_SECONDS for one in training(loop))
-    return False
+def fits(loop: Loop) -> bool:
+    """Whether a training opened its run in MLflow, as it does right before it fits, and is still there."""
+    client = MlflowClient(loop.stores.mlflow)
+    places = [one.experiment_id for one in client.search_experiments()]
+    begun = client.search_runs(places, "tags.`trimtab.cutoff` != ''")
+    return bool(begun and trainings(loop))
 
 
-def training(loop: Loop) -> list[psutil.Process]:
+def trainings(loop: Loop) -> list[psutil.Process]:
     """The entry points of this loop's trainings."""
     found = []
     for process in psutil.process_iter():
