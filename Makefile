@@ -105,7 +105,7 @@ mutate: $(READY) ## Change the gate, the arbiter, the transitions; list what no 
 	@$(if $(ONLY),,$(BIN)/python -m tests.mutation.by_hand)
 	$(BIN)/python -m tests.mutation $(ONLY)
 
-verify: $(READY) ## Run what is too long for test: AREA=year, soak, mongo, mutate, compose, azure, pipelines
+verify: $(READY) ## Run what is too long for test: AREA=year, soak, mongo, mutate, compose, kubernetes, azure, pipelines
 	@$(BIN)/python -m tests.verify $(AREA)
 
 bench-gate: $(READY) ## False promotions and power of the gate, beside the usual rules

@@ -32,7 +32,8 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
 def _two(write: Write) -> Path:
     return write(
         delay="# the first\n\nTRIMTAB_HOME=/srv/delay\nTRIMTAB_BACKUPS=/srv/backups/delay\n",
-        late="TRIMTAB_HOME = /srv/late\nTRIMTAB_BACKUPS=/srv/backups/late\nTRIMTAB_TRAINING_POD_TEMPLATE=/etc/large.yaml\n",
+        late="TRIMTAB_HOME = /srv/late\nTRIMTAB_BACKUPS=/srv/backups/late\n"
+        "TRIMTAB_TRAINING_POD_TEMPLATE=/etc/large.yaml\n",
     )
 
 
@@ -65,6 +66,7 @@ def test_assets_pods_and_nightly_backups_are_of_one_model_each(bag, write):
 def test_what_is_stored_of_a_dag_holds_no_setting(bag, write):
     from airflow.serialization.serialized_objects import DagSerialization
 
+    # pragma: allowlist nextline secret
     write(delay="TRIMTAB_LEDGER_URL=postgresql://somebody:hunter2@db/ledger\n")
     dag = type(bag)(str(FOLDER)).dags["ingest_batch.delay"]
     assert "hunter2" not in f"{DagSerialization.to_dict(dag)} {dag.default_args} {dag.tasks}"

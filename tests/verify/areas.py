@@ -79,6 +79,10 @@ AREAS = {
         command=("python", "-m", "tests.verify.azure"), paths=("deploy/azure", "tests/verify/azure.py")
     ),
     "compose": Area(command=("python", "-m", "tests.verify.compose"), paths=CONTAINERS),
+    "kubernetes": Area(
+        command=("python", "-m", "tests.verify.kubernetes"),
+        paths=("deploy/kubernetes", "tests/verify/kubernetes.py"),
+    ),
     "mongo": Area(command=("python", "-m", "tests.verify.mongo"), paths=LOG),
     "year": Area(command=("make", "demo"), paths=LOOP),
     "weeks": Area(command=("make", "demo", "WEEKS=20"), paths=LOOP),
