@@ -27,10 +27,11 @@ PACKAGES = ("golang-1.19-go", "etcd-server", "dpkg-dev", "rsync", "openssl")
 TOO_YOUNG = tuple(f'no matches for kind "{kind}" in version "{version}"' for version, kind in YOUNGER)
 BUILD = """
 set -euo pipefail
-apt-get update -qq -o Dir::Etc::sourcelist="$PWD/sources.list" -o Dir::Etc::sourceparts=/none -o Dir::State::lists="$PWD/lists"
-apt() { apt-get -qq -o APT::Sandbox::User=root -o Dir::Etc::sourcelist="$PWD/sources.list" -o Dir::Etc::sourceparts=/none -o Dir::State::lists="$PWD/lists" "$@"; }
-apt source kubernetes >/dev/null
-apt download kubernetes-client
+mkdir -p lists/partial
+from=(-o APT::Sandbox::User=root -o Dir::Etc::sourcelist="$PWD/sources.list" -o Dir::Etc::sourceparts=/none -o Dir::State::lists="$PWD/lists")
+apt-get -qq "${from[@]}" update
+apt-get -qq "${from[@]}" source kubernetes >/dev/null
+apt-get -qq "${from[@]}" download kubernetes-client
 dpkg -x kubernetes-client_*.deb client
 mkdir -p go/src/k8s.io && mv kubernetes-1.20* go/src/k8s.io/kubernetes
 printf "KUBE_GIT_COMMIT=debian\\nKUBE_GIT_TREE_STATE=archive\\nKUBE_GIT_VERSION=v1.20.2\\nKUBE_GIT_MAJOR=1\\nKUBE_GIT_MINOR=20\\n" >version
