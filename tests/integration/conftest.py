@@ -1,15 +1,19 @@
 """Fixtures of the integration tests: loops on real stores."""
 
+import os
+
 import pytest
 
-from tests.integration.moments import Site
+from tests.integration.moments import Branch, Site
 from trimtab.steps.loop import Loop
 
 
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
     """Where this process keeps its loops."""
-    return Site(tmp_path_factory.mktemp("loops"))
+    worker, own = os.environ.get("PYTEST_XDIST_WORKER"), tmp_path_factory.getbasetemp()
+    number = int(worker.removeprefix("gw")) if worker else 0
+    return Branch(own.parent if worker else own, number)
 
 
 @pytest.fixture
