@@ -12,14 +12,17 @@ from trimtab.steps.loop import Loop
 
 @pytest.fixture
 def loop(site: Site, monkeypatch: pytest.MonkeyPatch) -> Loop:
-    """A loop with a champion, whose gate is so strict that it can tell nothing but the baseline apart."""
+    """A loop with a champion and a held challenger: its gate is so strict that it can tell nothing but the baseline apart."""
     loop = site.empty(monkeypatch, "strict", gate__looks=2, gate__error=0.02)
 
-    def lead() -> None:
+    def hold() -> None:
         take_in(loop, range(5))
         assert retrained("first")["verdict"] == "PROMOTE"
+        take_in(loop, range(5, 7))
+        held = retrained("second", force=True)
+        assert held["verdict"] == "HOLD", held
 
-    return site.at("strict and led", lead)
+    return site.at("strict and held", hold)
 
 
 def looked(run_id: str) -> dict[str, object]:
@@ -29,9 +32,6 @@ def looked(run_id: str) -> dict[str, object]:
 
 
 def test_a_held_challenger_is_judged_on_all_evidence_and_rejected_after_the_last_look(loop: Loop) -> None:
-    take_in(loop, range(5, 7))
-    held = retrained("second", force=True)
-    assert held["verdict"] == "HOLD", held
     assert loop.registry.aliases(loop.model) == {"champion": "2", "challenger": "3"}
 
     (asked,) = loop.ledger.waiting(loop.model)
@@ -54,8 +54,6 @@ def test_a_held_challenger_is_judged_on_all_evidence_and_rejected_after_the_last
 
 
 def test_what_asks_meanwhile_waits_for_the_challenger_and_a_person_may_force(loop: Loop) -> None:
-    take_in(loop, range(5, 7))
-    assert retrained("second", force=True)["verdict"] == "HOLD"
     asked = Request(
         model=loop.model,
         source="age",

@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from tests.integration.moments import Site
 from tests.integration.playground import retrained, take_in
 from trimtab.__main__ import main
 from trimtab.contracts import BatchRef, Training
@@ -41,7 +42,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, str]]]:
     server.shutdown()
 
 
-def worse(loop: Loop, tmp_path: Path) -> str:
+def worse(loop: Loop, tmp_path: Path) -> None:
     """Register a model that learned the opposite of the truth."""
     records = loop.ledger.batches(loop.model)
     frame = pd.concat(
@@ -72,7 +73,6 @@ def worse(loop: Loop, tmp_path: Path) -> str:
     loop.ledger.record_judgement(
         loop.model, run_key="worse", version=version, state="REJECT", reason="worse", event_time=now
     )
-    return version
 
 
 def monitored() -> int:
@@ -93,9 +93,11 @@ def agree(loop: Loop, version: str) -> None:
 
 
 @pytest.fixture
-def forced(led: Loop, tmp_path: Path) -> tuple[Loop, str]:
+def forced(site: Site, led: Loop, tmp_path: Path) -> tuple[Loop, str]:
     """A loop with a champion, and a version that is worse."""
-    return led, worse(led, tmp_path)
+    loop = site.at("led, with a worse one", lambda: worse(led, tmp_path))
+    (bad,) = set(loop.registry.stages(loop.model)) - {"1", "2"}
+    return loop, bad
 
 
 def test_a_worse_model_forced_with_watch_is_rolled_back_without_a_hand(
