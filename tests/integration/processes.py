@@ -2,9 +2,12 @@
 
 import multiprocessing
 import os
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Mapping, Sequence
 from multiprocessing import forkserver
 from multiprocessing.process import BaseProcess
+
+from trimtab.__main__ import main
 
 IMPORTED = (
     "mlflow",
@@ -20,6 +23,17 @@ def fresh(target: Callable[..., object], *arguments: object) -> BaseProcess:
     return multiprocessing.get_context("forkserver").Process(
         target=_in, args=(dict(os.environ), target, arguments)
     )
+
+
+def killed(words: Sequence[str], reached: Callable[[], bool]) -> None:
+    """Run a verb, and kill its process at the first moment at which something is reached."""
+    process = fresh(main, list(words))
+    process.start()
+    while not reached():
+        assert process.is_alive(), "it ended before it was to be killed"
+        time.sleep(0.002)
+    process.kill()
+    process.join()
 
 
 def _in(environment: Mapping[str, str], target: Callable[..., object], arguments: tuple[object, ...]) -> None:

@@ -2,10 +2,6 @@
 
 import hashlib
 import json
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,6 +10,7 @@ import pandas as pd
 import pytest
 
 from tests.integration import playground
+from tests.integration.processes import killed
 from tests.predictions import learn, prediction, truth
 from trimtab.__main__ import main
 from trimtab.errors import Unfit, Unknown
@@ -201,18 +198,17 @@ def _stays_away(loop: Loop, case: Case, folder: Path) -> None:
 def test_killed_anywhere_the_same_command_ends_it(led: Loop) -> None:
     case = spread(led)
     before, (record, *_) = led.origin.head(), led.ledger.batches(led.model)
-    mirror = ["git", "rev-parse", "refs/heads/main"]
+    branch = Path(led.stores.origin) / "refs" / "heads" / "main"
 
     def revised() -> bool:
-        found = subprocess.run(mirror, cwd=led.stores.origin, capture_output=True, check=True, text=True)
-        return found.stdout.strip() != before
+        return branch.read_text().strip() != before
 
     def removed() -> bool:
         return not (Path(led.stores.dvc_remote) / "files" / "md5" / record.md5[:2] / record.md5[2:]).exists()
 
     for reached in (revised, removed):
         assert not reached()
-        _killed(["forget", *case.ids, "--reason", "article 17", "--by", "ann"], reached)
+        killed(["forget", *case.ids, "--reason", "article 17", "--by", "ann"], reached)
         assert [one.phase for one in led.ledger.erasures(led.model)] == ["intent"]
         assert places_of(led, *case.ids)
     done = forget(case.ids, actor="another", reason="another")
@@ -224,13 +220,3 @@ def test_killed_anywhere_the_same_command_ends_it(led: Loop) -> None:
     assert (
         forget(case.ids, actor="ann", reason="article 17").objects == ()
     )  # again finds nothing, and says so
-
-
-def _killed(words: Sequence[str], reached: Callable[[], bool]) -> None:
-    """Run a verb, and kill its process at the first moment at which something is reached."""
-    process = subprocess.Popen([sys.executable, "-m", "trimtab", *words], stderr=subprocess.DEVNULL)
-    while not reached():
-        assert process.poll() is None, "it ended before it was to be killed"
-        time.sleep(0.002)
-    process.kill()
-    process.wait()

@@ -4,14 +4,13 @@ import json
 import shutil
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.integration import playground
 from tests.integration.moments import _disconnect
+from tests.integration.processes import killed
 from trimtab.errors import LeaseHeld, Unfit
 from trimtab.keep.backup import backup
 from trimtab.keep.restore import restore
@@ -100,19 +99,9 @@ def test_a_changed_backup_is_not_restored(led: Loop, tmp_path: Path) -> None:
     assert not led.stores.home.exists()
 
 
-def killed_after(verb: str, path: Path, reached: Callable[[], bool]) -> None:
-    """Run a verb, and kill its process at the first moment at which something is reached."""
-    process = subprocess.Popen([sys.executable, "-m", "trimtab", verb, str(path)], stderr=subprocess.DEVNULL)
-    while not reached():
-        assert process.poll() is None, "it ended before it was to be killed"
-        time.sleep(0.002)
-    process.kill()
-    process.wait()
-
-
 def test_a_killed_backup_is_not_taken_for_a_whole_one(led: Loop, tmp_path: Path) -> None:
     dest = tmp_path / "backups"
-    killed_after("backup", dest, lambda: any(dest.glob("*.part/origin.git")))
+    killed(["backup", str(dest)], lambda: any(dest.glob("*.part/origin.git")))
     (left,) = dest.iterdir()
     with pytest.raises(Unfit, match="is no whole backup"):
         restore(left)
@@ -129,7 +118,7 @@ def test_a_killed_restore_leaves_no_ledger_and_can_be_run_again(led: Loop, tmp_p
     before = answers(led)
     taken = backup(tmp_path / "backups")
     wipe(led)
-    killed_after("restore", taken.folder, lambda: (led.stores.home / "origin.git").is_dir())
+    killed(["restore", str(taken.folder)], lambda: (led.stores.home / "origin.git").is_dir())
     with pytest.raises(Unfit, match="The ledger .* is at revision None"):
         playground.opened()
     restored(taken.folder)
