@@ -13,13 +13,15 @@ from trimtab.steps import arbitrate, ingest, monitor, sweep
 from trimtab.steps.loop import Loop, open_loop
 
 
-def test_the_loop_closes(loop: Loop) -> None:
-    take_in(loop, range(4))
+def test_without_a_champion_nothing_is_measured_and_nothing_starts_by_itself(fed: Loop) -> None:
     assert monitor.find_unmonitored() == []
     assert arbitrate.arbitrate("woken", None) is None
 
-    first = retrained("first")
-    assert first["verdict"] == "PROMOTE", first
+
+def test_the_loop_closes(led: Loop) -> None:
+    loop = led
+    (first,) = loop.ledger.verdicts(loop.model)
+    assert first.verdict is not None and first.verdict.kind == "PROMOTE", first
     assert loop.registry.stages(loop.model) == {"1": "Archived", "2": "Production"}
     assert loop.registry.aliases(loop.model) == {"champion": "2"}
     judged, serves = loop.ledger.versions(loop.model).values()
