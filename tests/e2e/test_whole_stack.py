@@ -31,16 +31,13 @@ class Stack:
         self.home = home
         self.addresses = control.addresses(home)
         self.airflow = airflow_api.connect(home)
-
-    @property
-    def loop(self) -> Loop:
-        return open_loop()
+        self.loop: Loop = open_loop()
 
     def until(self, what: str, ready: Callable[[], object], seconds: float = 240) -> None:
         end = time.monotonic() + seconds
         while not ready():
             assert time.monotonic() < end, f"{what} did not happen in {seconds} s"
-            time.sleep(0.5)
+            time.sleep(1)
 
     def state(self, dag: str, run_id: str) -> str:
         return self.airflow.run_state(dag, run_id)
