@@ -1,6 +1,7 @@
 """`trimtab`: one verb a step; what a person, DVC, the MLflow Project and Airflow all call."""
 
 import argparse
+import gc
 import getpass
 import json
 import logging
@@ -373,6 +374,8 @@ def _end_with_stdin() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb; the exit status is 0, 1 for an error that trimtab explains, or the demo's own."""
+    # Imports make many objects and no garbage; to look for it takes a tenth of a short verb.
+    gc.set_threshold(100_000)
     os.environ.setdefault("DO_NOT_TRACK", "1")
     if "TRIMTAB_ENDS_WITH_STDIN" in os.environ:
         threading.Thread(target=_end_with_stdin, daemon=True).start()

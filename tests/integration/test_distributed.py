@@ -12,6 +12,7 @@ import pandas as pd
 import psutil
 import pyarrow as pa
 import pytest
+from distributed import Client
 from sklearn.metrics import log_loss
 from sklearn.pipeline import Pipeline
 from xgboost import XGBClassifier
@@ -219,6 +220,8 @@ def test_workers_that_cannot_read_the_run_s_folder_are_named(dask: DaskCluster, 
     nobody.write_text("import os\n\ndef dask_setup(worker):\n    os.setuid(65534)\n")
     parts = [(np.ones((10, 2)), np.arange(10))]
     with working(dask.address, tmp_path / "three", "--preload", str(nobody)):
+        with Client(dask.address) as client:  # its port is open before the scheduler knows it
+            client.wait_for_workers(3, timeout=60)
         model = DaskXGBRegressor(scheduler=dask.address)
         with pytest.raises(ValueError, match=rf"the Dask workers at tcp://{HOST}:\d+ cannot read .*design-"):
             model.fit_parts(parts, folder=tmp_path)
