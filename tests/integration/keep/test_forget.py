@@ -1,7 +1,9 @@
 """Rows are erased from a loop that knows them in every place that one can get to."""
 
 import hashlib
+import itertools
 import json
+import threading
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -220,3 +222,29 @@ def test_killed_anywhere_the_same_command_ends_it(led: Loop) -> None:
     assert (
         forget(case.ids, actor="ann", reason="article 17").objects == ()
     )  # again finds nothing, and says so
+
+
+def test_a_row_that_is_served_meanwhile_is_found_again_and_the_same_command_ends_it(led: Loop) -> None:
+    row, ended = playground.thin(playground.weeks()[0])["row_id"][0], threading.Event()
+
+    def serve() -> None:
+        with closing(open_log(led.stores.prediction_log, led.params.predictions)) as log:
+            for number in itertools.count():
+                log.add([prediction(f"meanwhile {number}", row, model=led.model)])
+                if ended.wait(0.005):
+                    return
+
+    service = threading.Thread(target=serve)
+    service.start()
+    try:
+        with pytest.raises(
+            Unfit, match="wrote one of the rows again, to .*prediction log.*same command again"
+        ):
+            forget([row], actor="ann", reason="article 17")
+    finally:
+        ended.set()
+        service.join()
+    assert [one.phase for one in led.ledger.erasures(led.model)] == ["intent"]
+    assert forget([row], actor="ann", reason="article 17").in_log >= 1
+    assert {one.phase for one in led.ledger.erasures(led.model)} == {"intent", "done"}
+    assert places_of(led, row) == set()
