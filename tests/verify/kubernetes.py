@@ -51,9 +51,9 @@ class Kubectl:
         there = ("--server", f"https://{HOST}:{port}", "--insecure-skip-tls-verify", "--token", "verify")
         self._command = (str(HOME / "client/usr/bin/kubectl"), *there)
 
-    def __call__(self, *words: str, text: str | None = None) -> tuple[int, str]:
+    def __call__(self, *words: str) -> tuple[int, str]:
         """Return the status and all that was said."""
-        done = subprocess.run([*self._command, *words], input=text, capture_output=True, text=True)
+        done = subprocess.run([*self._command, *words], capture_output=True, text=True)
         return done.returncode, done.stdout + done.stderr
 
     def takes(self, path: Path, *words: str) -> list[str]:
