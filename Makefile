@@ -63,20 +63,20 @@ $(READY): requirements.txt pyproject.toml
 	touch $@
 
 format: $(READY) ## Format the code
-	@$(BIN)/isort --quiet src tests dags benchmarks
-	$(BIN)/black --quiet src tests dags benchmarks
+	@$(BIN)/isort --quiet src examples tests dags benchmarks
+	$(BIN)/black --quiet src examples tests dags benchmarks
 
 lint: $(READY) ## Check style, format and the direction of imports
-	@$(BIN)/flake8 src tests dags plugins benchmarks
-	$(BIN)/black --check --quiet src tests dags benchmarks || { echo "Not formatted. Run make format."; exit 1; }
-	$(BIN)/isort --check-only --quiet src tests dags benchmarks || { echo "Imports not sorted. Run make format."; exit 1; }
+	@$(BIN)/flake8 src examples tests dags plugins benchmarks
+	$(BIN)/black --check --quiet src examples tests dags benchmarks || { echo "Not formatted. Run make format."; exit 1; }
+	$(BIN)/isort --check-only --quiet src examples tests dags benchmarks || { echo "Imports not sorted. Run make format."; exit 1; }
 	$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
 
 type: $(READY) ## Check types
 	@$(BIN)/mypy
 
 test-fast: programs ## Unit, contract and DAG tests: the inner loop
-	@$(BIN)/python -m pytest src tests/unit tests/contracts tests/dags -n 2 -q
+	@$(BIN)/python -m pytest src examples tests/unit tests/contracts tests/dags -n 2 -q
 
 $(TOOLS): requirements-tools.txt $(READY)
 	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(VENV)/tools
@@ -134,7 +134,7 @@ clean: ## Remove .venv and what tools left; var/ stays
 ##@ Run on this machine
 
 demo: $(READY) ## Play a year of flights through the loop (WEEKS=20 plays less, WITHHOLD=4 lets labels come late)
-	@$(BIN)/trimtab demo $(if $(WEEKS),--weeks $(WEEKS)) $(if $(WITHHOLD),--withhold $(WITHHOLD))
+	@$(BIN)/python -m examples.flights $(if $(WEEKS),--weeks $(WEEKS)) $(if $(WITHHOLD),--withhold $(WITHHOLD))
 
 up: $(READY) ## Start Airflow, MLflow and the service, to stay up
 	@$(BIN)/trimtab up
@@ -162,7 +162,7 @@ compose-up: ## Start the whole system in containers, Airflow with CeleryExecutor
 	$(COMPOSE) ps
 
 compose-demo: ## Play flights through the containers (WEEKS=8)
-	@$(COMPOSE) run --rm demo trimtab demo --deployed $(if $(WEEKS),--weeks $(WEEKS))
+	@$(COMPOSE) run --rm demo python -m examples.flights --deployed $(if $(WEEKS),--weeks $(WEEKS))
 
 compose-down: ## Stop the containers; their volumes stay
 	@$(COMPOSE) --profile "*" down

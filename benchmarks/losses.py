@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from examples.flights import flights
 from trimtab import params
 from trimtab.contracts import Block
 from trimtab.evaluate.scores import row_losses
-from trimtab.examples import flights
 from trimtab.train.features import targets
 from trimtab.train.fit import answers, build, fit
 

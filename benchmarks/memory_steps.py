@@ -29,8 +29,8 @@ SETTINGS = {
 
 def begin(folder: Path, rows: str) -> None:
     """Make a loop, and land its batches; all but the last two are taken in."""
-    from trimtab.steps.ingest import ingest
-    from trimtab.steps.initialise import initialise
+    from trimtab.loop.ingest import ingest
+    from trimtab.loop.initialise import initialise
 
     tree = folder / "tree"
     subprocess.run(["git", "clone", "-q", str(ROOT), str(tree)], check=True)
@@ -49,14 +49,14 @@ def begin(folder: Path, rows: str) -> None:
 
 def ingest(folder: Path) -> None:
     """Take in the last of the batches that the challenger is judged on."""
-    from trimtab.steps.ingest import ingest as step
+    from trimtab.loop.ingest import ingest as step
 
     _expect(step(_name(BATCHES - 2)), "ingested")
 
 
 def prepare(folder: Path) -> None:
     """Ask for a retraining, and collect its rows."""
-    from trimtab.steps import arbitrate, retrain
+    from trimtab.loop import arbitrate, retrain
 
     run_key = arbitrate.arbitrate(HOLDER, "ui", reason="bench")
     assert run_key is not None, "the arbiter refused"
@@ -67,14 +67,14 @@ def prepare(folder: Path) -> None:
 
 def train(folder: Path) -> None:
     """Fit the challenger, and register it."""
-    from trimtab.steps import retrain
+    from trimtab.loop import retrain
 
     retrain.train((folder / "run").read_text(), HOLDER)
 
 
 def evaluate(folder: Path) -> None:
     """Judge it."""
-    from trimtab.steps import retrain
+    from trimtab.loop import retrain
 
     found = retrain.evaluate((folder / "run").read_text(), HOLDER)
     assert found["kind"] == "PROMOTE", found
@@ -82,7 +82,7 @@ def evaluate(folder: Path) -> None:
 
 def refit(folder: Path) -> None:
     """Fit it again through the batches that judged it, with the fresh models of the reference."""
-    from trimtab.steps import retrain
+    from trimtab.loop import retrain
 
     found = retrain.refit((folder / "run").read_text(), HOLDER)
     assert found["version"] is not None, found
@@ -90,7 +90,7 @@ def refit(folder: Path) -> None:
 
 def measure(folder: Path) -> None:
     """Monitor one more batch with the champion."""
-    from trimtab.steps import monitor
+    from trimtab.loop import monitor
 
     (item,) = monitor.find_unmonitored()
     monitor.measure(item)
@@ -98,8 +98,8 @@ def measure(folder: Path) -> None:
 
 def conclude(folder: Path) -> None:
     """Promote the refit."""
-    from trimtab.steps import ask
-    from trimtab.steps.conclude import conclude as step
+    from trimtab.loop import ask
+    from trimtab.loop.conclude import conclude as step
 
     run_key = (folder / "run").read_text()
     ask.ask(run_key, HOLDER)
@@ -108,7 +108,7 @@ def conclude(folder: Path) -> None:
 
 def take(folder: Path) -> None:
     """Take in the batch that comes after the promotion."""
-    from trimtab.steps.ingest import ingest as step
+    from trimtab.loop.ingest import ingest as step
 
     for path in sorted((folder / "last").iterdir(), reverse=True):
         path.rename(folder / "var" / "landing" / path.name)
@@ -141,7 +141,7 @@ def plain(folder: Path, what: str, rows: str) -> None:
 
 
 def _land(folder: Path, rows: int) -> None:
-    from trimtab.examples import flights
+    from examples.flights import flights
 
     for place in (folder / "copies", folder / "var" / "landing"):
         place.mkdir(parents=True, exist_ok=True)

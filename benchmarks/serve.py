@@ -25,8 +25,8 @@ import numpy as np
 import pandas as pd
 import requests
 
+from examples.flights import flights
 from trimtab import params
-from trimtab.examples import flights
 from trimtab.registry import tracking
 from trimtab.train.features import design
 from trimtab.train.fit import answers, build, fit

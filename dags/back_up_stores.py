@@ -18,7 +18,7 @@ def back_up(params: Any = None) -> dict[str, Any]:
     import os
     from pathlib import Path
 
-    from trimtab.keep.backup import backup
+    from trimtab.ops.backup import backup
 
     folder = os.environ.get("TRIMTAB_BACKUPS")
     if not folder:

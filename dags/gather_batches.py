@@ -13,7 +13,7 @@ from trimtab_models import Model, models
 
 @task
 def gather() -> list[str]:
-    from trimtab.steps.gather import gather
+    from trimtab.loop.gather import gather
 
     return gather()
 

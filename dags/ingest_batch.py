@@ -22,7 +22,7 @@ BATCH = Param(
 
 @task
 def list_landed(params: Any = None) -> list[str]:
-    from trimtab.steps.ingest import list_landed
+    from trimtab.loop.ingest import list_landed
 
     wanted = params["batch"]
     return [wanted] if wanted else list_landed()
@@ -30,7 +30,7 @@ def list_landed(params: Any = None) -> list[str]:
 
 @task(max_active_tis_per_dagrun=2, map_index_template="{{ task.op_kwargs['batch'] }}")
 def ingest(batch: str) -> dict[str, Any]:
-    from trimtab.steps.ingest import ingest
+    from trimtab.loop.ingest import ingest
 
     return ingest(batch)
 

@@ -15,28 +15,28 @@ from trimtab_models import Model, models
 
 @task
 def reconcile() -> dict[str, Any]:
-    from trimtab.steps.reconcile import reconcile
+    from trimtab.loop.reconcile import reconcile
 
     return reconcile()
 
 
 @task
 def find_unmonitored() -> list[dict[str, Any]]:
-    from trimtab.steps.monitor import find_unmonitored
+    from trimtab.loop.monitor import find_unmonitored
 
     return find_unmonitored()
 
 
 @task(map_index_template="{{ task.op_kwargs['item']['batch'] }}")
 def measure(item: dict[str, Any]) -> dict[str, Any]:
-    from trimtab.steps.monitor import measure
+    from trimtab.loop.monitor import measure
 
     return measure(item)
 
 
 @task(trigger_rule="none_failed")
 def assess() -> int:
-    from trimtab.steps.monitor import assess
+    from trimtab.loop.monitor import assess
 
     return assess()
 

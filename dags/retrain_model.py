@@ -41,7 +41,7 @@ FORM = {
 
 @task.short_circuit
 def arbitrate(holder: str, dag_run: Any = None, params: Any = None) -> str | None:
-    from trimtab.steps.arbitrate import arbitrate
+    from trimtab.loop.arbitrate import arbitrate
 
     source, form = SOURCES.get(dag_run.run_type), {name: params[name] for name in FORM}
     if source == "ui" and not form["reason"].strip():
@@ -53,42 +53,42 @@ def arbitrate(holder: str, dag_run: Any = None, params: Any = None) -> str | Non
 
 @task
 def checkout(run_key: str, holder: str) -> dict[str, Any]:
-    from trimtab.steps.retrain import checkout
+    from trimtab.loop.retrain import checkout
 
     return checkout(run_key, holder)
 
 
 @task
 def prepare(run_key: str, holder: str) -> dict[str, Any]:
-    from trimtab.steps.retrain import prepare
+    from trimtab.loop.retrain import prepare
 
     return prepare(run_key, holder)
 
 
 @task(execution_timeout=timedelta(hours=4))
 def train(run_key: str, holder: str) -> dict[str, Any]:
-    from trimtab.steps.retrain import train
+    from trimtab.loop.retrain import train
 
     return train(run_key, holder)
 
 
 @task(execution_timeout=timedelta(hours=1))
 def evaluate(run_key: str, holder: str) -> dict[str, Any]:
-    from trimtab.steps.retrain import evaluate
+    from trimtab.loop.retrain import evaluate
 
     return evaluate(run_key, holder)
 
 
 @task(execution_timeout=timedelta(hours=4))
 def refit(run_key: str, holder: str) -> dict[str, Any]:
-    from trimtab.steps.retrain import refit
+    from trimtab.loop.retrain import refit
 
     return refit(run_key, holder)
 
 
 @task
 def ask(run_key: str, holder: str) -> dict[str, Any] | None:
-    from trimtab.steps.ask import ask
+    from trimtab.loop.ask import ask
 
     return ask(run_key, holder)
 
@@ -97,7 +97,7 @@ def ask(run_key: str, holder: str) -> dict[str, Any] | None:
 def conclude(
     run_key: str, holder: str, answer: str | None = None, outlet_events: Any = None
 ) -> dict[str, Any]:
-    from trimtab.steps.conclude import conclude
+    from trimtab.loop.conclude import conclude
 
     outlet_events[here().asset("champion")].extra = outcome = conclude(run_key, holder, answer)
     return outcome

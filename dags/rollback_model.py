@@ -25,7 +25,7 @@ FORM = {
 
 @task
 def reconcile() -> dict[str, Any]:
-    from trimtab.steps.reconcile import reconcile
+    from trimtab.loop.reconcile import reconcile
 
     return reconcile()
 
@@ -33,7 +33,7 @@ def reconcile() -> dict[str, Any]:
 @task
 def rollback(dag_run: Any = None, params: Any = None) -> str:
     from trimtab.errors import OrderRefused
-    from trimtab.steps.people import rollback
+    from trimtab.loop.orders import rollback
 
     who = getattr(dag_run, "triggering_user_name", None) or "somebody on Airflow's page"
     try:

@@ -15,14 +15,14 @@ from trimtab_models import Model, models
 
 @task
 def reconcile() -> dict[str, Any]:
-    from trimtab.steps.reconcile import reconcile
+    from trimtab.loop.reconcile import reconcile
 
     return reconcile()
 
 
 @task
 def waiting() -> dict[str, bool]:
-    from trimtab.steps.sweep import waiting
+    from trimtab.loop.sweep import waiting
 
     return waiting()
 

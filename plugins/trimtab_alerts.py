@@ -133,6 +133,7 @@ async def _threaded(work: Any, *arguments: Any) -> Any:
 
 def _refusing(work: Any, *arguments: Any) -> Any:
     from sqlalchemy.exc import SQLAlchemyError
+
     from trimtab.errors import RequestRejected, TrimtabError
 
     try:
@@ -148,7 +149,7 @@ def _refusing(work: Any, *arguments: Any) -> Any:
 
 def _receive(payload: Any) -> tuple[dict[str, list[str]], list[Model], Refused | None]:
     """Return what became of the alerts, the models to wake, and what keeps the call from being taken in as a whole."""
-    from trimtab.steps.alerts import by_model, receive
+    from trimtab.loop.alerts import by_model, receive
 
     every = {model.name: model for model in models()}
     if all(model.file is None for model in every.values()):
@@ -171,7 +172,7 @@ def _receive(payload: Any) -> tuple[dict[str, list[str]], list[Model], Refused |
 
 def _receive_of(every: dict[str, Model], name: str, part: Any) -> dict[str, list[str]]:
     from trimtab import stores
-    from trimtab.steps.alerts import receive
+    from trimtab.loop.alerts import receive
 
     if name not in every:
         raise Refused(422, f"Expected an alert with a label model of {', '.join(every)}, got {name[:200]!r}.")
@@ -184,7 +185,7 @@ def _fires(outcome: dict[str, list[str]]) -> bool:
 
 
 def _exposition() -> tuple[bytes, str]:
-    from trimtab.steps.metrics import CONTENT_TYPE
+    from trimtab.views.prometheus import CONTENT_TYPE
 
     many = {model.name: model.settings for model in models() if model.file}
     return _scraped().text(many or None), CONTENT_TYPE
@@ -192,7 +193,7 @@ def _exposition() -> tuple[bytes, str]:
 
 @cache
 def _scraped() -> Any:
-    from trimtab.steps.metrics import Scraped
+    from trimtab.views.prometheus import Scraped
 
     return Scraped(_KEPT_SECONDS)
 
@@ -214,7 +215,8 @@ def _wake_one(requests: str) -> None:
     from airflow.models.asset import AssetModel
     from airflow.utils.session import create_session
     from sqlalchemy import select
-    from trimtab.steps.alerts import unread
+
+    from trimtab.loop.alerts import unread
 
     if not unread():
         return

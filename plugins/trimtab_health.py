@@ -65,7 +65,7 @@ def _app() -> Any:
     Chosen = Annotated[list[Model], Depends(choose)]
 
     def failed(status: int, title: str, sentence: str, remedy: str) -> HTMLResponse:
-        from trimtab.health.page import failure
+        from trimtab.views.page.html import failure
 
         nonce = secrets.token_urlsafe()
         return HTMLResponse(failure(title, sentence, remedy, nonce=nonce), status, _headers(nonce))
@@ -73,10 +73,11 @@ def _app() -> Any:
     @app.get("/health")
     def health(chosen: Chosen, last: Annotated[int, Query(ge=1, le=MOST)] = LAST) -> Response:
         from sqlalchemy.exc import SQLAlchemyError
+
         from trimtab import stores
         from trimtab.errors import TrimtabError
-        from trimtab.health.page import page
-        from trimtab.steps.health import health as read
+        from trimtab.views.health import health as read
+        from trimtab.views.page.html import page
 
         try:
             with stores.of(chosen[0].settings):
@@ -99,7 +100,7 @@ def _app() -> Any:
         from trimtab import stores
         from trimtab.contracts import to_json
         from trimtab.errors import TrimtabError, Unknown
-        from trimtab.steps.health import evidence as read
+        from trimtab.views.health import evidence as read
 
         try:
             with stores.of(chosen[0].settings):

@@ -23,66 +23,66 @@ Verb = Callable[[argparse.Namespace], object]
 
 def _init(_: argparse.Namespace) -> str:
     from trimtab import stores
-    from trimtab.steps.initialise import initialise
+    from trimtab.loop.initialise import initialise
 
     initialise(Path())
     return f"The origin is at {stores.from_environment().origin}"
 
 
 def _plan(_: argparse.Namespace) -> str:
-    from trimtab.steps.plan import plan
+    from trimtab.project.plan import plan
 
     made = plan()
     return f"run.yaml: train on {len(made.train)} batches, judge on {len(made.judge)}"
 
 
 def _prepare(_: argparse.Namespace) -> None:
-    from trimtab.steps.prepare import prepare
+    from trimtab.project.prepare import prepare
 
     prepare()
 
 
 def _train(_: argparse.Namespace) -> str:
-    from trimtab.steps.train import train
+    from trimtab.project.train import train
 
     training = train()
     return f"Trained on {training.rows} rows in {training.seconds:.1f} s"
 
 
 def _evaluate(_: argparse.Namespace) -> str:
-    from trimtab.steps.evaluate import evaluate
+    from trimtab.project.evaluate import evaluate
 
     return evaluate().reason
 
 
 def _refit(_: argparse.Namespace) -> str:
-    from trimtab.steps.refit import refit
+    from trimtab.project.refit import refit
 
     return refit().reason
 
 
 def _champion(_: argparse.Namespace) -> str:
-    from trimtab.steps.champion import champion
+    from trimtab.project.champion import champion
 
     found = champion()
     return f"champion.yaml names {'version ' + found.version if found else 'no version: the baseline plays champion'}"
 
 
 def _ingest(wanted: argparse.Namespace) -> dict[str, Any]:
-    from trimtab.steps.ingest import ingest, list_landed
+    from trimtab.loop.ingest import ingest, list_landed
 
     batches = wanted.batch or list_landed()
     return {batch: ingest(batch)["outcome"] for batch in batches}
 
 
 def _reconcile(_: argparse.Namespace) -> dict[str, Any]:
-    from trimtab.steps.reconcile import reconcile
+    from trimtab.loop.reconcile import reconcile
 
     return reconcile()
 
 
 def _quarantine(wanted: argparse.Namespace) -> object:
-    from trimtab.steps import quarantine
+    from trimtab.loop import quarantine
 
     if wanted.action == "list":
         return quarantine.table() or "Nothing is in quarantine."
@@ -93,16 +93,16 @@ def _quarantine(wanted: argparse.Namespace) -> object:
 
 
 def _view(wanted: argparse.Namespace) -> object:
-    from trimtab.steps import views
+    from trimtab.views import history
 
     found = {
-        "history": lambda: views.history(wanted.last),
-        "live-at": lambda: views.live_at(_time(wanted.time), event=wanted.event_time),
-        "why": lambda: views.why(wanted.name),
+        "history": lambda: history.history(wanted.last),
+        "live-at": lambda: history.live_at(_time(wanted.time), event=wanted.event_time),
+        "why": lambda: history.why(wanted.name),
     }[wanted.verb]()
     if wanted.json:
-        return views.plain_entries(found)
-    return views.table(found) or "Nothing yet."
+        return history.plain_entries(found)
+    return history.table(found) or "Nothing yet."
 
 
 def _time(text: str) -> datetime:
@@ -114,20 +114,20 @@ def _time(text: str) -> datetime:
 
 
 def _order(wanted: argparse.Namespace) -> str:
-    from trimtab.steps import people
+    from trimtab.loop import orders
 
     who = {"actor": wanted.by, "reason": wanted.reason}
     if wanted.verb == "promote":
-        return people.promote(wanted.version, pin=wanted.pin, **who)
+        return orders.promote(wanted.version, pin=wanted.pin, **who)
     if wanted.verb == "rollback":
-        return people.rollback(wanted.version, **who)
-    return people.order(wanted.verb, version=getattr(wanted, "version", None), **who)
+        return orders.rollback(wanted.version, **who)
+    return orders.order(wanted.verb, version=getattr(wanted, "version", None), **who)
 
 
 def _up(_: argparse.Namespace) -> str:
     from trimtab import stores
+    from trimtab.loop.initialise import initialise
     from trimtab.stack import control
-    from trimtab.steps.initialise import initialise
 
     initialise(Path())
     control.start(stores.from_environment().home)
@@ -152,7 +152,7 @@ def _status(_: argparse.Namespace) -> str:
 
 
 def _metrics(_: argparse.Namespace) -> str:
-    from trimtab.steps.metrics import exposition
+    from trimtab.views.prometheus import exposition
 
     return exposition().decode().rstrip("\n")
 
@@ -172,23 +172,15 @@ def _production(wanted: argparse.Namespace) -> str:
 def _doctor(wanted: argparse.Namespace) -> int:
     from dataclasses import asdict
 
-    from trimtab.keep.doctor import examine
+    from trimtab.ops.doctor import examine
 
     found = examine()
     print(json.dumps([asdict(one) for one in found], indent=2) if wanted.json else "\n".join(map(str, found)))
     return int(any(one.state == "fail" for one in found))
 
 
-def _demo(wanted: argparse.Namespace) -> int:
-    from trimtab.examples.demo import run, run_deployed
-
-    if wanted.deployed:
-        return run_deployed(wanted.weeks, Path())
-    return run(wanted.weeks, Path(), withhold=wanted.withhold)
-
-
 def _backup(wanted: argparse.Namespace) -> str:
-    from trimtab.keep.backup import backup
+    from trimtab.ops.backup import backup
 
     taken = backup(wanted.dest, keep=wanted.keep)
     gone = f"; removed {', '.join(taken.removed)}" if taken.removed else ""
@@ -196,7 +188,7 @@ def _backup(wanted: argparse.Namespace) -> str:
 
 
 def _restore(wanted: argparse.Namespace) -> dict[str, Any]:
-    from trimtab.keep.restore import restore
+    from trimtab.ops.restore import restore
 
     return restore(wanted.source)
 
@@ -204,7 +196,7 @@ def _restore(wanted: argparse.Namespace) -> dict[str, Any]:
 def _gc(wanted: argparse.Namespace) -> dict[str, Any]:
     from dataclasses import asdict
 
-    from trimtab.keep.collect import collect
+    from trimtab.ops.gc import collect
 
     return asdict(collect(older_than_hours=wanted.older_than_hours, dry_run=wanted.dry_run))
 
@@ -212,7 +204,7 @@ def _gc(wanted: argparse.Namespace) -> dict[str, Any]:
 def _forget(wanted: argparse.Namespace) -> dict[str, Any]:
     from dataclasses import asdict
 
-    from trimtab.keep.forget import forget
+    from trimtab.ops.erasure.forget import forget
 
     return asdict(forget(wanted.row, actor=wanted.by, reason=wanted.reason, dry_run=wanted.dry_run))
 
@@ -240,21 +232,6 @@ def _parser() -> argparse.ArgumentParser:
     ingest = verbs.add_parser("ingest", help="take landed batches in", description="Take landed batches in.")
     ingest.add_argument("batch", nargs="*", help="batch ids; all that landed when none is given")
     ingest.set_defaults(run=_ingest)
-    demo = verbs.add_parser("demo", help="play the flights through the loop", description="Play the flights.")
-    demo.add_argument("--weeks", type=int, default=None, help="weeks to play, all 53 when not given")
-    demo.add_argument(
-        "--withhold",
-        type=int,
-        default=0,
-        metavar="N",
-        help="let the labels of the first N weeks after the first champion come late, all at once",
-    )
-    demo.add_argument(
-        "--deployed",
-        action="store_true",
-        help="through the system that TRIMTAB_AIRFLOW_URL and TRIMTAB_SERVICE_URL name, which runs already",
-    )
-    demo.set_defaults(run=_demo)
     for name, verb, text in (
         ("comment", _comment, "say on a pull request how its model does, from the artifact in a folder"),
         ("production", _production, "collect in a folder what a pull request's model is compared with"),
@@ -373,7 +350,7 @@ def _end_with_stdin() -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one verb; the exit status is 0, 1 for an error that trimtab explains, or the demo's own."""
+    """Run one verb; the exit status is 0, 1 for an error that trimtab explains."""
     # Imports make many objects and no garbage; to look for it takes a tenth of a short verb.
     gc.set_threshold(100_000)
     os.environ.setdefault("DO_NOT_TRACK", "1")

@@ -1,7 +1,7 @@
 """The system clock: the only caller of `now()`.
 
 Leases, time-outs and alert episodes read it. Everything about data (ages, cooldowns, windows, label cut-offs) reads the
-event clock instead, which is the end of the newest complete batch: see `trimtab.registry.ledger.Ledger.event_now`.
+event clock instead, which is the end of the newest complete batch: see `trimtab.ledger.ledger.Ledger.event_now`.
 """
 
 import os

@@ -11,6 +11,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 from typing import Any, Literal, TypeVar
 
 from pydantic import TypeAdapter
@@ -389,3 +390,19 @@ def plain(value: Any) -> dict[str, Any]:  # any contract above
     """Return the value as a dict of JSON types, for an XCom or a ledger column."""
     result: dict[str, Any] = TypeAdapter(type(value)).dump_python(value, mode="json")
     return result
+
+
+def from_plain(kind: type[T], column: object) -> T:
+    """Read a contract out of the JSON types that `plain` made.
+
+    Raises:
+        pydantic.ValidationError: The column holds no such value.
+    """
+    read: T = _adapter(kind).validate_python(column)  # type: ignore[arg-type]  # a type is hashable
+    return read
+
+
+@cache
+def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
+    # Building an adapter takes 4 to 14 ms, and a page reads hundreds of rows.
+    return TypeAdapter(kind)

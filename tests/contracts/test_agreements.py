@@ -61,7 +61,7 @@ def test_every_dvc_stage_is_an_entry_point_or_the_plan() -> None:
 
 
 def test_the_retraining_dag_runs_the_same_entry_points() -> None:
-    text = (ROOT / "src/trimtab/steps/retrain.py").read_text()
+    text = (ROOT / "src/trimtab/loop/retrain.py").read_text()
     assert set(re.findall(r'_project\(.*"(\w+)"\)', text)) == set(PROJECT["entry_points"])
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import yaml
 
 from tests.deploy.manifests import ONCE, OVERLAYS, TOOLS, Objects, name, ran, rendered, task_templates
-from tests.unit.builders import ROOT
+from tests.support.builders import ROOT
 
 KUBERNETES = "1.37.0"
 YOUNGER: dict[tuple[str, str], str] = {

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from tests.unit.builders import ROOT
+from tests.support.builders import ROOT
 
 TOOLS = ROOT / ".venv" / "tools" / "bin"
 FOLDER = ROOT / "deploy" / "kubernetes"

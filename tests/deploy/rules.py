@@ -3,7 +3,7 @@
 import re
 
 from tests.deploy.manifests import Objects, name, of, pods
-from tests.unit.builders import ROOT
+from tests.support.builders import ROOT
 
 IMAGES = re.compile(
     r"docker\.io/trimtab/trimtab-(airflow|trainer|serve|mlflow):[\w.-]+|postgres:16-bookworm|mongo:7"

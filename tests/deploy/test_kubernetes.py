@@ -28,7 +28,7 @@ from tests.deploy.manifests import (
     required_secrets,
     task_templates,
 )
-from tests.unit.builders import ROOT
+from tests.support.builders import ROOT
 
 FOLDERS = ("base", *(f"overlays/{one}" for one in OVERLAYS))
 

@@ -11,13 +11,13 @@ import pytest
 import requests
 from playwright.sync_api import sync_playwright
 
-from tests.integration import playground
-from tests.integration.browser import CHROMIUM
-from tests.integration.moments import SMALL
+from tests.support import playground
+from tests.support.browser import CHROMIUM
+from tests.support.moments import SMALL
+from trimtab.loop.initialise import initialise
+from trimtab.loop.loop import Loop, open_loop
 from trimtab.stack import airflow_api, config, control, health
 from trimtab.stack.ports import VARIABLES
-from trimtab.steps.initialise import initialise
-from trimtab.steps.loop import Loop, open_loop
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 

@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from tests.integration.moments import Branch, Site
-from trimtab.steps.loop import Loop
+from tests.support.moments import Branch, Site
+from trimtab.loop.loop import Loop
 
 
 @pytest.fixture(scope="session")

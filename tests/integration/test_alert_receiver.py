@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from tests.integration import playground
 from tests.integration.test_requests import FIRED
-from trimtab.steps.initialise import initialise
-from trimtab.steps.loop import Loop
-from trimtab.steps.metrics import Scraped
+from tests.support import playground
+from trimtab.loop.initialise import initialise
+from trimtab.loop.loop import Loop
+from trimtab.views.prometheus import Scraped
 
 BODY = {"version": "4", "alerts": [FIRED]}
 TOKEN = {"Authorization": "Bearer open sesame"}

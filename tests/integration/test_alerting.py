@@ -18,17 +18,17 @@ import psutil
 import pytest
 import requests
 
-from tests.integration import dashboards, monitoring, playground
-from tests.integration.moments import SMALL
-from tests.integration.monitoring import Prometheus, until
+from examples.flights import traffic
 from tests.integration.test_requests import FIRED
-from trimtab.examples.demo import traffic
-from trimtab.keep.doctor import clocks, services
-from trimtab.registry.records import DecisionRecord
+from tests.support import dashboards, monitoring, playground
+from tests.support.moments import SMALL
+from tests.support.monitoring import Prometheus, until
+from trimtab.ledger.records import DecisionRecord
+from trimtab.loop.initialise import initialise
+from trimtab.loop.loop import Loop
+from trimtab.ops.doctor import clocks, services
 from trimtab.stack import airflow_api, config, control, supervision
 from trimtab.stack.ports import VARIABLES
-from trimtab.steps.initialise import initialise
-from trimtab.steps.loop import Loop
 
 THREADS, DELIVERIES = 8, 100
 SETTINGS = SMALL | {

@@ -18,15 +18,16 @@ import pytest
 import redis
 from mlflow import MlflowClient
 
-from tests.integration import playground
-from tests.integration.moments import Site
 from tests.integration.predictions.servers import Postgres, Server, free_port, running
-from trimtab.data import commands, landing
+from tests.support import playground
+from tests.support.moments import Site
+from trimtab.data import landing
 from trimtab.errors import TrimtabError
+from trimtab.loop.loop import Loop
+from trimtab.origin import commands
 from trimtab.stack import config
 from trimtab.stack.airflow_api import AirflowApi
 from trimtab.stack.ports import Ports
-from trimtab.steps.loop import Loop
 
 pytestmark = pytest.mark.timeout(600)
 

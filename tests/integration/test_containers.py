@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.builders import ROOT
+from tests.support.builders import ROOT
 
 TOOLS = ROOT / ".venv" / "tools" / "bin"
 OTHERS = ("postgres", "mongodb", "redis")

@@ -17,18 +17,18 @@ from sklearn.metrics import log_loss
 from sklearn.pipeline import Pipeline
 from xgboost import XGBClassifier
 
-from tests.integration import playground
-from tests.integration.moments import Site
 from tests.integration.remotes.servers import HOST, free_port, running
-from tests.unit.builders import shops
+from tests.support import playground
+from tests.support.builders import shops
+from tests.support.moments import Site
 from trimtab import params
 from trimtab.errors import ParamsError
+from trimtab.loop.loop import Loop
 from trimtab.registry import load
-from trimtab.steps.loop import Loop
 from trimtab.train.distributed import DaskXGBRegressor
 from trimtab.train.features import design, encoder, targets
 from trimtab.train.fit import build, fit
-from trimtab.train.rows import write
+from trimtab.train.row_groups import write
 
 SETTINGS = {"n_estimators": 20, "learning_rate": 0.2, "max_depth": 4, "tree_method": "hist", "n_jobs": 1}
 KIND = "trimtab.train.distributed.DaskXGBClassifier"
@@ -54,7 +54,7 @@ from sklearn.metrics import log_loss
 from tests.integration.test_distributed import numbers
 from trimtab.train.features import design, targets
 from trimtab.train.fit import build, fit_rows
-from trimtab.train.rows import Rows, read
+from trimtab.train.row_groups import Rows, read
 scheduler, path, batches = sys.argv[1:]
 wanted, found = numbers(scheduler), read(Path(path))
 rows = Rows(found.parts[: int(batches)])

@@ -2,9 +2,10 @@
 
 import pytest
 
-from tests.integration.playground import take_in
+from tests.support.playground import take_in
 from trimtab.errors import CommandFailed
-from trimtab.steps import arbitrate, metrics, retrain
+from trimtab.loop import arbitrate, retrain
+from trimtab.views import prometheus
 
 
 def test_a_gate_that_no_model_could_pass_is_told_once_and_shown_until_a_verdict_comes(site, monkeypatch):
@@ -20,6 +21,6 @@ def test_a_gate_that_no_model_could_pass_is_told_once_and_shown_until_a_verdict_
     assert (told.kind, f"run {run_key}" in told.text) == ("gate_dead", True)
 
     loop.ledger.release(loop.lease, holder="run")
-    shown = metrics.exposition().decode().splitlines()
+    shown = prometheus.exposition().decode().splitlines()
     for name, value in {"gate_dead": 1, "retraining_unfinished": 1, "lease_held": 0}.items():
         assert f'trimtab_{name}{{model="{loop.model}"}} {value}.0' in shown

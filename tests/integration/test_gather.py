@@ -7,14 +7,14 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests.integration import playground
-from tests.integration.moments import SMALL
+from tests.support import playground
+from tests.support.moments import SMALL
+from trimtab.loop import gather, ingest
+from trimtab.loop.initialise import initialise
+from trimtab.loop.loop import Loop
 from trimtab.predictions.opening import open_log
 from trimtab.predictions.protocol import PredictionLog
 from trimtab.predictions.records import Heard, Prediction, Truth
-from trimtab.steps import gather, ingest
-from trimtab.steps.initialise import initialise
-from trimtab.steps.loop import Loop
 
 MONDAY = datetime(2026, 1, 5, 5, tzinfo=UTC)
 """Midnight in New York."""

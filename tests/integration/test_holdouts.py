@@ -6,8 +6,9 @@ import pandas as pd
 import pytest
 
 from trimtab.contracts import ModelVersion, Verdict, from_json
-from trimtab.steps import arbitrate, evaluate, retrain
-from trimtab.steps.loop import Loop
+from trimtab.loop import arbitrate, retrain
+from trimtab.loop.loop import Loop
+from trimtab.project import evaluate
 from trimtab.trigger.planning import write_champion
 
 

@@ -10,20 +10,20 @@ from contextlib import suppress
 import psutil
 import pytest
 
-from tests.integration import playground
-from tests.integration.playground import take_in
-from tests.integration.processes import fresh
-from trimtab.steps import arbitrate, conclude, retrain
-from trimtab.steps.loop import Loop
+from tests.support import playground
+from tests.support.playground import take_in
+from tests.support.processes import fresh
+from trimtab.loop import arbitrate, conclude, retrain
+from trimtab.loop.loop import Loop
 
 pytestmark = pytest.mark.timeout(600)
 
-LEDGER, STORE = "trimtab.registry.ledger:Ledger", "trimtab.registry.mlflow_store:Store"
+LEDGER, STORE = "trimtab.ledger.ledger:Ledger", "trimtab.registry.mlflow_store:Store"
 DURING = "while its MLflow Project runs"
 POINTS = {
     "arbitrate": (f"{LEDGER}.add_request", f"{LEDGER}.decide", f"{LEDGER}.hold"),
     "checkout": (
-        "trimtab.data.origin:Origin.checkout",
+        "trimtab.origin.origin:Origin.checkout",
         "trimtab.trigger.planning:write_run",
         "trimtab.trigger.planning:write_champion",
     ),

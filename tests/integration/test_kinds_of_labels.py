@@ -6,13 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.integration import playground
-from tests.integration.moments import Site
-from tests.integration.playground import retrained
-from trimtab.examples.flights import Week
+from examples.flights.flights import Week
+from tests.support import playground
+from tests.support.moments import Site
+from tests.support.playground import retrained
+from trimtab.loop import ingest, monitor
+from trimtab.loop.loop import Loop
 from trimtab.registry import load
-from trimtab.steps import ingest, monitor
-from trimtab.steps.loop import Loop
 from trimtab.train.fit import answers
 
 ROWS = 600

@@ -1,9 +1,10 @@
 """Four weeks whose labels come late: no alarm meanwhile, and a second look when they are there."""
 
-from tests.integration import playground
-from tests.integration.playground import retrained
-from trimtab.steps import arbitrate, ingest, monitor, views
-from trimtab.steps.loop import Loop
+from tests.support import playground
+from tests.support.playground import retrained
+from trimtab.loop import arbitrate, ingest, monitor
+from trimtab.loop.loop import Loop
+from trimtab.views import history
 
 LATE = range(4, 8)
 
@@ -52,7 +53,7 @@ def test_labels_that_come_late_raise_no_alarm_and_are_looked_at_when_they_are_th
     assert loop.ledger.decisions(loop.model) == before[1]
     assert loop.champion() == served
 
-    texts = [entry.text for entry in views.why(playground.weeks()[4].batch) if entry.what == "measured"]
+    texts = [entry.text for entry in history.why(playground.weeks()[4].batch) if entry.what == "measured"]
     assert "not judged: 0 labelled rows" in texts[0]
     assert "% labelled)" in texts[1]
     assert retrained("second", force=True)["verdict"] in ("PROMOTE", "REJECT")

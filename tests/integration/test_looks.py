@@ -2,12 +2,12 @@
 
 import pytest
 
-from tests.integration import playground
-from tests.integration.moments import Site
-from tests.integration.playground import TASKS, retrained, take_in
+from tests.support import playground
+from tests.support.moments import Site
+from tests.support.playground import TASKS, retrained, take_in
 from trimtab.contracts import Request
-from trimtab.steps import arbitrate
-from trimtab.steps.loop import Loop
+from trimtab.loop import arbitrate
+from trimtab.loop.loop import Loop
 
 
 @pytest.fixture

@@ -7,10 +7,10 @@ from datetime import datetime, timedelta
 import mlflow
 import pandas as pd
 
-from tests.integration import playground
-from tests.integration.playground import TASKS, retrained, take_in
-from trimtab.steps import arbitrate, ingest, monitor, sweep
-from trimtab.steps.loop import Loop, open_loop
+from tests.support import playground
+from tests.support.playground import TASKS, retrained, take_in
+from trimtab.loop import arbitrate, ingest, monitor, sweep
+from trimtab.loop.loop import Loop, open_loop
 
 
 def test_without_a_champion_nothing_is_measured_and_nothing_starts_by_itself(fed: Loop) -> None:
@@ -104,7 +104,7 @@ def test_labels_that_become_known_later_change_no_earlier_decision(loop: Loop) -
 def retrained_at(loop: Loop, run_id: str):  # type: ignore[no-untyped-def]  # Verdict
     """Judge the same plan again on today's revisions: champion None, the same cut-off."""
     from trimtab.contracts import BatchRef, Verdict, from_json
-    from trimtab.steps import evaluate, prepare, train
+    from trimtab.project import evaluate, prepare, train
     from trimtab.trigger.planning import write_champion, write_run
 
     plan = loop.ledger.retrainings(loop.model)[0].plan

@@ -7,17 +7,17 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.integration import playground
-from tests.integration.moments import SMALL
 from tests.integration.predictions.servers import Postgres, running
+from tests.support import playground
+from tests.support.moments import SMALL
 from trimtab.contracts import BatchRef, Request, Stage, Training
+from trimtab.ledger.records import Transition
+from trimtab.loop import arbitrate, monitor
+from trimtab.loop.initialise import initialise
+from trimtab.loop.loop import Loop
 from trimtab.predictions.opening import open_log
 from trimtab.predictions.records import Prediction
 from trimtab.registry import transitions
-from trimtab.registry.records import Transition
-from trimtab.steps import arbitrate, monitor
-from trimtab.steps.initialise import initialise
-from trimtab.steps.loop import Loop
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 MODELS = ("delay", "late")

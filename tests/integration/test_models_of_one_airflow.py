@@ -13,17 +13,17 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.integration import playground
-from tests.integration.moments import SMALL
 from tests.integration.predictions.servers import free_port
 from tests.integration.test_celery import Cluster, knows, until
 from tests.integration.test_requests import FIRED
+from tests.support import playground
+from tests.support.moments import SMALL
 from trimtab import stores
+from trimtab.loop.initialise import initialise
+from trimtab.loop.loop import Loop
 from trimtab.stack import config
 from trimtab.stack.airflow_api import AirflowApi
 from trimtab.stack.ports import Ports
-from trimtab.steps.initialise import initialise
-from trimtab.steps.loop import Loop
 
 pytestmark = pytest.mark.timeout(600)
 

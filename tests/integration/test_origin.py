@@ -15,9 +15,9 @@ import pandas as pd
 import pytest
 
 from trimtab.contracts import BatchRecord, Manifest
-from trimtab.data import creation
-from trimtab.data.origin import Origin
 from trimtab.errors import OriginConflict, StoreUnreachable, Unfit
+from trimtab.origin import creation
+from trimtab.origin.origin import Origin
 from trimtab.stores import Stores
 
 ROOT = Path(__file__).parents[2]

@@ -9,14 +9,14 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests.integration.moments import Site
-from tests.integration.playground import retrained, take_in
+from tests.support.moments import Site
+from tests.support.playground import retrained, take_in
 from trimtab.__main__ import main
 from trimtab.contracts import BatchRef, Training
 from trimtab.errors import OrderRefused
+from trimtab.loop import arbitrate, monitor, orders, reconcile
+from trimtab.loop.loop import Loop
 from trimtab.registry import tracking
-from trimtab.steps import arbitrate, monitor, people, reconcile
-from trimtab.steps.loop import Loop
 from trimtab.train.features import design
 from trimtab.train.fit import build, fit
 
@@ -118,7 +118,7 @@ def test_a_worse_model_forced_with_watch_is_rolled_back_without_a_hand(
     assert [notice["kind"] for notice in told] == ["rollback"]
     assert bad in loop.ledger.standing(loop.model).blocked
     with pytest.raises(OrderRefused, match="blocked by the watch rule"):
-        people.promote(bad, actor="eve", reason="again", pin=False)
+        orders.promote(bad, actor="eve", reason="again", pin=False)
     arbitrate.arbitrate("after", "ui", reason="and now?")
     assert loop.ledger.decisions(loop.model)[-1].action in ("SKIP", "WAIT")
 
@@ -127,7 +127,7 @@ def test_a_challenger_is_judged_against_the_champion_and_not_against_itself(
     forced: tuple[Loop, str],
 ) -> None:
     loop, bad = forced
-    people.promote(bad, actor="eve", reason="the launch", pin=False)
+    orders.promote(bad, actor="eve", reason="the launch", pin=False)
     take_in(loop, range(4, 6))
     outcome = retrained("second", force=True)
     verdict = loop.ledger.verdicts(loop.model)[-1].verdict
@@ -149,7 +149,7 @@ def test_a_worse_model_forced_with_pin_stays_and_people_are_told_once(
     assert told[0]["text"].endswith("not rolled back, for it is pinned by eve: the launch")
     assert not [one for one in loop.ledger.decisions(loop.model) if one.action == "ROLLBACK"]
 
-    people.order("unpin", actor="eve", reason="the launch is over")
+    orders.order("unpin", actor="eve", reason="the launch is over")
     arbitrate.arbitrate("woken-last", None)
     agree(loop, "2")
     assert [notice["kind"] for notice in told] == ["pinned", "rollback"]
@@ -157,16 +157,16 @@ def test_a_worse_model_forced_with_pin_stays_and_people_are_told_once(
 
 def test_a_person_rolls_back_to_what_served_before(forced: tuple[Loop, str]) -> None:
     loop, bad = forced
-    people.promote(bad, actor="eve", reason="the launch", pin=False)
-    said = people.rollback(None, actor="eve", reason="complaints", key="run-1")
+    orders.promote(bad, actor="eve", reason="the launch", pin=False)
+    said = orders.rollback(None, actor="eve", reason="complaints", key="run-1")
     assert said.startswith("version 2 is back in Production")
-    assert "by eve: ROLLBACK: complaints" in people.rollback(
+    assert "by eve: ROLLBACK: complaints" in orders.rollback(
         None, actor="eve", reason="complaints", key="run-1"
     )
     agree(loop, "2")
     for version, message in {"1": "never", bad: "blocked", "2": "2", "99": "99"}.items():
         with pytest.raises(OrderRefused):
-            people.rollback(version, actor="eve", reason=message)
+            orders.rollback(version, actor="eve", reason=message)
     agree(loop, "2")
 
 
@@ -176,23 +176,23 @@ def test_a_rollback_to_a_version_whose_artifact_is_gone_is_refused_and_the_point
     import shutil
 
     loop, bad = forced
-    people.promote(bad, actor="eve", reason="the launch", pin=False)
+    orders.promote(bad, actor="eve", reason="the launch", pin=False)
     digest = loop.ledger.versions(loop.model)["2"].training.digest
     shutil.rmtree(loop.stores.home / "models" / digest, ignore_errors=True)
     for folder in Path.cwd().rglob("model.skops"):
         folder.unlink()
     with pytest.raises(OrderRefused, match="a version that can be loaded, got version 2"):
-        people.rollback("2", actor="eve", reason="complaints")
+        orders.rollback("2", actor="eve", reason="complaints")
     agree(loop, bad)
     assert [one.order.verb for one in loop.ledger.orders(loop.model)] == ["promote"]
 
 
 def test_paused_nothing_starts_and_resumed_it_goes_on(fed: Loop) -> None:
     loop = fed
-    people.order("pause", actor="eve", reason="holiday")
+    orders.order("pause", actor="eve", reason="holiday")
     assert arbitrate.arbitrate("run", "ui", reason="try") is None
     assert loop.ledger.decisions(loop.model)[-1].reason == "paused by eve: holiday"
-    people.order("resume", actor="eve", reason="back")
+    orders.order("resume", actor="eve", reason="back")
     assert arbitrate.arbitrate("run 2", None) is not None
 
 
@@ -217,7 +217,7 @@ def test_an_order_that_cannot_be_done_says_why(
 
 def test_an_order_without_a_reason_is_refused(loop: Loop) -> None:
     with pytest.raises(OrderRefused, match="a name and a reason"):
-        people.order("pause", actor="eve", reason=" ")
+        orders.order("pause", actor="eve", reason=" ")
 
 
 def test_a_stage_moved_by_hand_is_told_and_restored(
@@ -238,7 +238,7 @@ def test_a_webhook_that_is_away_is_tried_again(
 ) -> None:
     import os
 
-    from trimtab.steps.notify import notify
+    from trimtab.loop.notify import notify
 
     url = os.environ["TRIMTAB_WEBHOOK_URL"]
     for away in ("http://127.0.0.1:9/hook", "no address"):

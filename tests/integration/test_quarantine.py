@@ -3,12 +3,13 @@
 import pandas as pd
 import pytest
 
-from tests.integration import playground
+from tests.support import playground
 from trimtab.__main__ import main
 from trimtab.errors import UnknownQuarantine
-from trimtab.registry.records import Erasure
-from trimtab.steps import ingest, quarantine, views
-from trimtab.steps.loop import Loop, open_loop
+from trimtab.ledger.records import Erasure
+from trimtab.loop import ingest, quarantine
+from trimtab.loop.loop import Loop, open_loop
+from trimtab.views import history
 
 
 def land(loop: Loop, number: int, **changes: object) -> str:
@@ -129,7 +130,7 @@ def test_a_forgotten_row_comes_in_neither_with_its_batch_nor_into_quarantine(loo
     kept = loop.origin.fetch_batch(week.batch, md5=record.md5, commit=record.commit)
     assert kept["row_id"].tolist() == rows[1:].tolist()
     assert ingest.ingest(land(loop, 0))["outcome"] == "unchanged"
-    assert [(one.what, one.text) for one in views.history()][0] == (
+    assert [(one.what, one.text) for one in history.history()][0] == (
         "forgetting",
         "asked for: 1 row(s), in batches none",
     )

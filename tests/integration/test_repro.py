@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.integration import playground
-from trimtab.steps.ingest import ingest
-from trimtab.steps.loop import Loop
+from tests.support import playground
+from trimtab.loop.ingest import ingest
+from trimtab.loop.loop import Loop
 
 
 def dvc(clone: Path, *words: str) -> str:

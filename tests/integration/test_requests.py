@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from tests.integration.playground import TASKS, take_in
-from tests.integration.processes import fresh
+from tests.support.playground import TASKS, take_in
+from tests.support.processes import fresh
 from trimtab.contracts import Request
 from trimtab.errors import RequestRejected
-from trimtab.steps import alerts, arbitrate
-from trimtab.steps.loop import Loop, open_loop
+from trimtab.loop import alerts, arbitrate
+from trimtab.loop.loop import Loop, open_loop
 
 PROCESSES, EACH = 8, 63
 FIRED: dict[str, Any] = {

@@ -21,15 +21,15 @@ import requests
 from sklearn.pipeline import Pipeline
 from skops.io import dump
 
-from tests.integration import playground
-from tests.unit.builders import ROOT
+from tests.support import playground
+from tests.support.builders import ROOT
 from trimtab.contracts import Stage, Training
+from trimtab.ledger.records import Transition
+from trimtab.loop.loop import Loop
 from trimtab.predictions.opening import open_log
 from trimtab.predictions.protocol import PredictionLog
 from trimtab.registry import production, transitions
 from trimtab.registry.load import MODEL_FILE, digest_of
-from trimtab.registry.records import Transition
-from trimtab.steps.loop import Loop
 from trimtab.train.fit import answers, build, fit
 
 PATIENCE_SECONDS = 90

@@ -14,13 +14,13 @@ import pytest
 import requests
 from playwright.sync_api import expect
 
-from tests.integration import playground
-from tests.integration.browser import visit
-from tests.integration.moments import SMALL
+from tests.support import playground
+from tests.support.browser import visit
+from tests.support.moments import SMALL
 from trimtab.errors import CommandFailed, Unfit
+from trimtab.loop.initialise import initialise
 from trimtab.stack import airflow_api, config, control, supervision
 from trimtab.stack.ports import VARIABLES
-from trimtab.steps.initialise import initialise
 
 
 @pytest.fixture(scope="module")

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.registry_template import empty_mlflow
+from tests.support.mlflow_template import empty_mlflow
 from trimtab.contracts import BatchRecord, BatchRef, Manifest, Order, Stage, Training
+from trimtab.ledger.ledger import Ledger
+from trimtab.ledger.records import Transition
 from trimtab.registry import reconcile as reconciling
 from trimtab.registry import transitions
-from trimtab.registry.ledger import Ledger
 from trimtab.registry.mlflow_store import Store
-from trimtab.registry.records import Transition
 
 MODEL = "demand"
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)

@@ -5,12 +5,12 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from tests.integration import playground
-from tests.integration.moments import Site
-from tests.integration.playground import take_in
+from tests.support import playground
+from tests.support.moments import Site
+from tests.support.playground import take_in
 from trimtab.__main__ import main
-from trimtab.steps import arbitrate, monitor, people
-from trimtab.steps.loop import Loop
+from trimtab.loop import arbitrate, monitor, orders
+from trimtab.loop.loop import Loop
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def loop(site: Site, monkeypatch: pytest.MonkeyPatch) -> Loop:
         monitor.measure(item)
     monitor.assess()
     arbitrate.arbitrate("second", "ui", reason="impatience")
-    people.order("pin", actor="eve", reason="launch")
+    orders.order("pin", actor="eve", reason="launch")
     return loop
 
 

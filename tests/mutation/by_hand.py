@@ -39,7 +39,7 @@ DISARMED = (
     ),
     Disarmed(
         name="champion compared with itself",
-        file="src/trimtab/steps/evaluate.py",
+        file="src/trimtab/project/evaluate.py",
         before="champion = _load(wanted, named.source, named.digest)",
         after="champion = challenger",
         tests="tests/integration/test_people.py::test_a_challenger_is_judged_against_the_champion_and_not_against_itself",

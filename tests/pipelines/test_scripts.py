@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 import pytest
 
 from tests.integration.service.served import running
-from tests.unit.builders import ROOT
+from tests.support.builders import ROOT
 
 
 def make(*words: str, **environment: str) -> tuple[int, str]:

@@ -22,11 +22,13 @@ LOOP = (
     "src/trimtab/drift",
     "src/trimtab/train",
     "src/trimtab/evaluate",
+    "src/trimtab/ledger",
     "src/trimtab/registry",
     "src/trimtab/trigger",
-    "src/trimtab/steps",
+    "src/trimtab/loop",
+    "src/trimtab/project",
     "src/trimtab/stack",
-    "src/trimtab/examples",
+    "examples",
     "dags",
     "params.yaml",
     "MLproject",
@@ -49,7 +51,7 @@ MUTATED = (
 LOG = (
     "src/trimtab/predictions",
     "tests/integration/predictions",
-    "tests/predictions.py",
+    "tests/support/predictions.py",
     "tests/verify/mongo.py",
 )
 

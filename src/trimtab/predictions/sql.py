@@ -12,12 +12,12 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, TimeoutError
 
 from trimtab.errors import StoreUnreachable
+from trimtab.ledger.engine import open_engine
 from trimtab.predictions import sql_schema
 from trimtab.predictions.joining import Told, join, news
 from trimtab.predictions.protocol import PredictionLog, chunks
 from trimtab.predictions.records import SHADOW, Heard, Joined, Moment, Prediction, Truth
 from trimtab.predictions.sql_tables import feedback, predictions
-from trimtab.registry.engine import open_engine
 
 _ADVISORY_LOCK = 7_317_002
 """Any constant but the ledger's, which may lie in the same database."""

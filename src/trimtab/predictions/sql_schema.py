@@ -8,9 +8,9 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Text, cast, column, func, insert, inspect, select, table, text
 
+from trimtab.ledger.tables import UtcTime
 from trimtab.predictions.sql_tables import feedback, marker, metadata, predictions
 from trimtab.predictions.version import VERSION, unfit
-from trimtab.registry.tables import UtcTime
 
 log = logging.getLogger(__name__)
 

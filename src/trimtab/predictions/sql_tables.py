@@ -17,9 +17,9 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
+from trimtab.ledger.tables import UtcTime
 from trimtab.predictions.codec import dumped
 from trimtab.predictions.records import LONGEST_ID
-from trimtab.registry.tables import UtcTime
 
 metadata = MetaData()
 

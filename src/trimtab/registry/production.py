@@ -2,7 +2,7 @@
 
 from trimtab.contracts import ModelVersion
 from trimtab.errors import UnsafeModel
-from trimtab.registry.ledger import Ledger
+from trimtab.ledger.ledger import Ledger
 from trimtab.registry.mlflow_store import Store
 
 

@@ -5,10 +5,10 @@ from typing import Literal
 
 from trimtab.clock import system_clock
 from trimtab.contracts import Stage
+from trimtab.ledger.ledger import Ledger
+from trimtab.ledger.records import Transition
 from trimtab.registry import transitions
-from trimtab.registry.ledger import Ledger
 from trimtab.registry.mlflow_store import Store
-from trimtab.registry.records import Transition
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

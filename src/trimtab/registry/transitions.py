@@ -5,9 +5,9 @@ is needed. See the architecture, decision 8.
 """
 
 from trimtab.contracts import Stage
-from trimtab.registry.ledger import Ledger
+from trimtab.ledger.ledger import Ledger
+from trimtab.ledger.records import JudgementState, Transition
 from trimtab.registry.mlflow_store import Store
-from trimtab.registry.records import JudgementState, Transition
 
 ALIASES: dict[str, Stage] = {"champion": "Production", "challenger": "Staging"}
 

@@ -10,8 +10,8 @@ from trimtab.review.github import BOT, GitHub
 
 JUDGING = (
     "src/trimtab/evaluate/",
-    "src/trimtab/steps/evaluate.py",
-    "src/trimtab/steps/plan.py",
+    "src/trimtab/project/evaluate.py",
+    "src/trimtab/project/plan.py",
     "src/trimtab/contracts.py",
     "src/trimtab/data/",
     "dvc.yaml",

@@ -4,8 +4,8 @@ import shutil
 from pathlib import Path
 
 from trimtab import params, stores
+from trimtab.project.champion import champion
 from trimtab.registry.load import MODEL_FILE, load
-from trimtab.steps.champion import champion
 
 
 def production(folder: Path, root: Path = Path()) -> str:

@@ -12,11 +12,11 @@ from flask import Flask
 
 from trimtab import stores
 from trimtab.clock import system_clock
-from trimtab.data.origin import Origin
+from trimtab.ledger.ledger import Ledger
+from trimtab.origin.origin import Origin
 from trimtab.predictions.opening import open_log
 from trimtab.predictions.writer import LogWriter
 from trimtab.registry import production
-from trimtab.registry.ledger import Ledger
 from trimtab.registry.mlflow_store import Store
 from trimtab.serve import tokens
 from trimtab.serve.app import create_app

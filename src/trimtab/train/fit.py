@@ -18,7 +18,7 @@ from trimtab import params
 from trimtab.data.schema import LABEL
 from trimtab.errors import OneClass, ParamsError
 from trimtab.train.features import design, encoder, targets
-from trimtab.train.rows import Rows
+from trimtab.train.row_groups import Rows
 
 Floats = npt.NDArray[np.float64]
 

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from trimtab import params
 from trimtab.contracts import Action, Decision, Request
-from trimtab.registry.records import RequestRecord
+from trimtab.ledger.records import RequestRecord
 
 Answer = tuple[Action, str]
 Started = tuple[Action, int] | None

@@ -6,10 +6,9 @@ from pathlib import Path
 import yaml
 
 from trimtab import params
-from trimtab.contracts import Manifest, ModelVersion, Plan, Verdict, plain
+from trimtab.contracts import Manifest, ModelVersion, Plan, Verdict, from_plain, plain
 from trimtab.data.batches import refs, split, told
 from trimtab.errors import NotEnoughBatches
-from trimtab.registry.rows import value
 
 
 def make_plan(
@@ -93,7 +92,7 @@ def write_run(path: Path, plan: Plan) -> None:
 
 def read_run(path: Path) -> Plan:
     """Read `run.yaml`."""
-    return value(Plan, yaml.safe_load(path.read_text(encoding="utf-8")))
+    return from_plain(Plan, yaml.safe_load(path.read_text(encoding="utf-8")))
 
 
 def write_champion(path: Path, champion: ModelVersion | None) -> None:
@@ -105,4 +104,4 @@ def write_champion(path: Path, champion: ModelVersion | None) -> None:
 def read_champion(path: Path) -> ModelVersion | None:
     """Read `champion.yaml`; None lets the baseline play champion."""
     content = yaml.safe_load(path.read_text(encoding="utf-8"))["champion"]
-    return None if content is None else value(ModelVersion, content)
+    return None if content is None else from_plain(ModelVersion, content)

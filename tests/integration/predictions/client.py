@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from tests.predictions import prediction, truth, wanted
+from tests.support.predictions import prediction, truth, wanted
 from trimtab.clock import system_clock
 from trimtab.predictions.opening import open_log
 from trimtab.predictions.writer import LogWriter

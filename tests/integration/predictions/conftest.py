@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.predictions.servers import Mongo, Postgres, Server, running
-from tests.predictions import wanted
+from tests.support.predictions import wanted
 from trimtab.predictions.opening import open_log
 from trimtab.predictions.protocol import PredictionLog
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from tests.predictions import HOUR, NOON, joined, learn, prediction, truth, wanted
+from tests.support.predictions import HOUR, NOON, joined, learn, prediction, truth, wanted
 from trimtab.clock import system_clock
 from trimtab.predictions.opening import open_log
 from trimtab.predictions.protocol import PredictionLog

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.predictions.servers import Mongo, Postgres, Server, running
-from tests.predictions import HOUR, NOON, joined, prediction, truth, wanted
+from tests.support.predictions import HOUR, NOON, joined, prediction, truth, wanted
 from trimtab import params
 from trimtab.clock import system_clock
 from trimtab.errors import StoreUnreachable

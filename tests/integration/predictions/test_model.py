@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.predictions import HOUR, NOON, learn, prediction, truth
+from tests.support.predictions import HOUR, NOON, learn, prediction, truth
 from trimtab.predictions.records import Prediction, Truth
 
 _hours = st.integers(0, 5).map(lambda hours: NOON + hours * HOUR)

@@ -8,7 +8,7 @@ from uuid import uuid4
 import orjson
 import pytest
 
-from tests.predictions import HOUR, NOON, learn, prediction, truth, wanted
+from tests.support.predictions import HOUR, NOON, learn, prediction, truth, wanted
 from tests.verify.soak.checks import differences, outcome_faults
 from tests.verify.soak.load import label_of
 from tests.verify.soak.records import Seen

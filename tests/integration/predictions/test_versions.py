@@ -21,7 +21,7 @@ from sqlalchemy import (
     text,
 )
 
-from tests.predictions import HOUR, NOON, joined, learn, prediction, truth, wanted
+from tests.support.predictions import HOUR, NOON, joined, learn, prediction, truth, wanted
 from trimtab.errors import Unfit
 from trimtab.predictions.opening import open_log
 

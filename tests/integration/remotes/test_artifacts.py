@@ -11,7 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 
 from tests.integration.remotes.servers import Remote, azure, s3
-from tests.registry_template import empty_mlflow
+from tests.support.mlflow_template import empty_mlflow
 from trimtab.registry import load, tracking
 
 Settings = Callable[[Mapping[str, str]], dict[str, str]]

@@ -13,12 +13,12 @@ import pytest
 
 from tests.integration.remotes.servers import HOST, KINDS, Remote
 from tests.integration.test_origin import manifest, rows, run, stores_below
-from trimtab.data import creation
-from trimtab.data.origin import FOLDER, REMOTE, Origin
 from trimtab.errors import StoreUnreachable, Unfit
-from trimtab.keep import objects
-from trimtab.keep.collect import is_older
-from trimtab.keep.doctor.places import Places
+from trimtab.ops import dvc_objects
+from trimtab.ops.doctor.store_checks import Places
+from trimtab.ops.gc import is_older
+from trimtab.origin import creation
+from trimtab.origin.origin import FOLDER, REMOTE, Origin
 from trimtab.stores import Stores
 
 
@@ -103,7 +103,7 @@ def test_wrong_credentials_leave_nothing_and_name_the_variable(
 def test_a_backup_and_gc_reach_what_was_pushed(remote: Remote, stores: Stores, tmp_path: Path) -> None:
     configure(tmp_path, remote.right)
     record = Origin(stores).commit_batch(manifest(1), rows(1))
-    with objects.remote(stores) as held:
+    with dvc_objects.remote(stores) as held:
         assert held.has(record.md5) and not held.has("0" * 32)
         held.get(record.md5, tmp_path / "copy")
         assert held.read(record.md5) == (tmp_path / "copy").read_bytes()

@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
-from tests.integration import playground
-from tests.integration.moments import Site
-from tests.unit.builders import ROOT
-from trimtab.steps.champion import champion
-from trimtab.steps.evaluate import evaluate
-from trimtab.steps.loop import Loop
-from trimtab.steps.plan import plan
-from trimtab.steps.prepare import prepare
-from trimtab.steps.train import train
+from tests.support import playground
+from tests.support.builders import ROOT
+from tests.support.moments import Site
+from trimtab.loop.loop import Loop
+from trimtab.project.champion import champion
+from trimtab.project.evaluate import evaluate
+from trimtab.project.plan import plan
+from trimtab.project.prepare import prepare
+from trimtab.project.train import train
 
 CHAMPION = {"max_iter": 2, "learning_rate": 0.1, "min_samples_leaf": 50, "early_stopping": False}
 PULLS = {

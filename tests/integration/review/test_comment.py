@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.moments import Site
 from tests.integration.review import project
 from tests.integration.review.forge import SECRETS, Forge, running
+from tests.support.moments import Site
 from trimtab.contracts import Verdict, from_json, to_json
 from trimtab.errors import GitHubRefused, ReviewRefused
 from trimtab.review.comment import comment

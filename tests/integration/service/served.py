@@ -12,7 +12,7 @@ from pathlib import Path
 
 from flask import Flask
 
-from tests.unit.builders import ROOT, shops
+from tests.support.builders import ROOT, shops
 from tests.unit.serve.shelf import Log, Shelf
 from trimtab.clock import system_clock
 from trimtab.serve import tokens

@@ -14,7 +14,7 @@ import pytest
 import requests
 
 from tests.integration.service import served
-from tests.unit.builders import ROOT
+from tests.support.builders import ROOT
 from tests.unit.serve.shelf import ROW
 
 BODY = json.dumps({"row": ROW}).encode()

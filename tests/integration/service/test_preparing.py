@@ -7,8 +7,8 @@ import mlflow
 import numpy as np
 import pytest
 
-from tests.registry_template import empty_mlflow
-from tests.unit.builders import sales, shops
+from tests.support.builders import sales, shops
+from tests.support.mlflow_template import empty_mlflow
 from tests.unit.serve.shelf import NOON, ROW
 from trimtab.contracts import ModelVersion
 from trimtab.errors import UnsafeModel

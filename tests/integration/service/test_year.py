@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pandas as pd
 
-from tests.unit.builders import shipped
-from trimtab.examples import flights
+from examples.flights import flights
+from tests.support.builders import shipped
 from trimtab.serve.rows import RowChecker
 from trimtab.serve.scoring import scorer
 from trimtab.train.fit import answers, build, fit

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 import pandas as pd
 import pytest
 
-from tests.unit.builders import shipped
+from tests.support.builders import shipped
 from trimtab.contracts import BatchRef, Manifest
 from trimtab.data.batches import labelled, split, told
 from trimtab.errors import NotEnoughBatches

@@ -1,6 +1,6 @@
 import pytest
 
-from tests.unit.builders import shipped
+from tests.support.builders import shipped
 from trimtab.contracts import BatchScore
 from trimtab.drift.concept import measure
 

@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.unit.builders import sales, shops
+from tests.support.builders import sales, shops
 from trimtab.drift.data_drift import measure
 from trimtab.train.features import design
 

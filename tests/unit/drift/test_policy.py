@@ -1,6 +1,6 @@
 from dataclasses import replace
 
-from tests.unit.builders import shipped
+from tests.support.builders import shipped
 from trimtab.contracts import BatchScore, ColumnDrift, ConceptDrift, DataDrift, Observation
 from trimtab.drift.policy import assess
 

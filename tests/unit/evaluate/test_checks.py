@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.unit.builders import BINARY, CLASSES, MONDAY, VALUE, shops
+from tests.support.builders import BINARY, CLASSES, MONDAY, VALUE, shops
 from trimtab.evaluate.checks import Measured, calibration_error, check_all
 from trimtab.evaluate.scores import row_losses
 

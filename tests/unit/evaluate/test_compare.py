@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from tests.unit.builders import MONDAY, shipped
+from tests.support.builders import MONDAY, shipped
 from trimtab.contracts import Block
 from trimtab.evaluate.compare import blocks_of, loss_bounds, paired
 

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.unit.builders import shipped
+from tests.support.builders import shipped
 from trimtab.contracts import Check, Comparison
 from trimtab.evaluate.gate import judge
 

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.builders import MONDAY, shipped
+from tests.support.builders import MONDAY, shipped
 from trimtab.contracts import ModelVersion
 from trimtab.evaluate.looks import error_of, gate_for
 

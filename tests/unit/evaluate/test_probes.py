@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.builders import BINARY, CLASSES, VALUE, shipped
+from tests.support.builders import BINARY, CLASSES, VALUE, shipped
 from trimtab.errors import GateDead
 from trimtab.evaluate import probes
 

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from tests.unit.builders import BINARY, CLASSES, VALUE
+from tests.support.builders import BINARY, CLASSES, VALUE
 from trimtab.contracts import BatchScore
 from trimtab.evaluate.scores import apart, broken, row_losses, score
 

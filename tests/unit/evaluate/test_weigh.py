@@ -1,4 +1,4 @@
-from tests.unit.builders import shipped
+from tests.support.builders import shipped
 from trimtab.contracts import Block
 from trimtab.evaluate.compare import paired
 from trimtab.evaluate.gate import judge

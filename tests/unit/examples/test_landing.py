@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from trimtab.examples.demo.landing import land, unlabelled
-from trimtab.examples.flights import Week
+from examples.flights.flights import Week
+from examples.flights.landing import land, unlabelled
 
 
 def test_a_landed_week_is_a_parquet_file_and_its_manifest(tmp_path: Path):

@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 
 import pytest
 
+from examples.flights.page import page
+from examples.flights.records import Answer, Demo, First, Line, Observed, Served, Week
 from trimtab.contracts import BatchScore
-from trimtab.examples.demo.page import page
-from trimtab.examples.demo.records import Answer, Demo, First, Line, Observed, Served, Week
 
 FIRST = Answer(source="ui", asked="first model", action="RETRAIN", reason="ui: first model", version="1")
 RETRAINED = Answer(

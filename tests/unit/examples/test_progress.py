@@ -4,9 +4,9 @@ import io
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from examples.flights import progress
+from examples.flights.records import Answer, Demo, Line, Observed, Served, TaskTime, Week
 from trimtab.contracts import BatchScore
-from trimtab.examples.demo import progress
-from trimtab.examples.demo.records import Answer, Demo, Line, Observed, Served, TaskTime, Week
 
 SCORE = BatchScore(batch="2013-W09", rows=6300, labelled=6200, loss=0.49721, auc=0.70423)
 WEEK = Week(

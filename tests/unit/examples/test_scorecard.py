@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 import yaml
 
+from examples.flights.scorecard import Batch, Recipe, by_batch, evenly, judged_rows, scorecard
 from trimtab import params
-from trimtab.examples.demo.scorecard import Batch, Recipe, by_batch, evenly, judged_rows, scorecard
 
 MONDAY = datetime(2026, 1, 5, tzinfo=UTC)
 WEEK = timedelta(days=7)

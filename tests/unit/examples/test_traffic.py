@@ -11,11 +11,11 @@ import pytest
 import yaml
 from werkzeug.serving import make_server
 
+from examples.flights.traffic import Client
 from trimtab import params
 from trimtab.clock import system_clock
 from trimtab.contracts import ModelVersion
 from trimtab.errors import RequestRejected, StoreUnreachable
-from trimtab.examples.demo.traffic import Client
 from trimtab.predictions.opening import open_log
 from trimtab.predictions.writer import LogWriter
 from trimtab.serve.app import create_app

@@ -10,11 +10,11 @@ import pytest
 from flask import Flask, request
 from werkzeug.serving import make_server
 
+from examples.flights import watch
+from examples.flights.progress import Progress
+from examples.flights.watch import Watch
 from trimtab.clock import system_clock
 from trimtab.errors import RunFailed
-from trimtab.examples.demo import watch
-from trimtab.examples.demo.progress import Progress
-from trimtab.examples.demo.watch import Watch
 from trimtab.stack.airflow_api import AirflowApi
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.predictions import HOUR, NOON, prediction, truth
+from tests.support.predictions import HOUR, NOON, prediction, truth
 from trimtab.predictions import codec
 from trimtab.predictions.records import Heard
 

@@ -5,7 +5,7 @@ from datetime import datetime
 
 import pytest
 
-from tests.predictions import HOUR, NOON, prediction, truth
+from tests.support.predictions import HOUR, NOON, prediction, truth
 from trimtab.predictions.joining import Told, join, news
 from trimtab.predictions.records import Heard
 

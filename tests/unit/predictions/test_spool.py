@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.predictions import NOON, prediction, truth
+from tests.support.predictions import NOON, prediction, truth
 from trimtab.errors import SpoolRefused
 from trimtab.predictions.records import Heard
 from trimtab.predictions.segment import Segment
@@ -135,7 +135,7 @@ def test_a_killed_process_leaves_all_it_took_and_its_torn_last_line_is_cut(spool
     code = (
         "import os, signal\n"
         "from pathlib import Path\n"
-        "from tests.predictions import prediction\n"
+        "from tests.support.predictions import prediction\n"
         "from trimtab.predictions.spool import Spool\n"
         f"spool = Spool(Path({str(tmp_path)!r}), most_bytes=1e6, batch=100, queue=100)\n"
         "spool.append([prediction('p1'), prediction('p2')])\n"

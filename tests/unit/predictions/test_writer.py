@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.predictions import HOUR, NOON, joined, prediction, truth, wanted
+from tests.support.predictions import HOUR, NOON, joined, prediction, truth, wanted
 from trimtab import params
 from trimtab.errors import StoreUnreachable, Unfit
 from trimtab.predictions.asking import ask

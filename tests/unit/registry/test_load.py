@@ -7,7 +7,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
 from skops.io import dump
 
-from tests.unit.builders import sales, shops
+from tests.support.builders import sales, shops
 from trimtab.errors import UnsafeModel
 from trimtab.registry.load import MODEL_FILE, digest_of, load
 from trimtab.train.fit import answers, build, fit

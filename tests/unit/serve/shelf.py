@@ -7,7 +7,7 @@ from pathlib import Path
 from flask.testing import FlaskClient
 from skops.io import dumps
 
-from tests.unit.builders import sales, shops
+from tests.support.builders import sales, shops
 from trimtab import params
 from trimtab.contracts import ModelVersion
 from trimtab.predictions.opening import open_log

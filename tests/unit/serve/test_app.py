@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests.unit.builders import CLASSES, VALUE, sales, shops
+from tests.support.builders import CLASSES, VALUE, sales, shops
 from tests.unit.serve.shelf import NOON, ROW, WANTED, Log, client_of
 from trimtab.contracts import ModelVersion
 from trimtab.registry.load import load

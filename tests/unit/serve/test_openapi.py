@@ -4,7 +4,7 @@ import jsonschema
 import pytest
 from openapi_spec_validator import validate
 
-from tests.unit.builders import CLASSES, VALUE, shipped, shops
+from tests.support.builders import CLASSES, VALUE, shipped, shops
 from tests.unit.serve.shelf import ROW, WANTED
 from trimtab.errors import RequestRejected
 from trimtab.serve import openapi

@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from tests.unit.builders import shops
+from tests.support.builders import shops
 from tests.unit.serve.shelf import NOON, ROW, Shelf, client_of
 from trimtab.serve.holder import ModelHolder, Ready
 from trimtab.serve.predicting import held_back, random_ids

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.unit.builders import shops
+from tests.support.builders import shops
 from tests.unit.serve.shelf import ROW, WANTED
 from trimtab.data.schema import EVENT_TIME, row_faults
 from trimtab.errors import RequestRejected

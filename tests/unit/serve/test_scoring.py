@@ -8,7 +8,7 @@ import pytest
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
-from tests.unit.builders import CLASSES, VALUE, sales, shops
+from tests.support.builders import CLASSES, VALUE, sales, shops
 from trimtab import params
 from trimtab.serve.scoring import SlowScorer, sample, scorer
 from trimtab.train import fit

@@ -1,7 +1,7 @@
 import numpy as np
 import pandas as pd
 
-from tests.unit.builders import sales, shops
+from tests.support.builders import sales, shops
 from trimtab.train.features import design, encoder
 
 

@@ -4,9 +4,9 @@ import pandas as pd
 import pytest
 from skops.io import dump, load
 
-from tests.unit.builders import in_file, sales, shipped, shops
+from examples.flights import flights
+from tests.support.builders import in_file, sales, shipped, shops
 from trimtab.errors import OneClass, ParamsError
-from trimtab.examples import flights
 from trimtab.train.features import design
 from trimtab.train.fit import answers, baseline, build, fit, fit_rows, fresh_answers
 

@@ -8,7 +8,7 @@ import pytest
 
 from trimtab import params
 from trimtab.contracts import Request
-from trimtab.registry.records import RequestRecord
+from trimtab.ledger.records import RequestRecord
 from trimtab.trigger.arbiter import State, arbitrate
 
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)

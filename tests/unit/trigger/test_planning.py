@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.builders import MONDAY, shipped
+from tests.support.builders import MONDAY, shipped
 from trimtab.contracts import Block, Comparison, Manifest, ModelVersion, Verdict
 from trimtab.errors import NotEnoughBatches
 from trimtab.trigger.planning import make_look, make_plan

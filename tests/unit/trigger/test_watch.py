@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tests.unit.builders import shops
+from tests.support.builders import shops
 from trimtab.contracts import Block, Watch
 from trimtab.trigger.watch import watch
 

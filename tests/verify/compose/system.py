@@ -25,8 +25,8 @@ BACKUP_SECONDS = 240
 FACTS = """
 import json, os
 from trimtab import stores
-from trimtab.steps.loop import open_loop
-from trimtab.steps import views
+from trimtab.loop.loop import open_loop
+from trimtab.views import history
 from trimtab.predictions.opening import open_log
 loop = open_loop()
 log = open_log(loop.stores.prediction_log, loop.params.predictions)
@@ -35,7 +35,7 @@ print(json.dumps({
     "commit": loop.commit,
     "batches": [f"{one.manifest.batch} r{one.manifest.revision} {one.md5}" for one in batches],
     "production": loop.registry.in_stage(loop.model, "Production"),
-    "history": [str(one) for one in views.plain_entries(views.history(None))],
+    "history": [str(one) for one in history.plain_entries(history.history(None))],
     "predictions": log.count(),
     "rows": [len(loop.origin.fetch_batch(one.manifest.batch, md5=one.md5, commit=one.commit)) for one in batches],
 }))
@@ -84,8 +84,9 @@ class System:
             "--rm",
             "-T",
             "demo",
-            "trimtab",
-            "demo",
+            "python",
+            "-m",
+            "examples.flights",
             "--deployed",
             "--weeks",
             str(weeks),

@@ -5,7 +5,7 @@ import re
 import subprocess
 from pathlib import Path
 
-from tests.unit.builders import ROOT
+from tests.support.builders import ROOT
 
 UPLOAD = (
     'mkdir -p "$HANDOVER/${{ inputs.name }}" && cp -r "${{ inputs.path }}/." "$HANDOVER/${{ inputs.name }}"'

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.moments import Site
 from tests.integration.review import project
 from tests.integration.review.forge import REPOSITORY, SECRETS, Forge, running
-from tests.unit.builders import ROOT
+from tests.support.builders import ROOT
+from tests.support.moments import Site
 from tests.verify.pipelines.runner import act, with_environment
 
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import pandas as pd
 
-from tests.integration import playground
+from tests.support import playground
 from trimtab.contracts import Training
+from trimtab.ledger.records import Transition
+from trimtab.loop.loop import Loop
 from trimtab.registry import tracking, transitions
-from trimtab.registry.records import Transition
-from trimtab.steps.loop import Loop
 from trimtab.train.features import design
 from trimtab.train.fit import answers, build, fit
 

@@ -14,13 +14,13 @@ from pathlib import Path
 
 import requests
 
-from tests.integration import playground
 from tests.integration.predictions.servers import Postgres, running
+from tests.support import playground
 from tests.verify.soak import versions
 from tests.verify.soak.servers import Program, free_ports, signalled
+from trimtab.loop.initialise import initialise
+from trimtab.loop.loop import Loop
 from trimtab.stack import config
-from trimtab.steps.initialise import initialise
-from trimtab.steps.loop import Loop
 
 ROOT = Path(__file__).parents[3]
 VERSIONS = 4

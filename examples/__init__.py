@@ -1,0 +1,1 @@
+"""Example projects; nothing in trimtab imports them."""

@@ -1,0 +1,144 @@
+"""Quality of each week as one inline SVG, whose colours the page's style sheet gives."""
+
+import io
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from examples.flights.records import Week
+from examples.flights.scorecard import by_batch
+from trimtab.contracts import BatchScore
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from examples.flights.records import Line
+
+COLOURS = {
+    "--ink": "#0a0b0c",
+    "--grid": "#0a0b0d",
+    "--managed": "#0a0b0e",
+    "--never": "#0a0b0f",
+    "--quiet": "#0a0b10",
+}
+"""Style variable -> the sentinel that matplotlib writes, and that `_themed` turns into the variable."""
+
+_WEEKS_WITH_EVERY_LABEL = 16
+_EVENTS: tuple[tuple[str, str, str, Callable[[Week], bool]], ...] = (
+    ("data drift", "s", "--quiet", lambda week: week.observed is not None and week.observed.data_drift),
+    ("concept drift", "^", "--never", lambda week: week.observed is not None and week.observed.concept_drift),
+    ("retraining", "o", "--ink", lambda week: bool(week.retrained)),
+    ("promotion", "D", "--managed", lambda week: bool(week.promoted)),
+)
+
+
+def draw(weeks: Sequence[Week], never: "Line | None") -> str:
+    """Draw AUC, log loss and what happened, week by week, managed beside never retrained; return an `<svg>`."""
+    import matplotlib
+
+    matplotlib.use("svg")
+    from matplotlib import pyplot
+
+    names = [week.batch for week in weeks]
+    managed = {week.batch: week.served.score for week in weeks}
+    other = by_batch(never) if never is not None else {}
+    with matplotlib.rc_context(_style()):  # type: ignore[arg-type]  # its stubs list every key as a literal
+        figure, axes = pyplot.subplots(
+            3, 1, sharex=True, figsize=(8, 6.4), height_ratios=[3, 3, 1.5], layout="constrained"
+        )
+        _quality(axes[0], names, managed, other, "AUC", lambda score: score.auc)
+        _quality(axes[1], names, managed, other, "log loss", lambda score: score.loss)
+        _happened(axes[2], weeks)
+        for axis in axes:
+            _promotions(axis, weeks, labelled=axis is axes[0])
+        _week_ticks(axes[2], names)
+        text = io.StringIO()
+        figure.savefig(text, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+        pyplot.close(figure)
+    return _themed(text.getvalue())
+
+
+def _style() -> dict[str, Any]:
+    ink, grid = COLOURS["--ink"], COLOURS["--grid"]
+    return {
+        "svg.fonttype": "none",
+        "svg.hashsalt": "trimtab",
+        "font.size": 10,
+        "font.family": "sans-serif",
+        "text.color": ink,
+        "axes.labelcolor": ink,
+        "axes.edgecolor": grid,
+        "xtick.color": ink,
+        "ytick.color": ink,
+        "axes.grid": True,
+        "axes.grid.axis": "y",
+        "grid.color": grid,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+    }
+
+
+def _quality(
+    axis: "Axes",
+    names: Sequence[str],
+    managed: Mapping[str, BatchScore],
+    never: Mapping[str, BatchScore],
+    label: str,
+    figure_of: Callable[[BatchScore], float | None],
+) -> None:
+    # Dashes on top: where both are equal, both are seen.
+    for scores, colour, style in ((managed, "--managed", "solid"), (never, "--never", (0, (4, 2)))):
+        values = [figure_of(scores[name]) if name in scores else None for name in names]
+        axis.plot(
+            range(len(names)),
+            [float("nan") if value is None else value for value in values],
+            color=COLOURS[colour],
+            linestyle=style,
+            linewidth=2,
+            marker="o",
+            markersize=3,
+        )
+    axis.set_ylabel(label)
+
+
+def _happened(axis: "Axes", weeks: Sequence[Week]) -> None:
+    for row, (_, marker, colour, happened) in enumerate(_EVENTS):
+        places = [place for place, week in enumerate(weeks) if happened(week)]
+        axis.plot(places, [row] * len(places), marker, color=COLOURS[colour], markersize=6)
+    axis.set_yticks(range(len(_EVENTS)), [name for name, *_ in _EVENTS])
+    axis.set_ylim(len(_EVENTS) - 0.5, -0.5)
+
+
+def _promotions(axis: "Axes", weeks: Sequence[Week], *, labelled: bool) -> None:
+    for place, week in enumerate(weeks):
+        for answer in week.promoted:
+            axis.axvline(place + 0.5, color=COLOURS["--managed"], linewidth=1, linestyle=(0, (1, 2)))
+            if labelled:
+                axis.annotate(
+                    f"v{answer.version}",
+                    (place + 0.5, 1.0),
+                    xycoords=("data", "axes fraction"),
+                    xytext=(0, 3),
+                    textcoords="offset points",
+                    ha="center",
+                    fontsize=9,
+                )
+
+
+def _week_ticks(axis: "Axes", names: Sequence[str]) -> None:
+    step = 1 if len(names) <= _WEEKS_WITH_EVERY_LABEL else 4
+    places = list(range(0, len(names), step))
+    axis.set_xticks(places, [names[place].split("-", 1)[-1] for place in places])
+    axis.set_xlim(-0.6, max(len(names) - 0.4, 0.6))
+
+
+def _themed(svg: str) -> str:
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(
+        r'<svg [^>]*?viewBox="([^"]+)"[^>]*>', r'<svg viewBox="\1" aria-hidden="true">', svg, count=1
+    )
+    svg = svg.replace("xlink:href", "href")
+    for variable, sentinel in COLOURS.items():
+        svg = svg.replace(sentinel, f"var({variable})")
+    return svg

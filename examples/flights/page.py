@@ -1,0 +1,161 @@
+"""`var/demo.html`: the year on one page that needs nothing but itself."""
+
+from collections.abc import Iterator, Sequence
+from html import escape
+from string import Template
+
+from examples.flights.chart import draw
+from examples.flights.records import Answer, Demo, Line, Week
+from examples.flights.scorecard import NEVER
+
+_PAGE = Template("""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>trimtab demo: $span</title>
+<style>
+:root { color-scheme: light dark; --paper: #fcfcfa; --ink: #1c1e21; --quiet: #5b6169; --grid: #d5d8dc;
+  --managed: #0067a5; --never: #bf5200; }
+@media (prefers-color-scheme: dark) {
+  :root { --paper: #16181b; --ink: #e6e7e9; --quiet: #a3a9b1; --grid: #3a3f45; --managed: #5db7f0; --never: #f0a04b; } }
+body { margin: 0; background: var(--paper); color: var(--ink); font: 16px/1.5 system-ui, sans-serif; }
+main { max-width: 60rem; margin: 0 auto; padding: 1.5rem 1rem 3rem; }
+h1 { font-size: 1.5rem; margin: 0 0 .25rem; } h2 { font-size: 1.15rem; margin: 2.25rem 0 .5rem; }
+p { margin: .25rem 0; max-width: 46rem; } .quiet { color: var(--quiet); }
+figure { margin: .5rem 0 0; } svg { width: 100%; height: auto; display: block; }
+svg text { font-family: system-ui, sans-serif !important; }
+.key { display: inline-block; width: 1.9rem; border-top: 3px solid var(--managed); vertical-align: middle;
+  margin-right: .4rem; } .key.never { border-top: 3px dashed var(--never); }
+.legend span { margin-right: 1.25rem; white-space: nowrap; }
+.scroll { overflow-x: auto; } table { border-collapse: collapse; width: 100%; font-size: .9rem; }
+th, td { text-align: left; vertical-align: top; padding: .4rem .75rem .4rem 0; border-bottom: 1px solid var(--grid); }
+th { font-weight: 600; white-space: nowrap; } .number { text-align: right; font-variant-numeric: tabular-nums; }
+.short { white-space: nowrap; } tr.managed td { font-weight: 600; }
+code { font-size: .9em; overflow-wrap: anywhere; }
+</style>
+</head>
+<body>
+<main>
+<h1>$title</h1>
+<p>$summary</p>
+<p class="quiet">$first</p>
+
+<h2>Quality by week</h2>
+<p class="legend"><span><i class="key"></i>managed by trimtab, as served</span>
+<span><i class="key never"></i>never retrained</span></p>
+<p class="quiet">A dotted line is a promotion: from there on the named version answers. Higher AUC is better, lower log
+loss is better.</p>
+<figure role="img" aria-label="$alt">$chart</figure>
+
+<h2>Scorecard</h2>
+<p class="quiet">Means over the weeks above, all on the same rows. The first training counts as no retraining. The
+schedule and the weekly retraining deploy ungated, trained on every label known by then.</p>
+<div class="scroll"><table>
+<tr><th>policy</th><th class="number">mean AUC</th><th class="number">mean log loss</th>
+<th class="number">retrainings</th><th class="number">promotions</th></tr>
+$scorecard</table></div>
+
+<h2>Decisions</h2>
+<div class="scroll"><table>
+<tr><th>week</th><th>decision</th><th>reason</th><th>version</th><th>verdict of the gate</th></tr>
+$decisions</table></div>
+
+<h2>Look further</h2>
+<p>Where the stack is stopped, <code>make up</code> starts it again on the same data.</p>
+<table>$addresses</table>
+</main>
+</body>
+</html>
+""")
+
+
+def page(demo: Demo) -> str:
+    """Return the page as HTML, complete and with no outside asset."""
+    weeks = [week for week in demo.played if week.done]
+    never = next((line for line in demo.scorecard if line.policy == NEVER), None)
+    span = f"{weeks[0].batch} to {weeks[-1].batch}" if weeks else "nothing played yet"
+    return _PAGE.substitute(
+        span=escape(span),
+        title=f"Flights from New York, {escape(span)}",
+        summary=escape(_summary(weeks)),
+        first=escape(_first(demo)),
+        alt=escape(_alt(demo.scorecard)),
+        chart=draw(weeks, never),
+        scorecard="".join(_score_row(line, managed=place == 0) for place, line in enumerate(demo.scorecard)),
+        decisions="".join(_decision_rows(weeks)) or _row(["nothing was asked", "", "", "", ""]),
+        addresses="".join(
+            f"<tr><th>{escape(name)}</th><td><code>{escape(where)}</code></td></tr>"
+            for name, where in demo.addresses.items()
+        ),
+    )
+
+
+def _summary(weeks: Sequence[Week]) -> str:
+    retrained = [answer for week in weeks for answer in week.retrained]
+    promoted = [answer for week in weeks for answer in week.promoted]
+    flagged = sum(week.observed is not None and week.observed.concept_drift for week in weeks)
+    served = sum(week.served.rows for week in weeks)
+    return (
+        f"{_count(len(weeks), 'week')} played through Airflow, MLflow, DVC and the model service: {served:,} flights "
+        f"predicted over HTTP, concept drift in {_count(flagged, 'week')}, {_count(len(retrained), 'retraining')}, "
+        f"{_count(len(promoted), 'promotion')} over a champion."
+    )
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _first(demo: Demo) -> str:
+    if demo.first is None:
+        return "There is no first champion yet."
+    return f"First champion: version {demo.first.answer.version}. {demo.first.answer.sentence or ''}"
+
+
+def _alt(lines: Sequence[Line]) -> str:
+    means = [f"{line.policy} {line.mean_auc:.3f}" for line in lines[:2] if line.mean_auc is not None]
+    return f"AUC and log loss by week. Mean AUC: {', '.join(means) or 'not known'}."
+
+
+def _score_row(line: Line, *, managed: bool) -> str:
+    auc = "–" if line.mean_auc is None else f"{line.mean_auc:.4f}"
+    loss = "–" if line.mean_loss is None else f"{line.mean_loss:.4f}"
+    numbers = (auc, loss, str(line.retrainings), str(line.promotions))
+    cells = "".join(f'<td class="number">{number}</td>' for number in numbers)
+    opening = '<tr class="managed">' if managed else "<tr>"
+    return f"{opening}<td>{escape(line.policy)}</td>{cells}</tr>\n"
+
+
+def _decision_rows(weeks: Sequence[Week]) -> Iterator[str]:
+    for week in weeks:
+        if week.note is not None:
+            yield _row([week.batch, "not monitored", week.note, "", ""])
+        for answer in week.answers:
+            decision = f"{answer.action} ({answer.source})"
+            version = f"v{answer.version}" if answer.version else ""
+            yield _row([week.batch, decision, _reason(answer), version, _verdict(answer)])
+
+
+def _reason(answer: Answer) -> str:
+    asked = f"{answer.asked[:1].upper()}{answer.asked[1:].rstrip('.')}."
+    return asked if answer.asked in answer.reason else f"{asked} {answer.action}: {answer.reason}."
+
+
+def _verdict(answer: Answer) -> str:
+    if answer.verdict is None:
+        return ""
+    if answer.gain is None or answer.lower is None or answer.upper is None:
+        return answer.sentence or answer.verdict
+    interval = f"{answer.lower:+.4f} to {answer.upper:+.4f}"
+    return f"{answer.verdict}: gain {answer.gain:+.4f} a row, {interval}"
+
+
+def _row(cells: Sequence[str]) -> str:
+    short, wide = '<td class="short">', "<td>"
+    kinds = (short, short, wide, short, wide)
+    return (
+        "<tr>"
+        + "".join(f"{kind}{escape(cell)}</td>" for kind, cell in zip(kinds, cells, strict=True))
+        + "</tr>\n"
+    )

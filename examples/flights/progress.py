@@ -1,0 +1,115 @@
+"""What the demo prints while it plays: one line a week, live where the output is a terminal."""
+
+import sys
+import textwrap
+import time
+from collections.abc import Sequence
+from typing import TextIO
+
+from examples.flights.records import Answer, Demo, Line, Observed, Week
+
+HEADER = (
+    f"{'week':<9}{'served':>7}{'AUC':>7}{'loss':>7}{'concept':>9}{'data':>6}{'model':>7}{'sec':>5}  decision"
+)
+_PHASES = ("traffic", "ingest", "monitor", "retrain", "reload")
+_WIDTH = 110
+_STARTS = ("RETRAIN", "JUDGE", "ROLLBACK")
+"""Answers that start something; what waits or is skipped is told when nothing starts."""
+
+
+class Progress:
+    """Writes lines; on a terminal the last one shows what is being waited for."""
+
+    def __init__(self, out: TextIO | None = None) -> None:
+        self._out = out or sys.stdout
+        self._live = self._out.isatty()
+        self._since = time.monotonic()
+
+    def say(self, text: str) -> None:
+        """Write a line that stays."""
+        self._erase()
+        self._out.write(text + "\n")
+        self._out.flush()
+
+    def doing(self, text: str) -> None:
+        """Show what goes on now; nothing where the output is a file."""
+        if self._live:
+            elapsed = int(time.monotonic() - self._since)
+            self._erase()
+            self._out.write(textwrap.shorten(f"{elapsed // 60:02d}:{elapsed % 60:02d}  {text}", _WIDTH))
+            self._out.flush()
+
+    def _erase(self) -> None:
+        if self._live:
+            self._out.write("\r\x1b[K")
+
+
+def week_line(week: Week) -> str:
+    """Put one week in one line, under `HEADER`."""
+    score, seen = week.served.score, week.observed
+    concept = _concept(seen)
+    data = "-" if seen is None else f"{seen.data_share:.2f}{'!' if seen.data_drift else ''}"
+    auc = "-" if score.auc is None else f"{score.auc:.3f}"
+    version = f"v{week.served.version}"
+    return (
+        f"{week.batch:<9}{week.served.rows:>7}{auc:>7}{score.loss:>7.4f}{concept:>9}{data:>6}{version:>7}"
+        f"{sum(week.seconds.values()):>5.0f}  {decision(week)}"
+    )
+
+
+def _concept(seen: Observed | None) -> str:
+    if seen is None or seen.sigmas is None:
+        return "-" if seen is None or seen.abstained is None else "abstains"
+    return f"{seen.sigmas:+.1f}s{'!' if seen.concept_drift else ''}"
+
+
+def late_line(batch: str, seen: Observed) -> str:
+    """Say what a batch looks like once its labels are there."""
+    said = f"abstains: {seen.abstained}" if seen.sigmas is None else _concept(seen)
+    return f"{batch:<9} its labels came late, measured again at revision 2: concept drift {said}"
+
+
+def decision(week: Week) -> str:
+    """Say in some words what was decided in a week."""
+    if week.note is not None:
+        return textwrap.shorten(week.note, 60, placeholder=" ...")
+    started = [_spoken(answer) for answer in week.answers if answer.action in _STARTS]
+    others = [_spoken(answer) for answer in week.answers if answer.action not in _STARTS]
+    more = f" (+{len(others) - 1})" if len(others) > 1 else ""
+    return "; ".join(started) or (f"{others[-1]}{more}" if others else "nothing asked")
+
+
+def _spoken(answer: Answer) -> str:
+    if answer.action not in ("RETRAIN", "JUDGE"):
+        return f"{answer.action} ({textwrap.shorten(answer.reason, 50, placeholder=' ...')})"
+    if answer.verdict is None:
+        return f"{answer.action} ({answer.source})"
+    gain = "" if answer.gain is None else f", gain {answer.gain:+.4f}"
+    return f"{answer.action} ({answer.source}) -> {answer.verdict} v{answer.version}{gain}"
+
+
+def scorecard_table(lines: Sequence[Line]) -> str:
+    """Put the four policies in a table."""
+    rows = [f"{'policy':<38}{'mean AUC':>10}{'mean log loss':>15}{'retrainings':>13}{'promotions':>12}"]
+    for line in lines:
+        auc = "-" if line.mean_auc is None else f"{line.mean_auc:.4f}"
+        loss = "-" if line.mean_loss is None else f"{line.mean_loss:.4f}"
+        rows.append(f"{line.policy:<38}{auc:>10}{loss:>15}{line.retrainings:>13}{line.promotions:>12}")
+    return "\n".join(rows)
+
+
+def timing(demo: Demo) -> str:
+    """Say where the time went: by phase over the weeks, and by Airflow task."""
+    spent = {phase: [week.seconds.get(phase, 0.0) for week in demo.played] for phase in _PHASES}
+    rows = [f"{'phase':<38}{'total s':>10}{'mean s':>10}{'max s':>10}"]
+    for phase, seconds in spent.items():
+        some = [second for second in seconds if second]
+        if some:
+            rows.append(f"{phase:<38}{sum(some):>10.0f}{sum(some) / len(some):>10.1f}{max(some):>10.1f}")
+    rows.append(f"{'task':<38}{'total s':>10}{'mean s':>10}{'max s':>10}{'runs':>7}")
+    for task in sorted(demo.tasks, key=lambda one: -one.total_seconds):
+        name = f"{task.dag}.{task.task}"
+        rows.append(
+            f"{name:<38}{task.total_seconds:>10.0f}{task.mean_seconds:>10.1f}{task.max_seconds:>10.1f}{task.runs:>7}"
+        )
+    return "\n".join(rows)

@@ -1,0 +1,140 @@
+"""Waits for the loop, and says which task failed and where its log is when it does."""
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+from examples.flights.progress import Progress
+from examples.flights.records import TaskTime
+from trimtab.clock import system_clock
+from trimtab.errors import RunFailed
+from trimtab.stack.airflow_api import AirflowApi
+
+T = TypeVar("T")
+
+_POLL_SECONDS = 0.3
+_CHECK_SECONDS = 2.0
+_PAGE = 100
+_EVENT_GRACE = timedelta(seconds=60)
+"""After this an event that woke nobody is given up: Airflow loses some, and the loop's tables remember."""
+
+
+class Watch:
+    """Looks at Airflow for the player."""
+
+    def __init__(self, api: AirflowApi, home: Path, progress: Progress) -> None:
+        self._api = api
+        self._home = home
+        self._progress = progress
+
+    def until(self, what: str, ready: Callable[[], T | None], *, seconds: float) -> T:
+        """Wait until `ready` returns something true, and return that.
+
+        Raises:
+            RunFailed: A run failed meanwhile, or the time is over.
+        """
+        begin = checked = time.monotonic()
+        while True:
+            value = ready()
+            if value:
+                # A failed run comes to rest too.
+                self._refuse_failure(what)
+                return value
+            now = time.monotonic()
+            if now - checked > _CHECK_SECONDS:
+                checked = now
+                self._refuse_failure(what)
+            if now - begin > seconds:
+                raise RunFailed(
+                    what, f"nothing of it in {seconds:.0f} s ({self._going_on()})", self._home / "logs"
+                )
+            self._progress.doing(f"waiting for {what}")
+            time.sleep(_POLL_SECONDS)
+
+    def quiet(self) -> bool:
+        """Say whether no run is active, and none is about to be started by an asset event."""
+        return not self._active() and not self._pending() and not self._active()
+
+    def clear_failed(self) -> list[str]:
+        """Clear the failed tasks of every run, as an operator would once the cause is gone; return the runs."""
+        runs = self._runs("failed")
+        for run in runs:
+            body = {
+                "dry_run": False,
+                "dag_run_id": run["dag_run_id"],
+                "only_failed": True,
+                "reset_dag_runs": True,
+            }
+            self._api.post(f"/api/v2/dags/{run['dag_id']}/clearTaskInstances", body)
+        return [f"{run['dag_id']} {run['dag_run_id']}" for run in runs]
+
+    def trigger(self, dag: str, purpose: str, conf: dict[str, Any]) -> None:
+        """Trigger a DAG, as a person would."""
+        self._api.trigger(dag, conf, run_id=f"demo-{purpose}-{system_clock():%Y%m%dT%H%M%S%f}")
+
+    def task_times(self, since: datetime) -> tuple[TaskTime, ...]:
+        """Return how long each task took, over the runs since a time."""
+        taken: dict[tuple[str, str], list[float]] = defaultdict(list)
+        query = {"start_date_gte": since.isoformat(), "state": "success"}
+        for one in self._all("/api/v2/dags/~/dagRuns/~/taskInstances", "task_instances", query):
+            if one["duration"] is not None:
+                taken[one["dag_id"], one["task_id"]].append(float(one["duration"]))
+        return tuple(
+            TaskTime(
+                dag=dag,
+                task=task,
+                runs=len(seconds),
+                mean_seconds=sum(seconds) / len(seconds),
+                max_seconds=max(seconds),
+                total_seconds=sum(seconds),
+            )
+            for (dag, task), seconds in sorted(taken.items())
+        )
+
+    def _refuse_failure(self, what: str) -> None:
+        for run in self._runs("failed"):
+            dag, run_id = run["dag_id"], run["dag_run_id"]
+            path = f"/api/v2/dags/{dag}/dagRuns/{run_id}/taskInstances"
+            tasks = list(self._all(path, "task_instances", {"state": "failed"}))
+            task = str(tasks[0]["task_id"]) if tasks else "(none)"
+            raise RunFailed(
+                what, f"task {task} of {dag} failed in run {run_id}", self._log(dag, run_id, task)
+            )
+
+    def _log(self, dag: str, run_id: str, task: str) -> Path:
+        folder = self._home / "logs" / "tasks" / f"dag_id={dag}" / f"run_id={run_id}" / f"task_id={task}"
+        return folder if folder.exists() else self._home / "logs"
+
+    def _going_on(self) -> str:
+        active = [f"{run['dag_id']} {run['state']}" for run in self._active()]
+        return f"active: {', '.join(active)}" if active else "no run is active"
+
+    def _active(self) -> list[dict[str, Any]]:
+        return self._runs("queued") + self._runs("running")
+
+    def _runs(self, state: str) -> list[dict[str, Any]]:
+        return list(self._all("/api/v2/dags/~/dagRuns", "dag_runs", {"state": state}))
+
+    def _pending(self) -> bool:
+        assets = self._api.get("/api/v2/assets", limit=_PAGE)["assets"]
+        listened = {asset["id"] for asset in assets if asset["scheduled_dags"]}
+        newest = self._api.get("/api/v2/assets/events", order_by="-timestamp", limit=_PAGE)["asset_events"]
+        oldest = system_clock() - _EVENT_GRACE
+        return any(
+            event["asset_id"] in listened
+            and not event["created_dagruns"]
+            and datetime.fromisoformat(event["timestamp"]) > oldest
+            for event in newest
+        )
+
+    def _all(self, path: str, key: str, query: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        offset = 0
+        while True:
+            page = self._api.get(path, **query, limit=_PAGE, offset=offset)[key]
+            yield from page
+            offset += len(page)
+            if len(page) < _PAGE:
+                return

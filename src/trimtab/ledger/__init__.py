@@ -1,0 +1,1 @@
+"""Facts of one model: what came in, was measured, decided and moved, and why."""

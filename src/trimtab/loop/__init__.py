@@ -1,0 +1,1 @@
+"""The tasks of the DAGs, and the orders of people."""

@@ -1,0 +1,103 @@
+"""Make landed batches of the prediction log: what was served in a window, with what became of it."""
+
+import io
+import logging
+from collections.abc import Sequence
+from contextlib import closing
+from datetime import datetime, timedelta
+
+import pandas as pd
+
+from trimtab import params
+from trimtab.data import landing, schema
+from trimtab.data.windows import Window, ended
+from trimtab.loop.loop import Loop, open_loop
+from trimtab.predictions.opening import open_log
+from trimtab.predictions.records import Joined
+
+log = logging.getLogger(__name__)
+
+_LAST_LOOK = timedelta(days=1)
+"""For so long a window is looked at after `until_days`, whenever the DAG comes round."""
+
+
+def gather() -> list[str]:
+    """Land each window of the prediction log that is due, with `data.log` in force; return the ids of these batches.
+
+    A window is due `wait_hours` after its end, and again when `again_share` of its rows are new or have another label
+    than the batch that was made of it. In its last look, `until_days` after its end, one such row is enough.
+
+    Raises:
+        StoreUnreachable: The prediction log does not answer; nothing was landed of the window at hand.
+    """
+    loop = open_loop()
+    rule = loop.params.data.log
+    if rule is None:
+        return []
+    now, landed = loop.ledger.now(), []
+    with closing(open_log(loop.stores.prediction_log, loop.params.predictions)) as store:
+        for window in _windows(loop, rule, now):
+            found = store.joined(
+                loop.model, start=window.start, end=window.end, by="event_time", known_by=now
+            )
+            rows = rows_of(found, loop.params.data)
+            if len(rows) and _due(loop, rule, window, rows, now):
+                _land(loop, window, rows, (now - window.end).total_seconds() / 3600)
+                landed.append(window.batch)
+    return landed
+
+
+def _windows(loop: Loop, rule: params.Log, now: datetime) -> list[Window]:
+    wait, until = timedelta(hours=rule.wait_hours), timedelta(days=rule.until_days) + _LAST_LOOK
+    every = ended(rule.every, loop.params.data.zone, now=now, wait=wait, until=until)
+    return [window for window in every if not landing.files(loop.stores.landing, window.batch)]
+
+
+def _due(loop: Loop, rule: params.Log, window: Window, rows: pd.DataFrame, now: datetime) -> bool:
+    records = [one for one in loop.ledger.batches(loop.model) if one.manifest.batch == window.batch]
+    if not records:
+        return True
+    record = records[-1]
+    kept = loop.origin.fetch_batch(window.batch, md5=record.md5, commit=record.commit)
+    before, after = _labels(kept), _labels(rows)
+    changed = sum(row not in before or before[row] != label for row, label in after.items())
+    final = now >= window.end + timedelta(days=rule.until_days)
+    refused = record.manifest.bad_rows  # they are new each time, and would be refused each time
+    return changed - refused >= (1 if final else max(1.0, rule.again_share * len(rows)))
+
+
+def _labels(rows: pd.DataFrame) -> dict[str, object]:
+    known = rows[schema.LABEL].notna()
+    labels = zip(rows[schema.ROW_ID], rows[schema.LABEL], known, strict=True)
+    return {row: label if there else None for row, label, there in labels}
+
+
+def _land(loop: Loop, window: Window, frame: pd.DataFrame, age_hours: float) -> None:
+    content = io.BytesIO()
+    frame.to_parquet(content, index=False)
+    note = landing.manifest_of(window.batch, window.start, window.end, label_age_hours=round(age_hours, 2))
+    loop.stores.landing.mkdir(parents=True, exist_ok=True)
+    landing.put(
+        loop.stores.landing, {f"{window.batch}.parquet": content.getvalue(), f"{window.batch}.json": note}
+    )
+    known = int(frame[schema.LABEL].notna().sum())
+    log.info("Batch %s: %s rows of the prediction log, %s labelled", window.batch, len(frame), known)
+
+
+def rows_of(found: Sequence[Joined], data: params.Data) -> pd.DataFrame:
+    """Return joined predictions as the rows of a batch, with the contract's columns; what the row lacked is null."""
+    columns: dict[str, object] = {
+        schema.ROW_ID: [one.prediction.row_id for one in found],
+        schema.EVENT_TIME: _times([one.prediction.event_time for one in found]),
+    }
+    for name, feature in data.features.items():
+        values = [one.prediction.features.get(name) for one in found]
+        columns[name] = pd.Series(values, dtype="float64" if isinstance(feature, params.Number) else object)
+    kind = {"binary": "Int64", "multiclass": "object", "regression": "float64"}[data.label.kind]
+    columns[schema.LABEL] = pd.Series([one.label for one in found], dtype=kind)
+    columns[schema.KNOWN_AT] = _times([one.label_known_at for one in found])
+    return pd.DataFrame(columns)
+
+
+def _times(values: Sequence[datetime | None]) -> "pd.Series[pd.Timestamp]":
+    return pd.Series(list(values), dtype="datetime64[ns, UTC]")

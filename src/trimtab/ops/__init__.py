@@ -1,0 +1,1 @@
+"""Backup, restore, garbage collection, erasure, and the doctor."""

@@ -1,0 +1,76 @@
+"""This machine: Python, the pinned versions, the disk, the home folder."""
+
+import re
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from importlib import metadata
+from pathlib import Path
+
+from packaging.markers import Marker
+
+from trimtab.errors import Unfit
+from trimtab.ops.doctor.finding import Doubt
+from trimtab.stack import preflight
+
+_PIN = re.compile(r"^([\w.-]+)(?:\[[^]]*])?==([^\s;\\]+)\s*(?:;([^\\]*))?", re.MULTILINE)
+_SHOWN = 5
+
+
+def python() -> str:
+    """Refuse a Python that is too old."""
+    preflight.check_python(sys.version_info[:2])
+    return sys.version.split()[0]
+
+
+def packages(requirements: Path) -> str | Doubt:
+    """Compare what is installed with what was tested together; what is not installed belongs to another image."""
+    if not requirements.is_file():
+        return f"not compared: there is no {requirements.name} in {requirements.resolve().parent}"
+    pins = dict(_pins(requirements.read_text(encoding="utf-8")))
+    installed = _installed(pins)
+    others = [
+        f"{name}: expected {pins[name]}, got {version}"
+        for name, version in sorted(installed.items())
+        if version != pins[name]
+    ]
+    if not others:
+        return f"the {len(installed)} installed are those of {requirements.name}"
+    more = f"; and {len(others) - _SHOWN} more" if len(others) > _SHOWN else ""
+    what = f"{'; '.join(others[:_SHOWN])}{more}"
+    return Doubt(found=f"{what}. Run `make setup`, or test what is installed and pin it with `make lock`.")
+
+
+def _pins(text: str) -> Iterator[tuple[str, str]]:
+    for name, version, condition in _PIN.findall(text):
+        if not condition.strip() or Marker(condition.strip()).evaluate():
+            yield name, version
+
+
+def _installed(names: Mapping[str, str]) -> dict[str, str]:
+    found = {}
+    for name in names:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def disk(home: Path) -> str:
+    """Refuse a disk that the loop would fill."""
+    there = next(one for one in (home, *home.parents) if one.exists())
+    free = shutil.disk_usage(there).free
+    preflight.check_disk(home, free=free)
+    return f"{free / 1e9:.1f} GB free"
+
+
+def home_folder(home: Path) -> str:
+    """Refuse a home folder that cannot be written."""
+    try:
+        with tempfile.TemporaryFile(dir=home):
+            return f"{home} can be written"
+    except OSError as error:
+        what = f"{home} cannot be written ({error.strerror})"
+        raise Unfit(what, "Give it to the user who runs trimtab.") from error

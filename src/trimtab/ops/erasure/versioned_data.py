@@ -1,0 +1,150 @@
+"""Erases rows from the versioned data: a new revision without them, and every object that held them goes."""
+
+import hashlib
+import logging
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pandas as pd
+from sqlalchemy import select
+
+from trimtab.contracts import Manifest
+from trimtab.data.schema import LABEL, ROW_ID
+from trimtab.ledger import tables
+from trimtab.loop.loop import Loop
+from trimtab.ops import dvc_objects, folders
+from trimtab.ops.erasure import rowfiles
+from trimtab.origin.origin import md5_of, pointer
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True, kw_only=True)
+class Held:
+    """Objects that hold a row; the batches of those that have one; the rows themselves; and checkouts with such a row."""
+
+    objects: set[str] = field(default_factory=set)
+    batches: set[str] = field(default_factory=set)
+    rows: list[pd.DataFrame] = field(default_factory=list)
+    checkouts: list[Path] = field(default_factory=list)
+
+
+def look(loop: Loop, ids: Collection[str]) -> Held:
+    """Find the ids in every object, also in those that nothing names, and below `work`."""
+    loop.origin.head()  # fetches
+    named, held = named_batches(loop), Held()
+    with dvc_objects.remote(loop.stores) as remote:
+        in_cache = {path.parent.name + path.name for path in loop.stores.dvc_cache.glob("files/md5/??/*")}
+        for md5 in sorted({*named, *remote.all(), *in_cache}):
+            content = _content(loop, remote, md5)
+            found = None if content is None else rowfiles.of_rows(content, ids)
+            if found is not None:
+                held.objects.add(md5)
+                held.batches.update([named[md5]] if md5 in named else [])
+                held.rows.append(found)
+    held.checkouts = [path for path in _folders(loop.stores.work) if _holds(path, ids)]
+    return held
+
+
+def named_batches(loop: Loop) -> dict[str, str]:
+    """Return the batch of each object that the ledger or a commit names."""
+    table = tables.batches
+    with loop.ledger.read() as connection:
+        rows = connection.execute(select(table.c.md5, table.c.batch)).all()
+    return {
+        **dvc_objects.pointers_in(loop.stores.home / "mirror.git"),
+        **{row.md5: row.batch for row in rows},
+    }
+
+
+def revise(loop: Loop, batches: Collection[str], ids: Collection[str], key: str) -> None:
+    """Make a new revision without the rows of each batch in force; what is in the origin only comes into the ledger.
+
+    Killed anywhere, and called again, it makes no second one.
+    """
+    head = loop.origin.head()
+    for manifest in loop.origin.manifests(head):
+        if manifest.batch in batches:
+            _revise(loop, manifest, head, ids, key)
+
+
+def _revise(loop: Loop, before: Manifest, head: str, ids: Collection[str], key: str) -> None:
+    if loop.ledger.batch(loop.model, before.batch, before.revision) is None:
+        # The origin knows it, so that nothing is committed, and the frame is not looked at.
+        loop.ledger.record_batch(loop.origin.commit_batch(before, pd.DataFrame()))
+    md5 = md5_of(loop.origin.show(pointer(before.batch), head))
+    frame = loop.origin.fetch_batch(before.batch, md5=md5, commit=head)
+    kept = frame[~frame[ROW_ID].astype(str).isin(list(ids))].reset_index(drop=True)
+    if len(kept) == len(frame):
+        return
+    manifest = replace(
+        before,
+        revision=before.revision + 1,
+        rows=len(kept),
+        labelled=int(kept[LABEL].notna().sum()),
+        # Made of no landed file, but of the revision before and this erasure.
+        source_sha256=hashlib.sha256(f"{before.source_sha256}:forget:{key}".encode()).hexdigest(),
+    )
+    record = loop.origin.commit_batch(manifest, kept)
+    loop.ledger.record_batch(record)
+    log.info(
+        "Batch %s: revision %s without %s row(s)", before.batch, manifest.revision, len(frame) - len(kept)
+    )
+
+
+def remove(loop: Loop, gone: Collection[str], checkouts: Collection[Path]) -> None:
+    """Delete objects from the DVC remote and the shared cache, and folders of checkouts."""
+    with dvc_objects.remote(loop.stores) as remote:
+        for md5 in gone:
+            cached(loop, md5).unlink(missing_ok=True)
+            if remote.has(md5):
+                remote.remove(md5)
+    for checkout in checkouts:
+        folders.remove(checkout)
+
+
+def cached(loop: Loop, md5: str) -> Path:
+    """Return where the shared cache keeps an object."""
+    return loop.stores.dvc_cache / "files" / "md5" / md5[:2] / md5[2:]
+
+
+def versions_of(loop: Loop, gone: Collection[str]) -> dict[str, str]:
+    """Return the versions that were trained or judged on one of the objects, and which of the two."""
+    md5 = _md5s(loop)
+    found = {
+        version: "trained"
+        for version, record in loop.ledger.versions(loop.model).items()
+        if any(md5.get((ref.batch, ref.revision)) in gone for ref in record.training.batches)
+    }
+    for judgement in loop.ledger.judgements(loop.model):
+        refs = judgement.verdict.judged_on if judgement.verdict else ()
+        if judgement.version and any(md5.get((ref.batch, ref.revision)) in gone for ref in refs):
+            found.setdefault(judgement.version, "judged")
+    return dict(sorted(found.items(), key=lambda item: int(item[0])))
+
+
+def _md5s(loop: Loop) -> Mapping[tuple[str, int], str]:
+    table = tables.batches
+    query = select(table.c.batch, table.c.revision, table.c.md5).where(table.c.model == loop.model)
+    with loop.ledger.read() as connection:
+        return {(row.batch, row.revision): row.md5 for row in connection.execute(query)}
+
+
+def _content(loop: Loop, remote: dvc_objects.Objects, md5: str) -> bytes | None:
+    path = cached(loop, md5)
+    if path.is_file() and dvc_objects.file_md5(path) == md5:
+        return path.read_bytes()
+    return remote.read(md5) if remote.has(md5) else None
+
+
+def _folders(work: Path) -> Iterator[Path]:
+    return (path for path in work.glob("*") if path.is_dir())
+
+
+def _holds(folder: Path, ids: Collection[str]) -> bool:
+    try:
+        files = [path for path in folder.rglob("*.parquet") if path.is_file()]
+        return any(rowfiles.of_rows(path.read_bytes(), ids) is not None for path in files)
+    except FileNotFoundError:  # a checkout of another process that has just ended
+        return False

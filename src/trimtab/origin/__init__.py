@@ -1,0 +1,1 @@
+"""The origin: parameters and data versioned by git and DVC."""

@@ -1,0 +1,126 @@
+"""A loop on PostgreSQL and MongoDB's wire is backed up while it works, lost, brought back, and forgets."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from tests.integration.ops.test_recovery import answers, data_of, restored, wipe
+from tests.integration.predictions.servers import Mongo, Postgres, Server, running
+from tests.support import playground
+from tests.support.predictions import NOON, learn, prediction, truth
+from trimtab.loop.loop import Loop
+from trimtab.ops.backup import backup
+from trimtab.ops.erasure.forget import forget
+from trimtab.predictions.opening import open_log
+from trimtab.predictions.protocol import PredictionLog
+
+STORES = {"TRIMTAB_LEDGER_URL": "ledger", "MLFLOW_TRACKING_URI": "mlflow"}
+WRITER = """
+import itertools
+from contextlib import closing
+from tests.support import playground
+from tests.support.predictions import prediction
+from trimtab.predictions.opening import open_log
+from trimtab.loop import ingest
+loop = playground.opened()
+with closing(open_log(loop.stores.prediction_log, loop.params.predictions)) as log:
+    for number in itertools.count():
+        week = playground.weeks()[4 + number % 3]
+        playground.land(loop.stores.landing, week.batch, playground.thin(week, 100 + number), week)
+        for one in range(20):
+            log.add([prediction(f"{number}-{one}", "b", model=loop.model)])
+        ingest.ingest(week.batch)
+        print(number, flush=True)
+"""
+
+
+def move_to(patch: pytest.MonkeyPatch, postgres: Server, mongo: Server, name: str) -> None:
+    """Lead the environment to empty databases."""
+    with psycopg.connect(postgres.url, autocommit=True) as connection:
+        for variable, kind in STORES.items():
+            connection.execute(f"CREATE DATABASE {kind}_{name}".encode())
+            patch.setenv(variable, postgres.url.replace("/postgres", f"/{kind}_{name}"))
+    patch.setenv("TRIMTAB_PREDICTION_LOG_URL", mongo.url.replace("/?", f"/{name}?"))
+
+
+def lose(postgres: Server, loop: Loop, name: str) -> None:
+    """Lose the machine and PostgreSQL's databases; MongoDB's is not named again."""
+    wipe(loop)
+    with psycopg.connect(postgres.url, autocommit=True) as connection:
+        for kind in STORES.values():
+            connection.execute(f"DROP DATABASE {kind}_{name} WITH (FORCE)".encode())
+
+
+def opened_log(loop: Loop) -> PredictionLog:
+    return open_log(loop.stores.prediction_log, loop.params.predictions)
+
+
+@contextmanager
+def writing() -> Iterator["subprocess.Popen[str]"]:
+    """Another process that takes batches in and logs predictions, without end."""
+    place = {**os.environ, "PYTHONPATH": str(playground.ROOT)}
+    process = subprocess.Popen([sys.executable, "-c", WRITER], env=place, text=True, stdout=subprocess.PIPE)
+    try:
+        assert process.stdout is not None and process.stdout.readline() == "0\n"
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_a_loop_on_servers_is_backed_up_while_it_writes_and_comes_back(
+    led: Loop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with running(Postgres) as postgres, running(Mongo) as mongo:
+        monkeypatch.setenv("TRIMTAB_PREDICTION_LOG_URL", mongo.url.replace("/?", "/before?"))
+        loop = playground.opened()
+        with closing(opened_log(loop)) as log:
+            log.add([prediction("p", model=loop.model), prediction("q", model=loop.model, at=NOON)])
+            learn(log, truth(model=loop.model))
+        before, data = answers(loop), data_of(loop, tmp_path / "before")
+
+        first = backup(tmp_path / "first").folder  # of SQLite, to PostgreSQL
+        wipe(loop)
+        move_to(monkeypatch, postgres, mongo, "once")
+        assert restored(first)["agree"] is True
+        loop = playground.opened()
+        assert loop.ledger.url.startswith("postgresql") and answers(loop) == before
+
+        with writing() as writer:
+            second = backup(tmp_path / "second")  # of PostgreSQL
+            assert writer.poll() is None
+        now = playground.opened()
+        batches = len(now.ledger.batches(loop.model))
+        lose(postgres, now, "once")
+        move_to(monkeypatch, postgres, mongo, "twice")
+        said = restored(second.folder)
+
+        assert said["agree"] is True and not any(said["mended"].values())
+        again = playground.opened()
+        assert answers(again) == before
+        assert data_of(again, tmp_path / "after") == data
+        assert 4 < len(again.ledger.batches(loop.model)) <= batches
+        with closing(opened_log(again)) as log:
+            assert log.count() == (second.counts["log"]["predictions"], 1)
+            assert second.counts["log"]["predictions"] > 20
+        playground.take_in(again, range(8, 9))  # and it goes on
+        _forgets(again, playground.thin(playground.weeks()[0])["row_id"][0])
+
+
+def _forgets(loop: Loop, row: str) -> None:
+    """A row of the data, and one of the log, are erased on these stores too."""
+    with closing(opened_log(loop)) as log:
+        before = log.count()
+        done = forget([row, "a"], actor="ann", reason="article 17")
+        assert log.count() == (before[0] - 2, before[1] - 1)
+    assert (done.versions, done.in_log) == (("1", "2"), 1)
+    assert loop.ledger.tombstones(loop.model).among([row, "a", "b"]) == [True, True, False]
+    record, *_ = loop.ledger.batches(loop.model)
+    kept = loop.origin.fetch_batch(record.manifest.batch, md5=record.md5, commit=record.commit)
+    assert row not in set(kept["row_id"]) and record.manifest.revision == 2
