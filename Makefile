@@ -39,7 +39,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export DO_NOT_TRACK := 1
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup lint format type test-fast programs test test-reports test-mongodb mutate e2e demo bench-gate bench-serve bench-memory up down status verify lock clean \
+.PHONY: help setup lint format type test-fast programs test test-reports test-mongodb mutate e2e demo bench-gate bench-serve bench-memory up down status verify verify-status lock clean \
 	production review comment smoke load deploy release-notes secrets images push scan sbom scan-secrets audit check-deploy compose-up compose-demo compose-down
 
 help: ## Print this
@@ -105,8 +105,11 @@ mutate: $(READY) ## Change the gate, the arbiter, the transitions; list what no 
 	@$(if $(ONLY),,$(BIN)/python -m tests.mutation.by_hand)
 	$(BIN)/python -m tests.mutation $(ONLY)
 
-verify: $(READY) ## Run what is too long for test: AREA=year, soak, mongo, mutate, compose, kubernetes, azure, pipelines
+verify: $(READY) ## Run what takes too long for test: AREA=year, weeks, soak, mongo, mutate, compose, kubernetes, azure, pipelines
 	@$(BIN)/python -m tests.verify $(AREA)
+
+verify-status: $(READY) ## Print the newest run of each area of verify, and whether it is stale
+	@$(BIN)/python -m tests.verify.areas
 
 bench-gate: $(READY) ## False promotions and power of the gate, beside the usual rules
 	@$(BIN)/python -m benchmarks.gate

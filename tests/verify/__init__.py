@@ -1,1 +1,1 @@
-"""What is too long for `make test`: `make verify AREA=…` runs it and appends a row to `docs/verification.md`."""
+"""What takes too long for `make test`: `make verify AREA=…` runs it and appends a row to the verification log."""

@@ -1,48 +1,38 @@
-"""`python -m tests.verify AREA`: run an area, keep its log under `var/verify`, append its row."""
+"""`python -m tests.verify AREA`: run an area, write its output to `var/verify`, append a row to the log."""
 
+import argparse
+import csv
 import hashlib
 import subprocess
 import sys
 import time
 from pathlib import Path
 
-from tests.verify.areas import AREAS, digest
+from tests.verify.areas import AREAS, LOG, digest
 from trimtab.clock import system_clock
 
 ROOT = Path(__file__).parents[2]
-PAGE = ROOT / "docs" / "verification.md"
 
 
-def main(arguments: list[str]) -> int:
-    """Run the named area; the exit status is that of its command."""
-    if len(arguments) != 1 or arguments[0] not in AREAS:
-        print(f"Name one area: make verify AREA={'|'.join(AREAS)}", file=sys.stderr)
-        return 2
-    (name,) = arguments
+def main() -> int:
+    """Run the named area and return the exit status of its command."""
+    parser = argparse.ArgumentParser(prog="make verify")
+    parser.add_argument("AREA", choices=AREAS)
+    name = parser.parse_args().AREA
     area = AREAS[name]
-    dirty = _git("status", "--porcelain", "--", *area.paths)
-    if dirty:
-        print(
-            f"Commit first: the row names a commit, and these paths differ from it:\n{dirty}", file=sys.stderr
-        )
-        return 2
+    if dirty := _git("status", "--porcelain", "--", *area.paths):
+        sys.exit(f"Commit first: the log names a commit, and these paths differ from it:\n{dirty}")
     log = ROOT / "var" / "verify" / f"{name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
-    with log.open("wb") as file:
-        child = subprocess.Popen(area.command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        assert child.stdout is not None
-        for line in child.stdout:
-            file.write(line)
-            sys.stdout.buffer.write(line)
-            sys.stdout.flush()
-        code = child.wait()
+    command = ["bash", "-o", "pipefail", "-c", f'{area.command} 2>&1 | tee "$0"', log]
+    code = subprocess.run(command, cwd=ROOT).returncode
     result = f"{'passed' if code == 0 else f'failed ({code})'} in {(time.monotonic() - began) / 60:.1f} min"
-    log_hash = hashlib.sha256(log.read_bytes()).hexdigest()[:16]
+    log_sha256 = hashlib.sha256(log.read_bytes()).hexdigest()[:16]
     commit = _git("rev-parse", "--short=12", "HEAD")
-    covered = f"{digest(ROOT, area.paths)} | {', '.join(area.paths)}"
-    with PAGE.open("a", encoding="utf-8") as page:
-        page.write(f"| {system_clock():%Y-%m-%d} | {commit} | {name} | {result} | {log_hash} | {covered} |\n")
+    row = [f"{system_clock():%Y-%m-%d}", commit, name, result, log_sha256, digest(ROOT, area.paths)]
+    with (ROOT / LOG).open("a", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerow(row)
     return code
 
 
@@ -53,4 +43,4 @@ def _git(*words: str) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

@@ -1,110 +1,125 @@
-"""The areas: what each runs, and which paths its result speaks for."""
+"""The areas of verification: what each runs, which files its result depends on, and whether it is stale."""
 
+import csv
 import hashlib
 import subprocess
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
+
+LOG = Path("docs", "verification-log.csv")
+COLUMNS = ["date", "commit", "area", "result", "log_sha256", "paths_sha256"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Area:
-    """One area; the result is stale once a covered path changed after it."""
+class Area(NamedTuple):
+    """One area.
 
-    command: tuple[str, ...]
+    Args:
+        command: A shell command, run in the root of the repository. It passes if its exit status is 0.
+        paths: Git pathspecs. A recorded result is stale once a file below them has changed; `:!` excludes a path.
+    """
+
+    command: str
     paths: tuple[str, ...]
 
 
-LOOP = (
-    "src/trimtab/contracts.py",
-    "src/trimtab/params.py",
-    "src/trimtab/data",
-    "src/trimtab/drift",
-    "src/trimtab/train",
-    "src/trimtab/evaluate",
-    "src/trimtab/ledger",
-    "src/trimtab/registry",
-    "src/trimtab/trigger",
-    "src/trimtab/loop",
-    "src/trimtab/project",
-    "src/trimtab/stack",
+DEMO = (
+    "src/trimtab",
+    ":!src/trimtab/serve",
+    ":!src/trimtab/views",
     "examples",
     "dags",
     "params.yaml",
     "MLproject",
     "requirements.txt",
 )
-"""What decides the figures of a demo; the service, the prediction log and the pages only have to be there."""
-
-MUTATED = (
-    "src/trimtab/evaluate",
-    "src/trimtab/registry/reconcile.py",
-    "src/trimtab/registry/transitions.py",
-    "src/trimtab/trigger/arbiter.py",
-    "tests/integration/test_transitions.py",
-    "tests/mutation",
-    "tests/unit/evaluate",
-    "tests/unit/trigger",
-    "pyproject.toml",
-)
-
-LOG = (
-    "src/trimtab/predictions",
-    "tests/integration/predictions",
-    "tests/support/predictions.py",
-    "tests/verify/mongo.py",
-)
-
-SOAK = ("src/trimtab/serve", "src/trimtab/predictions", "src/trimtab/registry", "tests/verify/soak")
-
-CONTAINERS = (
-    "docker-compose.yaml",
-    ".dockerignore",
-    "deploy/docker",
-    "deploy/compose",
-    "tests/verify/compose",
-)
-
-PIPELINES = (
-    ".github",
-    "deploy/review",
-    "src/trimtab/review",
-    "tests/integration/review",
-    "tests/verify/pipelines",
-)
+"""The demo's decisions do not depend on the service or on the pages."""
 
 AREAS = {
     "pipelines": Area(
-        command=("python", "-m", "pytest", "-q", "tests/verify/pipelines/runs.py"), paths=PIPELINES
+        "python -m pytest -q tests/verify/pipelines/runs.py",
+        (
+            ".github",
+            "deploy/review",
+            "src/trimtab/review",
+            "tests/integration/review",
+            "tests/verify/pipelines",
+        ),
     ),
-    "azure": Area(
-        command=("python", "-m", "tests.verify.azure"), paths=("deploy/azure", "tests/verify/azure.py")
+    "azure": Area("python -m tests.verify.azure", ("deploy/azure", "tests/verify/azure.py")),
+    "compose": Area(
+        "python -m tests.verify.compose",
+        (
+            "docker-compose.yaml",
+            ".dockerignore",
+            "deploy/docker",
+            "deploy/compose",
+            "tests/verify/compose",
+        ),
     ),
-    "compose": Area(command=("python", "-m", "tests.verify.compose"), paths=CONTAINERS),
     "kubernetes": Area(
-        command=("python", "-m", "tests.verify.kubernetes"),
-        paths=("deploy/kubernetes", "tests/verify/kubernetes.py"),
+        "python -m tests.verify.kubernetes",
+        ("deploy/kubernetes", "tests/verify/kubernetes.py"),
     ),
-    "mongo": Area(command=("python", "-m", "tests.verify.mongo"), paths=LOG),
-    "year": Area(command=("make", "demo"), paths=LOOP),
-    "weeks": Area(command=("make", "demo", "WEEKS=20"), paths=LOOP),
-    "soak": Area(command=("python", "-m", "tests.verify.soak"), paths=SOAK),
-    "mutate": Area(command=("make", "mutate"), paths=MUTATED),
+    "mongo": Area(
+        "python -m tests.verify.mongo",
+        ("src/trimtab/predictions", "tests/integration/predictions", "tests/verify/mongo.py"),
+    ),
+    "year": Area("make demo", DEMO),
+    "weeks": Area("make demo WEEKS=20", DEMO),
+    "soak": Area(
+        "python -m tests.verify.soak",
+        (
+            "src/trimtab/serve",
+            "src/trimtab/ledger",
+            "src/trimtab/predictions",
+            "src/trimtab/registry",
+            "tests/verify/soak",
+        ),
+    ),
+    "mutate": Area(
+        "make mutate",
+        (
+            "src/trimtab/evaluate",
+            "src/trimtab/ledger",
+            "src/trimtab/registry",
+            "src/trimtab/trigger",
+            "tests/integration/test_transitions.py",
+            "tests/mutation",
+            "tests/unit/evaluate",
+            "tests/unit/trigger",
+            "pyproject.toml",
+        ),
+    ),
 }
 
 
 def digest(root: Path, paths: Sequence[str]) -> str:
-    """Return a hash of the files below the given paths that git tracks, or would: names and bytes.
+    """Return a hash of the names and contents of all files below `paths` that git does not ignore.
 
-    A commit would not do: a shallow clone, as pipelines make it, does not have it. What git ignores (the secrets that a run of
-    Compose makes) is of the machine, and not of the code.
+    Contents rather than commits, because the shallow clones of CI lack the older commits.
     """
-    command = ["git", "ls-files", "-co", "--exclude-standard", "-z", *paths]
-    listed = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True).stdout.split("\0")
-    known, found = {root / name for name in listed}, hashlib.sha256()
-    for name in paths:
-        for file in sorted([root / name, *(root / name).rglob("*")]):
-            if file in known and file.is_file():
-                content = hashlib.sha256(file.read_bytes()).hexdigest()
-                found.update(f"{file.relative_to(root).as_posix()} {content}\n".encode())
-    return found.hexdigest()[:16]
+    command = ["git", "ls-files", "-co", "--exclude-standard", "-z", "--", *paths]
+    listing = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True).stdout
+    total = hashlib.sha256()
+    for name in sorted(set(listing.split("\0"))):
+        if (root / name).is_file():
+            total.update(f"{name} {hashlib.sha256((root / name).read_bytes()).hexdigest()}\n".encode())
+    return total.hexdigest()[:16]
+
+
+def status(root: Path) -> Iterator[str]:
+    """Yield a line per area: its newest run, and whether a file that it covers has changed since then."""
+    with (root / LOG).open(newline="") as file:
+        newest = {row["area"]: row for row in csv.DictReader(file)}
+    for name, area in AREAS.items():
+        if name in newest:
+            row = newest[name]
+            state = "current" if row["paths_sha256"] == digest(root, area.paths) else "stale"
+            yield f"{name:10}  {state:7}  {row['date']}  {row['commit']}  {row['result']}"
+        else:
+            yield f"{name:10}  never run"
+
+
+if __name__ == "__main__":
+    print(*status(Path()), sep="\n")
