@@ -63,15 +63,6 @@ class Manifest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BatchRecord:
-    """A batch revision as the ledger remembers it: the manifest, and where its bytes are."""
-
-    manifest: Manifest
-    commit: str
-    md5: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelVersion:
     """A registered version, with all that is needed to load it safely."""
 
@@ -203,7 +194,7 @@ class Verdict:
     """What the gate decided, in one plain sentence, and on what.
 
     `judged_on` are the batches of this look, `blocks` those of this look and all before; `probes` maps the name of
-    each probe to what the same gate said of it.
+    each probe to what the same gate said of it. `champion` is a version, None when the baseline played champion.
     """
 
     kind: VerdictKind
@@ -214,7 +205,7 @@ class Verdict:
     checks: tuple[Check, ...]
     probes: Mapping[str, VerdictKind]
     judged_on: tuple[BatchRef, ...]
-    champion: str
+    champion: str | None
     challenger_scores: tuple[BatchScore, ...]
     champion_scores: tuple[BatchScore, ...]
     cutoff: datetime
@@ -270,24 +261,6 @@ class Watch:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Observation:
-    """All that `monitor` measured on one batch revision with one champion; it decides nothing.
-
-    `watch` is None when the champion is not watched, or not any more.
-    """
-
-    model: str
-    batch: str
-    revision: int
-    champion: str
-    data: DataDrift
-    concept: ConceptDrift
-    champion_age_batches: int
-    report_run_id: str
-    watch: Watch | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Assessment:
     """What the rule in `params.yaml` makes of an observation; `source` None asks for nothing."""
 
@@ -298,65 +271,18 @@ class Assessment:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """Somebody or something asks for a retraining; (model, source, episode) is its key.
-
-    `champion` is the version whose quality gave rise to it, or None when it is about no version; `challenger` the
-    version whose next look is asked for when `source` is `look`, and the one to go back to when it is `watch`.
-    `labels` and `links` (by what they lead to) are the alert's when `source` is `alert`.
-    """
-
-    model: str
-    source: Source
-    episode: str
-    reason: str
-    event_time: datetime
-    champion: str | None = None
-    challenger: str | None = None
-    window_batches: int | None = None
-    force: bool = False
-    dry_run: bool = False
-    labels: Mapping[str, str] = field(default_factory=dict)
-    links: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
-    """What a person (or the watch rule, of a version it took back) ordered, by name and with a reason."""
-
-    model: str
-    verb: OrderVerb
-    version: str | None
-    actor: str
-    reason: str
-    event_time: datetime | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Alert:
-    """One alert as Alertmanager's webhook tells it; the fingerprint is of its labels only, so that it comes back."""
-
-    fingerprint: str
-    status: Literal["firing", "resolved"]
-    starts_at: datetime
-    ends_at: datetime
-    summary: str
-    labels: Mapping[str, str] = field(default_factory=dict)
-    links: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
     """The arbiter's answer to one request, with its sentence."""
 
-    request_id: int
+    request: str
     action: Action
     reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quarantined:
-    """One entry of the quarantine: a whole batch, or some rows of one. The original lies at `path`."""
+    """One entry of the quarantine: a whole batch, or some rows of one. The original is at `path`; `row_ids` are
+    the rows that the reason names."""
 
     name: str
     batch: str
@@ -365,6 +291,7 @@ class Quarantined:
     rows: int
     path: str
     details: Mapping[str, int] = field(default_factory=dict)
+    row_ids: tuple[str, ...] = ()
 
 
 def to_json(value: Any) -> str:  # any contract above

@@ -15,6 +15,9 @@ word it differently.
     ├── CommandFailed        a git, dvc or MLflow Project command ended with an error
     ├── OriginConflict       the origin moved too often while we pushed
     ├── LeaseHeld            another run holds the lease
+    ├── LeaseLost            another run took the lease over while this one was paused
+    ├── Conflict             another process decided first; the caller reads again
+    ├── RunOver              a run that has ended is asked to go on
     ├── Unknown              no version, batch or time of that name
     ├── OrderRefused         what a person ordered cannot be done
     ├── GateDead             the gate judged a probe wrongly; nothing is promoted by it
@@ -132,6 +135,36 @@ class LeaseHeld(TrimtabError):
     def __init__(self, name: str, holder: str, until: object) -> None:
         super().__init__(
             f"The lease {name!r} is held by {holder!r} until {until}. Clear the task again after that, or end that run."
+        )
+
+
+class LeaseLost(TrimtabError):
+    """Another run took over the lease of this one, which therefore may not write any more."""
+
+    def __init__(self, name: str, holder: str, now: str | None) -> None:
+        super().__init__(
+            f"The lease {name!r} of {holder!r} expired and was taken over (it is now held by {now or 'nobody'}). Nothing was "
+            f"written. Clear the run from its first task."
+        )
+
+
+class Conflict(TrimtabError):
+    """Another process wrote facts that this decision should have been based on."""
+
+    def __init__(self, kind: str, prefix: str) -> None:
+        super().__init__(
+            f"The ledger got a newer fact of kind {kind!r}{f' ({prefix})' if prefix else ''} while this was being decided. "
+            f"Nothing was written; try again."
+        )
+
+
+class RunOver(TrimtabError):
+    """A task of a run that has ended already."""
+
+    def __init__(self, run: str, outcome: str, reason: str) -> None:
+        super().__init__(
+            f"Expected a run in progress, got {run}, which has {outcome} ({reason}). Clear the Airflow run from `arbitrate`, "
+            f"which makes a new plan."
         )
 
 

@@ -1,1 +1,5 @@
-"""Facts of one model: what came in, was measured, decided and moved, and why."""
+"""The facts of one model: what was ingested, measured, decided and moved, and why."""
+
+from trimtab.ledger.ledger import Ledger, Snapshot
+
+__all__ = ["Ledger", "Snapshot"]

@@ -1,17 +1,211 @@
-"""The ledger: what was asked, decided, measured and moved, and why. Append-only but for leases."""
+"""The ledger of one model: what was ingested, measured, asked, decided and moved, and why. Facts are only added."""
 
-from trimtab.ledger.ledger_data import DataLedger
-from trimtab.ledger.ledger_erasures import ErasureLedger
-from trimtab.ledger.ledger_models import ModelLedger
-from trimtab.ledger.ledger_people import PeopleLedger
-from trimtab.ledger.ledger_trigger import TriggerLedger
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, TypeVar
+
+from sqlalchemy import ColumnElement, Connection, Row, func, insert, select
+
+from trimtab.clock import Clock, system_clock
+from trimtab.errors import Conflict
+from trimtab.ledger.engine import Database
+from trimtab.ledger.facts import Fact, adapter, kind_of
+from trimtab.ledger.leases import Lease, Leases, require
+from trimtab.ledger.tables import LONGEST_KEY, facts
+
+F = TypeVar("F", bound=Fact)
+T = TypeVar("T")
+
+_ATTEMPTS = 5
 
 
-class Ledger(DataLedger, TriggerLedger, ModelLedger, PeopleLedger, ErasureLedger):
-    """All tables of one ledger database.
+class Ledger(Database):
+    """The facts of one model in one ledger database.
 
-    >>> ledger = Ledger("sqlite://")
+    Two processes may decide at once: each reads through a `Snapshot` and appends with it. The second one to append gets a
+    `Conflict` if what it has read is no longer the newest, and reads again.
+
+    >>> from trimtab.ledger.facts import Notice
+    >>> ledger = Ledger("sqlite://", "flight-delay")
     >>> ledger.migrate()
-    >>> ledger.batches("flight-delay")
-    []
+    >>> ledger.append(Notice(key="k", kind="rollback", text="Version 2 is back in Production."))
+    True
+    >>> [notice.text for notice in ledger.all(Notice)]
+    ['Version 2 is back in Production.']
     """
+
+    def __init__(self, url: str, model: str, clock: Clock = system_clock) -> None:
+        super().__init__(url)
+        self.model = model
+        self.now = clock
+        self.leases = Leases(self, clock)
+
+    def all(
+        self, kind: type[F], *, prefix: str = "", since: datetime | None = None, **fields: object
+    ) -> list[F]:
+        """Return the facts of a kind, oldest first.
+
+        Args:
+            kind: The dataclass of the kind.
+            prefix: Only facts whose key starts so.
+            since: Only facts of this event time or later.
+            **fields: Only facts with these values in their fields.
+        """
+        where = self._of(kind, prefix)
+        if since is not None:
+            where &= facts.c.event_time >= since
+        for name, value in fields.items():
+            where &= _field(name, value)
+        with self.read() as connection:
+            rows = connection.execute(select(facts).where(where).order_by(facts.c.id)).all()
+        return [_fact(kind, row) for row in rows]
+
+    def last(self, kind: type[F], *, prefix: str = "") -> F | None:
+        """Return the newest fact of a kind."""
+        query = select(facts).where(self._of(kind, prefix)).order_by(facts.c.id.desc()).limit(1)
+        with self.read() as connection:
+            row = connection.execute(query).one_or_none()
+        return None if row is None else _fact(kind, row)
+
+    def get(self, kind: type[F], key: str) -> F | None:
+        """Return the fact with a key."""
+        query = select(facts).where(self._of(kind) & (facts.c.key == key))
+        with self.read() as connection:
+            row = connection.execute(query).one_or_none()
+        return None if row is None else _fact(kind, row)
+
+    def keys(self, kind: type[Fact], *, prefix: str = "") -> list[str]:
+        """Return the keys of all facts of a kind, oldest first, without reading the facts themselves."""
+        query = select(facts.c.key).where(self._of(kind, prefix)).order_by(facts.c.id)
+        with self.read() as connection:
+            return list(connection.execute(query).scalars())
+
+    def append(self, *new: Fact, read: "Snapshot | None" = None, lease: Lease | None = None) -> bool:
+        """Add facts in one transaction; those whose key is there already are left as they are.
+
+        Args:
+            *new: The facts.
+            read: What the decision behind them was based on.
+            lease: The lease under which the caller works.
+
+        Returns:
+            Whether anything was added.
+
+        Raises:
+            Conflict: A fact was added to what `read` has read; nothing was written.
+            LeaseLost: Somebody else holds the lease by now; nothing was written.
+            ValueError: A key is too long, or a text holds NUL or a number is NaN, which PostgreSQL refuses.
+        """
+        at, added = self.now(), False
+        with self.transaction(self.model) as connection:
+            if lease is not None:
+                require(connection, lease)
+            if read is not None:
+                read.require_newest(connection)
+            for fact in new:
+                added |= self._insert(connection, fact, at)
+        return added
+
+    def snapshot(self) -> "Snapshot":
+        """Begin to read what a decision depends on."""
+        return Snapshot(self)
+
+    def decide(self, decision: "Callable[[Snapshot], T]") -> T:
+        """Call a decision that reads from its snapshot and appends with it; again when another process was quicker.
+
+        Raises:
+            Conflict: Other processes were quicker five times.
+        """
+        for _ in range(_ATTEMPTS - 1):
+            try:
+                return decision(self.snapshot())
+            except Conflict:
+                continue
+        return decision(self.snapshot())
+
+    def newest(self, connection: Connection, kind: type[Fact], prefix: str) -> int:
+        """Return the id of the newest fact of a kind, 0 when there is none."""
+        query = select(func.coalesce(func.max(facts.c.id), 0)).where(self._of(kind, prefix))
+        return int(connection.execute(query).scalar_one())
+
+    def _of(self, kind: type[Fact], prefix: str = "") -> ColumnElement[bool]:
+        where = (facts.c.model == self.model) & (facts.c.kind == kind_of(kind))
+        return where & facts.c.key.startswith(prefix, autoescape=True) if prefix else where
+
+    def _insert(self, connection: Connection, fact: Fact, at: datetime) -> bool:
+        kind, key = type(fact), fact.key
+        if connection.execute(select(facts.c.id).where(self._of(kind) & (facts.c.key == key))).first():
+            return False
+        body = adapter(kind).dump_python(fact, mode="json", exclude={"id", "at"})
+        if len(key) > LONGEST_KEY or "\0" in key or _holds_nul(body):
+            raise ValueError(
+                f"Expected a key of at most {LONGEST_KEY} characters and texts without NUL, got the {kind_of(kind)} {key!r:.200}"
+            )
+        connection.execute(
+            insert(facts).values(
+                model=self.model, kind=kind_of(kind), key=key, event_time=fact.event_time, at=at, body=body
+            )
+        )
+        return True
+
+
+class Snapshot:
+    """Reads facts for one decision, and remembers which was the newest fact of each kind when it first read it."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._newest: dict[tuple[type[Fact], str], int] = {}
+
+    def all(self, kind: type[F], *, prefix: str = "", **fields: object) -> list[F]:
+        """Return what `Ledger.all` returns; the decision depends on all facts of the kind with this prefix."""
+        self._remember(kind, prefix)
+        return self._ledger.all(kind, prefix=prefix, **fields)
+
+    def get(self, kind: type[F], key: str) -> F | None:
+        """Return the fact with a key; the decision depends on it."""
+        self._remember(kind, key)
+        return self._ledger.get(kind, key)
+
+    def keys(self, kind: type[Fact], *, prefix: str = "") -> list[str]:
+        """Return what `Ledger.keys` returns; the decision depends on the kind."""
+        self._remember(kind, prefix)
+        return self._ledger.keys(kind, prefix=prefix)
+
+    def append(self, *new: Fact, lease: Lease | None = None) -> bool:
+        """Append the facts that the decision has led to; see `Ledger.append`."""
+        return self._ledger.append(*new, read=self, lease=lease)
+
+    def require_newest(self, connection: Connection) -> None:
+        """Compare with the ledger as it is in an open transaction.
+
+        Raises:
+            Conflict: There is a newer fact than those that were read.
+        """
+        for (kind, prefix), newest in self._newest.items():
+            if self._ledger.newest(connection, kind, prefix) != newest:
+                raise Conflict(kind_of(kind), prefix)
+
+    def _remember(self, kind: type[Fact], prefix: str) -> None:
+        if (kind, prefix) not in self._newest:
+            with self._ledger.read() as connection:
+                self._newest[kind, prefix] = self._ledger.newest(connection, kind, prefix)
+
+
+def _field(name: str, value: object) -> ColumnElement[bool]:
+    field = facts.c.body[name]
+    if isinstance(value, bool):
+        return field.as_boolean().is_(value)
+    return field.as_integer() == value if isinstance(value, int) else field.as_string() == value
+
+
+def _fact(kind: type[F], row: Row[Any]) -> F:
+    fact: F = adapter(kind).validate_python({**row.body, "id": row.id, "at": row.at})
+    return fact
+
+
+def _holds_nul(value: object) -> bool:
+    if isinstance(value, dict):
+        return any(_holds_nul(part) for item in value.items() for part in item)
+    if isinstance(value, list):
+        return any(map(_holds_nul, value))
+    return isinstance(value, str) and "\0" in value

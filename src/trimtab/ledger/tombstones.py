@@ -5,7 +5,7 @@ import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from trimtab.ledger.records import Erasure
+from trimtab.ledger.facts import Erasure
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,9 +27,9 @@ class Tombstones:
     @classmethod
     def of(cls, erasures: Iterable[Erasure]) -> "Tombstones":
         """Collect those of all erasures; the first of a model chooses the salt, and all after it use the same."""
-        known = list(erasures)
-        salt = known[0].salt if known else secrets.token_hex(16)
-        return cls(salt=salt, digests=frozenset(digest for one in known for digest in one.rows))
+        earlier = list(erasures)
+        salt = earlier[0].salt if earlier else secrets.token_hex(16)
+        return cls(salt=salt, digests=frozenset(digest for erasure in earlier for digest in erasure.rows))
 
     def digest(self, row_id: object) -> str:
         """Return the salted sha256 of a row id."""

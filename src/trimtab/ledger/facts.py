@@ -1,0 +1,412 @@
+"""The facts of the ledger: one frozen dataclass per kind.
+
+A fact is never changed. Its key says what it is about; the ledger stores one fact per model, kind and key, so that writing
+the same fact twice has no effect. `id` and `at` are set by the ledger when the fact is read.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cache
+from typing import TYPE_CHECKING, Any, Literal
+from uuid import uuid4
+
+from pydantic import TypeAdapter
+
+from trimtab.contracts import (
+    Action,
+    BatchRef,
+    ConceptDrift,
+    DataDrift,
+    Manifest,
+    ModelVersion,
+    OrderVerb,
+    Plan,
+    Quarantined,
+    Source,
+    Stage,
+    Training,
+    Verdict,
+    Watch,
+)
+
+NOT_WRITTEN = datetime.min.replace(tzinfo=UTC)
+
+JudgementState = Literal["OPEN", "HOLD", "ASK", "PROMOTE", "REJECT", "SUPERSEDED", "ABANDONED", "FORCED"]
+TransitionKind = Literal["promote", "force", "rollback", "restore", "adopt", "stage", "archive"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fact:
+    """What all facts have: their number in the ledger and the system time at which they were written."""
+
+    id: int = field(default=0, compare=False)
+    at: datetime = field(default=NOT_WRITTEN, compare=False)
+
+    if TYPE_CHECKING:  # each kind has both, as fields or as properties
+
+        @property
+        def key(self) -> str:
+            """What the fact is about, unique within model and kind."""
+
+        @property
+        def event_time(self) -> datetime | None:
+            """The time in the data that the fact belongs to, None when it belongs to none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch(Fact):
+    """A revision of a batch was ingested; `commit` and `md5` say where its rows are in the versioned data."""
+
+    manifest: Manifest
+    commit: str
+    md5: str
+
+    @property
+    def key(self) -> str:
+        """Batch and revision."""
+        return batch_key(self.manifest.batch, self.manifest.revision)
+
+    @property
+    def event_time(self) -> datetime:
+        """The end of the batch."""
+        return self.manifest.end
+
+    @property
+    def ref(self) -> BatchRef:
+        """Batch and revision."""
+        return BatchRef(batch=self.manifest.batch, revision=self.manifest.revision)
+
+
+def batch_key(batch: str, revision: int) -> str:
+    """Return the key of the fact of one revision of a batch."""
+    return f"{batch}:r{revision}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuarantineAction(Fact):
+    """An entry was quarantined, released or dropped; `number` counts the actions on this entry."""
+
+    entry: Quarantined
+    action: Literal["quarantined", "released", "dropped"]
+    actor: str
+    reason: str
+    number: int = 1
+
+    @property
+    def key(self) -> str:
+        """Entry and number."""
+        return f"{self.entry.name}:{self.number}"
+
+    @property
+    def event_time(self) -> None:
+        """None: it happens to a file."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observation(Fact):
+    """What `monitor_model` measured on one batch revision with one champion.
+
+    `watch` is None when the champion is not watched.
+    """
+
+    batch: str
+    revision: int
+    champion: str
+    data: DataDrift
+    concept: ConceptDrift
+    champion_age_batches: int
+    report_run_id: str
+    watch: Watch | None = None
+
+    @property
+    def key(self) -> str:
+        """Batch, revision and champion."""
+        return f"{batch_key(self.batch, self.revision)}:v{self.champion}"
+
+    @property
+    def event_time(self) -> None:
+        """None: its batch has one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request(Fact):
+    """A person, a schedule, a measurement or an alert asks for a retraining.
+
+    `champion` is the version that the request is about, if any. `challenger` is the version to look at again if `source` is
+    `look`, and the version to go back to if it is `watch`. `labels` and `links` are those of the alert if `source` is `alert`.
+    """
+
+    source: Source
+    episode: str
+    reason: str
+    event_time: datetime
+    champion: str | None = None
+    challenger: str | None = None
+    window_batches: int | None = None
+    force: bool = False
+    dry_run: bool = False
+    labels: Mapping[str, str] = field(default_factory=dict)
+    links: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        """Source and episode: the same request made twice is one request."""
+        return f"{self.source}:{self.episode}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wait(Fact):
+    """The arbiter cannot answer a request yet, and says why; `number` counts these reasons per request."""
+
+    request: str
+    reason: str
+    holder: str
+    event_time: datetime
+    number: int = 1
+
+    @property
+    def key(self) -> str:
+        """Request and number."""
+        return f"{self.request}:{self.number}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer(Fact):
+    """The final answer to a request, given when its outcome is known; `run` is the run that it led to, if any."""
+
+    request: str
+    action: Action
+    reason: str
+    holder: str
+    event_time: datetime
+    run: str | None = None
+
+    @property
+    def key(self) -> str:
+        """The request's key: a request has one answer."""
+        return self.request
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run(Fact):
+    """A retraining, or a later look at its challenger, was started by the Airflow run `holder`."""
+
+    key: str
+    request: str
+    action: Literal["RETRAIN", "JUDGE"]
+    reason: str
+    holder: str
+    plan: Plan
+    event_time: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunEnd(Fact):
+    """A run has ended: it came to a verdict, failed, or was lost (its lease expired without a sign of life)."""
+
+    key: str
+    request: str
+    outcome: Literal["concluded", "failed", "lost"]
+    reason: str
+    event_time: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Version(Fact):
+    """A model version was registered; `refit_of` is the version that was judged in its place."""
+
+    version: str
+    run_key: str
+    training: Training
+    refit_of: str | None = None
+
+    @property
+    def key(self) -> str:
+        """The version."""
+        return self.version
+
+    @property
+    def event_time(self) -> datetime:
+        """The end of the newest batch that it was trained on."""
+        return self.training.trained_through
+
+    @property
+    def model_version(self) -> ModelVersion:
+        """What it takes to load this version safely."""
+        training = self.training
+        return ModelVersion(
+            version=self.version,
+            run_id=training.run_id,
+            source=training.source,
+            digest=training.digest,
+            trained_through=training.trained_through,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement(Fact):
+    """One state of the judgement of a version. The next design of decisions replaces this kind."""
+
+    run_key: str
+    version: str | None
+    state: JudgementState
+    reason: str
+    event_time: datetime
+    verdict: Verdict | None = None
+    evidence_sha256: str | None = None
+    key: str = field(default_factory=lambda: uuid4().hex, compare=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transition(Fact):
+    """The intent to move a version to a stage. A `TransitionEnd` with the same key says what became of it."""
+
+    key: str
+    kind: TransitionKind
+    version: str
+    to_stage: Stage
+    replaces: str | None
+    actor: str
+    reason: str
+    evidence_sha256: str | None
+    event_time: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransitionEnd(Fact):
+    """A transition is done, or void: it was not made, and will not be."""
+
+    key: str
+    outcome: Literal["done", "void"]
+    reason: str = ""
+
+    @property
+    def event_time(self) -> None:
+        """None: its transition has one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order(Fact):
+    """An operator, or the watch rule, ordered something by name and with a reason."""
+
+    verb: OrderVerb
+    version: str | None
+    actor: str
+    reason: str
+    event_time: datetime | None
+    key: str = field(default_factory=lambda: uuid4().hex, compare=False)
+
+    def __str__(self) -> str:
+        return f"{self.actor}: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice(Fact):
+    """A message was delivered to people."""
+
+    key: str
+    kind: str
+    text: str
+
+    @property
+    def event_time(self) -> None:
+        """None: it is about the system."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alert(Fact):
+    """An alert of Alertmanager fires or is resolved; the fingerprint is that of its labels."""
+
+    fingerprint: str
+    status: Literal["firing", "resolved"]
+    starts_at: datetime
+    ends_at: datetime
+    summary: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+    links: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        """The episode and the status."""
+        return f"{self.episode}:{self.status}"
+
+    @property
+    def episode(self) -> str:
+        """Fingerprint and start: the same alert can come back later."""
+        return f"{self.fingerprint}:{self.starts_at.isoformat()}"
+
+    @property
+    def event_time(self) -> None:
+        """None: alerts live on the system clock."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Erasure(Fact):
+    """The intent to erase rows for good, named by the salted SHA-256 of their ids.
+
+    `objects` are the MD5 sums of every revision of `batches` that held such a row. `versions` were trained or judged on such a
+    revision, and cannot be reproduced.
+    """
+
+    key: str
+    salt: str
+    rows: tuple[str, ...]
+    batches: tuple[str, ...]
+    objects: tuple[str, ...]
+    versions: tuple[str, ...]
+    actor: str
+    reason: str
+
+    @property
+    def event_time(self) -> None:
+        """None: an erasure has no place in the data."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErasureEnd(Fact):
+    """An erasure is complete."""
+
+    key: str
+
+    @property
+    def event_time(self) -> None:
+        """None: its erasure has none."""
+
+
+KINDS: tuple[type[Fact], ...] = (
+    Batch,
+    QuarantineAction,
+    Observation,
+    Request,
+    Wait,
+    Answer,
+    Run,
+    RunEnd,
+    Version,
+    Judgement,
+    Transition,
+    TransitionEnd,
+    Order,
+    Notice,
+    Alert,
+    Erasure,
+    ErasureEnd,
+)
+
+
+@cache
+def kind_of(fact_type: type[Fact]) -> str:
+    """Return the name under which a kind is stored.
+
+    >>> kind_of(TransitionEnd)
+    'transition_end'
+    """
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", fact_type.__name__).lower()
+
+
+@cache
+def adapter(fact_type: type[Any]) -> TypeAdapter[Any]:
+    """Return what turns facts of a kind into JSON types and back; making one takes milliseconds."""
+    return TypeAdapter(fact_type)

@@ -1,0 +1,177 @@
+"""The state of the loop as pure functions over facts; facts are given oldest first, as the ledger returns them."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from trimtab.contracts import BatchRef, Quarantined
+from trimtab.ledger.facts import (
+    Batch,
+    Judgement,
+    Observation,
+    Order,
+    QuarantineAction,
+    Request,
+    Run,
+    Transition,
+    TransitionEnd,
+)
+
+OPEN_STATES = ("OPEN", "HOLD", "ASK")
+"""States of a judgement in which its version stays in Staging."""
+_OPENS = {"pause": "resume", "pin": "unpin", "block": "unblock"}
+
+
+def batches_in_force(batches: Iterable[Batch]) -> list[Batch]:
+    """Return the newest revision of each batch, in the order of their start."""
+    newest: dict[str, Batch] = {}
+    for batch in batches:
+        manifest = batch.manifest
+        if manifest.batch not in newest or newest[manifest.batch].manifest.revision < manifest.revision:
+            newest[manifest.batch] = batch
+    return sorted(newest.values(), key=lambda batch: batch.manifest.start)
+
+
+def event_now(batches: Iterable[Batch]) -> datetime | None:
+    """Return the event clock: the latest end of a batch in force, None before the first batch."""
+    return max((batch.manifest.end for batch in batches_in_force(batches)), default=None)
+
+
+def unmeasured(
+    batches: Iterable[Batch], observations: Iterable[Observation], champion: str, since: datetime
+) -> list[BatchRef]:
+    """Return the batches in force that start at `since` or later and that this champion was not measured on.
+
+    A batch whose rows were all erased has nothing to measure.
+    """
+    measured = {(seen.batch, seen.revision) for seen in observations if seen.champion == champion}
+    return [
+        batch.ref
+        for batch in batches_in_force(batches)
+        if batch.manifest.start >= since
+        and batch.manifest.rows
+        and (batch.manifest.batch, batch.manifest.revision) not in measured
+    ]
+
+
+def open_quarantine(actions: Iterable[QuarantineAction]) -> dict[str, Quarantined]:
+    """Return the entries that wait for a person, by name."""
+    newest = {action.entry.name: action for action in actions}
+    return {name: action.entry for name, action in newest.items() if action.action == "quarantined"}
+
+
+def runs_in_progress(runs: Iterable[Run], ended: Collection[str]) -> list[Run]:
+    """Return the runs that have not ended; `ended` are the keys of their ends."""
+    return [run for run in runs if run.key not in ended]
+
+
+def waiting(
+    requests: Iterable[Request], answered: Collection[str], in_progress: Iterable[Run]
+) -> list[Request]:
+    """Return the requests without an answer that no run is working on.
+
+    A run that failed or was lost leaves its request waiting again.
+    """
+    busy = {run.request for run in in_progress}.union(answered)
+    return [request for request in requests if request.key not in busy]
+
+
+def newest_judgements(judgements: Iterable[Judgement]) -> list[Judgement]:
+    """Return the newest state of each run's judgement, in the order in which they were written."""
+    newest = {judgement.run_key: judgement for judgement in judgements}
+    return sorted(newest.values(), key=lambda judgement: judgement.id)
+
+
+def judgement_of(judgements: Iterable[Judgement], run_key: str) -> Judgement | None:
+    """Return the newest state of one run's judgement."""
+    return next((each for each in newest_judgements(judgements) if each.run_key == run_key), None)
+
+
+def under_judgement(judgements: Iterable[Judgement]) -> set[str]:
+    """Return the versions whose judgement is open."""
+    return {
+        judgement.version
+        for judgement in newest_judgements(judgements)
+        if judgement.state in OPEN_STATES and judgement.version is not None
+    }
+
+
+def open_verdict(judgements: Iterable[Judgement]) -> Judgement | None:
+    """Return the newest judgement that has a verdict and looks left."""
+    open_now = [
+        judgement
+        for judgement in newest_judgements(judgements)
+        if judgement.state in ("HOLD", "ASK") and judgement.verdict is not None
+    ]
+    return open_now[-1] if open_now else None
+
+
+def unfinished(transitions: Iterable[Transition], ended: Collection[str]) -> list[Transition]:
+    """Return the transitions that are neither done nor void; `ended` are the keys of their ends."""
+    return [transition for transition in transitions if transition.key not in ended]
+
+
+def completed(transitions: Iterable[Transition], ends: Iterable[TransitionEnd]) -> list[Transition]:
+    """Return the transitions that were made, in the order of their completion; `at` is its time."""
+    intents = {transition.key: transition for transition in transitions}
+    return [
+        replace(intents[end.key], id=end.id, at=end.at)
+        for end in ends
+        if end.outcome == "done" and end.key in intents
+    ]
+
+
+def to_production(completed: Iterable[Transition]) -> list[Transition]:
+    """Return the completed transitions that moved a version to Production."""
+    return [transition for transition in completed if transition.to_stage == "Production"]
+
+
+def live(completed: Iterable[Transition]) -> Transition | None:
+    """Return the transition that put the live version into Production."""
+    moves = to_production(completed)
+    return moves[-1] if moves else None
+
+
+def promotion_of(completed: Sequence[Transition], version: str) -> Transition | None:
+    """Return the promotion after which a version must prove itself, None if it did not come to Production by one.
+
+    A rollback brings back a version that has proved itself, and so does no `restore` of what somebody moved by hand.
+    """
+    moves = [
+        move for move in to_production(completed) if move.version == version and move.kind != "restore"
+    ]
+    return moves[-1] if moves and moves[-1].kind in ("promote", "force") else None
+
+
+def promoted_at(completed: Sequence[Transition], version: str) -> datetime | None:
+    """Return the event time at which a version last came to Production."""
+    moves = [move for move in to_production(completed) if move.version == version]
+    return moves[-1].event_time if moves else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrdersInForce:
+    """The orders that hold until their opposite is given; `blocked` is by version."""
+
+    paused: Order | None
+    pinned: Order | None
+    blocked: Mapping[str, Order]
+
+
+def orders_in_force(orders: Iterable[Order]) -> OrdersInForce:
+    """Return the orders that hold: the newest of each pair counts, for block and unblock that of each version."""
+    newest: dict[tuple[str, str | None], Order] = {}
+    for order in orders:
+        for opens, closes in _OPENS.items():
+            if order.verb in (opens, closes):
+                newest[opens, order.version if opens == "block" else None] = order
+    in_force = {key: order for key, order in newest.items() if order.verb in _OPENS}
+    return OrdersInForce(
+        paused=in_force.get(("pause", None)),
+        pinned=in_force.get(("pin", None)),
+        blocked={
+            version: order
+            for (verb, version), order in in_force.items()
+            if verb == "block" and version is not None
+        },
+    )
