@@ -8,9 +8,11 @@ or `trimtab forget` runs, or was killed less than `trigger.lease_minutes` ago.
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import DAG, Param, task
+from airflow.sdk import Param, task
 from airflow.sdk.exceptions import AirflowFailException
-from trimtab_models import Model, models
+from trimtab_models import Model, trimtab_dag
+
+KEEP = Param(14, type="integer", minimum=1, title="Keep", description="Number of backups to keep.")
 
 
 @task
@@ -27,31 +29,18 @@ def back_up(params: Any = None) -> dict[str, Any]:
     return {"folder": str(taken.folder), "counts": taken.counts, "removed": list(taken.removed)}
 
 
-def back_up_stores(model: Model) -> None:
-    # A ledger that models share has one lease for backups: the second model's begins 20 minutes later.
+def _every_night(model: Model) -> str | None:
+    """Start 20 minutes after the model before: a ledger that models share has one lease for backups."""
     hour, minute = divmod(3 * 60 + 15 + 20 * model.place, 60)
-    with DAG(
-        dag_id=model.dag_id("back_up_stores"),
-        schedule=f"{minute} {hour % 24} * * *" if model.get("TRIMTAB_BACKUPS") else None,
-        catchup=False,
-        max_active_runs=1,
-        params={
-            "keep": Param(
-                14, type="integer", minimum=1, title="Keep", description="Backups that stay; older ones go."
-            )
-        },
-        tags=["trimtab", "impact/tier_2", *model.tags],
-        default_args={
-            "owner": "trimtab",
-            "retries": 2,
-            "retry_delay": timedelta(seconds=30),
-            "execution_timeout": timedelta(hours=4),
-            **model.hook,
-        },
-        doc_md=__doc__,
-    ):
-        back_up()
+    return f"{minute} {hour % 24} * * *" if model.get("TRIMTAB_BACKUPS") else None
 
 
-for one in models():
-    back_up_stores(one)
+@trimtab_dag(
+    _every_night,
+    doc=__doc__,
+    impact="tier_2",
+    timeout=timedelta(hours=4),
+    params={"keep": KEEP},
+)
+def back_up_stores(model: Model) -> None:
+    back_up()

@@ -7,8 +7,8 @@ landed again, as the next revision.
 
 from datetime import timedelta
 
-from airflow.sdk import DAG, task
-from trimtab_models import Model, models
+from airflow.sdk import task
+from trimtab_models import Model, trimtab_dag
 
 
 @task
@@ -18,24 +18,11 @@ def gather() -> list[str]:
     return gather()
 
 
+@trimtab_dag(
+    lambda model: "25 * * * *",
+    doc=__doc__,
+    impact="tier_2",
+    timeout=timedelta(hours=1),
+)
 def gather_batches(model: Model) -> None:
-    with DAG(
-        dag_id=model.dag_id("gather_batches"),
-        schedule="25 * * * *",
-        catchup=False,
-        max_active_runs=1,
-        tags=["trimtab", "impact/tier_2", *model.tags],
-        default_args={
-            "owner": "trimtab",
-            "retries": 2,
-            "retry_delay": timedelta(seconds=30),
-            "execution_timeout": timedelta(hours=1),
-            **model.hook,
-        },
-        doc_md=__doc__,
-    ):
-        gather()
-
-
-for one in models():
-    gather_batches(one)
+    gather()

@@ -5,12 +5,11 @@
 log names, then clear it. The other batches of that run are in; `sweep` announces them when `announce` did not.
 """
 
-from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import DAG, Param, task
+from airflow.sdk import Param, task
 from airflow.sdk.exceptions import AirflowSkipException
-from trimtab_models import Model, models
+from trimtab_models import Model, trimtab_dag
 
 BATCH = Param(
     None,
@@ -41,25 +40,12 @@ def announce(summaries: list[dict[str, Any]]) -> None:
         raise AirflowSkipException("Nothing new came in.")
 
 
+@trimtab_dag(
+    lambda model: "*/10 * * * *",
+    doc=__doc__,
+    impact="tier_1",
+    max_active_runs=4,
+    params={"batch": BATCH},
+)
 def ingest_batch(model: Model) -> None:
-    with DAG(
-        dag_id=model.dag_id("ingest_batch"),
-        schedule="*/10 * * * *",
-        catchup=False,
-        max_active_runs=4,
-        params={"batch": BATCH},
-        tags=["trimtab", "impact/tier_1", *model.tags],
-        default_args={
-            "owner": "trimtab",
-            "retries": 2,
-            "retry_delay": timedelta(seconds=30),
-            "execution_timeout": timedelta(minutes=15),
-            **model.hook,
-        },
-        doc_md=__doc__,
-    ):
-        announce.override(outlets=[model.asset("batches")])(ingest.expand(batch=list_landed()))
-
-
-for one in models():
-    ingest_batch(one)
+    announce.override(outlets=[model.asset("batches")])(ingest.expand(batch=list_landed()))

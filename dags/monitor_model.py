@@ -5,12 +5,11 @@ healthy. A failed `measure` leaves that batch unmeasured, and the next run finds
 `assess` is safe to clear: an observation has one request at most. `reconcile` mends and can always be cleared.
 """
 
-from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import DAG, AssetOrTimeSchedule, CronTriggerTimetable, task
+from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable, task
 from airflow.sdk.exceptions import AirflowSkipException
-from trimtab_models import Model, models
+from trimtab_models import Model, trimtab_dag
 
 
 @task
@@ -47,29 +46,16 @@ def wake(waiting: int) -> None:
         raise AirflowSkipException("No request waits.")
 
 
+@trimtab_dag(
+    lambda model: AssetOrTimeSchedule(
+        timetable=CronTriggerTimetable("0 * * * *", timezone="UTC"), assets=[model.asset("batches")]
+    ),
+    doc=__doc__,
+    impact="tier_1",
+    max_active_runs=4,
+)
 def monitor_model(model: Model) -> None:
-    with DAG(
-        dag_id=model.dag_id("monitor_model"),
-        schedule=AssetOrTimeSchedule(
-            timetable=CronTriggerTimetable("0 * * * *", timezone="UTC"), assets=[model.asset("batches")]
-        ),
-        catchup=False,
-        max_active_runs=4,
-        tags=["trimtab", "impact/tier_1", *model.tags],
-        default_args={
-            "owner": "trimtab",
-            "retries": 2,
-            "retry_delay": timedelta(seconds=30),
-            "execution_timeout": timedelta(minutes=15),
-            **model.hook,
-        },
-        doc_md=__doc__,
-    ):
-        found, assessed = find_unmonitored(), assess()
-        reconcile() >> found
-        measure.expand(item=found) >> assessed
-        wake.override(outlets=[model.asset("requests")])(assessed)
-
-
-for one in models():
-    monitor_model(one)
+    found, assessed = find_unmonitored(), assess()
+    reconcile() >> found
+    measure.expand(item=found) >> assessed
+    wake.override(outlets=[model.asset("requests")])(assessed)

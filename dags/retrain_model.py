@@ -1,18 +1,18 @@
 """Retrains when the arbiter says so, and promotes the new model only when it passes the gate.
 
 *Triage*: a skipped run means that the arbiter answered SKIP or WAIT; the log of `arbitrate` says why. A failure of any
-task leaves the serving model as it was, and clearing the task goes on from there: `checkout`, `prepare`, `train` and
-`evaluate` write under the run's own folder only, `conclude` finishes a transition that it began. The lease of a run that is
-given up ends by itself after `trigger.lease_minutes`. `wait_for_answer` is skipped unless `gate.ask` wants a person: then it
+task leaves the serving model as it was. After the last retry `close` ends the run and gives its lease back: its request
+waits again, and is answered by the next run of this DAG. Clear the failed run from `arbitrate` to try again at once; it
+makes a new plan, at the origin's newest commit. `wait_for_answer` is skipped unless `gate.ask` wants a person: then it
 waits on Airflow's page, and takes `gate.ask_default` in the end. A retrained model that did not pass the gate is no failure.
 """
 
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import DAG, AssetOrTimeSchedule, CronTriggerTimetable, Param, chain, task
+from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable, Param, chain, task, teardown
 from airflow.sdk.exceptions import AirflowFailException
-from trimtab_models import Model, here, models
+from trimtab_models import Model, here, trimtab_dag
 from trimtab_operators import AskPersonOperator
 
 SOURCES = {"manual": "ui", "scheduled": "schedule"}  # any other run was woken: it answers what waits
@@ -103,38 +103,32 @@ def conclude(
     return outcome
 
 
+@teardown(on_failure_fail_dagrun=False)
+def close(run_key: str | None, holder: str) -> str | None:
+    from trimtab.loop.retrain import close
+
+    return close(run_key, holder)
+
+
+@trimtab_dag(
+    lambda model: AssetOrTimeSchedule(
+        timetable=CronTriggerTimetable("0 6 * * MON", timezone="UTC"), assets=[model.asset("requests")]
+    ),
+    doc=__doc__,
+    impact="tier_1",
+    max_active_runs=4,
+    params=FORM,
+)
 def retrain_model(model: Model) -> None:
-    with DAG(
-        dag_id=model.dag_id("retrain_model"),
-        schedule=AssetOrTimeSchedule(
-            timetable=CronTriggerTimetable("0 6 * * MON", timezone="UTC"), assets=[model.asset("requests")]
-        ),
-        catchup=False,
-        max_active_runs=4,
-        params=FORM,
-        tags=["trimtab", "impact/tier_1", *model.tags],
-        default_args={
-            "owner": "trimtab",
-            "retries": 2,
-            "retry_delay": timedelta(seconds=30),
-            "execution_timeout": timedelta(minutes=15),
-            **model.hook,
-        },
-        doc_md=__doc__,
-    ):
-        # A pod of their own for `train` and `refit`, where tasks are pods; any other executor passes it by.
-        template, holder = model.get("TRIMTAB_TRAINING_POD_TEMPLATE"), "{{ run_id }}"
-        pod = {"executor_config": {"pod_template_file": template} if template else {}}
-        judged = conclude.override(outlets=[model.asset("champion")])
-        run_key = arbitrate(holder)
-        steps = [
-            step(run_key, holder)
-            for step in (checkout, prepare, train.override(**pod), evaluate, refit.override(**pod))
-        ]
-        question = ask(run_key, holder)
-        answer = AskPersonOperator(task_id="wait_for_answer", question=question, options=["promote", "keep"])
-        chain(*steps, question, answer, judged(run_key, holder, answer.output))
-
-
-for one in models():
-    retrain_model(one)
+    # A pod of their own for `train` and `refit`, where tasks are pods; any other executor passes it by.
+    template, holder = model.get("TRIMTAB_TRAINING_POD_TEMPLATE"), "{{ run_id }}"
+    pod = {"executor_config": {"pod_template_file": template} if template else {}}
+    judged = conclude.override(outlets=[model.asset("champion")])
+    run_key = arbitrate(holder)
+    steps = [
+        step(run_key, holder)
+        for step in (checkout, prepare, train.override(**pod), evaluate, refit.override(**pod))
+    ]
+    question = ask(run_key, holder)
+    answer = AskPersonOperator(task_id="wait_for_answer", question=question, options=["promote", "keep"])
+    chain(*steps, question, answer, judged(run_key, holder, answer.output), close(run_key, holder))

@@ -4,12 +4,11 @@
 artifact brought back. Killed in the middle, `reconcile` finishes it: clear either task.
 """
 
-from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import DAG, Param, task
+from airflow.sdk import Param, task
 from airflow.sdk.exceptions import AirflowFailException
-from trimtab_models import Model, models
+from trimtab_models import Model, trimtab_dag
 
 FORM = {
     "version": Param(
@@ -42,25 +41,11 @@ def rollback(dag_run: Any = None, params: Any = None) -> str:
         raise AirflowFailException(str(error)) from error
 
 
+@trimtab_dag(
+    lambda model: None,
+    doc=__doc__,
+    impact="tier_1",
+    params=FORM,
+)
 def rollback_model(model: Model) -> None:
-    with DAG(
-        dag_id=model.dag_id("rollback_model"),
-        schedule=None,
-        catchup=False,
-        max_active_runs=1,
-        params=FORM,
-        tags=["trimtab", "impact/tier_1", *model.tags],
-        default_args={
-            "owner": "trimtab",
-            "retries": 2,
-            "retry_delay": timedelta(seconds=30),
-            "execution_timeout": timedelta(minutes=15),
-            **model.hook,
-        },
-        doc_md=__doc__,
-    ):
-        reconcile() >> rollback.override(outlets=[model.asset("champion")])()
-
-
-for one in models():
-    rollback_model(one)
+    reconcile() >> rollback.override(outlets=[model.asset("champion")])()

@@ -8,9 +8,9 @@ landed are not woken here: `ingest_batch` looks for them by its own timer.
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import DAG, task
+from airflow.sdk import task
 from airflow.sdk.exceptions import AirflowSkipException
-from trimtab_models import Model, models
+from trimtab_models import Model, trimtab_dag
 
 
 @task
@@ -39,27 +39,14 @@ def wake_retrain(requests: bool) -> None:
         raise AirflowSkipException("No request waits.")
 
 
+@trimtab_dag(
+    lambda model: "*/10 * * * *",
+    doc=__doc__,
+    impact="tier_2",
+    timeout=timedelta(minutes=5),
+)
 def sweep(model: Model) -> None:
-    with DAG(
-        dag_id=model.dag_id("sweep"),
-        schedule="*/10 * * * *",
-        catchup=False,
-        max_active_runs=1,
-        tags=["trimtab", "impact/tier_2", *model.tags],
-        default_args={
-            "owner": "trimtab",
-            "retries": 2,
-            "retry_delay": timedelta(seconds=30),
-            "execution_timeout": timedelta(minutes=5),
-            **model.hook,
-        },
-        doc_md=__doc__,
-    ):
-        found = waiting()
-        reconcile() >> found
-        wake_monitor.override(outlets=[model.asset("batches")])(found["unmonitored"])
-        wake_retrain.override(outlets=[model.asset("requests")])(found["requests"])
-
-
-for one in models():
-    sweep(one)
+    found = waiting()
+    reconcile() >> found
+    wake_monitor.override(outlets=[model.asset("batches")])(found["unmonitored"])
+    wake_retrain.override(outlets=[model.asset("requests")])(found["requests"])

@@ -6,8 +6,9 @@ each time: a new file needs no restart.
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ VARIABLE = "TRIMTAB_MODELS"
 OWN = ("TRIMTAB_HOME", "TRIMTAB_ORIGIN_URL", "TRIMTAB_LANDING", "TRIMTAB_DVC_REMOTE_URL", "TRIMTAB_BACKUPS")
 """What no two models may have in common."""
 _WHOLE = {VARIABLE, "TRIMTAB_NOW", "TRIMTAB_ALERTS_TOKEN", "TRIMTAB_ALERTS_TOKEN_FILE"}
+_TASK_TIMEOUT = timedelta(minutes=15)
 _KEY = re.compile(r"(TRIMTAB|MLFLOW)_[A-Z0-9_]+")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,199}")
 
@@ -78,6 +80,51 @@ class Model:
         if found is None:
             return None
         return found.rstrip("/") if "://" in found else str(Path(found).resolve())
+
+
+def trimtab_dag(
+    schedule: Callable[[Model], Any],
+    *,
+    doc: str | None,
+    impact: str,
+    timeout: timedelta = _TASK_TIMEOUT,
+    **settings: Any,
+) -> Callable[[Callable[[Model], object]], None]:
+    """Declare a DAG for each model, with what all DAGs of trimtab have in common.
+
+    The decorated function wires the tasks of one model's DAG, and its name is the DAG's.
+
+    Args:
+        schedule: Returns the schedule of a model's DAG.
+        doc: The DAG's documentation, shown in Airflow's UI.
+        impact: `tier_1` if people notice at once when it fails, else `tier_2`.
+        timeout: Of each task that sets none of its own.
+        **settings: Further arguments of `DAG`.
+    """
+
+    def declare(wire: Callable[[Model], object]) -> None:
+        from airflow.sdk import DAG
+
+        for model in models():
+            defaults = {
+                "owner": "trimtab",
+                "retries": 2,
+                "retry_delay": timedelta(seconds=30),
+                "execution_timeout": timeout,
+                **model.hook,
+            }
+            with DAG(
+                dag_id=model.dag_id(wire.__name__),
+                schedule=schedule(model),
+                catchup=False,
+                tags=["trimtab", f"impact/{impact}", *model.tags],
+                default_args=defaults,
+                doc_md=doc,
+                **{"max_active_runs": 1, **settings},
+            ):
+                wire(model)
+
+    return declare
 
 
 def models() -> list[Model]:

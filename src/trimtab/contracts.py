@@ -210,6 +210,11 @@ class Verdict:
     champion_scores: tuple[BatchScore, ...]
     cutoff: datetime
 
+    @property
+    def champion_name(self) -> str:
+        """The champion in a sentence."""
+        return champion_name(self.champion)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ColumnDrift:
@@ -292,6 +297,15 @@ class Quarantined:
     path: str
     details: Mapping[str, int] = field(default_factory=dict)
     row_ids: tuple[str, ...] = ()
+
+
+def champion_name(version: str | None) -> str:
+    """Name a champion in a sentence; None is the baseline.
+
+    >>> champion_name("4"), champion_name(None)
+    ('version 4', 'the baseline')
+    """
+    return "the baseline" if version is None else f"version {version}"
 
 
 def to_json(value: Any) -> str:  # any contract above

@@ -133,6 +133,7 @@ class LeaseHeld(TrimtabError):
     """Another run does this work now."""
 
     def __init__(self, name: str, holder: str, until: object) -> None:
+        self.holder = holder
         super().__init__(
             f"The lease {name!r} is held by {holder!r} until {until}. Clear the task again after that, or end that run."
         )

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from datetime import datetime
 
 import pandas as pd
 
@@ -20,8 +21,8 @@ class Checked:
     unseen: dict[str, int]
 
 
-def check(landed: Landed, data: params.Data) -> Checked:
-    """Apply the contract.
+def check(landed: Landed, data: params.Data, *, now: datetime) -> Checked:
+    """Apply the contract; no label may be known later than `now`.
 
     Structural faults refuse the batch; faulty rows are set apart up to `data.max_bad_share`, above it the batch is
     refused; undeclared categories are counted, and refuse the batch above `data.max_unseen_share` in one feature. Of
@@ -32,7 +33,7 @@ def check(landed: Landed, data: params.Data) -> Checked:
         BatchRejected: As said, with the reason.
     """
     frame = _structured(landed, data)
-    faults = schema.row_faults(frame, data)
+    faults = pd.concat([schema.row_faults(frame, data), _future_labels(frame, now)], ignore_index=True)
     unseen = schema.unseen(frame, data)
     if landed.released_by is not None:
         places = zip(faults["row"], faults["column"], strict=True)
@@ -47,6 +48,14 @@ def check(landed: Landed, data: params.Data) -> Checked:
         )
     bad = landed.frame.iloc[by_row.index].assign(fault=by_row.to_numpy()).reset_index(drop=True)
     return Checked(kept=kept, bad=bad, unseen=unseen)
+
+
+def _future_labels(frame: pd.DataFrame, now: datetime) -> pd.DataFrame:
+    """Return the rows whose label is known only later than now, as `schema.row_faults` does."""
+    times = frame[schema.KNOWN_AT]
+    future = times[times > now]
+    text = [f"{schema.KNOWN_AT}: expected a time that has passed, got {time.isoformat()}" for time in future]
+    return pd.DataFrame({"row": future.index.astype(int), "column": schema.KNOWN_AT, "fault": text})
 
 
 def _usable(frame: pd.DataFrame, row: int, column: str) -> bool:

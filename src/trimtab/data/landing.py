@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from trimtab.contracts import Manifest
 from trimtab.errors import BatchRejected, Unfit
@@ -23,12 +23,22 @@ _WANTED = '{"batch", "start", "end", "partial"}'
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
+def _no_number(value: object) -> object:
+    """Refuse a number, which pydantic would take for seconds or milliseconds since 1970, by its size."""
+    if isinstance(value, str | datetime):
+        return value
+    raise ValueError("expected a time in ISO 8601")
+
+
+_Time = Annotated[AwareDatetime, BeforeValidator(_no_number)]
+
+
 class _Note(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     batch: str
-    start: AwareDatetime
-    end: AwareDatetime
+    start: _Time
+    end: _Time
     partial: bool
     released_by: str | None = None
     released_reason: str | None = None

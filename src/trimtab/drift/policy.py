@@ -1,7 +1,8 @@
 """What the rule in `params.yaml` makes of an observation."""
 
 from trimtab import params
-from trimtab.contracts import Assessment, Observation, Source
+from trimtab.contracts import Assessment, Source
+from trimtab.ledger.facts import Observation
 
 
 def assess(seen: Observation, wanted: params.Params) -> Assessment:

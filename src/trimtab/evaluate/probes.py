@@ -15,6 +15,9 @@ from trimtab.evaluate.weigh import weigh
 
 Floats = npt.NDArray[np.float64]
 
+DEAD_GATE_FILE = "gate_dead.txt"
+"""Name of the file that a run leaves when its gate judges a probe wrongly."""
+
 _ROWS = 20
 """Rows of each block of the probes."""
 _BLOCKS = 7

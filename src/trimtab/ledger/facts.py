@@ -8,7 +8,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 from uuid import uuid4
 
@@ -123,19 +122,25 @@ class Observation(Fact):
     @property
     def key(self) -> str:
         """Batch, revision and champion."""
-        return f"{batch_key(self.batch, self.revision)}:v{self.champion}"
+        return observation_key(self.batch, self.revision, self.champion)
 
     @property
     def event_time(self) -> None:
         """None: its batch has one."""
 
 
+def observation_key(batch: str, revision: int, champion: str) -> str:
+    """Return the key of the observation of a batch revision with a champion."""
+    return f"{batch_key(batch, revision)}:v{champion}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request(Fact):
     """A person, a schedule, a measurement or an alert asks for a retraining.
 
-    `champion` is the version that the request is about, if any. `challenger` is the version to look at again if `source` is
-    `look`, and the version to go back to if it is `watch`. `labels` and `links` are those of the alert if `source` is `alert`.
+    `champion` is the version that the request is about, if any. `challenger` is the version to look at again if `source`
+    is `look`, and the version to go back to if it is `watch`. `labels` and `links` are those of the alert if `source` is
+    `alert`.
     """
 
     source: Source
@@ -346,8 +351,8 @@ class Alert(Fact):
 class Erasure(Fact):
     """The intent to erase rows for good, named by the salted SHA-256 of their ids.
 
-    `objects` are the MD5 sums of every revision of `batches` that held such a row. `versions` were trained or judged on such a
-    revision, and cannot be reproduced.
+    `objects` are the MD5 sums of every revision of `batches` that held such a row. `versions` were trained or judged on
+    such a revision, and cannot be reproduced.
     """
 
     key: str
@@ -396,17 +401,22 @@ KINDS: tuple[type[Fact], ...] = (
 )
 
 
-@cache
-def kind_of(fact_type: type[Fact]) -> str:
+_NAMES = {kind: re.sub(r"(?<!^)(?=[A-Z])", "_", kind.__name__).lower() for kind in KINDS}
+_ADAPTERS: dict[str, TypeAdapter[Any]] = {}
+
+
+def kind_of(kind: type[Fact]) -> str:
     """Return the name under which a kind is stored.
 
     >>> kind_of(TransitionEnd)
     'transition_end'
     """
-    return re.sub(r"(?<!^)(?=[A-Z])", "_", fact_type.__name__).lower()
+    return _NAMES[kind]
 
 
-@cache
-def adapter(fact_type: type[Any]) -> TypeAdapter[Any]:
+def adapter(kind: type[Fact]) -> TypeAdapter[Any]:
     """Return what turns facts of a kind into JSON types and back; making one takes milliseconds."""
-    return TypeAdapter(fact_type)
+    name = kind_of(kind)
+    if name not in _ADAPTERS:
+        _ADAPTERS[name] = TypeAdapter(kind)
+    return _ADAPTERS[name]

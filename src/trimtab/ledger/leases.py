@@ -58,7 +58,7 @@ class Leases:
             LeaseHeld: Somebody else holds it and it has not expired.
         """
         now = self._now()
-        values = {"heartbeat_at": now, "expires_at": now + timedelta(minutes=minutes)}
+        values: dict[str, Any] = {"heartbeat_at": now, "expires_at": now + timedelta(minutes=minutes)}
         with self._database.transaction(name) as connection:
             row = connection.execute(select(leases).filter_by(name=name).with_for_update()).one_or_none()
             if row is None:
@@ -141,7 +141,9 @@ def require(connection: Connection, lease: Lease) -> None:
     Raises:
         LeaseLost: Somebody else took the lease.
     """
-    row = connection.execute(select(leases).filter_by(name=lease.name).with_for_update(read=True)).one_or_none()
+    row = connection.execute(
+        select(leases).filter_by(name=lease.name).with_for_update(read=True)
+    ).one_or_none()
     if row is None or row.epoch != lease.epoch or row.holder not in (None, lease.holder):
         raise LeaseLost(lease.name, lease.holder, row.holder if row is not None else None)
 

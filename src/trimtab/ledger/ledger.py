@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from sqlalchemy import ColumnElement, Connection, Row, func, insert, select
 
 from trimtab.clock import Clock, system_clock
-from trimtab.errors import Conflict
+from trimtab.errors import Conflict, Unknown
 from trimtab.ledger.engine import Database
 from trimtab.ledger.facts import Fact, adapter, kind_of
 from trimtab.ledger.leases import Lease, Leases, require
@@ -41,7 +41,7 @@ class Ledger(Database):
         self.leases = Leases(self, clock)
 
     def all(
-        self, kind: type[F], *, prefix: str = "", since: datetime | None = None, **fields: object
+        self, kind: type[F], *, prefix: str = "", since: datetime | None = None, **fields: str
     ) -> list[F]:
         """Return the facts of a kind, oldest first.
 
@@ -49,7 +49,7 @@ class Ledger(Database):
             kind: The dataclass of the kind.
             prefix: Only facts whose key starts so.
             since: Only facts of this event time or later.
-            **fields: Only facts with these values in their fields.
+            **fields: Only facts with these texts in their fields.
         """
         where = self._of(kind, prefix)
         if since is not None:
@@ -73,6 +73,17 @@ class Ledger(Database):
         with self.read() as connection:
             row = connection.execute(query).one_or_none()
         return None if row is None else _fact(kind, row)
+
+    def require(self, kind: type[F], key: str) -> F:
+        """Return the fact with a key.
+
+        Raises:
+            Unknown: There is none.
+        """
+        fact = self.get(kind, key)
+        if fact is None:
+            raise Unknown(f"a {kind_of(kind)} of {self.model} that the ledger holds", key)
+        return fact
 
     def keys(self, kind: type[Fact], *, prefix: str = "") -> list[str]:
         """Return the keys of all facts of a kind, oldest first, without reading the facts themselves."""
@@ -129,8 +140,10 @@ class Ledger(Database):
         return int(connection.execute(query).scalar_one())
 
     def _of(self, kind: type[Fact], prefix: str = "") -> ColumnElement[bool]:
-        where = (facts.c.model == self.model) & (facts.c.kind == kind_of(kind))
-        return where & facts.c.key.startswith(prefix, autoescape=True) if prefix else where
+        where: ColumnElement[bool] = (facts.c.model == self.model) & (facts.c.kind == kind_of(kind))
+        if prefix:
+            where &= facts.c.key.startswith(prefix, autoescape=True)
+        return where
 
     def _insert(self, connection: Connection, fact: Fact, at: datetime) -> bool:
         kind, key = type(fact), fact.key
@@ -139,7 +152,8 @@ class Ledger(Database):
         body = adapter(kind).dump_python(fact, mode="json", exclude={"id", "at"})
         if len(key) > LONGEST_KEY or "\0" in key or _holds_nul(body):
             raise ValueError(
-                f"Expected a key of at most {LONGEST_KEY} characters and texts without NUL, got the {kind_of(kind)} {key!r:.200}"
+                f"Expected a key of at most {LONGEST_KEY} characters and texts without NUL, "
+                f"got the {kind_of(kind)} {key!r:.200}"
             )
         connection.execute(
             insert(facts).values(
@@ -153,27 +167,27 @@ class Snapshot:
     """Reads facts for one decision, and remembers which was the newest fact of each kind when it first read it."""
 
     def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
+        self.ledger = ledger
         self._newest: dict[tuple[type[Fact], str], int] = {}
 
-    def all(self, kind: type[F], *, prefix: str = "", **fields: object) -> list[F]:
+    def all(self, kind: type[F], *, prefix: str = "", **fields: Any) -> list[F]:
         """Return what `Ledger.all` returns; the decision depends on all facts of the kind with this prefix."""
         self._remember(kind, prefix)
-        return self._ledger.all(kind, prefix=prefix, **fields)
+        return self.ledger.all(kind, prefix=prefix, **fields)
 
     def get(self, kind: type[F], key: str) -> F | None:
         """Return the fact with a key; the decision depends on it."""
         self._remember(kind, key)
-        return self._ledger.get(kind, key)
+        return self.ledger.get(kind, key)
 
     def keys(self, kind: type[Fact], *, prefix: str = "") -> list[str]:
         """Return what `Ledger.keys` returns; the decision depends on the kind."""
         self._remember(kind, prefix)
-        return self._ledger.keys(kind, prefix=prefix)
+        return self.ledger.keys(kind, prefix=prefix)
 
     def append(self, *new: Fact, lease: Lease | None = None) -> bool:
         """Append the facts that the decision has led to; see `Ledger.append`."""
-        return self._ledger.append(*new, read=self, lease=lease)
+        return self.ledger.append(*new, read=self, lease=lease)
 
     def require_newest(self, connection: Connection) -> None:
         """Compare with the ledger as it is in an open transaction.
@@ -182,20 +196,18 @@ class Snapshot:
             Conflict: There is a newer fact than those that were read.
         """
         for (kind, prefix), newest in self._newest.items():
-            if self._ledger.newest(connection, kind, prefix) != newest:
+            if self.ledger.newest(connection, kind, prefix) != newest:
                 raise Conflict(kind_of(kind), prefix)
 
     def _remember(self, kind: type[Fact], prefix: str) -> None:
         if (kind, prefix) not in self._newest:
-            with self._ledger.read() as connection:
-                self._newest[kind, prefix] = self._ledger.newest(connection, kind, prefix)
+            with self.ledger.read() as connection:
+                self._newest[kind, prefix] = self.ledger.newest(connection, kind, prefix)
 
 
 def _field(name: str, value: object) -> ColumnElement[bool]:
-    field = facts.c.body[name]
-    if isinstance(value, bool):
-        return field.as_boolean().is_(value)
-    return field.as_integer() == value if isinstance(value, int) else field.as_string() == value
+    field: ColumnElement[Any] = facts.c.body[name].as_string()
+    return field == value
 
 
 def _fact(kind: type[F], row: Row[Any]) -> F:

@@ -8,13 +8,13 @@ from trimtab.contracts import BatchRef, Quarantined
 from trimtab.ledger.facts import (
     Batch,
     Judgement,
-    Observation,
     Order,
     QuarantineAction,
     Request,
     Run,
     Transition,
     TransitionEnd,
+    observation_key,
 )
 
 OPEN_STATES = ("OPEN", "HOLD", "ASK")
@@ -38,19 +38,19 @@ def event_now(batches: Iterable[Batch]) -> datetime | None:
 
 
 def unmeasured(
-    batches: Iterable[Batch], observations: Iterable[Observation], champion: str, since: datetime
+    batches: Iterable[Batch], observed: Iterable[str], champion: str, since: datetime
 ) -> list[BatchRef]:
     """Return the batches in force that start at `since` or later and that this champion was not measured on.
 
-    A batch whose rows were all erased has nothing to measure.
+    `observed` are the keys of the observations. A batch whose rows were all erased has nothing to measure.
     """
-    measured = {(seen.batch, seen.revision) for seen in observations if seen.champion == champion}
+    keys = set(observed)
     return [
         batch.ref
         for batch in batches_in_force(batches)
         if batch.manifest.start >= since
         and batch.manifest.rows
-        and (batch.manifest.batch, batch.manifest.revision) not in measured
+        and observation_key(batch.manifest.batch, batch.manifest.revision, champion) not in keys
     ]
 
 
@@ -137,9 +137,7 @@ def promotion_of(completed: Sequence[Transition], version: str) -> Transition | 
 
     A rollback brings back a version that has proved itself, and so does no `restore` of what somebody moved by hand.
     """
-    moves = [
-        move for move in to_production(completed) if move.version == version and move.kind != "restore"
-    ]
+    moves = [move for move in to_production(completed) if move.version == version and move.kind != "restore"]
     return moves[-1] if moves and moves[-1].kind in ("promote", "force") else None
 
 

@@ -7,8 +7,9 @@ from typing import Annotated, Literal, cast
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
-from trimtab.contracts import Alert, Decision, Request
 from trimtab.errors import RequestRejected
+from trimtab.ledger import Snapshot, state
+from trimtab.ledger.facts import Alert, Answer, Fact, Request, Run, RunEnd, Wait
 from trimtab.loop.loop import Loop, open_loop
 
 log = logging.getLogger(__name__)
@@ -75,17 +76,23 @@ def receive(payload: object) -> Mapping[str, list[str]]:
         RequestRejected: The body is no such call; nothing was written.
         StoreUnreachable: The origin or the ledger does not answer; nothing was written.
     """
-    taken = _parsed(payload)
+    call = _parsed(payload)
     loop = open_loop()
-    outcome: dict[str, list[str]] = {"opened": [], "joined": [], "closed": [], "ignored": []}
-    with loop.ledger.write():
-        for one in taken.alerts:
-            alert = _alert(one, taken.alertmanager)
-            mine = one.labels.get("model", loop.model) == loop.model
-            became = _take(loop, alert) if mine else "ignored"
-            log.info("Alert %s (%s): %s", alert.fingerprint, alert.summary, became)
-            outcome[became].append(alert.fingerprint)
-    return outcome
+    mine = [alert for alert in call.alerts if alert.labels.get("model", loop.model) == loop.model]
+    others = [alert.fingerprint for alert in call.alerts if alert not in mine]
+
+    def take(facts: Snapshot) -> dict[str, list[str]]:
+        outcome: dict[str, list[str]] = {"opened": [], "joined": [], "closed": [], "ignored": [*others]}
+        episodes = _Episodes(loop, facts)
+        for received in mine:
+            alert = _alert(received, call.alertmanager)
+            result = episodes.take(alert)
+            log.info("Alert %s (%s): %s", alert.fingerprint, alert.summary, result)
+            outcome[result].append(alert.fingerprint)
+        facts.append(*episodes.written)
+        return outcome
+
+    return loop.ledger.decide(take)
 
 
 def by_model(payload: object) -> dict[str, dict[str, object]]:
@@ -94,18 +101,20 @@ def by_model(payload: object) -> dict[str, dict[str, object]]:
     Raises:
         RequestRejected: The body is no such call.
     """
-    taken, found = _parsed(payload), dict[str, dict[str, object]]()
-    assert isinstance(payload, dict)  # or it would not have been taken for a call
-    for one, raw in zip(taken.alerts, payload["alerts"], strict=True):
-        part = found.setdefault(one.labels.get("model", ""), {**payload, "alerts": []})
+    call, by_name = _parsed(payload), dict[str, dict[str, object]]()
+    assert isinstance(payload, dict)  # or it would have been refused
+    for alert, raw in zip(call.alerts, payload["alerts"], strict=True):
+        part = by_name.setdefault(alert.labels.get("model", ""), {**payload, "alerts": []})
         part["alerts"] = [*cast(list[object], part["alerts"]), raw]
-    return found
+    return by_name
 
 
 def unread() -> bool:
     """Say whether a request waits that the arbiter has not looked at even once."""
-    loop = open_loop()
-    return bool(loop.ledger.unread(loop.model))
+    ledger = open_loop().ledger
+    looked_at = {*ledger.keys(Answer), *(wait.request for wait in ledger.all(Wait))}
+    looked_at |= {run.request for run in ledger.all(Run)}
+    return any(key not in looked_at for key in ledger.keys(Request))
 
 
 def _parsed(payload: object) -> _Payload:
@@ -115,78 +124,98 @@ def _parsed(payload: object) -> _Payload:
         raise RequestRejected(
             [
                 {
-                    "field": ".".join(map(str, one["loc"])),
-                    "expected": one["msg"],
-                    "got": ascii(one["input"])[:120],
+                    "field": ".".join(map(str, fault["loc"])),
+                    "expected": fault["msg"],
+                    "got": ascii(fault["input"])[:120],
                 }
-                for one in error.errors()
+                for fault in error.errors()
             ]
         ) from error
 
 
-def _alert(one: _Alert, alertmanager: str) -> Alert:
+def _alert(received: _Alert, alertmanager: str) -> Alert:
     links = {
-        "generator": one.generator,
-        "runbook": one.annotations.get("runbook_url", ""),
-        "dashboard": one.annotations.get("dashboard_url", ""),
+        "generator": received.generator,
+        "runbook": received.annotations.get("runbook_url", ""),
+        "dashboard": received.annotations.get("dashboard_url", ""),
         "alertmanager": alertmanager,
     }
     return Alert(
-        fingerprint=one.fingerprint,
-        status=one.status,
-        starts_at=one.starts_at,
-        ends_at=one.ends_at,
-        summary=one.annotations.get("summary") or one.labels.get("alertname", "an alert without a name"),
-        labels=one.labels,
+        fingerprint=received.fingerprint,
+        status=received.status,
+        starts_at=received.starts_at,
+        ends_at=received.ends_at,
+        summary=received.annotations.get("summary")
+        or received.labels.get("alertname", "an alert without a name"),
+        labels=received.labels,
         links={name: link for name, link in links.items() if link},
     )
 
 
-def _take(loop: Loop, alert: Alert) -> str:
-    last = loop.ledger.last_alert(loop.model, alert.fingerprint)
-    is_open = last is not None and last.status == "firing"
-    if alert.status == "resolved":
-        if last is None or not is_open or alert.ends_at <= last.starts_at:
+class _Episodes:
+    """The episodes of the alerts in one call, and the facts that follow from it."""
+
+    def __init__(self, loop: Loop, facts: Snapshot) -> None:
+        self._loop = loop
+        self._facts = facts
+        self._last: dict[str, Alert] = {}
+        self.written: list[Fact] = []
+
+    def take(self, alert: Alert) -> str:
+        """Return what became of an alert: `opened`, `joined`, `closed` or `ignored`."""
+        last = self._last_of(alert.fingerprint)
+        is_open = last is not None and last.status == "firing"
+        if alert.status == "resolved":
+            if last is None or not is_open or alert.ends_at <= last.starts_at:
+                return "ignored"
+            self._write(alert)
+            self._withdraw(last.episode, alert.ends_at)
+            return "closed"
+        if last is not None and is_open and alert.starts_at - last.starts_at < self._joins_within:
+            return "joined"
+        if last is not None and not is_open and alert.starts_at < last.ends_at:
             return "ignored"
-        loop.ledger.record_alert(loop.model, alert)
-        _withdraw(loop, _episode(last), alert.ends_at)
-        return "closed"
-    if last is not None and is_open and alert.starts_at - last.starts_at < _join(loop):
-        return "joined"
-    if last is not None and not is_open and alert.starts_at < last.ends_at:
-        return "ignored"
-    loop.ledger.record_alert(loop.model, alert)
-    loop.ledger.add_request(_request(loop, alert))
-    return "opened"
+        self._write(alert)
+        self.written.append(_request(self._loop, alert))
+        return "opened"
 
+    @property
+    def _joins_within(self) -> timedelta:
+        return timedelta(hours=self._loop.params.trigger.alert_join_hours)
 
-def _join(loop: Loop) -> timedelta:
-    return timedelta(hours=loop.params.trigger.alert_join_hours)
+    def _last_of(self, fingerprint: str) -> Alert | None:
+        if fingerprint in self._last:
+            return self._last[fingerprint]
+        alerts = self._facts.all(Alert, prefix=f"{fingerprint}:", fingerprint=fingerprint)
+        return alerts[-1] if alerts else None
 
+    def _write(self, alert: Alert) -> None:
+        self._last[alert.fingerprint] = alert
+        self.written.append(alert)
 
-def _episode(alert: Alert) -> str:
-    return f"{alert.fingerprint}:{alert.starts_at.isoformat()}"
+    def _withdraw(self, episode: str, resolved: datetime) -> None:
+        """Answer the request of an episode that has ended, unless a run works on it or has answered it."""
+        key = f"alert:{episode}"
+        written = next((fact for fact in self.written if isinstance(fact, Request) and fact.key == key), None)
+        request = written or self._facts.get(Request, key)
+        in_progress = state.runs_in_progress(self._facts.all(Run, request=key), set(self._facts.keys(RunEnd)))
+        if request is None or in_progress:
+            return
+        reason = f"the alert resolved before a retraining began, at {resolved:%Y-%m-%d %H:%M} UTC"
+        answer = Answer(
+            request=key, action="SKIP", reason=reason, holder=HOLDER, event_time=request.event_time
+        )
+        self.written.append(answer)
 
 
 def _request(loop: Loop, alert: Alert) -> Request:
-    # The champion is the ledger's: MLflow may be away while an alert comes.
-    live = loop.ledger.live(loop.model)
+    champion = loop.champion()
     return Request(
-        model=loop.model,
         source="alert",
-        episode=_episode(alert),
+        episode=alert.episode,
         reason=alert.summary,
-        event_time=loop.ledger.event_now(loop.model) or loop.ledger.now(),
-        champion=live.transition.version if live else None,
+        event_time=loop.event_now(),
+        champion=champion.version if champion else None,
         labels=alert.labels,
         links=alert.links,
     )
-
-
-def _withdraw(loop: Loop, episode: str, resolved: datetime) -> None:
-    for record in loop.ledger.waiting(loop.model):
-        if (record.request.source, record.request.episode) == ("alert", episode):
-            reason = f"the alert resolved before a retraining began, at {resolved:%Y-%m-%d %H:%M} UTC"
-            answer = Decision(request_id=record.id, action="SKIP", reason=reason)
-            event_time = record.request.event_time
-            loop.ledger.decide(loop.model, answer, holder=HOLDER, event_time=event_time)

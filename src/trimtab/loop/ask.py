@@ -1,11 +1,14 @@
 """Put an ASK to a person: what Airflow's page shows, and what holds when nobody answers."""
 
+from dataclasses import replace
 from typing import Any
+from uuid import uuid4
 
-from trimtab.contracts import Verdict, from_json
-from trimtab.ledger.records import OPEN_STATES
+from trimtab.contracts import Verdict, sha256
+from trimtab.ledger.facts import Judgement
+from trimtab.ledger.state import OPEN_STATES
 from trimtab.loop.notify import notify
-from trimtab.loop.retrain import open_run
+from trimtab.loop.retrain import Run, opened
 
 
 def ask(run_key: str, holder: str) -> dict[str, Any] | None:
@@ -17,27 +20,22 @@ def ask(run_key: str, holder: str) -> dict[str, Any] | None:
     Returns:
         `subject`, `body` (Markdown), `minutes` until the `default` counts as the answer.
     """
-    run = open_run(run_key, holder)
-    ledger, model, gate = run.loop.ledger, run.plan.model, run.loop.params.gate
-    verdict = from_json(Verdict, (run.folder / "build" / "verdict.json").read_bytes())
-    judged = ledger.version_of(model, run.judged_key)
-    before = ledger.judgement_of(model, run.judged_key)
-    if verdict.kind != "ASK" or judged is None or before is None or before.state not in OPEN_STATES:
-        return None
+    with opened(run_key, holder) as run:
+        verdict, judged, before = run.verdict(), run.version_of(run.judged_key), run.judgement()
+        if verdict.kind != "ASK" or judged is None or before is None or before.state not in OPEN_STATES:
+            return None
+        return _ask(run, verdict, judged.version, before)
+
+
+def _ask(run: Run, verdict: Verdict, version: str, before: Judgement) -> dict[str, Any]:
+    ledger, gate = run.loop.ledger, run.loop.params.gate
     if before.state != "ASK":
-        ledger.record_judgement(
-            model,
-            run_key=run.judged_key,
-            version=judged.version,
-            state="ASK",
-            reason=verdict.reason,
-            event_time=run.plan.cutoff,
-            verdict=verdict,
-        )
-    subject = f"Promote version {judged.version} of {model} over {verdict.champion}?"
+        asked = replace(before, state="ASK", reason=verdict.reason, verdict=verdict, key=uuid4().hex)
+        ledger.append(replace(asked, evidence_sha256=sha256(verdict)), lease=run.lease)
+    subject = f"Promote version {version} of {run.loop.model} over {verdict.champion_name}?"
     text = f"{subject} {verdict.reason}. Answer on Airflow's page within {gate.ask_minutes:g} minutes"
-    notify(run.loop, key=f"ask:{run_key}", kind="ask", text=text)
-    ledger.release(run.loop.lease, holder=holder)
+    notify(run.loop, key=f"ask:{run.key}", kind="ask", text=text)
+    ledger.leases.release(run.lease)
     return {
         "subject": subject,
         "body": _body(verdict, gate.ask_minutes, gate.ask_default),
@@ -52,14 +50,14 @@ def _body(verdict: Verdict, minutes: float, default: str) -> str:
         for check in verdict.checks
     ]
     scores = [
-        f"| {one.batch} | {one.labelled} | {one.loss:.4f} | {other.loss:.4f} |"
-        for one, other in zip(verdict.challenger_scores, verdict.champion_scores, strict=True)
+        f"| {new.batch} | {new.labelled} | {new.loss:.4f} | {old.loss:.4f} |"
+        for new, old in zip(verdict.challenger_scores, verdict.champion_scores, strict=True)
     ]
     return "\n".join(
         [
             verdict.reason,
             "",
-            f"After {minutes:g} minutes without an answer: {default}. The page `evidence.html` lies in the MLflow run of "
+            f"After {minutes:g} minutes without an answer: {default}. The page `evidence.html` is in the MLflow run of "
             "`evaluate`.",
             "",
             "| batch | labels | challenger | champion |",

@@ -1,18 +1,30 @@
 """The last task of a run: the verdict into the ledger, and the stage transitions that follow from it."""
 
 import logging
+from collections.abc import Sequence
 from typing import Any
 
-from trimtab.contracts import Refit, Request, Stage, Verdict, VerdictKind, from_json, sha256
-from trimtab.ledger.records import OPEN_STATES, JudgementState, Transition
-from trimtab.loop.reconcile import mend
-from trimtab.loop.retrain import Run, clean, open_run, refit_key
-from trimtab.registry import transitions
+from trimtab.contracts import Refit, Stage, Verdict, VerdictKind, from_json, sha256
+from trimtab.ledger import Snapshot, state
+from trimtab.ledger.facts import (
+    Answer,
+    Fact,
+    Judgement,
+    JudgementState,
+    Order,
+    Request,
+    Transition,
+    TransitionKind,
+)
+from trimtab.loop.arbitrate import run_end
+from trimtab.loop.reconcile import repair
+from trimtab.loop.retrain import Run, clean, opened, refit_key
+from trimtab.registry import production, transitions
 
 log = logging.getLogger(__name__)
 
 PROMOTE = "promote"
-"""What a person answers to ASK, when it is to be promoted."""
+"""A person's answer to ASK for a promotion."""
 
 
 def conclude(run_key: str, holder: str, answer: str | None = None) -> dict[str, Any]:
@@ -23,69 +35,87 @@ def conclude(run_key: str, holder: str, answer: str | None = None) -> dict[str, 
         holder: The Airflow run.
         answer: What a person answered to an ASK: `promote` or `keep`, with the name after a colon.
     """
-    run = open_run(run_key, holder)
-    mend(run.loop)
-    verdict = from_json(Verdict, (run.folder / "build" / "verdict.json").read_bytes())
-    refit = from_json(Refit, (run.folder / "build" / "refit.json").read_bytes())
-    outcome = _conclude(run, verdict, refit, answer)
-    clean(run)
+    with opened(run_key, holder) as run:
+        repair(run.loop)
+        refit = from_json(Refit, (run.folder / "build" / "refit.json").read_bytes())
+        outcome = _conclude(run, run.verdict(), refit, answer)
+        clean(run)
     log.info("%s: %s", run_key, outcome)
     return outcome
 
 
 def _conclude(run: Run, verdict: Verdict, refit: Refit, answer: str | None) -> dict[str, Any]:
-    model, ledger, registry = run.plan.model, run.loop.ledger, run.loop.registry
-    judged, refitted = (ledger.version_of(model, key) for key in (run.judged_key, refit_key(run.judged_key)))
+    ledger = run.loop.ledger
+    judged, refitted = run.version_of(run.judged_key), run.version_of(refit_key(run.judged_key))
     if judged is None:  # a dry run
+        ledger.append(*_ends(run, verdict.reason), lease=run.lease)
         return {"version": None, "verdict": verdict.kind, "reason": verdict.reason}
     served = refitted.version if refitted else judged.version
-    before = ledger.judgement_of(model, run.judged_key)
+    before = run.judgement()
     if before is not None and (
-        before.state not in OPEN_STATES or (before.state == "HOLD" and _looked(before.verdict, verdict))
+        before.state not in state.OPEN_STATES
+        or (before.state == "HOLD" and _is_over(before.verdict, verdict))
     ):
+        ledger.append(*_ends(run, before.reason), lease=run.lease)
         version = served if before.state == "PROMOTE" else judged.version
         return {"version": version, "verdict": before.state, "reason": before.reason}
-    state, reason = _state(run, verdict, refit, answer, served)
-    with ledger.write():
-        ledger.record_judgement(
-            model,
+
+    def decide(facts: Snapshot) -> tuple[JudgementState, str, Sequence[Transition]]:
+        outcome, reason = _outcome(run, facts, verdict, refit, answer, served)
+        steps = _transitions(run, outcome, reason, verdict, judged.version, served)
+        judgement = Judgement(
             run_key=run.judged_key,
             version=judged.version,
-            state=state,
+            state=outcome,
             reason=reason,
             event_time=run.plan.cutoff,
             verdict=verdict,
+            evidence_sha256=sha256(verdict),
         )
-        steps = _transitions(run, state, reason, verdict, judged.version, served)
-        for step in steps:
-            ledger.intend(step)
-        if state == "HOLD":
-            ledger.add_request(_next_look(run, judged.version, verdict))
+        further = [_next_look(run, judged.version, verdict)] if outcome == "HOLD" else []
+        facts.append(judgement, *steps, *further, *_ends(run, reason), lease=run.lease)
+        return outcome, reason, steps
+
+    outcome, reason, steps = ledger.decide(decide)
     for step in steps:
-        transitions.finish(ledger, registry, step)
+        transitions.finish(ledger, run.loop.registry, step, run.lease)
     for version in {judged.version, served}:
-        registry.set_tag(model, version, "trimtab.verdict", reason)
-    return {"version": served if state == "PROMOTE" else judged.version, "verdict": state, "reason": reason}
+        run.loop.registry.set_tag(run.loop.model, version, "trimtab.verdict", reason)
+    version = served if outcome == "PROMOTE" else judged.version
+    return {"version": version, "verdict": outcome, "reason": reason}
 
 
-def _looked(before: Verdict | None, verdict: Verdict) -> bool:
+def _ends(run: Run, reason: str) -> list[Fact]:
+    """Return the facts that end a run: its end, and the final answer to its request."""
+    answer = Answer(
+        request=run.fact.request,
+        action=run.fact.action,
+        reason=run.fact.reason,
+        holder=run.fact.holder,
+        event_time=run.fact.event_time,
+        run=run.key,
+    )
+    return [run_end(run.fact, "concluded", reason), answer]
+
+
+def _is_over(before: Verdict | None, verdict: Verdict) -> bool:
     return before is not None and before.look >= verdict.look
 
 
-def _state(
-    run: Run, verdict: Verdict, refit: Refit, answer: str | None, served: str
+def _outcome(
+    run: Run, facts: Snapshot, verdict: Verdict, refit: Refit, answer: str | None, served: str
 ) -> tuple[JudgementState, str]:
     """Return what becomes of the judgement, and the sentence: the verdict's, and what came on top of it."""
     kind, reason = verdict.kind, verdict.reason
-    champion, judged = run.loop.champion(), run.plan.champion
-    if (champion.version if champion else None) != (judged.version if judged else None):
-        was = f"version {judged.version}" if judged else "the baseline"
-        return "ABANDONED", f"ABANDONED: {was} is no longer champion, against which it was judged: {reason}"
-    standing = run.loop.ledger.standing(run.plan.model)
-    if kind in ("PROMOTE", "ASK") and standing.pinned is not None:
-        return "ABANDONED", f"ABANDONED: the champion is pinned by {standing.pinned}: {reason}"
-    if kind in ("PROMOTE", "ASK") and served in standing.blocked:
-        return "ABANDONED", f"ABANDONED: version {served} is blocked by {standing.blocked[served]}: {reason}"
+    champion = production.champion(facts)
+    if (champion.version if champion else None) != verdict.champion:
+        name = verdict.champion_name
+        return "ABANDONED", f"ABANDONED: {name} is no longer champion, against which it was judged: {reason}"
+    orders = state.orders_in_force(facts.all(Order))
+    if kind in ("PROMOTE", "ASK") and orders.pinned is not None:
+        return "ABANDONED", f"ABANDONED: the champion is pinned by {orders.pinned}: {reason}"
+    if kind in ("PROMOTE", "ASK") and served in orders.blocked:
+        return "ABANDONED", f"ABANDONED: version {served} is blocked by {orders.blocked[served]}: {reason}"
     if kind == "ASK":
         kind, reason = _answered(answer, reason)
     if kind == "PROMOTE" and refit.training is not None:
@@ -103,24 +133,31 @@ def _answered(answer: str | None, reason: str) -> tuple[VerdictKind, str]:
 
 
 def _transitions(
-    run: Run, state: JudgementState, reason: str, verdict: Verdict, judged: str, served: str
+    run: Run, outcome: JudgementState, reason: str, verdict: Verdict, judged: str, served: str
 ) -> list[Transition]:
-    evidence = sha256(verdict)
-    ways: dict[str, Stage] = {"PROMOTE": "Production", "REJECT": "Archived", "ABANDONED": "Archived"}
-    if state not in ways:
+    moves: dict[str, tuple[Stage, TransitionKind]] = {
+        "PROMOTE": ("Production", "promote"),
+        "REJECT": ("Archived", "archive"),
+        "ABANDONED": ("Archived", "archive"),
+    }
+    if outcome not in moves:
         return []
-    version = served if state == "PROMOTE" else judged
-    steps = [run.transition(version, ways[state], step=state.lower(), reason=reason, evidence=evidence)]
-    if state == "PROMOTE" and served != judged:
-        why = f"version {served}, its refit, serves in its stead"
-        steps.append(run.transition(judged, "Archived", step="sibling", reason=why, evidence=evidence))
+    (stage, kind), evidence = moves[outcome], sha256(verdict)
+    version = served if outcome == "PROMOTE" else judged
+    steps = [
+        run.transition(version, stage, kind=kind, step=outcome.lower(), reason=reason, evidence=evidence)
+    ]
+    if outcome == "PROMOTE" and served != judged:
+        why = f"version {served}, its refit, serves in its place"
+        steps.append(
+            run.transition(judged, "Archived", kind="archive", step="sibling", reason=why, evidence=evidence)
+        )
     return steps
 
 
 def _next_look(run: Run, version: str, verdict: Verdict) -> Request:
     looks, champion = run.loop.params.gate.looks, run.plan.champion
     return Request(
-        model=run.plan.model,
         source="look",
         episode=f"{run.judged_key}:{verdict.look + 1}",
         reason=f"look {verdict.look + 1} of {looks} at version {version}",

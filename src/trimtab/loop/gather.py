@@ -11,6 +11,8 @@ import pandas as pd
 from trimtab import params
 from trimtab.data import landing, schema
 from trimtab.data.windows import Window, ended
+from trimtab.ledger import state
+from trimtab.ledger.facts import Batch
 from trimtab.loop.loop import Loop, open_loop
 from trimtab.predictions.opening import open_log
 from trimtab.predictions.records import Joined
@@ -54,12 +56,12 @@ def _windows(loop: Loop, rule: params.Log, now: datetime) -> list[Window]:
 
 
 def _due(loop: Loop, rule: params.Log, window: Window, rows: pd.DataFrame, now: datetime) -> bool:
-    records = [one for one in loop.ledger.batches(loop.model) if one.manifest.batch == window.batch]
-    if not records:
+    ingested = state.batches_in_force(loop.ledger.all(Batch, prefix=f"{window.batch}:r"))
+    if not ingested:
         return True
-    record = records[-1]
-    kept = loop.origin.fetch_batch(window.batch, md5=record.md5, commit=record.commit)
-    before, after = _labels(kept), _labels(rows)
+    record = ingested[0]
+    stored = loop.origin.fetch_batch(window.batch, md5=record.md5, commit=record.commit)
+    before, after = _labels(stored), _labels(rows)
     changed = sum(row not in before or before[row] != label for row, label in after.items())
     final = now >= window.end + timedelta(days=rule.until_days)
     refused = record.manifest.bad_rows  # they are new each time, and would be refused each time

@@ -1,16 +1,21 @@
 """Take landed batches into the versioned data, or into quarantine with the reason."""
 
 import logging
+from collections.abc import Sequence
+from datetime import datetime
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 
 from trimtab.contracts import Manifest, Quarantined
 from trimtab.data import landing, schema
-from trimtab.data.ingest import check
+from trimtab.data.ingest import Checked, check
 from trimtab.errors import BatchRejected
-from trimtab.ledger.records import QuarantineRecord
+from trimtab.ledger import Snapshot, state
+from trimtab.ledger.facts import Erasure, QuarantineAction
+from trimtab.ledger.tombstones import Tombstones
 from trimtab.loop.loop import Loop, open_loop
 from trimtab.loop.notify import notify
 
@@ -41,16 +46,30 @@ def ingest(batch: str) -> dict[str, Any]:
         return {"batch": batch, "outcome": "gone", "reason": "no longer in the landing folder"}
     try:
         landed = _without_forgotten(loop, landing.read(loop.stores.landing, batch))
-        before = next((one for one in loop.origin.manifests(loop.commit) if one.batch == landed.batch), None)
-        _refuse_overlap(loop, landed)
+        _refuse_future(landed, loop.ledger.now())
         _refuse_forged_release(loop, landed)
-        checked = check(landed, loop.params.data)
+        checked = check(landed, loop.params.data, now=loop.ledger.now())
+        record = loop.origin.commit_batch(
+            _manifest(loop, landed, checked), checked.kept, accept=partial(_refuse_overlap, landed)
+        )
     except BatchRejected as rejected:
         return _refuse(loop, rejected, files)
-    manifest = Manifest(
+    new = loop.ledger.append(record)
+    if len(checked.bad):
+        _quarantine_rows(loop, landed, checked)
+    landing.remove(files, taken=landed)
+    outcome = "ingested" if new else "unchanged"
+    reason = f"revision {record.manifest.revision}, {record.manifest.rows} rows, {record.manifest.bad_rows} refused"
+    log.info("Batch %s: %s, %s", batch, outcome, reason)
+    return {"batch": batch, "outcome": outcome, "reason": reason}
+
+
+def _manifest(loop: Loop, landed: landing.Landed, checked: Checked) -> Manifest:
+    earlier = [each for each in loop.origin.manifests(loop.commit) if each.batch == landed.batch]
+    return Manifest(
         model=loop.model,
         batch=landed.batch,
-        revision=before.revision + 1 if before else 1,
+        revision=earlier[0].revision + 1 if earlier else 1,
         start=landed.start,
         end=landed.end,
         partial=landed.partial,
@@ -61,29 +80,26 @@ def ingest(batch: str) -> dict[str, Any]:
         source_sha256=landed.source_sha256,
         label_age_hours=landed.label_age_hours,
     )
-    record = loop.origin.commit_batch(manifest, checked.kept)
-    new = loop.ledger.record_batch(record)
-    if len(checked.bad):
-        faults = checked.bad["fault"].str.split(":").str[0].value_counts()
-        entry = loop.quarantine.put_rows(
-            landed.batch,
-            checked.bad,
-            reason=f"{len(checked.bad)} of {len(landed.frame)} rows break the contract",
-            details={str(name): int(count) for name, count in faults.items()},
-        )
-        _record(loop, entry, "quarantined", ACTOR, entry.reason)
-    landing.remove(files, taken=landed)
-    outcome = "ingested" if new else "unchanged"
-    reason = f"revision {record.manifest.revision}, {record.manifest.rows} rows, {record.manifest.bad_rows} refused"
-    log.info("Batch %s: %s, %s", batch, outcome, reason)
-    return {"batch": batch, "outcome": outcome, "reason": reason}
+
+
+def _quarantine_rows(loop: Loop, landed: landing.Landed, checked: Checked) -> None:
+    faults = checked.bad["fault"].str.split(":").str[0].value_counts()
+    entry = loop.quarantine.put_rows(
+        landed.batch,
+        checked.bad,
+        reason=f"{len(checked.bad)} of {len(landed.frame)} rows break the contract",
+        details={str(name): int(count) for name, count in faults.items()},
+    )
+    record_action(loop, entry, "quarantined", ACTOR, entry.reason)
 
 
 def _without_forgotten(loop: Loop, landed: landing.Landed) -> landing.Landed:
     """Drop the rows that `trimtab forget` erased from the landed file itself: quarantine would keep them."""
     if schema.ROW_ID not in landed.frame:
         return landed
-    forgotten = pd.Series(loop.ledger.tombstones(loop.model).among(landed.frame[schema.ROW_ID]), dtype=bool)
+    forgotten = pd.Series(
+        Tombstones.of(loop.ledger.all(Erasure)).among(landed.frame[schema.ROW_ID]), dtype=bool
+    )
     if not forgotten.any():
         return landed
     log.warning("Batch %s: %s rows were forgotten by order, and are dropped", landed.batch, forgotten.sum())
@@ -91,9 +107,18 @@ def _without_forgotten(loop: Loop, landed: landing.Landed) -> landing.Landed:
     return landing.read(loop.stores.landing, landed.batch)
 
 
-def _refuse_overlap(loop: Loop, landed: landing.Landed) -> None:
-    for other in loop.origin.manifests(loop.commit):
-        if other.batch != landed.batch and landed.start < other.end and other.start < landed.end:
+def _refuse_future(landed: landing.Landed, now: datetime) -> None:
+    """Refuse bounds in the future: the event clock would stand there until that time comes."""
+    if landed.end > now:
+        raise BatchRejected(
+            landed.batch,
+            f"expected an end in the past, got {landed.end.isoformat()}; the system clock says {now.isoformat()}",
+        )
+
+
+def _refuse_overlap(landed: landing.Landed, others: Sequence[Manifest]) -> None:
+    for other in others:
+        if landed.start < other.end and other.start < landed.end:
             raise BatchRejected(
                 landed.batch,
                 f"expected bounds that no other batch covers, got {landed.start.isoformat()} to "
@@ -102,29 +127,45 @@ def _refuse_overlap(loop: Loop, landed: landing.Landed) -> None:
 
 
 def _refuse_forged_release(loop: Loop, landed: landing.Landed) -> None:
-    log_of = loop.ledger.quarantine_log(loop.model)
-    newest = {record.entry.name: record.action for record in log_of}
-    if landed.released_by is not None and newest.get(landed.released_by) != "released":
+    if landed.released_by is None:
+        return
+    actions = loop.ledger.all(QuarantineAction, prefix=f"{landed.released_by}:")
+    if not actions or actions[-1].action != "released":
         raise BatchRejected(
             landed.batch,
             f"expected a manifest without released_by, got {landed.released_by!r}, which nobody released. Use "
-            f"`trimtab quarantine release`",
+            f"`trimtab batch quarantine release`",
         )
 
 
 def _refuse(loop: Loop, rejected: BatchRejected, files: list[Path]) -> dict[str, Any]:
     entry = loop.quarantine.copy_batch(rejected.batch, reason=rejected.reason, files=files)
-    _record(loop, entry, "quarantined", ACTOR, rejected.reason)
+    record_action(loop, entry, "quarantined", ACTOR, rejected.reason)
     landing.remove(files)
-    log.error("%s; the original is at %s. See `trimtab quarantine show %s`", rejected, entry.path, entry.name)
+    log.error(
+        "%s; the original is at %s. See `trimtab batch quarantine show %s`", rejected, entry.path, entry.name
+    )
     return {"batch": rejected.batch, "outcome": "quarantined", "reason": rejected.reason}
 
 
-def _record(loop: Loop, entry: Quarantined, action: Any, actor: str, reason: str) -> None:
-    loop.ledger.record_quarantine(
-        loop.model,
-        QuarantineRecord(entry=entry, action=action, actor=actor, reason=reason, at=loop.ledger.now()),
-    )
+def record_action(
+    loop: Loop,
+    entry: Quarantined,
+    action: Literal["quarantined", "released", "dropped"],
+    actor: str,
+    reason: str,
+) -> None:
+    """Write that an entry was quarantined, released or dropped; what is quarantined already is not written again."""
+
+    def write(facts: Snapshot) -> None:
+        earlier = facts.all(QuarantineAction, prefix=f"{entry.name}:")
+        if action != "quarantined" or not state.open_quarantine(earlier):
+            number = len(earlier) + 1
+            facts.append(
+                QuarantineAction(entry=entry, action=action, actor=actor, reason=reason, number=number)
+            )
+
+    loop.ledger.decide(write)
     if action == "quarantined":
-        text = f"batch {entry.batch}: {reason}. See `trimtab quarantine show {entry.name}`"
+        text = f"batch {entry.batch}: {reason}. See `trimtab batch quarantine show {entry.name}`"
         notify(loop, key=f"quarantine:{entry.name}", kind="quarantine", text=text)

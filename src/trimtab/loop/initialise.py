@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from trimtab import params, stores
-from trimtab.ledger.ledger import Ledger
+from trimtab.ledger import Ledger
 from trimtab.origin import creation
 
 
@@ -14,10 +14,10 @@ def initialise(tree: Path) -> None:
         ParamsError: The tree's `params.yaml` cannot be used; nothing was made.
         Unfit: The tree is no git checkout.
     """
-    params.load(tree / params.FILE)
+    model = params.load(tree / params.FILE).model.name
     where = stores.from_environment()
     for folder in (where.home, where.landing, where.quarantine, where.work, where.dvc_cache):
         folder.mkdir(parents=True, exist_ok=True)
     if not creation.exists(where):
         creation.create(tree, where)
-    Ledger(where.ledger).migrate()
+    Ledger(where.ledger, model).migrate()

@@ -1,13 +1,18 @@
-"""Open the stores that a step works on."""
+"""Open the stores that a task works on."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import cached_property
 
 from trimtab import stores
 from trimtab.contracts import ModelVersion
 from trimtab.data.quarantine import Quarantine
 from trimtab.errors import Unfit
-from trimtab.ledger.ledger import Ledger
+from trimtab.ledger import Ledger, state
+from trimtab.ledger.facts import Batch
+from trimtab.ledger.leases import Lease
 from trimtab.origin.origin import Origin
 from trimtab.params import Params
 from trimtab.registry import production
@@ -16,7 +21,7 @@ from trimtab.registry.mlflow_store import Store
 
 @dataclass(frozen=True, kw_only=True)
 class Loop:
-    """The stores, and the parameters that are in force: those at the head of the origin."""
+    """The stores, and the parameters of one commit of the origin."""
 
     stores: stores.Stores
     origin: Origin
@@ -36,42 +41,70 @@ class Loop:
 
     @property
     def quarantine(self) -> Quarantine:
-        """The folder of what was refused."""
+        """The folder of refused batches and rows."""
         return Quarantine(self.stores.quarantine)
 
-    @property
-    def lease(self) -> str:
-        """Name of the lease that keeps it to one retraining in flight."""
-        return f"retrain:{self.model}"
+    def at(self, commit: str) -> "Loop":
+        """Return the same stores with the parameters of another commit."""
+        return replace(self, commit=commit, params=self.origin.params(commit))
 
     def champion(self) -> ModelVersion | None:
-        """The version in Production."""
-        return production.champion(self.ledger, self.registry, self.model)
+        """The version in Production, by the ledger."""
+        return production.champion(self.ledger)
+
+    def event_now(self) -> datetime:
+        """The event clock, or the system clock before the first batch."""
+        return state.event_now(self.ledger.all(Batch)) or self.ledger.now()
+
+    def take_lease(self, holder: str) -> Lease:
+        """Take the lease that allows one retraining at a time.
+
+        Raises:
+            LeaseHeld: Another run holds it.
+        """
+        minutes = self.params.trigger.lease_minutes
+        return self.ledger.leases.take(self.lease_name, holder=holder, minutes=minutes)
+
+    @property
+    def lease_name(self) -> str:
+        """Name of the lease that allows one retraining at a time."""
+        return f"retrain:{self.model}"
+
+    @contextmanager
+    def working(self, holder: str) -> Iterator[Lease]:
+        """Hold the retraining lease while a task works; it is not given back at the end.
+
+        Raises:
+            LeaseHeld: Another run holds it.
+        """
+        lease = self.take_lease(holder)
+        with self.ledger.leases.kept_alive(lease):
+            yield lease
 
 
 def open_loop() -> Loop:
-    """Open the stores that the environment names.
+    """Open the stores that the environment names, with the parameters at the head of the origin.
 
     Raises:
         StoreUnreachable: The origin or the ledger does not answer.
         ParamsError: The origin's `params.yaml` cannot be used.
-        Unfit: The ledger is of another revision than this code, or one of many models has another's origin.
+        Unfit: The ledger has another schema than this code, or one of many models has another's origin.
     """
     where = stores.from_environment()
     origin = Origin(where)
-    ledger = Ledger(where.ledger)
-    ledger.check()
     commit = origin.head()
     params = origin.params(commit)
-    _same(params.model.name, where)
+    ledger = Ledger(where.ledger, params.model.name)
+    ledger.check()
+    _refuse_other_model(params.model.name, where)
     return Loop(stores=where, origin=origin, ledger=ledger, commit=commit, params=params)
 
 
-def _same(model: str, where: stores.Stores) -> None:
-    """Refuse an origin of another model; one Airflow of one model names its assets as it likes."""
-    wanted = stores.setting("TRIMTAB_MODEL")
-    if stores.setting("TRIMTAB_MODELS") and wanted not in (None, model):
+def _refuse_other_model(model: str, where: stores.Stores) -> None:
+    """Refuse an origin of another model if one Airflow has many."""
+    expected = stores.setting("TRIMTAB_MODEL")
+    if stores.setting("TRIMTAB_MODELS") and expected not in (None, model):
         raise Unfit(
-            f"Expected the origin of model {wanted!r}, got {where.origin}, which is of {model!r}",
-            "Mend TRIMTAB_ORIGIN_URL or TRIMTAB_MODEL of that model in the folder of TRIMTAB_MODELS.",
+            f"Expected the origin of model {expected!r}, got {where.origin}, which is of {model!r}",
+            "Correct TRIMTAB_ORIGIN_URL or TRIMTAB_MODEL of that model in the folder of TRIMTAB_MODELS.",
         )

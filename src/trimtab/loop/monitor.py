@@ -1,16 +1,19 @@
 """Measure each new batch with the champion; then, apart, ask what the rule in `params.yaml` makes of it."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from trimtab.contracts import BatchRecord, BatchRef, Manifest, Observation, Request, Watch, plain
+from trimtab.contracts import BatchRef, Manifest, Watch
 from trimtab.errors import UnsafeModel
-from trimtab.ledger.records import VersionRecord
+from trimtab.ledger import state
+from trimtab.ledger.facts import Batch, Observation, Request, Version, adapter, batch_key
+from trimtab.loop.arbitrate import waiting_requests
 from trimtab.loop.loop import Loop, open_loop
+from trimtab.registry import production
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
@@ -19,43 +22,54 @@ log = logging.getLogger(__name__)
 
 
 def find_unmonitored() -> list[dict[str, Any]]:
-    """Ask the ledger which (batch, revision) the champion has not been measured on."""
-    return unmonitored(open_loop())
+    """Return one item per batch revision that the champion has not been measured on: batch, revision, champion, commit.
+
+    Batches that the champion was trained on are not among them. All items of a DAG run have the parameters of one commit.
+    """
+    return unmeasured(open_loop())
 
 
-def unmonitored(loop: Loop) -> list[dict[str, Any]]:
-    """Return one item a batch revision: batch, revision, champion. Batches that made the champion are not among them."""
+def unmeasured(loop: Loop) -> list[dict[str, Any]]:
+    """Return what `find_unmonitored` returns, for an open loop."""
     champion = loop.champion()
     if champion is None:
         return []
-    refs = unmonitored_by(loop, champion.version)
-    return [{"batch": ref.batch, "revision": ref.revision, "champion": champion.version} for ref in refs]
+    refs = unmeasured_by(loop, champion.version)
+    return [
+        {
+            "batch": ref.batch,
+            "revision": ref.revision,
+            "champion": champion.version,
+            "commit": loop.commit,
+        }
+        for ref in refs
+    ]
 
 
-def unmonitored_by(loop: Loop, champion: str) -> list[BatchRef]:
+def unmeasured_by(loop: Loop, champion: str) -> list[BatchRef]:
     """Return the batch revisions since its promotion that a champion has not been measured on."""
-    since = loop.ledger.promoted_at(loop.model, champion)
+    since = state.promoted_at(production.completed(loop.ledger), champion)
     if since is None:
-        since = loop.ledger.versions(loop.model)[champion].training.trained_through
-    return loop.ledger.unmonitored(loop.model, champion, since)
+        since = loop.ledger.require(Version, champion).training.trained_through
+    seen = loop.ledger.keys(Observation)
+    return state.unmeasured(loop.ledger.all(Batch), seen, champion, since)
 
 
 def measure(item: Mapping[str, Any]) -> dict[str, Any]:
     """Measure one item of `find_unmonitored`, and write the observation to MLflow and the ledger.
 
-    Decides nothing. Measured twice, the first observation stands.
+    This decides nothing. If a batch is measured twice, the first observation stands.
     """
-    loop = open_loop()
-    version = loop.ledger.versions(loop.model)[item["champion"]]
-    record = loop.ledger.batch(loop.model, item["batch"], item["revision"])
-    if record is None:
-        raise KeyError(f"The ledger holds no batch {item['batch']} at revision {item['revision']}")
-    observation = _measure(loop, version, record)
-    loop.ledger.record_observation(observation)
-    return plain(observation)
+    loop = open_loop().at(item["commit"])
+    version = loop.ledger.all(Version, version=item["champion"])[0]
+    batch = loop.ledger.require(Batch, batch_key(item["batch"], item["revision"]))
+    observation = _measure(loop, version, batch)
+    loop.ledger.append(observation)
+    plain: dict[str, Any] = adapter(Observation).dump_python(observation, mode="json", exclude={"id", "at"})
+    return plain
 
 
-def _measure(loop: Loop, version: VersionRecord, record: BatchRecord) -> Observation:
+def _measure(loop: Loop, version: Version, record: Batch) -> Observation:
     from trimtab.data.batches import labelled
     from trimtab.drift import concept, data_drift
     from trimtab.evaluate.compare import loss_bounds
@@ -73,7 +87,7 @@ def _measure(loop: Loop, version: VersionRecord, record: BatchRecord) -> Observa
     pipeline = load.load(
         version.training.source, version.training.digest, wanted.model.trusted_types, cache=cache
     )
-    known = labelled(frame, loop.ledger.event_now(loop.model))
+    known = labelled(frame, state.event_now(loop.ledger.all(Batch)))
     truths, given, metric = targets(known, wanted.data), answers(pipeline, wanted, known), wanted.gate.metric
     scored = score(manifest.batch, wanted.data.label, truths, given, metric, rows=len(frame))
     losses = row_losses(metric, wanted.data.label, truths, given)
@@ -94,7 +108,6 @@ def _measure(loop: Loop, version: VersionRecord, record: BatchRecord) -> Observa
     )
     watched = _watch(loop, version.version, manifest, pipeline, known)
     return Observation(
-        model=loop.model,
         batch=manifest.batch,
         revision=manifest.revision,
         champion=version.version,
@@ -117,14 +130,15 @@ def _watch(
     from trimtab.train.features import targets
     from trimtab.train.fit import answers
 
-    promotion = loop.ledger.promotion_of(loop.model, version)
+    promotion = state.promotion_of(production.completed(loop.ledger), version)
     if promotion is None or promotion.replaces is None or manifest.start < promotion.event_time:
         return None
-    known = told((record.manifest for record in loop.ledger.batches(loop.model)), loop.params.data)
-    since = [one.batch for one in known if one.start >= promotion.event_time]
+    in_force = state.batches_in_force(loop.ledger.all(Batch))
+    with_labels = told((batch.manifest for batch in in_force), loop.params.data)
+    since = [each.batch for each in with_labels if each.start >= promotion.event_time]
     if manifest.batch not in since[: loop.params.watch.batches]:
         return None
-    former, wanted = loop.ledger.versions(loop.model)[promotion.replaces], loop.params
+    former, wanted = loop.ledger.require(Version, promotion.replaces), loop.params
     try:
         before = load.load(
             former.training.source,
@@ -143,74 +157,65 @@ def _watch(
     return Watch(former=former.version, blocks=blocks_of(batches, times, new, old, wanted.gate))
 
 
-def _age(loop: Loop, version: str, record: BatchRecord) -> int:
-    promoted = loop.ledger.promoted_at(loop.model, version)
+def _age(loop: Loop, version: str, record: Batch) -> int:
+    promoted = state.promoted_at(production.completed(loop.ledger), version)
     if promoted is None:
         return 0
     return sum(
         other.manifest.end > promoted and other.manifest.start <= record.manifest.start
-        for other in loop.ledger.batches(loop.model)
+        for other in state.batches_in_force(loop.ledger.all(Batch))
     )
 
 
 def assess() -> int:
     """Write a request for each observation of the champion that a rule acts on; return how many requests wait.
 
-    An observation has one request at most: its key names detector, batch, revision and champion. A promotion has one
-    request for its rollback at most.
+    An observation has at most one request: its key names detector, batch, revision and champion. A promotion has at most one
+    request for its rollback.
     """
     from trimtab.drift import policy
 
     loop = open_loop()
     champion = loop.champion()
-    now = loop.ledger.event_now(loop.model)
-    for record in loop.ledger.observations(loop.model):
-        seen = record.observation
-        if champion is None or seen.champion != champion.version:
-            continue
-        found = policy.assess(seen, loop.params)
-        log.info("Batch %s, version %s: %s", seen.batch, seen.champion, found.reason)
-        if found.source is not None:
-            loop.ledger.add_request(
-                Request(
-                    model=loop.model,
-                    source=found.source,
+    if champion is not None:
+        observations = loop.ledger.all(Observation, champion=champion.version)
+        for seen in observations:
+            assessment = policy.assess(seen, loop.params)
+            log.info("Batch %s, version %s: %s", seen.batch, seen.champion, assessment.reason)
+            if assessment.source is not None:
+                request = Request(
+                    source=assessment.source,
                     episode=f"{seen.batch}:r{seen.revision}:v{seen.champion}",
-                    reason=found.reason,
+                    reason=assessment.reason,
                     # Late labels ask as of now: a retraining that came after their batch has not seen them.
-                    event_time=now or loop.ledger.now(),
+                    event_time=loop.event_now(),
                     champion=seen.champion,
                 )
-            )
-    if champion is not None:
-        _assess_watch(loop, champion.version)
-    return len(loop.ledger.waiting(loop.model))
+                loop.ledger.append(request)
+        _assess_watch(loop, champion.version, observations)
+    return len(waiting_requests(loop.ledger))
 
 
-def _assess_watch(loop: Loop, champion: str) -> None:
+def _assess_watch(loop: Loop, champion: str, observations: Sequence[Observation]) -> None:
     from trimtab.trigger.watch import watch
 
-    promotion = loop.ledger.promotion_of(loop.model, champion)
+    promotion = state.promotion_of(production.completed(loop.ledger), champion)
     if promotion is None or promotion.replaces is None:
         return
-    records = {record.manifest.batch: record.manifest for record in loop.ledger.batches(loop.model)}
-    newest = {
-        record.observation.batch: record.observation.watch
-        for record in loop.ledger.observations(loop.model)
-        if record.observation.champion == champion and record.observation.watch is not None
+    manifests = {
+        batch.manifest.batch: batch.manifest for batch in state.batches_in_force(loop.ledger.all(Batch))
     }
-    ordered = sorted(newest, key=lambda batch: records[batch].start)
-    found = watch([newest[batch] for batch in ordered], champion, loop.params)
-    log.info("Watch: %s", found.reason)
-    if found.worse:
-        loop.ledger.add_request(
-            Request(
-                model=loop.model,
-                source="watch",
-                episode=promotion.key,
-                reason=found.reason,
-                event_time=records[ordered[-1]].end,
-                champion=champion,
-                challenger=promotion.replaces,
-            )
+    newest = {seen.batch: seen.watch for seen in observations if seen.watch is not None}
+    ordered = sorted(newest, key=lambda batch: manifests[batch].start)
+    watched = watch([newest[batch] for batch in ordered], champion, loop.params)
+    log.info("Watch: %s", watched.reason)
+    if watched.worse:
+        request = Request(
+            source="watch",
+            episode=promotion.key,
+            reason=watched.reason,
+            event_time=manifests[ordered[-1]].end,
+            champion=champion,
+            challenger=promotion.replaces,
         )
+        loop.ledger.append(request)

@@ -1,4 +1,4 @@
-"""Tell people: one webhook, `TRIMTAB_WEBHOOK_URL`."""
+"""Notify people through one webhook, `TRIMTAB_WEBHOOK_URL`."""
 
 import json
 import logging
@@ -6,6 +6,7 @@ import os
 import urllib.error
 import urllib.request
 
+from trimtab.ledger.facts import Notice
 from trimtab.loop.loop import Loop
 
 log = logging.getLogger(__name__)
@@ -15,15 +16,15 @@ _SECONDS = 5.0
 
 
 def notify(loop: Loop, *, key: str, kind: str, text: str) -> None:
-    """Post `{"model", "kind", "text"}` as JSON to the webhook, and log it; once a key, and again while the webhook fails.
+    """Log a message and post `{"model", "kind", "text"}` as JSON to the webhook; once per key.
 
     Args:
-        loop: The ledger that remembers who was told.
-        key: What this is about; the same key is told once.
-        kind: `ask`, `quarantine`, `rollback`, `pinned`, `unloadable`, `gate_dead` or `foreign_change`.
+        loop: Its ledger remembers which messages were delivered.
+        key: What this is about. While the webhook fails, the next call with the same key tries again.
+        kind: `ask`, `quarantine`, `rollback`, `pinned`, `unloadable`, `gate_dead`, `unsettled` or `foreign_change`.
         text: A sentence that says what happened and what to do.
     """
-    if loop.ledger.noticed(loop.model, key):
+    if loop.ledger.get(Notice, key) is not None:
         return
     log.warning("%s: %s", kind, text)
     url = os.environ.get(VARIABLE)
@@ -34,7 +35,7 @@ def notify(loop: Loop, *, key: str, kind: str, text: str) -> None:
             request = urllib.request.Request(url, data=content, headers=headers)
             with urllib.request.urlopen(request, timeout=_SECONDS):
                 pass
-        except (OSError, ValueError) as error:  # people are told again at the next run; the loop goes on
-            log.error("%s did not take the notice (%s); it is tried again", VARIABLE, error)
+        except (OSError, ValueError) as error:  # the loop goes on; the next run tries again
+            log.error("%s did not accept the notice (%s); the next run tries again", VARIABLE, error)
             return
-    loop.ledger.record_notice(loop.model, key=key, kind=kind, text=text)
+    loop.ledger.append(Notice(key=key, kind=kind, text=text))

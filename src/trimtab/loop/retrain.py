@@ -1,14 +1,24 @@
-"""The tasks of one retraining, or of a later look at its challenger; each can be cleared and run again."""
+"""The tasks of one retraining, or of a later look at its challenger; each can be retried.
+
+A run whose task has failed for good is over: `close` gives its lease back, and its request waits again.
+"""
 
 import logging
 import shutil
+import textwrap
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from trimtab.contracts import ModelVersion, Plan, Refit, Stage, Training, Verdict, from_json, to_json
-from trimtab.errors import CommandFailed, GateDead, Unfit
-from trimtab.ledger.records import Transition, VersionRecord
+from trimtab.errors import CommandFailed, RunOver, TrimtabError, Unfit
+from trimtab.evaluate.probes import DEAD_GATE_FILE
+from trimtab.ledger import facts, state
+from trimtab.ledger.facts import Judgement, Request, RunEnd, Transition, Version
+from trimtab.ledger.leases import Lease
+from trimtab.loop.arbitrate import judged_key, run_end
 from trimtab.loop.loop import Loop, open_loop
 from trimtab.loop.notify import notify
 from trimtab.registry import tracking, transitions
@@ -16,72 +26,140 @@ from trimtab.registry import tracking, transitions
 log = logging.getLogger(__name__)
 
 RUN_KEY_TAG = "trimtab.run_key"
+_FAILURE_FILE = "failure.txt"
+"""Left in the folder of a run by the task that failed last."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """One run: the plan that the arbiter made, and the folder of its checkout."""
+    """One run as a task works on it: the fact that started it, its lease, its folder; `loop` has the commit's parameters."""
 
     loop: Loop
-    key: str
-    holder: str
-    plan: Plan
+    fact: facts.Run
+    lease: Lease
     folder: Path
 
     @property
+    def key(self) -> str:
+        """The run's key."""
+        return self.fact.key
+
+    @property
+    def plan(self) -> Plan:
+        """What the arbiter planned."""
+        return self.fact.plan
+
+    @property
     def judged_key(self) -> str:
-        """The key of the retraining whose challenger is judged: this one's, or at a later look the one that made it."""
-        if self.plan.challenger is None:
-            return self.key
-        return self.loop.ledger.versions(self.plan.model)[self.plan.challenger.version].run_key
+        """The key of the run whose challenger is judged: this one's, or at a later look the one that trained it."""
+        return judged_key(self.loop.ledger, self.fact)
+
+    def version_of(self, run_key: str) -> Version | None:
+        """Return the version that was registered under a run key."""
+        return next(iter(self.loop.ledger.all(Version, run_key=run_key)), None)
+
+    def judgement(self) -> Judgement | None:
+        """Return the newest state of the judgement that this run is about."""
+        key = self.judged_key
+        return state.judgement_of(self.loop.ledger.all(Judgement, run_key=key), key)
+
+    def verdict(self) -> Verdict:
+        """Read what the gate said."""
+        return from_json(Verdict, (self.folder / "build" / "verdict.json").read_bytes())
 
     def transition(
-        self, version: str, to: Stage, *, step: str, reason: str, evidence: str | None = None
+        self,
+        version: str,
+        to: Stage,
+        *,
+        kind: facts.TransitionKind,
+        step: str,
+        reason: str,
+        evidence: str | None = None,
     ) -> Transition:
-        """Name one stage transition of this run; its key makes it happen once."""
+        """Return a stage transition of this run; its key makes it happen once."""
         champion = self.plan.champion
         return Transition(
-            model=self.plan.model,
             key=f"{self.key}:{step}",
+            kind=kind,
             version=version,
             to_stage=to,
             replaces=champion.version if champion and to == "Production" else None,
-            actor=self.holder,
+            actor=self.fact.holder,
             reason=reason,
             evidence_sha256=evidence,
             event_time=self.plan.cutoff,
         )
 
 
-def open_run(run_key: str, holder: str) -> Run:
-    """Open the run that the arbiter started under a key, and prolong its lease.
+@contextmanager
+def opened(run_key: str, holder: str) -> Iterator[Run]:
+    """Open a run that the arbiter started, and keep its lease alive while the task works.
 
     Raises:
-        LeaseHeld: Another run holds the lease by now.
+        LeaseHeld: Another run holds the lease.
+        RunOver: The run has failed or was lost.
     """
     loop = open_loop()
-    decision = next(record for record in loop.ledger.runs(loop.model) if record.run_key == run_key)
-    if decision.plan is None:
-        raise ValueError(f"The decision for {run_key} holds no plan")
-    loop.ledger.hold(loop.lease, holder=holder, minutes=loop.params.trigger.lease_minutes)
-    return Run(loop=loop, key=run_key, holder=holder, plan=decision.plan, folder=loop.stores.work / run_key)
+    fact = loop.ledger.require(facts.Run, run_key)
+    end = loop.ledger.get(RunEnd, run_key)
+    if end is not None and end.outcome != "concluded":
+        raise RunOver(run_key, "failed" if end.outcome == "failed" else "been given up", end.reason)
+    loop = loop.at(fact.plan.commit)
+    folder = loop.stores.work / run_key
+    with loop.working(holder) as lease:
+        try:
+            yield Run(loop=loop, fact=fact, lease=lease, folder=folder)
+        except Exception as error:
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / _FAILURE_FILE).write_text(_last_line(error), encoding="utf-8")
+            raise
+
+
+def close(run_key: str | None, holder: str) -> str | None:
+    """End a run that came to no conclusion; return the reason, or None when there was nothing to do.
+
+    It runs last in each Airflow run, whatever became of the tasks before.
+    """
+    loop = open_loop()
+    fact = loop.ledger.get(facts.Run, run_key) if run_key is not None else None
+    if fact is None or loop.ledger.get(RunEnd, fact.key) is not None:
+        return None
+    failure = loop.stores.work / fact.key / _FAILURE_FILE
+    unknown = f"a task ended without a word; see the log of the Airflow run {holder}"
+    reason = failure.read_text(encoding="utf-8") if failure.is_file() else unknown
+    loop.ledger.append(run_end(fact, "failed", reason))
+    lease = loop.ledger.leases.current(loop.lease_name)
+    if lease is not None and lease.holder == holder:
+        loop.ledger.leases.release(lease)
+    log.error("The run %s has failed: %s. Its request waits again", fact.key, reason)
+    return reason
+
+
+def _last_line(error: Exception) -> str:
+    """Return the last line of an error: for a command that failed, of what it printed."""
+    text = error.output if isinstance(error, CommandFailed) else str(error)
+    line = next((line for line in reversed(text.splitlines()) if line.strip()), "")
+    name = "" if isinstance(error, TrimtabError) else f"{type(error).__name__}: "
+    return textwrap.shorten(f"{name}{line}", 1000)
 
 
 def checkout(run_key: str, holder: str) -> dict[str, Any]:
     """Clone the origin at the planned commit, pull the planned batches, and write `run.yaml` and `champion.yaml`."""
     from trimtab.trigger.planning import write_champion, write_run
 
-    run = open_run(run_key, holder)
-    batches = [ref.batch for ref in (*run.plan.train, *run.plan.judge)]
-    run.loop.origin.checkout(run.folder, run.plan.commit, batches)
-    write_run(run.folder / "run.yaml", run.plan)
-    write_champion(run.folder / "champion.yaml", run.plan.champion)
-    return {"folder": str(run.folder), "commit": run.plan.commit, "batches": len(batches)}
+    with opened(run_key, holder) as run:
+        batches = [ref.batch for ref in (*run.plan.train, *run.plan.judge)]
+        run.loop.origin.checkout(run.folder, run.plan.commit, batches)
+        write_run(run.folder / "run.yaml", run.plan)
+        write_champion(run.folder / "champion.yaml", run.plan.champion)
+        return {"folder": str(run.folder), "commit": run.plan.commit, "batches": len(batches)}
 
 
 def prepare(run_key: str, holder: str) -> dict[str, Any]:
     """Run the MLflow Project's `prepare` in the checkout."""
-    return {"run_id": _project(open_run(run_key, holder), "prepare")}
+    with opened(run_key, holder) as run:
+        return {"run_id": _project(run, "prepare")}
 
 
 def train(run_key: str, holder: str) -> dict[str, Any]:
@@ -90,55 +168,54 @@ def train(run_key: str, holder: str) -> dict[str, Any]:
     Registered before (a cleared task), nothing is trained again. A later look registers nothing: with `gate.refit` it
     fits the recipe up to the batches that judge it, else it judges the version as it is.
     """
-    run = open_run(run_key, holder)
-    if run.plan.challenger is not None:
-        return _prepare_look(run, run.plan.challenger)
-    known = run.loop.ledger.version_of(run.plan.model, run_key)
-    if known is None:
-        _project(run, "train")
-        training = _training(run)
-        if run.plan.dry_run:
-            return {"version": None, "run_id": training.run_id}
-        known = _register(run, run_key, training)
-    _tag_cause(run, known.training.run_id)
-    _write_training(run, known.training)
-    if known.version in run.loop.ledger.under_judgement(run.plan.model):
-        _supersede(run, known.version)
-        step = run.transition(known.version, "Staging", step="staging", reason="registered: under judgement")
-        transitions.move(run.loop.ledger, run.loop.registry, step)
-    return {"version": known.version, "run_id": known.training.run_id}
+    with opened(run_key, holder) as run:
+        if run.plan.challenger is not None:
+            return _prepare_look(run, run.plan.challenger)
+        version = run.version_of(run_key)
+        if version is None:
+            _project(run, "train")
+            training = _training(run)
+            if run.plan.dry_run:
+                return {"version": None, "run_id": training.run_id}
+            version = _register(run, run_key, training)
+        _tag_cause(run, version.training.run_id)
+        _write_training(run, version.training)
+        _stage(run, version.version)
+        return {"version": version.version, "run_id": version.training.run_id}
 
 
 def evaluate(run_key: str, holder: str) -> dict[str, Any]:
     """Run the MLflow Project's `evaluate`: the gate judges challenger and champion on the same unseen batches."""
-    run = open_run(run_key, holder)
-    if not (run.folder / "build" / "training.json").exists():
-        raise Unfit(f"{run.folder} holds no trained model", "Clear the run from `checkout` on")
-    _judge(run)
-    verdict = from_json(Verdict, (run.folder / "build" / "verdict.json").read_bytes())
-    return {"kind": verdict.kind, "reason": verdict.reason}
+    with opened(run_key, holder) as run:
+        if not (run.folder / "build" / "training.json").exists():
+            raise Unfit(f"{run.folder} holds no trained model", "Clear the run from `checkout` on")
+        _judge(run)
+        verdict = run.verdict()
+        return {"kind": verdict.kind, "reason": verdict.reason}
 
 
 def refit(run_key: str, holder: str) -> dict[str, Any]:
     """Run the MLflow Project's `refit`, and register what it made; nothing is moved yet."""
-    run = open_run(run_key, holder)
-    model, key = run.plan.model, refit_key(run.judged_key)
-    known = run.loop.ledger.version_of(model, key)
-    if known is None:
-        if not (run.folder / "build" / "verdict.json").exists():
-            raise Unfit(f"{run.folder} holds no verdict", "Clear the run from `checkout` on")
-        _project(run, "refit")
-        done = from_json(Refit, (run.folder / "build" / "refit.json").read_bytes())
-        sibling = run.loop.ledger.version_of(model, run.judged_key)
-        if done.training is None or not done.accepted or sibling is None:
-            return {"version": None, "reason": done.reason}
-        known = _register(run, key, done.training, refit_of=sibling.version)
-        _tag_cause(run, known.training.run_id)
-    elif not (run.folder / "build" / "refit.json").exists():  # the checkout was made anew
-        reason = f"refitted through batch {known.training.batches[-1].batch} before this task was cleared"
-        done = Refit(training=known.training, difference=None, accepted=True, reason=reason)
-        (run.folder / "build" / "refit.json").write_text(to_json(done), encoding="utf-8")
-    return {"version": known.version, "reason": f"refit of version {known.refit_of}"}
+    with opened(run_key, holder) as run:
+        key = refit_key(run.judged_key)
+        version = run.version_of(key)
+        if version is None:
+            if not (run.folder / "build" / "verdict.json").exists():
+                raise Unfit(f"{run.folder} holds no verdict", "Clear the run from `checkout` on")
+            _project(run, "refit")
+            done = from_json(Refit, (run.folder / "build" / "refit.json").read_bytes())
+            judged = run.version_of(run.judged_key)
+            if done.training is None or not done.accepted or judged is None:
+                return {"version": None, "reason": done.reason}
+            version = _register(run, key, done.training, refit_of=judged.version)
+            _tag_cause(run, version.training.run_id)
+        elif not (run.folder / "build" / "refit.json").exists():  # the checkout was made again
+            reason = (
+                f"refitted through batch {version.training.batches[-1].batch} before this task was cleared"
+            )
+            done = Refit(training=version.training, difference=None, accepted=True, reason=reason)
+            (run.folder / "build" / "refit.json").write_text(to_json(done), encoding="utf-8")
+        return {"version": version.version, "reason": f"refit of version {version.refit_of}"}
 
 
 def refit_key(judged_key: str) -> str:
@@ -151,48 +228,72 @@ def _prepare_look(run: Run, challenger: ModelVersion) -> dict[str, Any]:
         if not (run.folder / "build" / "training.json").exists():
             _project(run, "train")
         return {"version": challenger.version, "run_id": _training(run).run_id}
-    _write_training(run, run.loop.ledger.versions(run.plan.model)[challenger.version].training)
+    registered = run.loop.ledger.require(Version, challenger.version)
+    _write_training(run, registered.training)
     return {"version": challenger.version, "run_id": challenger.run_id}
 
 
-def _register(run: Run, run_key: str, training: Training, *, refit_of: str | None = None) -> VersionRecord:
+def _register(run: Run, run_key: str, training: Training, *, refit_of: str | None = None) -> Version:
+    """Register a trained model; what an earlier try registered without the ledger's knowledge is archived."""
     model, ledger, registry = run.plan.model, run.loop.ledger, run.loop.registry
+    ledger.leases.check(run.lease)
     for orphan in registry.find_by_tag(model, RUN_KEY_TAG, run_key):
         registry.set_stage(model, orphan, "Archived", archive=False)
     tags = {RUN_KEY_TAG: run_key} | ({"trimtab.refit_of": refit_of} if refit_of else {})
-    version = registry.register(model, training.run_id, training.source, tags)
-    ledger.record_version(
-        model,
-        version=version,
+    name = registry.register(model, training.run_id, training.source, tags)
+    version = Version(version=name, run_key=run_key, training=training, refit_of=refit_of)
+    opened_judgement = Judgement(
         run_key=run_key,
-        training=training,
+        version=name,
+        state="OPEN",
+        reason="registered, not judged yet",
         event_time=run.plan.cutoff,
-        refit_of=refit_of,
     )
-    return ledger.versions(model)[version]
+    judged_here = (
+        [opened_judgement] if refit_of is None else []
+    )  # a refit is judged by the version it replaces
+    ledger.append(version, *judged_here, lease=run.lease)
+    return version
+
+
+def _stage(run: Run, version: str) -> None:
+    """Move a version under judgement to Staging; the one that was there is superseded."""
+    loop = run.loop
+    if version not in state.under_judgement(loop.ledger.all(Judgement)):
+        return
+    for other in loop.registry.in_stage(loop.model, "Staging"):
+        if other != version:
+            reason = f"superseded by version {version}"
+            archive = run.transition(
+                other, "Archived", kind="archive", step=f"supersede:{other}", reason=reason
+            )
+            transitions.close(loop.ledger, loop.registry, archive, "SUPERSEDED", run.lease)
+    stage = run.transition(
+        version, "Staging", kind="stage", step="staging", reason="registered: under judgement"
+    )
+    transitions.move(loop.ledger, loop.ledger, loop.registry, stage, run.lease)
 
 
 def _judge(run: Run) -> None:
+    dead = run.folder / "build" / DEAD_GATE_FILE
+    dead.unlink(missing_ok=True)
     try:
         _project(run, "evaluate")
-    except CommandFailed as error:
-        if GateDead.__name__ in error.output:
+    except CommandFailed:
+        if dead.exists():
             text = f"the gate of run {run.key} judged its probes wrongly, and promotes nothing: see the log of evaluate"
             notify(run.loop, key=f"gate_dead:{run.key}", kind="gate_dead", text=text)
         raise
 
 
 def _tag_cause(run: Run, run_id: str) -> None:
-    """Say on the MLflow run who asked for it, with the labels and links of the alert that did."""
-    decision = next(one for one in run.loop.ledger.runs(run.plan.model) if one.run_key == run.key)
-    asked = next(
-        one.request for one in run.loop.ledger.requests(run.plan.model) if one.id == decision.request_id
-    )
+    """Tag an MLflow run with who asked for it, and with the labels and links of the alert that did."""
+    request = run.loop.ledger.require(Request, run.fact.request)
     tracking.tag(
         run_id,
-        {"trimtab.source": asked.source, "trimtab.asked": asked.reason}
-        | {f"trimtab.alert.{name}": label for name, label in asked.labels.items()}
-        | {f"trimtab.link.{name}": link for name, link in asked.links.items()},
+        {"trimtab.source": request.source, "trimtab.asked": request.reason}
+        | {f"trimtab.alert.{name}": label for name, label in request.labels.items()}
+        | {f"trimtab.link.{name}": link for name, link in request.links.items()},
     )
 
 
@@ -204,14 +305,6 @@ def _write_training(run: Run, training: Training) -> None:
     build = run.folder / "build"
     build.mkdir(parents=True, exist_ok=True)
     (build / "training.json").write_text(to_json(training), encoding="utf-8")
-
-
-def _supersede(run: Run, version: str) -> None:
-    for other in run.loop.registry.in_stage(run.plan.model, "Staging"):
-        if other != version:
-            reason = f"superseded by version {version}"
-            step = run.transition(other, "Archived", step=f"supersede:{other}", reason=reason)
-            transitions.close(run.loop.ledger, run.loop.registry, step, "SUPERSEDED")
 
 
 def _project(run: Run, entry_point: str) -> str:
@@ -226,5 +319,5 @@ def _project(run: Run, entry_point: str) -> str:
 
 def clean(run: Run) -> None:
     """Give the lease back, and drop the checkout's data."""
-    run.loop.ledger.release(run.loop.lease, holder=run.holder)
+    run.loop.ledger.leases.release(run.lease)
     shutil.rmtree(run.folder / "data", ignore_errors=True)

@@ -7,7 +7,7 @@ between.
 import hashlib
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 import yaml
 
 from trimtab import params
-from trimtab.contracts import BatchRecord, Manifest, from_json, to_json
+from trimtab.contracts import Manifest, from_json, to_json
 from trimtab.errors import CommandFailed, OriginConflict, StoreUnreachable
+from trimtab.ledger.facts import Batch
 from trimtab.origin.commands import cause, dvc, git, without_credentials
 from trimtab.origin.mirror import BRANCH, Mirror, address, unreachable
 from trimtab.stores import Stores
@@ -69,22 +70,33 @@ class Origin:
     def manifests(self, commit: str) -> list[Manifest]:
         """Return the manifests of all batches at a commit, oldest batch first."""
         texts = self._mirror.texts(FOLDER, ".json", commit)
-        found = from_json(list[Manifest], f"[{','.join(texts)}]")  # one by one takes ten times as long
-        return sorted(found, key=lambda manifest: manifest.start)
+        return _manifests(texts)
 
-    def commit_batch(self, manifest: Manifest, frame: "pd.DataFrame") -> BatchRecord:
+    def commit_batch(
+        self,
+        manifest: Manifest,
+        frame: "pd.DataFrame",
+        accept: Callable[[Sequence[Manifest]], None] = lambda others: None,
+    ) -> Batch:
         """Version a batch: file to the DVC remote, pointer and manifest to the origin. The push is a compare-and-swap.
 
         A batch whose newest revision came from the same landed file is left as it is.
+
+        Args:
+            manifest: Of the new revision.
+            frame: Its rows.
+            accept: Called before each try to push with the manifests of the other batches at the commit that the push
+                builds on. It raises if the batch may not be added to these.
 
         Raises:
             OriginConflict: Another revision of this batch came in first, or the origin moved too often.
         """
         with self._clone(self.head()) as clone:
             if not self._is_known(clone, manifest):
+                accept(_others(clone, manifest))
                 self._write(clone, manifest, frame)
-                self._push(clone)
-            return _record(clone, manifest.batch)
+                self._push(clone, lambda: accept(_others(clone, manifest)))
+            return _fact(clone, manifest.batch)
 
     def fetch_batch(self, batch: str, *, md5: str, commit: str) -> "pd.DataFrame":
         """Return the rows of a batch at a commit, from the shared cache if its bytes are there and are right."""
@@ -153,7 +165,7 @@ class Origin:
         git("add", "-f", pointer(manifest.batch), note, cwd=clone)
         git("commit", "-q", "-m", f"Add batch {manifest.batch}, revision {manifest.revision}", cwd=clone)
 
-    def _push(self, clone: Path) -> None:
+    def _push(self, clone: Path, accept: Callable[[], None]) -> None:
         for _ in range(_TRIES):
             try:
                 git("push", "-q", "origin", f"HEAD:{BRANCH}", cwd=clone)
@@ -162,6 +174,7 @@ class Origin:
                 if "rejected" not in error.output and "cannot lock ref" not in error.output:
                     raise unreachable(self._stores, error) from error
             self._rebase(clone)
+            accept()
         raise self._conflict(_TRIES)
 
     def _rebase(self, clone: Path) -> None:
@@ -178,9 +191,19 @@ class Origin:
         return OriginConflict(without_credentials(address(self._stores.origin)), tries)
 
 
-def _record(clone: Path, batch: str) -> BatchRecord:
+def _manifests(texts: Sequence[str]) -> list[Manifest]:
+    manifests = from_json(list[Manifest], f"[{','.join(texts)}]")  # one by one takes ten times as long
+    return sorted(manifests, key=lambda manifest: manifest.start)
+
+
+def _others(clone: Path, manifest: Manifest) -> list[Manifest]:
+    paths = [path for path in (clone / FOLDER).glob("*.json") if path.stem != manifest.batch]
+    return _manifests([path.read_text(encoding="utf-8") for path in paths])
+
+
+def _fact(clone: Path, batch: str) -> Batch:
     note = f"{FOLDER}/{batch}.json"
-    return BatchRecord(
+    return Batch(
         manifest=from_json(Manifest, (clone / note).read_bytes()),
         commit=git("log", "-1", "--format=%H", "--", pointer(batch), note, cwd=clone).strip(),
         md5=md5_of((clone / pointer(batch)).read_text(encoding="utf-8")),

@@ -4,9 +4,8 @@ from pathlib import Path
 
 from trimtab import params, stores
 from trimtab.contracts import ModelVersion
-from trimtab.ledger.ledger import Ledger
+from trimtab.ledger import Ledger
 from trimtab.registry import production
-from trimtab.registry.mlflow_store import Store
 from trimtab.trigger.planning import write_champion
 
 
@@ -14,6 +13,6 @@ def champion(root: Path = Path()) -> ModelVersion | None:
     """Look the version in Production up and write it to `champion.yaml` in `root`."""
     where = stores.from_environment()
     model = params.load(root / params.FILE).model.name
-    found = production.champion(Ledger(where.ledger), Store(where.mlflow), model)
-    write_champion(root / "champion.yaml", found)
-    return found
+    version = production.champion(Ledger(where.ledger, model))
+    write_champion(root / "champion.yaml", version)
+    return version

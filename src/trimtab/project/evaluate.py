@@ -8,8 +8,19 @@ import pandas as pd
 from sklearn.pipeline import Pipeline
 
 from trimtab import params, stores
-from trimtab.contracts import BatchScore, Block, Plan, Training, Verdict, from_json, to_json
+from trimtab.contracts import (
+    BatchScore,
+    Block,
+    Plan,
+    Training,
+    Verdict,
+    VerdictKind,
+    champion_name,
+    from_json,
+    to_json,
+)
 from trimtab.data.batches import BATCH
+from trimtab.errors import GateDead
 from trimtab.evaluate import evidence, looks, probes
 from trimtab.evaluate.checks import Measured, check_all
 from trimtab.evaluate.compare import blocks_of
@@ -35,12 +46,13 @@ def evaluate(root: Path = Path()) -> Verdict:
     wanted, plan = params.load(root / params.FILE), read_run(root / "run.yaml")
     training = from_json(Training, (root / "build" / "training.json").read_bytes())
     rows = pd.read_parquet(root / "build" / "judge.parquet")
-    name, models = _models(root, wanted, training)
-    gate, probed = looks.gate_for(plan.champion, wanted.gate), probes.run(wanted.gate, wanted.data.label)
+    champion, models = _models(root, wanted, training)
+    gate = looks.gate_for(plan.champion, wanted.gate)
+    probed = _probe(root / "build", wanted)
     found = _measure(wanted, rows, models, load.megabytes(training.digest, cache=_cache()))
     blocks = _blocks(plan, found, gate)
     checks = check_all(found, gate)
-    weighed = weigh(blocks, checks, gate, look=plan.look, champion=name)
+    weighed = weigh(blocks, checks, gate, look=plan.look, champion=champion_name(champion))
     verdict = Verdict(
         kind=weighed.kind,
         reason=weighed.reason,
@@ -50,7 +62,7 @@ def evaluate(root: Path = Path()) -> Verdict:
         checks=checks,
         probes=probed,
         judged_on=plan.judge,
-        champion=name,
+        champion=champion,
         challenger_scores=_by_batch(found, "challenger", gate),
         champion_scores=_by_batch(found, "champion", gate),
         cutoff=plan.cutoff,
@@ -59,14 +71,23 @@ def evaluate(root: Path = Path()) -> Verdict:
     return verdict
 
 
-def _models(root: Path, wanted: params.Params, training: Training) -> tuple[str, dict[str, Pipeline]]:
+def _probe(build: Path, wanted: params.Params) -> dict[str, VerdictKind]:
+    """Run the probes; a wrong answer leaves a file, by which the DAG's task knows a dead gate from another failure."""
+    try:
+        return probes.run(wanted.gate, wanted.data.label)
+    except GateDead as error:
+        (build / probes.DEAD_GATE_FILE).write_text(str(error), encoding="utf-8")
+        raise
+
+
+def _models(root: Path, wanted: params.Params, training: Training) -> tuple[str | None, dict[str, Pipeline]]:
     baseline = fit.fit_rows(fit.baseline(wanted), wanted, files.read(root / "build" / "train.parquet"))
     challenger = _load(wanted, training.source, training.digest)
     named = read_champion(root / "champion.yaml")
     if named is None:
-        return "the baseline", {"challenger": challenger, "champion": baseline}
+        return None, {"challenger": challenger, "champion": baseline}
     champion = _load(wanted, named.source, named.digest)
-    return f"version {named.version}", {"challenger": challenger, "champion": champion, "baseline": baseline}
+    return named.version, {"challenger": challenger, "champion": champion, "baseline": baseline}
 
 
 def _measure(

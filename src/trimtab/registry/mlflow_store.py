@@ -82,23 +82,19 @@ class Store:
     def find_by_tag(self, model: str, key: str, value: str) -> list[str]:
         """Return the versions that carry a tag, oldest first."""
         with self._reaching():
-            found = self._client.search_model_versions(f"name = '{model}' and tag.`{key}` = '{value}'")
-        return sorted((str(version.version) for version in found), key=int)
+            tagged = self._client.search_model_versions(f"name = '{model}' and tag.`{key}` = '{value}'")
+        return sorted((str(version.version) for version in tagged), key=int)
 
     def stages(self, model: str) -> dict[str, Stage]:
         """Return the stage of every version, oldest first."""
         with self._reaching():
-            found = self._client.search_model_versions(f"name = '{model}'", max_results=10_000)
-        ordered = sorted(found, key=lambda one: int(one.version))
-        return {str(one.version): cast(Stage, one.current_stage) for one in ordered}
-
-    def stage_of(self, model: str, version: str) -> Stage:
-        """Return the stage of one version."""
-        return self.stages(model)[version]
+            versions = self._client.search_model_versions(f"name = '{model}'", max_results=10_000)
+        ordered = sorted(versions, key=lambda version: int(version.version))
+        return {str(version.version): cast(Stage, version.current_stage) for version in ordered}
 
     def in_stage(self, model: str, stage: Stage) -> list[str]:
         """Return the versions in a stage, oldest first."""
-        return [version for version, found in self.stages(model).items() if found == stage]
+        return [version for version, current in self.stages(model).items() if current == stage]
 
     def set_stage(self, model: str, version: str, stage: Stage, *, archive: bool) -> None:
         """Move a version to a stage; `archive` moves whatever is there to Archived, in the same transaction."""
@@ -115,8 +111,8 @@ class Store:
         if not self.stages(model):
             return {}
         with self._reaching():
-            found = self._client.get_registered_model(model).aliases
-        return {alias: str(version) for alias, version in found.items()}
+            aliases = self._client.get_registered_model(model).aliases
+        return {alias: str(version) for alias, version in aliases.items()}
 
     def set_alias(self, model: str, alias: str, version: str | None) -> None:
         """Let an alias name a version, or nothing."""
@@ -127,9 +123,15 @@ class Store:
                 self._client.set_registered_model_alias(model, alias, version)
 
     def set_tag(self, model: str, version: str, key: str, value: str) -> None:
-        """Tag a version."""
+        """Tag a version; no effect if it was deleted."""
+        from mlflow.exceptions import MlflowException
+
         with self._reaching():
-            self._client.set_model_version_tag(model, version, key, value)
+            try:
+                self._client.set_model_version_tag(model, version, key, value)
+            except MlflowException as error:
+                if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                    raise
 
     def run_tags(self, run_id: str) -> dict[str, str]:
         """Return the tags of a run."""

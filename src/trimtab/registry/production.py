@@ -1,49 +1,50 @@
-"""Who is champion, who challenges it, and who was it before."""
+"""Which version is champion, which one challenges it, and which one was champion before, by the ledger."""
+
+from dataclasses import dataclass
 
 from trimtab.contracts import ModelVersion
-from trimtab.errors import UnsafeModel
-from trimtab.ledger.ledger import Ledger
-from trimtab.registry.mlflow_store import Store
+from trimtab.ledger import Ledger, Snapshot, state
+from trimtab.ledger.facts import Transition, TransitionEnd, Version
 
 
-def champion(ledger: Ledger, store: Store, model: str) -> ModelVersion | None:
-    """Return the version in Production with the digest that the ledger knows, or None before the first promotion.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Served:
+    """The versions that the ledger last moved to Production and Staging, and the one that the champion replaced."""
 
-    Raises:
-        UnsafeModel: The version in Production was not registered by trimtab, so nothing vouches for its bytes.
-        StoreUnreachable: MLflow or the ledger does not answer.
+    champion: ModelVersion | None
+    challenger: ModelVersion | None
+    former: ModelVersion | None
+
+
+def champion(facts: Ledger | Snapshot) -> ModelVersion | None:
+    """Return the version that the ledger last put into Production, None before the first promotion."""
+    move = state.live(completed(facts))
+    return None if move is None else _version(facts, move.version)
+
+
+def served(ledger: Ledger) -> Served:
+    """Return all versions that the service needs.
+
+    A challenger is a version whose last transition was to Staging. The former champion is the one that the champion
+    replaced when it was promoted; a champion that a rollback brought back has none.
     """
-    in_production = store.in_stage(model, "Production")
-    if not in_production:
-        return None
-    version = in_production[-1]
-    known = ledger.versions(model).get(version)
-    if known is None:
-        raise UnsafeModel(
-            f"{model} version {version}",
-            "it is in Production, but the ledger holds no digest of it: it was not registered by trimtab. "
-            "Move a version of the ledger back to Production",
-        )
-    return known.model_version
+    moves = completed(ledger)
+    last_stage = {move.version: move.to_stage for move in moves}
+    staged = [version for version, stage in last_stage.items() if stage == "Staging"]
+    move = state.live(moves)
+    promotion = state.promotion_of(moves, move.version) if move else None
+    return Served(
+        champion=_version(ledger, move.version) if move else None,
+        challenger=_version(ledger, staged[-1]) if staged else None,
+        former=_version(ledger, promotion.replaces) if promotion and promotion.replaces else None,
+    )
 
 
-def challenger(ledger: Ledger, store: Store, model: str) -> ModelVersion | None:
-    """Return the version in Staging, None when there is none that trimtab registered.
-
-    Raises:
-        StoreUnreachable: MLflow or the ledger does not answer.
-    """
-    staged, known = store.in_stage(model, "Staging"), ledger.versions(model)
-    return known[staged[-1]].model_version if staged and staged[-1] in known else None
+def completed(facts: Ledger | Snapshot) -> list[Transition]:
+    """Return the completed transitions, in the order of their completion."""
+    return state.completed(facts.all(Transition), facts.all(TransitionEnd))
 
 
-def former(ledger: Ledger, store: Store, model: str) -> ModelVersion | None:
-    """Return the version that the champion replaced when it was promoted, None when it replaced none.
-
-    Raises:
-        StoreUnreachable: MLflow or the ledger does not answer.
-    """
-    in_production, known = store.in_stage(model, "Production"), ledger.versions(model)
-    promotion = ledger.promotion_of(model, in_production[-1]) if in_production else None
-    found = known.get(promotion.replaces) if promotion is not None and promotion.replaces else None
-    return found.model_version if found is not None else None
+def _version(facts: Ledger | Snapshot, version: str) -> ModelVersion | None:
+    registered = facts.get(Version, version)
+    return None if registered is None else registered.model_version

@@ -1,21 +1,34 @@
-"""Bring ledger, stages and aliases together again after a crash; runs first in every DAG run."""
+"""Make ledger, stages and aliases agree again after a crash; runs first in every DAG run."""
 
+import logging
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from trimtab.clock import system_clock
 from trimtab.contracts import Stage
-from trimtab.ledger.ledger import Ledger
-from trimtab.ledger.records import Transition
+from trimtab.errors import StoreUnreachable
+from trimtab.ledger import Ledger, Snapshot, state
+from trimtab.ledger.facts import Batch, Judgement, Order, Transition, TransitionEnd, Version
 from trimtab.registry import transitions
 from trimtab.registry.mlflow_store import Store
+from trimtab.registry.production import completed
+
+log = logging.getLogger(__name__)
+
+ACTOR = "reconcile"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Repairs:
-    """What `reconcile` found and mended; `foreign` says who stood in Production though the ledger did not put it there."""
+    """What `reconcile` did.
+
+    `finished` and `void` are keys of transitions, `unsettled` maps keys to the error for which they stay open. `archived`
+    are versions that were in Staging without an open judgement. `aliases` were wrong. `foreign` is a change by hand.
+    """
 
     finished: tuple[str, ...]
+    void: tuple[str, ...]
+    unsettled: Mapping[str, str]
     archived: tuple[str, ...]
     aliases: tuple[str, ...]
     foreign: "Foreign | None"
@@ -23,111 +36,122 @@ class Repairs:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Foreign:
-    """A change in Production that the ledger knows nothing of, and what was done about it.
+    """A change in Production that the ledger did not make.
 
-    `expected` is the version that the ledger last put there, `found` what stood there. `moved` is the transition that
-    followed, None when nothing did.
+    `expected` is the version that the ledger last put there, `present` what was there instead. `moved` is the transition
+    that answered it, None if nothing was moved.
     """
 
     expected: str
-    found: tuple[str, ...]
+    present: tuple[str, ...]
     moved: Transition | None
 
 
-def reconcile(
-    ledger: Ledger, store: Store, model: str, *, foreign_change: Literal["restore", "adopt", "ask"]
-) -> Repairs:
-    """Finish open intents, archive what stands in Staging without a judgement, mend foreign changes, repair aliases.
+def reconcile(ledger: Ledger, store: Store, *, foreign_change: Literal["restore", "adopt", "ask"]) -> Repairs:
+    """Settle open transitions, archive stray versions, answer changes by hand, correct aliases.
 
-    With `restore`, the version that the ledger put in Production comes back; when it was deleted, the one before it that
-    is still there. With `adopt`, a version that trimtab registered stays; another one, or none, is restored all the same:
-    nothing vouches for its bytes. With `ask` nothing is moved.
+    With `restore`, the version that the ledger put into Production comes back; if it was deleted, the one before it that
+    still exists. With `adopt`, a version that trimtab registered stays; any other is replaced all the same, because nothing
+    vouches for its bytes. With `ask`, nothing is moved.
 
     Raises:
-        StoreUnreachable: MLflow or the ledger does not answer; nothing is half done, run it again.
+        StoreUnreachable: MLflow or the ledger does not answer. Run it again.
     """
-    unfinished = ledger.unfinished(model)
-    for transition in unfinished:
-        transitions.finish(ledger, store, transition)
-    strays = [
-        version
-        for version in store.in_stage(model, "Staging")
-        if version not in ledger.under_judgement(model)
-    ]
+    finished, void, unsettled = _settle(ledger, store)
+    judged = state.under_judgement(ledger.all(Judgement))
+    strays = [version for version in store.in_stage(ledger.model, "Staging") if version not in judged]
     for version in strays:
-        transitions.move(ledger, store, _archival(ledger, model, version))
-    foreign = _foreign(ledger, store, model, foreign_change)
+        transitions.move(ledger, ledger, store, _archival(ledger, version))
     return Repairs(
-        finished=tuple(transition.key for transition in unfinished),
+        finished=tuple(finished),
+        void=tuple(void),
+        unsettled=unsettled,
         archived=tuple(strays),
-        aliases=tuple(transitions.point_aliases(store, model)),
-        foreign=foreign,
+        foreign=ledger.decide(
+            lambda facts: _foreign(facts, ledger, store, foreign_change, unsettled=unsettled)
+        ),
+        aliases=tuple(transitions.point_aliases(ledger, store)),
     )
 
 
-def _archival(ledger: Ledger, model: str, version: str) -> Transition:
+def _settle(ledger: Ledger, store: Store) -> tuple[list[str], list[str], dict[str, str]]:
+    """Finish or void each open transition; one that cannot be settled does not stop the others."""
+    finished, void, unsettled = list[str](), list[str](), dict[str, str]()
+    for transition in state.unfinished(ledger.all(Transition), set(ledger.keys(TransitionEnd))):
+        try:
+            end = transitions.finish(ledger, store, transition)
+        except StoreUnreachable:
+            raise
+        except Exception as error:  # whatever MLflow has against this one
+            log.exception("The transition %s cannot be settled", transition.key)
+            unsettled[transition.key] = str(error)
+        else:
+            (finished if end.outcome == "done" else void).append(transition.key)
+    return finished, void, unsettled
+
+
+def _archival(ledger: Ledger, version: str) -> Transition:
     return Transition(
-        model=model,
         key=f"stray:{version}:{ledger.now().isoformat()}",
+        kind="archive",
         version=version,
         to_stage="Archived",
         replaces=None,
-        actor="reconcile",
+        actor=ACTOR,
         reason="it was in Staging without an open judgement",
         evidence_sha256=None,
-        event_time=ledger.event_now(model) or system_clock(),
+        event_time=state.event_now(ledger.all(Batch)) or ledger.now(),
     )
 
 
-def _foreign(ledger: Ledger, store: Store, model: str, policy: str) -> Foreign | None:
-    served, stages = _served(ledger, model), store.stages(model)
-    if ledger.unfinished(model) or _served(ledger, model) != served:
-        return None  # a transition is on its way in another process
-    found = tuple(version for version, stage in stages.items() if stage == "Production")
-    expected = served[-1].version if served else None
-    if found == ((expected,) if expected else ()):
+def _foreign(
+    facts: Snapshot, ledger: Ledger, store: Store, policy: str, *, unsettled: Collection[str]
+) -> Foreign | None:
+    moves = state.to_production(completed(facts))
+    if state.unfinished(facts.all(Transition), {*facts.keys(TransitionEnd), *unsettled}):
+        return None  # a transition is in progress in another process
+    stages = store.stages(ledger.model)
+    present = tuple(version for version, stage in stages.items() if stage == "Production")
+    expected = moves[-1].version if moves else None
+    if present == ((expected,) if expected else ()):
         return None
-    transition = None if policy == "ask" else _answer(ledger, model, served, stages, found, policy)
-    if transition is not None:
-        transitions.move(ledger, store, transition)
-    return Foreign(expected=expected or "none", found=found, moved=transition)
-
-
-def _served(ledger: Ledger, model: str) -> list[Transition]:
-    return [
-        record.transition
-        for record in ledger.transitions(model)
-        if record.phase == "done" and record.transition.to_stage == "Production"
-    ]
+    answer = None if policy == "ask" else _answer(facts, ledger, moves, stages, present, policy)
+    if answer is not None:
+        transitions.move(facts, ledger, store, answer)
+    return Foreign(expected=expected or "none", present=present, moved=answer)
 
 
 def _answer(
+    facts: Snapshot,
     ledger: Ledger,
-    model: str,
-    served: list[Transition],
-    stages: dict[str, Stage],
-    found: tuple[str, ...],
+    moves: Sequence[Transition],
+    stages: Mapping[str, Stage],
+    present: Sequence[str],
     policy: str,
 ) -> Transition | None:
-    now = ledger.now()
-    adopted = found[0] if len(found) == 1 and found[0] in ledger.versions(model) else None
-    if policy == "adopt" and adopted is not None and adopted not in ledger.standing(model).blocked:
-        version, event_time = adopted, ledger.event_now(model) or now
+    blocked = state.orders_in_force(facts.all(Order)).blocked
+    if policy == "adopt" and _adoptable(facts, present, blocked):
+        kind: Literal["adopt", "restore"] = "adopt"
+        version, event_time = present[0], state.event_now(ledger.all(Batch)) or ledger.now()
     else:
-        blocked = ledger.standing(model).blocked
-        there = [one for one in reversed(served) if one.version in stages and one.version not in blocked]
-        if not there:
+        candidates = [move for move in moves if move.version in stages and move.version not in blocked]
+        if not candidates:
             return None
-        version, event_time = there[0].version, there[0].event_time
-        policy = "restore"
+        kind, version, event_time = "restore", candidates[-1].version, candidates[-1].event_time
     return Transition(
-        model=model,
-        key=f"{policy}:{version}:{now.isoformat()}",
+        key=f"{kind}:{version}:{ledger.now().isoformat()}",
+        kind=kind,
         version=version,
         to_stage="Production",
-        replaces=found[-1] if found else None,
-        actor="reconcile",
-        reason=f"by hand, outside trimtab: in Production stood {', '.join(found) or 'no version'}",
+        replaces=present[-1] if present else None,
+        actor=ACTOR,
+        reason=f"changed by hand, outside trimtab: {', '.join(present) or 'no version'} was in Production",
         evidence_sha256=None,
         event_time=event_time,
     )
+
+
+def _adoptable(facts: Snapshot, present: Sequence[str], blocked: Collection[str]) -> bool:
+    if len(present) != 1 or present[0] in blocked:
+        return False
+    return facts.get(Version, present[0]) is not None

@@ -12,7 +12,7 @@ from flask import Flask
 
 from trimtab import stores
 from trimtab.clock import system_clock
-from trimtab.ledger.ledger import Ledger
+from trimtab.ledger import Ledger
 from trimtab.origin.origin import Origin
 from trimtab.predictions.opening import open_log
 from trimtab.predictions.writer import LogWriter
@@ -38,23 +38,21 @@ def application() -> Flask:
     where = stores.from_environment()
     origin = Origin(where)
     wanted = origin.params(origin.head())
-    ledger, registry, model = Ledger(where.ledger), Store(where.mlflow), wanted.model.name
+    ledger, registry = Ledger(where.ledger, wanted.model.name), Store(where.mlflow)
     prepare = preparer(registry, wanted, where.home / "models")
 
-    champion = ModelHolder(find=lambda: production.champion(ledger, registry, model), prepare=prepare)
+    champion = ModelHolder(find=lambda: production.served(ledger).champion, prepare=prepare)
     store = open_log(where.prediction_log, wanted.predictions)
     log = LogWriter(store, where.spool, wanted.predictions, system_clock)
     holders, shadow, former = [champion], None, None
     if wanted.serve.shadow_rows:
         challenger = ModelHolder(
-            find=lambda: production.challenger(ledger, registry, model), prepare=prepare, keeps=False
+            find=lambda: production.served(ledger).challenger, prepare=prepare, keeps=False
         )
         holders.append(challenger)
         shadow = Shadow(challenger, log, wanted.data.label, wanted.serve.shadow_rows)
     if wanted.serve.holdback_share:
-        former = ModelHolder(
-            find=lambda: production.former(ledger, registry, model), prepare=prepare, keeps=False
-        )
+        former = ModelHolder(find=lambda: production.served(ledger).former, prepare=prepare, keeps=False)
         holders.append(former)
     app = create_app(champion, log, wanted, system_clock, tokens=clients, former=former, shadow=shadow)
     log.start()

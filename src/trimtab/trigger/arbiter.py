@@ -3,13 +3,15 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Literal
 
 from trimtab import params
-from trimtab.contracts import Action, Decision, Request
-from trimtab.ledger.records import RequestRecord
+from trimtab.contracts import Action, Decision
+from trimtab.ledger.facts import Request
 
 Answer = tuple[Action, str]
-Started = tuple[Action, int] | None
+Started = tuple[Action, str] | None
+RunOutcome = Literal["concluded", "failed", "lost"]
 
 _PEOPLE = ("ui", "schedule")
 """Sources that need not wait: a person is told at once, and a schedule comes again."""
@@ -27,7 +29,7 @@ class State:
     Staging that has looks left, and `unlooked_batches` counts the labelled batches that came since the last look at it.
     `paused`, `pinned` and `blocked` (by version) say who ordered it and why; `unloadable` (by version) says what is wrong
     with the model file. `retrainings_in_month` is of event time, `runs_in_hour` of the system clock. `drifted` of the
-    newest `trigger.confirm_of` batches drifted for this champion.
+    newest `trigger.confirm_of` batches drifted for this champion. `failing` says, by request, why its runs fail.
     """
 
     batches: int
@@ -47,32 +49,31 @@ class State:
     pinned: str | None = None
     blocked: Mapping[str, str] = field(default_factory=dict)
     unloadable: Mapping[str, str] = field(default_factory=dict)
+    failing: Mapping[str, str] = field(default_factory=dict)
 
 
-def arbitrate(waiting: Sequence[RequestRecord], state: State, wanted: params.Params) -> list[Decision]:
+def arbitrate(waiting: Sequence[Request], state: State, wanted: params.Params) -> list[Decision]:
     """Answer each waiting request: rollbacks first, then looks, then oldest first; at most one of them starts something.
 
     >>> from datetime import UTC, datetime
     >>> from pathlib import Path
-    >>> asked = Request(model="m", source="ui", episode="r1", reason="try", event_time=datetime(2026, 1, 5, tzinfo=UTC))
+    >>> request = Request(source="ui", episode="r1", reason="try", event_time=datetime(2026, 1, 5, tzinfo=UTC))
     >>> state = State(batches=12, fresh_batches=4, champion="1", in_flight=None, batches_since_retraining=1)
-    >>> record = RequestRecord(id=7, request=asked, at=asked.event_time)
-    >>> arbitrate([record], state, params.load(Path("params.yaml")))[0].reason
+    >>> arbitrate([request], state, params.load(Path("params.yaml")))[0].reason
     'cooldown: 1 batch since the last retraining, trigger.cooldown_batches is 2; tick force to go on'
     """
     answers: list[Decision] = []
     started: Started = None
-    for record in sorted(waiting, key=_urgency):
-        action, reason = _answer(record.request, state, wanted, started)
+    for request in sorted(waiting, key=_urgency):
+        action, reason = _answer(request, state, wanted, started)
         if action in ("RETRAIN", "JUDGE", "ROLLBACK"):
-            started = action, record.id
-        answers.append(Decision(request_id=record.id, action=action, reason=reason))
+            started = action, request.key
+        answers.append(Decision(request=request.key, action=action, reason=reason))
     return answers
 
 
-def _urgency(record: RequestRecord) -> tuple[bool, bool, int]:
-    source = record.request.source
-    return source != "watch", source != "look", record.id
+def _urgency(request: Request) -> tuple[bool, bool, int]:
+    return request.source != "watch", request.source != "look", request.id
 
 
 def _answer(asked: Request, state: State, wanted: params.Params, started: Started) -> Answer:
@@ -103,11 +104,18 @@ def _moot(asked: Request, state: State, wanted: params.Params, started: Started)
 def _joined(asked: Request, state: State, wanted: params.Params, started: Started) -> Answer | None:
     if started is None:
         return None
-    action, number = started
+    action, first = started
     if action == "RETRAIN":
-        return "SKIP", f"joined the retraining that request {number} started"
+        return "SKIP", f"joined the retraining that the request {first} started"
     what = "look" if action == "JUDGE" else "rollback"
-    return "WAIT", f"the {what} that request {number} started comes first"
+    return "WAIT", f"the {what} that the request {first} started comes first"
+
+
+def _failing(asked: Request, state: State, wanted: params.Params, started: Started) -> Answer | None:
+    reason = state.failing.get(asked.key)
+    if reason is None:
+        return None
+    return "WAIT", f"{reason}. Push a correction to the origin, or clear the failed Airflow run to try again"
 
 
 def _ordered(asked: Request, state: State, wanted: params.Params, started: Started) -> Answer | None:
@@ -194,6 +202,7 @@ def _patient(asked: Request, state: State, wanted: params.Params, started: Start
 _RULES: tuple[Callable[[Request, State, params.Params, Started], Answer | None], ...] = (
     _moot,
     _joined,
+    _failing,
     _ordered,
     _busy,
     _judging,
