@@ -49,8 +49,10 @@ class Stack:
         """One version in Production, and every version in Staging has an open judgement."""
         loop = self.loop
         assert len(self.in_production()) == 1
-        assert set(loop.registry.in_stage(loop.model, "Staging")) <= loop.ledger.under_judgement(loop.model)
-        assert loop.ledger.unfinished(loop.model) == []
+        assert set(loop.registry.in_stage(loop.model, "Staging")) <= state.under_judgement(
+            loop.ledger.all(Judgement)
+        )
+        assert unfinished(loop.ledger) == []
 
 
 @pytest.fixture(scope="module")
@@ -107,11 +109,9 @@ def test_a_person_retrains_from_the_airflow_page(stack: Stack, tmp_path: Path) -
         stack.until("a request", lambda: stack.loop.ledger.requests(stack.loop.model), seconds=60)
         browser.close()
     (record,) = stack.loop.ledger.requests(stack.loop.model)
-    assert (record.request.source, record.request.reason) == ("ui", "the first model, by hand")
+    assert (record.source, record.reason) == ("ui", "the first model, by hand")
     stack.until("a promotion", lambda: stack.in_production() == ["2"])
-    stack.until(
-        "the end of the run", lambda: stack.state("retrain_model", record.request.episode) == "success"
-    )
+    stack.until("the end of the run", lambda: stack.state("retrain_model", record.episode) == "success")
     stack.consistent()
 
 
@@ -143,7 +143,7 @@ def test_five_batches_landed_within_one_second_are_all_monitored(stack: Stack) -
         stack.airflow.trigger("ingest_batch", {"batch": batch}, run_id=batch)
 
     def monitored() -> set[str]:
-        return {record.observation.batch for record in stack.loop.ledger.observations(stack.loop.model)}
+        return {record.batch for record in stack.loop.ledger.observations(stack.loop.model)}
 
     stack.until("five observations", lambda: monitored() >= set(batches), seconds=400)
 

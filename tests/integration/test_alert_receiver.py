@@ -45,7 +45,7 @@ def client(loop: Loop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
 @pytest.fixture(autouse=True)
 def before(loop: Loop) -> int:
     """How many requests there were before."""
-    return len(loop.ledger.requests(loop.model))
+    return len(loop.ledger.all(Request))
 
 
 def body(fingerprint: str) -> dict[str, object]:
@@ -53,7 +53,7 @@ def body(fingerprint: str) -> dict[str, object]:
 
 
 def asked(loop: Loop, before: int) -> list[str]:
-    return [record.request.episode for record in loop.ledger.requests(loop.model)][before:]
+    return [record.episode for record in loop.ledger.all(Request)][before:]
 
 
 def test_an_alert_is_a_request_though_nothing_can_be_woken(client, loop, before):
@@ -139,7 +139,7 @@ def test_the_figures_name_the_model_and_what_waits(client):
 def test_figures_are_read_once_for_scrapers_that_come_close_to_each_other(loop):
     kept, fresh = Scraped(seconds=600), Scraped(seconds=0)
     before = kept.text()
-    loop.ledger.hold(loop.lease, holder="run", minutes=30)
+    loop.take_lease("run")
     assert kept.text() == before
     assert f'trimtab_lease_held{{model="{loop.model}"}} 1.0' in fresh.text().decode()
 

@@ -169,15 +169,15 @@ def test_two_workers_take_in_the_batches_of_one_run_at_once(
     assert any(meet(one, other) for one in first for other in second), taken_in
 
     batches = [week.batch for week in playground.weeks()[:4]]
-    assert [(one.manifest.batch, one.manifest.revision) for one in loop.ledger.batches(loop.model)] == [
-        (batch, 1) for batch in batches
-    ]
+    assert [
+        (one.manifest.batch, one.manifest.revision) for one in state.batches_in_force(loop.ledger.all(Batch))
+    ] == [(batch, 1) for batch in batches]
     told = commands.git("log", "--format=%s", "main", cwd=Path(loop.stores.origin)).splitlines()
     assert sorted(one for one in told if one.startswith("Add batch")) == [
         f"Add batch {batch}, revision 1" for batch in batches
     ]
     assert landing.waiting(loop.stores.landing, grace_seconds=0, now=loop.ledger.now()) == []
-    assert loop.ledger.quarantine_log(loop.model) == []
+    assert loop.ledger.all(QuarantineAction) == []
 
 
 def test_a_worker_is_lost_in_the_middle_of_training_and_the_run_recovers(
@@ -199,8 +199,8 @@ def test_a_worker_is_lost_in_the_middle_of_training_and_the_run_recovers(
     assert tries.pop("wait_for_answer")[0] == "skipped"  # gate.ask is never
     assert {state for state, _ in tries.values()} == {"success"}, tries
     assert loop.registry.stages(loop.model) == {"1": "Archived", "2": "Production"}
-    assert len(loop.ledger.versions(loop.model)) == 2
-    assert loop.ledger.lease_holder(loop.lease) is None
+    assert len(loop.ledger.keys(Version)) == 2
+    assert lease_holder(loop) is None
 
 
 def until(ready: Callable[[], bool], what: str, *, every: float = 1.0) -> None:

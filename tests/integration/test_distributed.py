@@ -122,7 +122,7 @@ def test_the_loop_closes_on_a_model_that_two_workers_fitted(
     assert done["verdict"] == "PROMOTE", done
     assert all(after > before for before, after in zip(idle, dask.worked(), strict=True))
 
-    known = loop.ledger.versions(loop.model)
+    known = loop.ledger.keys(Version)
     (version,) = loop.registry.in_stage(loop.model, "Production")
     training = known[version].training
     batches = {one.batch for one in training.batches}

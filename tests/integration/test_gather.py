@@ -88,7 +88,7 @@ def told(store: PredictionLog, numbers: Sequence[int], *, days: float, label: in
 def manifests(loop: Loop) -> list[tuple[int, int, int]]:
     return [
         (one.manifest.revision, one.manifest.rows, one.manifest.labelled)
-        for one in loop.ledger.batches(loop.model)
+        for one in state.batches_in_force(loop.ledger.all(Batch))
     ]
 
 
@@ -108,7 +108,7 @@ def test_a_window_becomes_a_batch_and_a_revision_with_enough_new_labels(
 
     assert at(monkeypatch, 8.1) == ["2026-W02"]
     assert manifests(loop) == [(1, ROWS, 2)]
-    record = loop.ledger.batches(loop.model)[-1]
+    record = state.batches_in_force(loop.ledger.all(Batch))[-1]
     assert record.manifest.label_age_hours == pytest.approx(26.4)
     assert (record.manifest.start, record.manifest.end) == (MONDAY, MONDAY + timedelta(days=7))
     kept = loop.origin.fetch_batch("2026-W02", md5=record.md5, commit=record.commit)
@@ -127,7 +127,7 @@ def test_a_window_becomes_a_batch_and_a_revision_with_enough_new_labels(
     assert at(monkeypatch, 36.5) == []
     assert at(monkeypatch, 37.5) == ["2026-W02"], "in its last look one correction is enough"
     assert at(monkeypatch, 37.6) == []
-    record = loop.ledger.batches(loop.model)[-1]
+    record = state.batches_in_force(loop.ledger.all(Batch))[-1]
     assert record.manifest.revision == 3
     kept = loop.origin.fetch_batch("2026-W02", md5=record.md5, commit=record.commit)
     assert kept["label"].tolist()[:4] == [0, 0, 1, 1]

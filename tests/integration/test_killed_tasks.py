@@ -110,13 +110,13 @@ def test_a_retraining_killed_at_every_task_ends_as_if_it_had_not_been(fed: Loop)
             assert run_key is not None
         assert len(loop.registry.in_stage(loop.model, "Production")) == 1
         staged = set(loop.registry.in_stage(loop.model, "Staging"))
-        assert staged <= loop.ledger.under_judgement(loop.model)
-        assert loop.ledger.unfinished(loop.model) == []
-        assert loop.ledger.lease_holder(loop.lease) is None
+        assert staged <= state.under_judgement(loop.ledger.all(Judgement))
+        assert unfinished(loop.ledger) == []
+        assert lease_holder(loop) is None
         take_in(loop, range(4 + 2 * number, 6 + 2 * number))
-    challengers = [one for one in loop.ledger.versions(loop.model).values() if one.refit_of is None]
+    challengers = [one for one in loop.ledger.keys(Version).values() if one.refit_of is None]
     assert len(loop.ledger.retrainings(loop.model)) == len(challengers) == 3
-    assert [record.request.episode for record in loop.ledger.requests(loop.model)] == [
+    assert [record.episode for record in loop.ledger.all(Request)] == [
         "run-0",
         "run-1",
         "run-2",

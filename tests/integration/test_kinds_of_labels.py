@@ -96,7 +96,7 @@ def test_the_loop_closes(shop_loop: Loop, kind: str) -> None:
     calm, flipped = (monitor.measure(item) for item in monitor.find_unmonitored())
     assert calm["concept"]["sigmas"] < SIGMAS < flipped["concept"]["sigmas"]
     monitor.assess()
-    assert [one.request.source for one in shop_loop.ledger.waiting(shop_loop.model)] == ["drift"]
+    assert [one.source for one in shop_loop.ledger.waiting(shop_loop.model)] == ["drift"]
 
     second = retrained("second", force=True)  # judged on both weeks, the calm one and the flipped one
     assert second["verdict"] in ("PROMOTE", "REJECT"), second

@@ -34,12 +34,12 @@ def test_labels_that_come_late_raise_no_alarm_and_are_looked_at_when_they_are_th
         assert seen["concept"]["abstained"] == "0 labelled rows, drift.concept.min_labels is 100"
         assert seen["data"]["columns"]
     monitor.assess()
-    assert [one.request.source for one in loop.ledger.waiting(loop.model)] == ["age"]
+    assert [one.source for one in waiting_requests(loop.ledger)] == ["age"]
     assert arbitrate.arbitrate("woken", None) is None
     text = "0 of the 2 labelled batches of gate.judge_batches came after the champion's training"
-    assert loop.ledger.decisions(loop.model)[-1].reason == text
+    assert decisions(loop.ledger)[-1].reason == text
 
-    before = (loop.ledger.observations(loop.model), loop.ledger.decisions(loop.model))
+    before = (loop.ledger.all(Observation), decisions(loop.ledger))
     for number in LATE:
         week = playground.weeks()[number]
         playground.land(loop.stores.landing, week.batch, playground.thin(week), week)
@@ -49,15 +49,15 @@ def test_labels_that_come_late_raise_no_alarm_and_are_looked_at_when_they_are_th
         (playground.weeks()[number].batch, 2) for number in LATE
     ]
     assert all(seen["concept"]["sigmas"] is not None for seen in again)
-    assert loop.ledger.observations(loop.model)[:4] == before[0]
-    assert loop.ledger.decisions(loop.model) == before[1]
+    assert loop.ledger.all(Observation)[:4] == before[0]
+    assert decisions(loop.ledger) == before[1]
     assert loop.champion() == served
 
     texts = [entry.text for entry in history.why(playground.weeks()[4].batch) if entry.what == "measured"]
     assert "not judged: 0 labelled rows" in texts[0]
     assert "% labelled)" in texts[1]
     assert retrained("second", force=True)["verdict"] in ("PROMOTE", "REJECT")
-    judged = loop.ledger.verdicts(loop.model)[-1].verdict
+    judged = [each for each in loop.ledger.all(Judgement) if each.verdict][-1].verdict
     assert judged is not None
     assert [(ref.batch, ref.revision) for ref in judged.judged_on] == [
         (playground.weeks()[number].batch, 2) for number in (6, 7)

@@ -34,22 +34,20 @@ def looked(run_id: str) -> dict[str, object]:
 def test_a_held_challenger_is_judged_on_all_evidence_and_rejected_after_the_last_look(loop: Loop) -> None:
     assert loop.registry.aliases(loop.model) == {"champion": "2", "challenger": "3"}
 
-    (asked,) = loop.ledger.waiting(loop.model)
-    assert (asked.request.source, asked.request.challenger) == ("look", "3")
+    (asked,) = waiting_requests(loop.ledger)
+    assert (asked.source, asked.challenger) == ("look", "3")
     assert arbitrate.arbitrate("too-early", None) is None
-    assert loop.ledger.decisions(loop.model)[-1].reason == "no labelled batch has come since the last look"
+    assert decisions(loop.ledger)[-1].reason == "no labelled batch has come since the last look"
 
     take_in(loop, range(7, 8))
     last = looked("third")
     assert last["verdict"] in ("REJECT", "PROMOTE"), last
-    (verdict,) = [
-        one.verdict for one in loop.ledger.judgements(loop.model) if one.verdict and one.verdict.look == 2
-    ]
+    (verdict,) = [one.verdict for one in loop.ledger.all(Judgement) if one.verdict and one.verdict.look == 2]
     assert [ref.batch for ref in verdict.judged_on] == [playground.weeks()[7].batch]
     assert {block.batch for block in verdict.blocks} == {week.batch for week in playground.weeks()[5:8]}
-    assert loop.ledger.open_judgement(loop.model) is None
+    assert state.open_verdict(loop.ledger.all(Judgement)) is None
     assert loop.registry.in_stage(loop.model, "Staging") == []
-    plan = loop.ledger.runs(loop.model)[-1].plan
+    plan = loop.ledger.all(Run)[-1].plan
     assert [ref.batch for ref in plan.train] == [week.batch for week in playground.weeks()[:7]]
 
 
@@ -64,12 +62,12 @@ def test_what_asks_meanwhile_waits_for_the_challenger_and_a_person_may_force(loo
     )
     loop.ledger.add_request(asked)
     assert arbitrate.arbitrate("woken", None) is None
-    assert loop.ledger.decisions(loop.model)[-1].reason == "version 3 is under judgement and has looks left"
+    assert decisions(loop.ledger)[-1].reason == "version 3 is under judgement and has looks left"
     assert retrained("forced", force=True)["version"] == "4"
     assert (
-        loop.ledger.judgement_of(loop.model, loop.ledger.versions(loop.model)["3"].run_key).state
+        state.judgement_of(loop.ledger.all(Judgement), loop.ledger.require(Version, "3").run_key).state
         == "SUPERSEDED"
     )
     assert arbitrate.arbitrate("woken again", None) is None
-    reasons = [one.reason for one in loop.ledger.decisions(loop.model)]
+    reasons = [one.reason for one in decisions(loop.ledger)]
     assert "version 3 is no longer under judgement" in reasons

@@ -20,16 +20,16 @@ def test_without_a_champion_nothing_is_measured_and_nothing_starts_by_itself(fed
 
 def test_the_loop_closes(led: Loop) -> None:
     loop = led
-    (first,) = loop.ledger.verdicts(loop.model)
+    (first,) = [each for each in loop.ledger.all(Judgement) if each.verdict]
     assert first.verdict is not None and first.verdict.kind == "PROMOTE", first
     assert loop.registry.stages(loop.model) == {"1": "Archived", "2": "Production"}
     assert loop.registry.aliases(loop.model) == {"champion": "2"}
-    judged, serves = loop.ledger.versions(loop.model).values()
+    judged, serves = loop.ledger.keys(Version).values()
     assert (serves.refit_of, judged.training.reference_losses) == ("1", {})
     assert [ref.batch for ref in serves.training.batches] == [week.batch for week in playground.weeks()[:4]]
     assert [ref.batch for ref in judged.training.batches] == [week.batch for week in playground.weeks()[:2]]
     assert serves.training.reference_losses
-    assert loop.ledger.lease_holder(loop.lease) is None
+    assert lease_holder(loop) is None
 
     take_in(loop, range(4, 6))
     items = monitor.find_unmonitored()
@@ -37,9 +37,9 @@ def test_the_loop_closes(led: Loop) -> None:
     for item in items:
         monitor.measure(item)
     assert monitor.find_unmonitored() == []
-    for one in (record.observation.concept for record in loop.ledger.observations(loop.model)):
+    for one in (record.concept for record in loop.ledger.all(Observation)):
         assert one.lower < one.score.loss < one.upper
-    assert monitor.assess() == len(loop.ledger.waiting(loop.model))
+    assert monitor.assess() == len(waiting_requests(loop.ledger))
 
     second = retrained("second", force=True)
     assert second["version"] in ("3", "4"), second
@@ -47,7 +47,7 @@ def test_the_loop_closes(led: Loop) -> None:
     assert (settings["max_iter"], settings["random_state"]) == ("30", "7")
     assert len(loop.registry.in_stage(loop.model, "Production")) == 1
     staged = set(loop.registry.in_stage(loop.model, "Staging"))
-    assert staged <= loop.ledger.under_judgement(loop.model)
+    assert staged <= state.under_judgement(loop.ledger.all(Judgement))
     assert set(sweep.waiting()) == {"landed", "unmonitored", "requests"}
 
 
@@ -73,7 +73,7 @@ def test_a_dry_run_registers_and_moves_nothing(fed: Loop) -> None:
     assert outcome["verdict"] == "PROMOTE"
     assert loop.registry.stages(loop.model) == {}
     assert loop.ledger.transitions(loop.model) == []
-    assert loop.ledger.lease_holder(loop.lease) is None
+    assert lease_holder(loop) is None
 
 
 def test_labels_that_become_known_later_change_no_earlier_decision(loop: Loop) -> None:
@@ -86,7 +86,7 @@ def test_labels_that_become_known_later_change_no_earlier_decision(loop: Loop) -
     playground.land(loop.stores.landing, week.batch, unknown, week)
     assert ingest.ingest(week.batch)["outcome"] == "ingested"
     retrained("before")
-    before = loop.ledger.verdicts(loop.model)[-1]
+    before = [each for each in loop.ledger.all(Judgement) if each.verdict][-1]
 
     known_later = frame.assign(
         label_known_at=frame["label_known_at"].mask(
@@ -95,7 +95,7 @@ def test_labels_that_become_known_later_change_no_earlier_decision(loop: Loop) -
     )
     playground.land(loop.stores.landing, week.batch, known_later, week)
     assert "revision 2" in ingest.ingest(week.batch)["reason"]
-    assert loop.ledger.verdicts(loop.model) == [before]
+    assert [each for each in loop.ledger.all(Judgement) if each.verdict] == [before]
 
     judged_again = retrained_at(open_loop(), "after")
     assert judged_again.comparison == before.verdict.comparison  # type: ignore[union-attr]  # a verdict has one
@@ -131,7 +131,7 @@ def test_two_ingests_at_once_both_get_in(loop: Loop) -> None:
     with ThreadPoolExecutor(2) as pool:
         outcomes = [result["outcome"] for result in pool.map(ingest.ingest, batches)]
     assert outcomes == ["ingested", "ingested"]
-    assert [record.manifest.batch for record in loop.ledger.batches(loop.model)] == batches
+    assert [record.manifest.batch for record in state.batches_in_force(loop.ledger.all(Batch))] == batches
     assert [manifest.batch for manifest in open_loop().origin.manifests(open_loop().origin.head())] == batches
 
 
@@ -140,7 +140,7 @@ def test_the_same_batch_twice_is_taken_in_once(loop: Loop) -> None:
     playground.land_weeks(loop, range(1))
     assert ingest.ingest("2013-W25")["outcome"] == "unchanged"
     assert ingest.ingest("2013-W25")["outcome"] == "gone"
-    assert [record.manifest.revision for record in loop.ledger.batches(loop.model)] == [1]
+    assert [record.manifest.revision for record in state.batches_in_force(loop.ledger.all(Batch))] == [1]
 
 
 def test_corrected_bounds_over_the_same_rows_make_a_revision(loop: Loop) -> None:
@@ -151,5 +151,5 @@ def test_corrected_bounds_over_the_same_rows_make_a_revision(loop: Loop) -> None
     end = datetime.fromisoformat(note["end"]) + timedelta(hours=1)
     path.write_text(json.dumps({**note, "end": end.isoformat()}))
     assert ingest.ingest(batch)["outcome"] == "ingested"
-    newest = loop.ledger.batches(loop.model)[-1].manifest
+    newest = state.batches_in_force(loop.ledger.all(Batch))[-1].manifest
     assert (newest.revision, newest.end) == (2, end)

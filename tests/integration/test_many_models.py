@@ -57,7 +57,7 @@ def test_two_models_live_on_the_same_stores_and_do_not_mix(turn: Turn) -> None:
         loop = turn(model)
         playground.take_in(loop, [0])  # the same id and rows in both
         assert [one.manifest.model for one in loop.ledger.batches(model)] == [model]
-        loop.ledger.hold(loop.lease, holder="one run id", minutes=5)
+        loop.take_lease("one run id")
     for model in MODELS:
         moved(turn(model), "Staging")
     moved(turn("delay"), "Production")

@@ -67,7 +67,7 @@ class Site:
     def asked(self, model: str) -> list[str]:
         """Fingerprints of the alerts that became requests of a model."""
         found = self.loops[model].ledger.requests(model)
-        return [one.request.episode.split(":")[0] for one in found if one.request.source == "alert"]
+        return [one.episode.split(":")[0] for one in found if one.source == "alert"]
 
 
 @pytest.fixture(scope="module")

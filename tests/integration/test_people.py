@@ -44,7 +44,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, str]]]:
 
 def worse(loop: Loop, tmp_path: Path) -> None:
     """Register a model that learned the opposite of the truth."""
-    records = loop.ledger.batches(loop.model)
+    records = state.batches_in_force(loop.ledger.all(Batch))
     frame = pd.concat(
         loop.origin.fetch_batch(one.manifest.batch, md5=one.md5, commit=one.commit) for one in records
     )
@@ -89,7 +89,7 @@ def agree(loop: Loop, version: str) -> None:
     assert [move.version for move in moves if move.to_stage == "Production"][-1] == version
     assert loop.registry.in_stage(loop.model, "Production") == [version]
     assert loop.registry.aliases(loop.model)["champion"] == version
-    assert loop.ledger.unfinished(loop.model) == []
+    assert unfinished(loop.ledger) == []
 
 
 @pytest.fixture
@@ -113,14 +113,14 @@ def test_a_worse_model_forced_with_watch_is_rolled_back_without_a_hand(
             arbitrate.arbitrate(f"woken-{number}", None)
     agree(loop, "2")
     assert loop.registry.stages(loop.model) == {"1": "Archived", "2": "Production", bad: "Archived"}
-    (rolled,) = [one for one in loop.ledger.decisions(loop.model) if one.action == "ROLLBACK"]
+    (rolled,) = [one for one in decisions(loop.ledger) if one.action == "ROLLBACK"]
     assert rolled.reason.endswith("back to version 2")
     assert [notice["kind"] for notice in told] == ["rollback"]
-    assert bad in loop.ledger.standing(loop.model).blocked
+    assert bad in state.orders_in_force(loop.ledger.all(Order)).blocked
     with pytest.raises(OrderRefused, match="blocked by the watch rule"):
         orders.promote(bad, actor="eve", reason="again", pin=False)
     arbitrate.arbitrate("after", "ui", reason="and now?")
-    assert loop.ledger.decisions(loop.model)[-1].action in ("SKIP", "WAIT")
+    assert decisions(loop.ledger)[-1].action in ("SKIP", "WAIT")
 
 
 def test_a_challenger_is_judged_against_the_champion_and_not_against_itself(
@@ -130,7 +130,7 @@ def test_a_challenger_is_judged_against_the_champion_and_not_against_itself(
     orders.promote(bad, actor="eve", reason="the launch", pin=False)
     take_in(loop, range(4, 6))
     outcome = retrained("second", force=True)
-    verdict = loop.ledger.verdicts(loop.model)[-1].verdict
+    verdict = [each for each in loop.ledger.all(Judgement) if each.verdict][-1].verdict
     assert (outcome["verdict"], verdict.champion) == ("PROMOTE", f"version {bad}")
     assert verdict.comparison.gain > 0.1
 
@@ -147,7 +147,7 @@ def test_a_worse_model_forced_with_pin_stays_and_people_are_told_once(
     agree(loop, bad)
     assert [notice["kind"] for notice in told] == ["pinned"]
     assert told[0]["text"].endswith("not rolled back, for it is pinned by eve: the launch")
-    assert not [one for one in loop.ledger.decisions(loop.model) if one.action == "ROLLBACK"]
+    assert not [one for one in decisions(loop.ledger) if one.action == "ROLLBACK"]
 
     orders.order("unpin", actor="eve", reason="the launch is over")
     arbitrate.arbitrate("woken-last", None)
@@ -177,21 +177,21 @@ def test_a_rollback_to_a_version_whose_artifact_is_gone_is_refused_and_the_point
 
     loop, bad = forced
     orders.promote(bad, actor="eve", reason="the launch", pin=False)
-    digest = loop.ledger.versions(loop.model)["2"].training.digest
+    digest = loop.ledger.require(Version, "2").training.digest
     shutil.rmtree(loop.stores.home / "models" / digest, ignore_errors=True)
     for folder in Path.cwd().rglob("model.skops"):
         folder.unlink()
     with pytest.raises(OrderRefused, match="a version that can be loaded, got version 2"):
         orders.rollback("2", actor="eve", reason="complaints")
     agree(loop, bad)
-    assert [one.order.verb for one in loop.ledger.orders(loop.model)] == ["promote"]
+    assert [one.verb for one in loop.ledger.all(Order)] == ["promote"]
 
 
 def test_paused_nothing_starts_and_resumed_it_goes_on(fed: Loop) -> None:
     loop = fed
     orders.order("pause", actor="eve", reason="holiday")
     assert arbitrate.arbitrate("run", "ui", reason="try") is None
-    assert loop.ledger.decisions(loop.model)[-1].reason == "paused by eve: holiday"
+    assert decisions(loop.ledger)[-1].reason == "paused by eve: holiday"
     orders.order("resume", actor="eve", reason="back")
     assert arbitrate.arbitrate("run 2", None) is not None
 
@@ -212,7 +212,7 @@ def test_an_order_that_cannot_be_done_says_why(
     assert code == (0 if message is None else 1)
     if message is not None:
         assert message in capsys.readouterr().err
-        assert loop.ledger.orders(loop.model) == []
+        assert loop.ledger.all(Order) == []
 
 
 def test_an_order_without_a_reason_is_refused(loop: Loop) -> None:

@@ -22,7 +22,7 @@ def land(loop: Loop, number: int, **changes: object) -> str:
 
 
 def the_only_entry(loop: Loop) -> str:
-    (name,) = loop.ledger.open_quarantine(loop.model)
+    (name,) = state.open_quarantine(loop.ledger.all(QuarantineAction))
     return name
 
 
@@ -30,7 +30,7 @@ def test_a_refused_batch_is_kept_with_its_reason_and_others_come_in(loop: Loop) 
     bad, good = land(loop, 0, carrier=None), land(loop, 1)
     assert ingest.ingest(bad)["outcome"] == "quarantined"
     assert ingest.ingest(good)["outcome"] == "ingested"
-    assert [record.manifest.batch for record in loop.ledger.batches(loop.model)] == [good]
+    assert [record.manifest.batch for record in state.batches_in_force(loop.ledger.all(Batch))] == [good]
     assert "nothing but nulls in carrier" in quarantine.table()
     assert "original: " in quarantine.show(the_only_entry(loop))
     assert list(loop.stores.landing.glob("[!.]*")) == []
@@ -43,7 +43,7 @@ def test_some_bad_rows_go_and_the_rest_comes_in(loop: Loop) -> None:
     frame.loc[:4, "wind_speed"] = 1048.0
     playground.land(loop.stores.landing, week.batch, frame, week)
     assert ingest.ingest(week.batch)["outcome"] == "ingested"
-    (record,) = loop.ledger.batches(loop.model)
+    (record,) = state.batches_in_force(loop.ledger.all(Batch))
     assert (record.manifest.rows, record.manifest.bad_rows) == (len(frame) - 5, 5)
     assert "1048" in quarantine.show(the_only_entry(loop))
 
@@ -56,8 +56,8 @@ def test_released_rows_make_a_new_revision(loop: Loop) -> None:
     ingest.ingest(week.batch)
     said = quarantine.release(the_only_entry(loop), actor="ann", reason="a real storm")
     assert said.startswith(f"{week.batch}: ingested, revision 2, {len(frame)} rows")
-    assert open_loop().ledger.open_quarantine(loop.model) == {}
-    assert [(one.action, one.actor) for one in loop.ledger.quarantine_log(loop.model)] == [
+    assert open_loop().state.open_quarantine(ledger.all(QuarantineAction)) == {}
+    assert [(one.action, one.actor) for one in loop.ledger.all(QuarantineAction)] == [
         ("quarantined", "ingest"),
         ("released", "ann"),
     ]
@@ -103,7 +103,7 @@ def test_a_batch_that_overlaps_with_another_is_refused(loop: Loop) -> None:
 def test_a_corrected_batch_is_a_new_revision(loop: Loop) -> None:
     ingest.ingest(land(loop, 0))
     ingest.ingest(land(loop, 0, visib=9.0))
-    (record,) = loop.ledger.batches(loop.model)
+    (record,) = state.batches_in_force(loop.ledger.all(Batch))
     assert record.manifest.revision == 2
 
 
@@ -126,7 +126,7 @@ def test_a_forgotten_row_comes_in_neither_with_its_batch_nor_into_quarantine(loo
     (held,) = loop.stores.quarantine.glob("*/*.parquet")
     assert pd.read_parquet(held)["row_id"].tolist() == rows[1:].tolist()
     ingest.ingest(land(loop, 0))
-    (record,) = loop.ledger.batches(loop.model)
+    (record,) = state.batches_in_force(loop.ledger.all(Batch))
     kept = loop.origin.fetch_batch(week.batch, md5=record.md5, commit=record.commit)
     assert kept["row_id"].tolist() == rows[1:].tolist()
     assert ingest.ingest(land(loop, 0))["outcome"] == "unchanged"

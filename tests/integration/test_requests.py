@@ -33,7 +33,7 @@ def crowd(number: int) -> None:
             source="drift",
             episode=f"{number}-{count}",
             reason="loss is high",
-            event_time=loop.ledger.event_now(loop.model),
+            event_time=state.event_now(loop.ledger.all(Batch)),
         )
         loop.ledger.add_request(asked)
         loop.ledger.add_request(replace(asked, reason="the same again"))
@@ -52,17 +52,17 @@ def test_500_requests_from_8_processes_start_one_retraining_and_get_500_answers(
     for child in children:
         child.join(240)
     assert [child.exitcode for child in children] == [0] * PROCESSES
-    assert len(loop.ledger.requests(loop.model)) == PROCESSES * EACH
+    assert len(loop.ledger.all(Request)) == PROCESSES * EACH
 
-    (run,) = loop.ledger.runs(loop.model)
+    (run,) = loop.ledger.all(Run)
     for task in TASKS:
         task(run.run_key, run.holder)
     assert arbitrate.arbitrate("after", None) is None
-    final = [one for one in loop.ledger.decisions(loop.model) if one.action != "WAIT"]
+    final = [one for one in decisions(loop.ledger) if one.action != "WAIT"]
     assert [one.action for one in final].count("RETRAIN") == 1
-    assert sorted(one.request_id for one in final) == [one.id for one in loop.ledger.requests(loop.model)]
+    assert sorted(one.request_id for one in final) == [one.id for one in loop.ledger.all(Request)]
     assert all(one.reason for one in final)
-    assert loop.ledger.waiting(loop.model) == []
+    assert waiting_requests(loop.ledger) == []
 
 
 def received(**changes: object) -> dict[str, list[str]]:
@@ -71,12 +71,8 @@ def received(**changes: object) -> dict[str, list[str]]:
 
 
 def answered(loop: Loop) -> list[tuple[str, str]]:
-    episodes = {one.id: one.request.episode for one in loop.ledger.requests(loop.model)}
-    return [
-        (episodes[one.request_id], one.action)
-        for one in loop.ledger.decisions(loop.model)
-        if one.action != "WAIT"
-    ]
+    episodes = {one.id: one.episode for one in loop.ledger.all(Request)}
+    return [(episodes[one.request_id], one.action) for one in decisions(loop.ledger) if one.action != "WAIT"]
 
 
 def test_an_alert_that_fires_again_a_month_later_is_another_request_with_an_answer_of_its_own(
@@ -106,10 +102,10 @@ def test_an_alert_that_fires_again_a_month_later_is_another_request_with_an_answ
 def test_an_alert_that_resolves_before_its_request_is_answered_withdraws_it(loop: Loop) -> None:
     received()
     assert arbitrate.arbitrate("too-early", None) is None
-    assert [one.action for one in loop.ledger.decisions(loop.model)] == ["WAIT"]
+    assert [one.action for one in decisions(loop.ledger)] == ["WAIT"]
     received(status="resolved", endsAt="2026-01-05T15:00:00Z")
-    assert loop.ledger.waiting(loop.model) == []
-    withdrawn = loop.ledger.decisions(loop.model)[-1]
+    assert waiting_requests(loop.ledger) == []
+    withdrawn = decisions(loop.ledger)[-1]
     assert (withdrawn.action, withdrawn.holder) == ("SKIP", "alertmanager")
     assert withdrawn.reason == "the alert resolved before a retraining began, at 2026-01-05 15:00 UTC"
 
@@ -118,8 +114,8 @@ def test_only_the_request_of_the_episode_that_ended_is_withdrawn(loop: Loop) -> 
     received(fingerprint="cafe")
     received()
     received(status="resolved", endsAt="2026-01-05T15:00:00Z")
-    (left,) = loop.ledger.waiting(loop.model)
-    assert left.request.episode.startswith("cafe:")
+    (left,) = waiting_requests(loop.ledger)
+    assert left.episode.startswith("cafe:")
 
 
 def test_an_episode_whose_end_was_lost_does_not_swallow_the_next_incident(loop: Loop) -> None:
@@ -138,9 +134,9 @@ def test_labels_and_links_stand_in_the_request(loop: Loop) -> None:
             "alerts": [FIRED | {"annotations": annotations, "generatorURL": "http://prometheus/graph"}],
         }
     )
-    (record,) = loop.ledger.requests(loop.model)
-    assert record.request.labels == {"alertname": "ModelLossHigh"}
-    assert record.request.links == {
+    (record,) = loop.ledger.all(Request)
+    assert record.labels == {"alertname": "ModelLossHigh"}
+    assert record.links == {
         "generator": "http://prometheus/graph",
         "runbook": "docs/runbooks.md#loss",
         "alertmanager": "http://alertmanager",
@@ -153,12 +149,12 @@ def test_a_request_is_unread_until_the_arbiter_has_looked_at_it(loop: Loop) -> N
     assert alerts.unread()
     arbitrate.arbitrate("look", None)
     assert not alerts.unread()
-    assert len(loop.ledger.waiting(loop.model)) == 1
+    assert len(waiting_requests(loop.ledger)) == 1
 
 
 def test_an_alert_about_another_model_is_left_alone(loop: Loop) -> None:
     assert received(labels={"model": "other"}) == {"ignored": ["c0ffee"]}
-    assert loop.ledger.requests(loop.model) == []
+    assert loop.ledger.all(Request) == []
 
 
 @pytest.mark.parametrize(

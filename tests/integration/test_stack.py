@@ -163,17 +163,17 @@ def test_a_person_is_asked_on_the_page_and_the_default_counts_when_nobody_answer
     api, loop = airflow_api.connect(home), playground.opened()
     playground.land_weeks(loop, range(4))
     api.trigger("ingest_batch", run_id="four")
-    _until(lambda: len(loop.ledger.batches(loop.model)) == 4, seconds=120)
+    _until(lambda: len(state.batches_in_force(loop.ledger.all(Batch))) == 4, seconds=120)
 
     api.trigger("retrain_model", {"reason": "first"}, run_id="unanswered")
     detail = _asked(api, "unanswered")
     assert detail["subject"] == f"Promote version 1 of {loop.model} over the baseline?"
     assert "ASK: the challenger loses" in detail["body"]
     assert (detail["options"], detail["defaults"]) == (["promote", "keep"], ["keep"])
-    assert loop.ledger.lease_holder(loop.lease) is None
-    assert loop.ledger.open_judgement(loop.model).state == "ASK"
+    assert lease_holder(loop) is None
+    assert state.open_verdict(loop.ledger.all(Judgement)).state == "ASK"
     _until(lambda: api.run_state("retrain_model", "unanswered") == "success", seconds=120)
-    refused = loop.ledger.judgement_of(loop.model, f"{loop.model}-1")
+    refused = state.judgement_of(loop.ledger.all(Judgement), f"{loop.model}-1")
     assert refused.reason.startswith("REJECT by default, for nobody answered: ASK: "), refused
     assert loop.registry.in_stage(loop.model, "Production") == []
 
@@ -185,7 +185,7 @@ def test_a_person_is_asked_on_the_page_and_the_default_counts_when_nobody_answer
         f"{_PLACE}/answered/taskInstances/wait_for_answer/-1/hitlDetails", {"chosen_options": ["promote"]}
     )
     _until(lambda: api.run_state("retrain_model", "answered") == "success", seconds=120)
-    promoted = loop.ledger.judgement_of(loop.model, f"{loop.model}-2")
+    promoted = state.judgement_of(loop.ledger.all(Judgement), f"{loop.model}-2")
     assert promoted.reason.startswith("PROMOTE by admin: ASK: "), promoted
     assert len(loop.registry.in_stage(loop.model, "Production")) == 1
 

@@ -6,30 +6,51 @@ import random
 import signal
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
 
+from tests.integration.predictions.servers import Postgres, running
+from tests.support.ledger import batch
 from tests.support.mlflow_template import empty_mlflow
-from trimtab.contracts import BatchRecord, BatchRef, Manifest, Order, Stage, Training
-from trimtab.ledger.ledger import Ledger
-from trimtab.ledger.records import Transition
+from trimtab.contracts import BatchRef, Stage, Training
+from trimtab.errors import Conflict, LeaseLost
+from trimtab.ledger import Ledger, state
+from trimtab.ledger.facts import (
+    Judgement,
+    Order,
+    Transition,
+    TransitionEnd,
+    TransitionKind,
+    Version,
+)
 from trimtab.registry import reconcile as reconciling
 from trimtab.registry import transitions
 from trimtab.registry.mlflow_store import Store
+from trimtab.registry.production import completed
 
 MODEL = "demand"
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
-WRITES = ("intend", "set_stage", "set_alias", "complete")
+WRITES = ("intent", "set_stage", "set_alias", "end")
 
 
-@pytest.fixture
-def stores(tmp_path: Path) -> Iterator[tuple[Ledger, Store]]:
-    ledger = Ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    with running(Postgres) as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def stores(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Ledger, Store]:
+    url = f"sqlite:///{tmp_path / 'ledger.db'}"
+    if request.param == "postgresql":
+        server = request.getfixturevalue("postgres")
+        url = server.schema(tmp_path.name).replace("postgresql://", "postgresql+psycopg://")
+    ledger = Ledger(url, MODEL)
     ledger.migrate()
-    yield ledger, Store(empty_mlflow(tmp_path / "mlflow.db"))
+    return ledger, Store(empty_mlflow(tmp_path / "mlflow.db"))
 
 
 def register(ledger: Ledger, store: Store, run_key: str) -> str:
@@ -49,14 +70,21 @@ def register(ledger: Ledger, store: Store, run_key: str) -> str:
         reference_losses={},
         seconds=1.0,
     )
-    ledger.record_version(MODEL, version=version, run_key=run_key, training=training, event_time=NOON)
+    ledger.append(
+        Version(version=version, run_key=run_key, training=training), judgement(version, run_key, "OPEN")
+    )
     return version
 
 
+def judgement(version: str, run_key: str, judged: str) -> Judgement:
+    return Judgement(run_key=run_key, version=version, state=judged, reason="better", event_time=NOON)
+
+
 def to(version: str, stage: Stage, *, step: str = "") -> Transition:
+    kinds: dict[Stage, TransitionKind] = {"Production": "promote", "Staging": "stage"}
     return Transition(
-        model=MODEL,
         key=f"{version}:{stage}:{step}",
+        kind=kinds.get(stage, "archive"),
         version=version,
         to_stage=stage,
         replaces=None,
@@ -67,38 +95,53 @@ def to(version: str, stage: Stage, *, step: str = "") -> Transition:
     )
 
 
+def move(ledger: Ledger, store: Store, transition: Transition) -> None:
+    transitions.move(ledger, ledger, store, transition)
+
+
 def reconcile(ledger: Ledger, store: Store, policy: str = "ask") -> reconciling.Repairs:
-    return reconciling.reconcile(ledger, store, MODEL, foreign_change=policy)
+    return reconciling.reconcile(ledger, store, foreign_change=policy)
 
 
 def close(ledger: Ledger, version: str, run_key: str) -> None:
-    ledger.record_judgement(
-        MODEL, run_key=run_key, version=version, state="PROMOTE", reason="better", event_time=NOON
-    )
+    ledger.append(judgement(version, run_key, "PROMOTE"))
+
+
+def order(verb: str, version: str) -> Order:
+    return Order(verb=verb, version=version, actor="eve", reason="odd", event_time=None)
+
+
+def unfinished(ledger: Ledger) -> list[Transition]:
+    return state.unfinished(ledger.all(Transition), ledger.keys(TransitionEnd))
+
+
+def foreign(ledger: Ledger, store: Store, policy: str = "restore") -> reconciling.Foreign | None:
+    return ledger.decide(lambda facts: reconciling._foreign(facts, ledger, store, policy, unsettled=()))
 
 
 def promote_first(ledger: Ledger, store: Store) -> None:
     version = register(ledger, store, "run-1")
-    transitions.move(ledger, store, to(version, "Staging"))
+    move(ledger, store, to(version, "Staging"))
     close(ledger, version, "run-1")
-    transitions.move(ledger, store, to(version, "Production"))
+    move(ledger, store, to(version, "Production"))
 
 
 def mortal(ledger: Ledger, store: Store, transition: Transition, last_write: str, *, before: bool) -> None:
     """Move, and die at the named write: before it, or right after."""
-    for owner in (ledger, store):
-        real = getattr(owner, last_write, None)
-        if real is None:
-            continue
+    owner, name = (store, last_write) if hasattr(store, last_write) else (ledger, "append")
+    kinds = {"intent": Transition, "end": TransitionEnd}
+    real = getattr(owner, name)
 
-        def deadly(*args: object, _real: object = real, **kwargs: object) -> None:
-            if before:
-                os.kill(os.getpid(), signal.SIGKILL)
-            _real(*args, **kwargs)  # type: ignore[operator]  # a bound method
+    def deadly(*args: object, **kwargs: object) -> object:
+        if owner is ledger and not isinstance(args[0], kinds[last_write]):
+            return real(*args, **kwargs)
+        if before:
             os.kill(os.getpid(), signal.SIGKILL)
+        real(*args, **kwargs)
+        os.kill(os.getpid(), signal.SIGKILL)
 
-        setattr(owner, last_write, deadly)
-    transitions.move(ledger, store, transition)
+    setattr(owner, name, deadly)
+    move(ledger, store, transition)
 
 
 @pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
@@ -109,16 +152,15 @@ def test_a_promotion_killed_at_a_write_is_finished_or_never_began(
     ledger, store = stores
     promote_first(ledger, store)
     version = register(ledger, store, "run-2")
-    transitions.move(ledger, store, to(version, "Staging"))
+    move(ledger, store, to(version, "Staging"))
     promotion = to(version, "Production")
-    with ledger.write():
-        close(ledger, version, "run-2")
-        if write != "intend":
-            ledger.intend(promotion)
+    close(ledger, version, "run-2")
+    if write != "intent":
+        ledger.append(promotion)
 
     child = multiprocessing.get_context("fork").Process(
         target=mortal,
-        args=(Ledger(ledger.url), Store(store.uri), promotion, write),
+        args=(Ledger(ledger.url, MODEL), Store(store.uri), promotion, write),
         kwargs={"before": before},
     )
     child.start()
@@ -126,19 +168,19 @@ def test_a_promotion_killed_at_a_write_is_finished_or_never_began(
     assert child.exitcode == -signal.SIGKILL
 
     reconcile(ledger, store)
-    transitions.move(ledger, store, promotion)  # what clearing the task does
+    move(ledger, store, promotion)  # what clearing the task does
     assert store.stages(MODEL) == {"1": "Archived", "2": "Production"}
     assert store.aliases(MODEL) == {"champion": "2"}
-    assert ledger.unfinished(MODEL) == []
+    assert unfinished(ledger) == []
     assert reconcile(ledger, store).foreign is None
 
 
 def on_signal(url: str, uri: str, transition: Transition, ready: Connection) -> None:
-    ledger, store = Ledger(url), Store(uri)
+    ledger, store = Ledger(url, MODEL), Store(uri)
     store.stages(MODEL)
-    ledger.transitions(MODEL)
+    ledger.all(Transition)
     ready.send(True)
-    transitions.move(ledger, store, transition)
+    move(ledger, store, transition)
     ready.send(True)
     ready.recv()
 
@@ -150,7 +192,7 @@ def test_100_transitions_killed_at_random_leave_one_in_production_and_all_in_agr
     promote_first(ledger, store)
     close(ledger, register(ledger, store, "run-2"), "run-2")
     began = time.monotonic()
-    transitions.move(ledger, store, to("2", "Production"))
+    move(ledger, store, to("2", "Production"))
     takes, draw, halfway = time.monotonic() - began, random.Random(7), 0
     for number in range(100):
         other = "1" if store.in_stage(MODEL, "Production") == ["2"] else "2"
@@ -168,19 +210,19 @@ def test_100_transitions_killed_at_random_leave_one_in_production_and_all_in_agr
 
         halfway += len(reconcile(ledger, store, "restore").finished)
         (serving,) = store.in_stage(MODEL, "Production")
-        last = [one.transition.version for one in ledger.transitions(MODEL) if one.phase == "done"][-1]
+        last = completed(ledger)[-1].version
         assert store.aliases(MODEL) == {"champion": serving}
         assert last == serving
-        assert ledger.unfinished(MODEL) == []
+        assert unfinished(ledger) == []
     assert halfway > 10, "hardly a kill came between the intent and the end"
 
 
 def test_a_judgement_is_ended_with_the_stage_or_not_at_all(stores: tuple[Ledger, Store]) -> None:
     ledger, store = stores
     version = register(ledger, store, "run-1")
-    transitions.move(ledger, store, to(version, "Staging"))
+    move(ledger, store, to(version, "Staging"))
     transitions.close(ledger, store, to(version, "Archived"), "SUPERSEDED")
-    judged = ledger.judgement_of(MODEL, "run-1")
+    judged = state.judgement_of(ledger.all(Judgement), "run-1")
     assert (judged.version, judged.state, judged.reason, judged.event_time) == (
         version,
         "SUPERSEDED",
@@ -189,8 +231,8 @@ def test_a_judgement_is_ended_with_the_stage_or_not_at_all(stores: tuple[Ledger,
     )
     assert store.stages(MODEL) == {version: "Archived"}
     assert store.aliases(MODEL) == {}
-    assert ledger.unfinished(MODEL) == []
-    assert [one.phase for one in ledger.transitions(MODEL)] == ["intent", "done"] * 2
+    assert unfinished(ledger) == []
+    assert [end.outcome for end in ledger.all(TransitionEnd)] == ["done", "done"]
 
 
 def test_what_trimtab_did_not_register_has_no_judgement_to_end(stores: tuple[Ledger, Store]) -> None:
@@ -198,7 +240,7 @@ def test_what_trimtab_did_not_register_has_no_judgement_to_end(stores: tuple[Led
     store.register(MODEL, "0" * 32, "runs:/x/model", {})
     transitions.close(ledger, store, to("1", "Archived"), "ABANDONED")
     assert store.stages(MODEL) == {"1": "Archived"}
-    assert ledger.judgements(MODEL) == []
+    assert ledger.all(Judgement) == []
 
 
 def test_a_version_in_staging_without_a_judgement_is_archived(stores: tuple[Ledger, Store]) -> None:
@@ -208,36 +250,24 @@ def test_a_version_in_staging_without_a_judgement_is_archived(stores: tuple[Ledg
     close(ledger, version, "run-1")
     assert reconcile(ledger, store).archived == (version,)
     assert store.stages(MODEL) == {version: "Archived"}
-    archival = ledger.transitions(MODEL)[-1].transition
+    archival = ledger.last(Transition)
     assert (archival.to_stage, archival.actor) == ("Archived", "reconcile")
     assert archival.reason == "it was in Staging without an open judgement"
 
 
 def test_what_reconcile_does_is_dated_by_the_newest_batch(stores: tuple[Ledger, Store]) -> None:
     ledger, store = stores
-    manifest = Manifest(
-        model=MODEL,
-        batch="W2",
-        revision=1,
-        start=NOON,
-        end=NOON + timedelta(days=7),
-        partial=False,
-        rows=1,
-        labelled=1,
-        bad_rows=0,
-        unseen={},
-        source_sha256="ab",
-    )
-    ledger.record_batch(BatchRecord(manifest=manifest, commit="c", md5="m"))
+    ledger.append(batch(2))
+    end = batch(2).manifest.end
     by_hand(ledger, store)
     adopted = reconcile(ledger, store, "adopt").foreign
     assert adopted is not None and adopted.moved is not None
-    assert adopted.moved.event_time == manifest.end
+    assert adopted.moved.event_time == end
     stray = register(ledger, store, "run-3")
     store.set_stage(MODEL, stray, "Staging", archive=False)
     close(ledger, stray, "run-3")
     reconcile(ledger, store)
-    assert ledger.transitions(MODEL)[-1].transition.event_time == manifest.end
+    assert ledger.last(Transition).event_time == end
 
 
 def test_reconcile_alone_finishes_an_intent(stores: tuple[Ledger, Store]) -> None:
@@ -245,17 +275,17 @@ def test_reconcile_alone_finishes_an_intent(stores: tuple[Ledger, Store]) -> Non
     version = register(ledger, store, "run-1")
     close(ledger, version, "run-1")
     promotion = to(version, "Production")
-    ledger.intend(promotion)
+    ledger.append(promotion)
     assert reconcile(ledger, store).finished == (promotion.key,)
     assert store.stages(MODEL) == {version: "Production"}
     assert store.aliases(MODEL) == {"champion": version}
-    assert ledger.unfinished(MODEL) == []
+    assert unfinished(ledger) == []
 
 
 def test_a_version_under_judgement_stays_in_staging(stores: tuple[Ledger, Store]) -> None:
     ledger, store = stores
     version = register(ledger, store, "run-1")
-    transitions.move(ledger, store, to(version, "Staging"))
+    move(ledger, store, to(version, "Staging"))
     assert reconcile(ledger, store).archived == ()
     assert store.aliases(MODEL) == {"challenger": version}
 
@@ -272,23 +302,23 @@ def by_hand(ledger: Ledger, store: Store) -> str:
 def test_a_stage_moved_by_hand_is_named(stores: tuple[Ledger, Store]) -> None:
     ledger, store = stores
     other = by_hand(ledger, store)
-    foreign = reconcile(ledger, store).foreign
-    assert foreign == reconciling.Foreign(expected="1", found=(other,), moved=None)
+    change = reconcile(ledger, store).foreign
+    assert change == reconciling.Foreign(expected="1", present=(other,), moved=None)
     assert store.stages(MODEL) == {"1": "Archived", "2": "Production"}
 
 
 def test_a_stage_moved_by_hand_is_restored(stores: tuple[Ledger, Store]) -> None:
     ledger, store = stores
     by_hand(ledger, store)
-    foreign = reconcile(ledger, store, "restore").foreign
-    assert foreign is not None and foreign.moved is not None
-    assert (foreign.moved.version, foreign.moved.replaces, foreign.moved.actor) == ("1", "2", "reconcile")
-    assert foreign.moved.reason == "by hand, outside trimtab: in Production stood 2"
+    change = reconcile(ledger, store, "restore").foreign
+    assert change is not None and change.moved is not None
+    assert (change.moved.version, change.moved.replaces, change.moved.actor) == ("1", "2", "reconcile")
+    assert change.moved.reason == "changed by hand, outside trimtab: 2 was in Production"
     assert store.stages(MODEL) == {"1": "Production", "2": "Archived"}
     assert store.aliases(MODEL) == {"champion": "1"}
-    assert foreign.moved.key.startswith("restore:1:")
+    assert change.moved.key.startswith("restore:1:")
     assert reconcile(ledger, store, "restore").foreign is None
-    assert ledger.promoted_at(MODEL, "1") == NOON
+    assert state.promoted_at(completed(ledger), "1") == NOON
 
 
 def test_production_emptied_by_hand_is_filled_again_but_never_with_what_is_blocked(
@@ -299,14 +329,13 @@ def test_production_emptied_by_hand_is_filled_again_but_never_with_what_is_block
     promote_first(ledger, store)
     second = register(ledger, store, "run-2")
     close(ledger, second, "run-2")
-    transitions.move(ledger, store, to(second, "Production"))
-    given = Order(model=MODEL, verb="block", version=second, actor="eve", reason="odd", event_time=None)
-    ledger.record_order(given)
+    move(ledger, store, to(second, "Production"))
+    ledger.append(order("block", second))
     store.set_stage(MODEL, second, "Archived", archive=False)
-    foreign = reconcile(ledger, store, "restore").foreign
-    assert foreign is not None and foreign.moved is not None
-    assert (foreign.found, foreign.moved.version) == ((), "1")
-    assert foreign.moved.reason == "by hand, outside trimtab: in Production stood no version"
+    change = reconcile(ledger, store, "restore").foreign
+    assert change is not None and change.moved is not None
+    assert (change.present, change.moved.version) == ((), "1")
+    assert change.moved.reason == "changed by hand, outside trimtab: no version was in Production"
 
 
 def test_a_version_that_nobody_promoted_is_named_and_cannot_be_undone(stores: tuple[Ledger, Store]) -> None:
@@ -315,7 +344,7 @@ def test_a_version_that_nobody_promoted_is_named_and_cannot_be_undone(stores: tu
     close(ledger, version, "run-1")
     store.set_stage(MODEL, version, "Production", archive=True)
     assert reconcile(ledger, store, "restore").foreign == reconciling.Foreign(
-        expected="none", found=(version,), moved=None
+        expected="none", present=(version,), moved=None
     )
     adopted = reconcile(ledger, store, "adopt").foreign
     assert adopted is not None and adopted.moved is not None
@@ -325,39 +354,17 @@ def test_a_version_that_nobody_promoted_is_named_and_cannot_be_undone(stores: tu
 def test_nothing_is_called_foreign_while_a_transition_is_open(stores: tuple[Ledger, Store]) -> None:
     ledger, store = stores
     other = by_hand(ledger, store)
-    ledger.intend(to(other, "Archived"))
-    assert reconciling._foreign(ledger, store, MODEL, "restore") is None
-
-
-def test_a_promotion_that_another_process_ends_meanwhile_is_not_called_foreign(
-    stores: tuple[Ledger, Store], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    ledger, store = stores
-    promote_first(ledger, store)
-    other = register(ledger, store, "run-2")
-    close(ledger, other, "run-2")
-    promotion = to(other, "Production")
-    ledger.intend(promotion)
-    stages = store.stages
-
-    def outrun(model: str) -> dict[str, Stage]:
-        monkeypatch.setattr(store, "stages", stages)
-        before = stages(model)
-        transitions.finish(ledger, store, promotion)
-        return before
-
-    monkeypatch.setattr(store, "stages", outrun)
-    assert reconciling._foreign(ledger, store, MODEL, "restore") is None
-    assert store.in_stage(MODEL, "Production") == [other]
+    ledger.append(to(other, "Archived"))
+    assert foreign(ledger, store) is None
 
 
 def test_only_a_finished_move_to_production_says_who_serves(stores: tuple[Ledger, Store]) -> None:
     ledger, store = stores
     promote_first(ledger, store)
     other = register(ledger, store, "run-2")
-    transitions.move(ledger, store, to(other, "Staging"))
+    move(ledger, store, to(other, "Staging"))
     close(ledger, other, "run-2")
-    transitions.move(ledger, store, to(other, "Archived"))
+    move(ledger, store, to(other, "Archived"))
     assert reconcile(ledger, store).foreign is None
     assert store.stages(MODEL) == {"1": "Production", "2": "Archived"}
 
@@ -365,11 +372,11 @@ def test_only_a_finished_move_to_production_says_who_serves(stores: tuple[Ledger
 def test_a_known_version_moved_by_hand_is_adopted(stores: tuple[Ledger, Store]) -> None:
     ledger, store = stores
     by_hand(ledger, store)
-    foreign = reconcile(ledger, store, "adopt").foreign
-    assert foreign is not None and foreign.moved is not None and foreign.moved.version == "2"
+    change = reconcile(ledger, store, "adopt").foreign
+    assert change is not None and change.moved is not None and change.moved.version == "2"
     assert store.stages(MODEL) == {"1": "Archived", "2": "Production"}
     assert reconcile(ledger, store, "adopt").foreign is None
-    assert not foreign.moved.promotes
+    assert change.moved.kind == "adopt"
 
 
 def test_an_unknown_or_blocked_version_is_never_adopted(stores: tuple[Ledger, Store]) -> None:
@@ -381,8 +388,7 @@ def test_an_unknown_or_blocked_version_is_never_adopted(stores: tuple[Ledger, St
     assert store.in_stage(MODEL, "Production") == ["1"]
     other = register(ledger, store, "run-2")
     close(ledger, other, "run-2")
-    given = Order(model=MODEL, verb="block", version=other, actor="eve", reason="odd", event_time=None)
-    ledger.record_order(given)
+    ledger.append(order("block", other))
     store.set_stage(MODEL, other, "Production", archive=True)
     reconcile(ledger, store, "adopt")
     assert store.in_stage(MODEL, "Production") == ["1"]
@@ -394,10 +400,10 @@ def test_two_in_production_become_the_one_that_the_ledger_put_there(stores: tupl
     other = register(ledger, store, "run-2")
     close(ledger, other, "run-2")
     store.set_stage(MODEL, other, "Production", archive=False)
-    foreign = reconcile(ledger, store, "restore").foreign
-    assert foreign is not None and foreign.moved is not None
-    assert foreign.found == ("1", "2")
-    assert foreign.moved.reason == "by hand, outside trimtab: in Production stood 1, 2"
+    change = reconcile(ledger, store, "restore").foreign
+    assert change is not None and change.moved is not None
+    assert change.present == ("1", "2")
+    assert change.moved.reason == "changed by hand, outside trimtab: 1, 2 was in Production"
     assert store.in_stage(MODEL, "Production") == ["1"]
 
 
@@ -408,17 +414,20 @@ def test_a_deleted_champion_gives_way_to_the_one_before_it(stores: tuple[Ledger,
     promote_first(ledger, store)
     second = register(ledger, store, "run-2")
     close(ledger, second, "run-2")
-    transitions.move(ledger, store, to(second, "Production"))
+    move(ledger, store, to(second, "Production"))
     client = mlflow.MlflowClient(store.uri)
     client.transition_model_version_stage(MODEL, second, "Archived")
     client.delete_model_version(MODEL, second)
-    foreign = reconcile(ledger, store, "restore").foreign
-    assert (foreign.expected, foreign.found, foreign.moved.version) == ("2", (), "1")
+    change = reconcile(ledger, store, "restore").foreign
+    assert (change.expected, change.present, change.moved.version) == ("2", (), "1")
     assert store.in_stage(MODEL, "Production") == ["1"]
     assert reconcile(ledger, store, "restore").foreign is None
 
 
-def test_a_transition_on_its_way_is_no_foreign_change(stores: tuple[Ledger, Store]) -> None:
+@pytest.mark.parametrize("policy", ["restore", "ask"])
+def test_a_transition_that_another_process_makes_meanwhile_is_no_foreign_change(
+    stores: tuple[Ledger, Store], policy: str
+) -> None:
     ledger, store = stores
     promote_first(ledger, store)
     other = register(ledger, store, "run-2")
@@ -428,11 +437,11 @@ def test_a_transition_on_its_way_is_no_foreign_change(stores: tuple[Ledger, Stor
         """Another process promotes between our reading the ledger and the stages."""
         store.stages = real
         close(ledger, other, "run-2")
-        transitions.move(ledger, store, to(other, "Production"))
+        move(ledger, store, to(other, "Production"))
         return real(model)
 
     store.stages = stages
-    assert reconciling._foreign(ledger, store, MODEL, "restore") is None
+    assert foreign(ledger, store, policy) is None
     assert store.in_stage(MODEL, "Production") == [other]
 
 
@@ -447,6 +456,153 @@ def test_aliases_moved_by_hand_are_repaired(stores: tuple[Ledger, Store]) -> Non
 def test_the_same_transition_twice_happens_once(stores: tuple[Ledger, Store]) -> None:
     ledger, store = stores
     promote_first(ledger, store)
-    transitions.move(ledger, store, to("1", "Production"))
-    phases = [record.phase for record in ledger.transitions(MODEL)]
-    assert phases == ["intent", "done", "intent", "done"]
+    move(ledger, store, to("1", "Production"))
+    assert len(ledger.all(Transition)) == len(ledger.all(TransitionEnd)) == 2
+
+
+def test_a_version_deleted_in_mlflow_does_not_block_the_others(stores: tuple[Ledger, Store]) -> None:
+    import mlflow
+
+    ledger, store = stores
+    promote_first(ledger, store)
+    deleted, other = register(ledger, store, "run-2"), register(ledger, store, "run-3")
+    for version in (deleted, other):
+        ledger.append(to(version, "Staging"))
+    mlflow.MlflowClient(store.uri).delete_model_version(MODEL, deleted)
+
+    repairs = reconcile(ledger, store, "restore")
+
+    assert repairs.void == (f"{deleted}:Staging:",)
+    assert repairs.finished == (f"{other}:Staging:",)
+    assert (
+        ledger.get(TransitionEnd, f"{deleted}:Staging:").reason == f"version {deleted} was deleted in MLflow"
+    )
+    assert unfinished(ledger) == []
+    assert store.stages(MODEL) == {"1": "Production", other: "Staging"}
+
+
+def test_a_transition_that_mlflow_refuses_stays_open_and_does_not_block_the_others(
+    stores: tuple[Ledger, Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger, store = stores
+    promote_first(ledger, store)
+    refused, other = register(ledger, store, "run-2"), register(ledger, store, "run-3")
+    for version in (refused, other):
+        ledger.append(to(version, "Staging"))
+    real = store.set_stage
+
+    def set_stage(model: str, version: str, stage: Stage, *, archive: bool) -> None:
+        real(model, "99" if version == refused else version, stage, archive=archive)
+
+    monkeypatch.setattr(store, "set_stage", set_stage)
+    repairs = reconcile(ledger, store)
+    assert list(repairs.unsettled) == [f"{refused}:Staging:"]
+    assert repairs.finished == (f"{other}:Staging:",)
+    monkeypatch.setattr(store, "set_stage", real)
+    assert reconcile(ledger, store).finished == (f"{refused}:Staging:",)
+
+
+def paused_before(store: Store, write: str, meanwhile: object) -> None:
+    """Let something else happen right before a write of this store, as if this process had been paused there."""
+    real = getattr(store, write)
+
+    def late(*args: object, **kwargs: object) -> None:
+        setattr(store, write, real)
+        meanwhile()  # type: ignore[operator]  # a function without arguments
+        real(*args, **kwargs)
+
+    setattr(store, write, late)
+
+
+def test_a_promotion_that_was_paused_does_not_put_a_blocked_version_live_again(
+    stores: tuple[Ledger, Store],
+) -> None:
+    ledger, store = stores
+    promote_first(ledger, store)
+    second = register(ledger, store, "run-2")
+    close(ledger, second, "run-2")
+
+    def meanwhile() -> None:
+        """Another process finishes the promotion, and a person rolls it back."""
+        other = Store(store.uri)
+        reconcile(ledger, other)
+        assert other.in_stage(MODEL, "Production") == [second]
+        ledger.append(order("block", second))
+        move(ledger, other, to("1", "Production", step="rollback"))
+
+    paused_before(store, "set_stage", meanwhile)
+    move(ledger, store, to(second, "Production"))
+    assert store.in_stage(MODEL, "Production") == ["1"]
+    assert completed(ledger)[-1].version == "1"
+    assert reconcile(ledger, store, "restore").foreign is None
+
+
+@pytest.mark.parametrize(("verb", "version"), [("block", "2"), ("pin", "1")])
+def test_a_promotion_that_an_order_forbids_meanwhile_is_void(
+    stores: tuple[Ledger, Store], verb: str, version: str
+) -> None:
+    ledger, store = stores
+    promote_first(ledger, store)
+    second = register(ledger, store, "run-2")
+    close(ledger, second, "run-2")
+    ledger.append(to(second, "Production"))
+    ledger.append(order(verb, version))
+    (void,) = reconcile(ledger, store, "restore").void
+    assert ledger.get(TransitionEnd, void).reason.endswith("by eve: odd")
+    assert store.in_stage(MODEL, "Production") == ["1"]
+
+
+def test_a_run_that_lost_its_lease_moves_nothing(stores: tuple[Ledger, Store]) -> None:
+    ledger, store = stores
+    promote_first(ledger, store)
+    second = register(ledger, store, "run-2")
+    lost = ledger.leases.take("retrain", holder="a", minutes=-1)
+    ledger.leases.take("retrain", holder="b", minutes=30)
+    with pytest.raises(LeaseLost):
+        transitions.move(ledger, ledger, store, to(second, "Staging"), lost)
+    assert unfinished(ledger) == []
+
+    lease = ledger.leases.take("other", holder="a", minutes=-1)
+    ledger.append(to(second, "Staging"), lease=lease)
+    ledger.leases.take("other", holder="b", minutes=30)
+    with pytest.raises(LeaseLost):
+        transitions.finish(ledger, store, to(second, "Staging"), lease)
+    assert store.stages(MODEL)[second] == "None"
+
+
+def decide_and_pause(url: str, version: str, ready: Connection) -> None:
+    """Decide to promote a version while nothing is pinned, and be paused right before the commit."""
+    ledger = Ledger(url, MODEL)
+    snapshot = ledger.snapshot()
+    assert state.orders_in_force(snapshot.all(Order)).pinned is None
+    ready.send("read")
+    ready.recv()
+    try:
+        snapshot.append(to(version, "Production"), order("pin", version))
+    except Conflict:
+        ready.send("conflict")
+    else:
+        ready.send("won")
+
+
+def test_of_two_processes_that_decide_at_once_one_wins(stores: tuple[Ledger, Store]) -> None:
+    ledger, _ = stores
+    fork = multiprocessing.get_context("fork")
+    pipes = [fork.Pipe() for _ in range(2)]
+    children = [
+        fork.Process(target=decide_and_pause, args=(ledger.url, version, theirs))
+        for version, (_, theirs) in zip(("1", "2"), pipes, strict=True)
+    ]
+    for child in children:
+        child.start()
+    ours = [pipe for pipe, _ in pipes]
+    assert [pipe.recv() for pipe in ours] == ["read", "read"]
+    os.kill(children[0].pid, signal.SIGSTOP)
+    for pipe in ours:
+        pipe.send("go on")
+    second = ours[1].recv()
+    os.kill(children[0].pid, signal.SIGCONT)
+    assert [ours[0].recv(), second] == ["conflict", "won"]
+    for child in children:
+        child.join(60)
+    assert [each.version for each in ledger.all(Order)] == ["2"]

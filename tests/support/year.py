@@ -29,7 +29,7 @@ from trimtab.contracts import (
     VerdictKind,
     sha256,
 )
-from trimtab.ledger.ledger import Ledger
+from trimtab.ledger import Ledger, state
 from trimtab.ledger.records import QuarantineRecord, Transition
 from trimtab.params import Params
 

@@ -38,7 +38,11 @@ class Ledger(Database):
         super().__init__(url)
         self.model = model
         self.now = clock
-        self.leases = Leases(self, clock)
+
+    @property
+    def leases(self) -> Leases:
+        """The leases of the database, which all its models share."""
+        return Leases(self, self.now)
 
     def all(
         self, kind: type[F], *, prefix: str = "", since: datetime | None = None, **fields: str

@@ -116,7 +116,9 @@ def _foreign(
     if present == ((expected,) if expected else ()):
         return None
     answer = None if policy == "ask" else _answer(facts, ledger, moves, stages, present, policy)
-    if answer is not None:
+    if answer is None:
+        facts.append()  # raises if another process moved something since the ledger was read
+    else:
         transitions.move(facts, ledger, store, answer)
     return Foreign(expected=expected or "none", present=present, moved=answer)
 

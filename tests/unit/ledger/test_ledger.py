@@ -1,273 +1,211 @@
-"""The ledger on a real SQLite file."""
+"""The ledger on a real SQLite file; tests/integration/test_ledger_servers.py repeats what matters on PostgreSQL."""
 
 import gc
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
+from math import nan
 from pathlib import Path
 
 import psutil
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import StatementError
 
-from trimtab.contracts import BatchRecord, BatchRef, Decision, Manifest, Quarantined, Request
-from trimtab.errors import LeaseHeld, StoreUnreachable, Unfit
-from trimtab.ledger import engine
-from trimtab.ledger.ledger import Ledger
-from trimtab.ledger.records import Erasure, LeaseRecord, QuarantineRecord
-
-MODEL = "demand"
-MONDAY = datetime(2026, 1, 5, tzinfo=UTC)
-
-
-class Watch:
-    """A clock that stands until it is told to go on."""
-
-    def __init__(self) -> None:
-        self.time = MONDAY
-
-    def __call__(self) -> datetime:
-        return self.time
+from tests.support.ledger import MONDAY, batch, request
+from trimtab.errors import Conflict, StoreUnreachable, Unfit, Unknown
+from trimtab.ledger import Ledger
+from trimtab.ledger.facts import KINDS, Batch, Erasure, Notice, Order, Request, Version, kind_of
+from trimtab.ledger.tombstones import Tombstones
 
 
 @pytest.fixture
-def watch() -> Watch:
-    return Watch()
-
-
-@pytest.fixture
-def ledger(tmp_path: Path, watch: Watch) -> Iterator[Ledger]:
-    ledger = Ledger(f"sqlite:///{tmp_path / 'ledger.db'}", watch)
+def ledger(tmp_path: Path) -> Ledger:
+    ledger = Ledger(f"sqlite:///{tmp_path / 'ledger.db'}", "demand")
     ledger.migrate()
-    yield ledger
+    return ledger
 
 
-def batch(week: int, revision: int = 1) -> BatchRecord:
-    start = MONDAY + timedelta(weeks=week)
-    manifest = Manifest(
-        model=MODEL,
-        batch=f"W{week:02d}",
-        revision=revision,
-        start=start,
-        end=start + timedelta(weeks=1),
-        partial=False,
-        rows=10,
-        labelled=9,
-        bad_rows=1,
-        unseen={"dest": 2},
-        source_sha256=f"{week}-{revision}",
-    )
-    return BatchRecord(manifest=manifest, commit="c0ffee", md5="ab")
+def notice(key: str, words: str = "look") -> Notice:
+    return Notice(key=key, kind="ask", text=words)
 
 
-def asked(episode: str, source: str = "drift") -> Request:
-    return Request(model=MODEL, source=source, episode=episode, reason="loss is high", event_time=MONDAY)
+def order(verb: str = "pin", version: str | None = "2") -> Order:
+    return Order(verb=verb, version=version, actor="ann", reason="because", event_time=None)
 
 
-def test_a_batch_written_twice_is_one_row(ledger: Ledger) -> None:
-    assert ledger.record_batch(batch(1)) is True
-    assert ledger.record_batch(batch(1)) is False
-    assert ledger.batches(MODEL) == [batch(1)]
+def test_a_fact_written_twice_is_one_fact(ledger):
+    assert ledger.append(batch(1)) is True
+    assert ledger.append(batch(1)) is False
+    assert ledger.all(Batch) == [batch(1)]
 
 
-def test_the_newest_revision_is_in_force(ledger: Ledger) -> None:
-    for record in (batch(2), batch(1), batch(1, revision=2)):
-        ledger.record_batch(record)
-    assert ledger.batches(MODEL) == [batch(1, revision=2), batch(2)]
+def test_the_first_fact_of_a_key_stands(ledger):
+    ledger.append(notice("k", "first"))
+    ledger.append(notice("k", "second"), notice("other"))
+    assert [each.text for each in ledger.all(Notice)] == ["first", "look"]
 
 
-def test_the_last_batches_are_the_newest_in_time(ledger: Ledger) -> None:
-    for record in (batch(3), batch(1), batch(2), batch(1, revision=2)):
-        ledger.record_batch(record)
-    assert ledger.batches(MODEL, last=2) == [batch(2), batch(3)]
-    assert ledger.batches(MODEL, last=9) == [batch(1, revision=2), batch(2), batch(3)]
+def test_a_fact_comes_back_with_its_number_and_its_time(ledger):
+    ledger.append(notice("a"), notice("b"))
+    first, second = ledger.all(Notice)
+    assert first.id < second.id
+    assert first.at == second.at <= ledger.now()
 
 
-def test_answers_can_be_had_by_request_and_since_an_event_time(ledger: Ledger) -> None:
-    first, second = (ledger.add_request(asked(episode)) for episode in ("one", "two"))
-    for number, week in ((first, 0), (second, 2)):
-        decision = Decision(request_id=number, action="SKIP", reason="moot")
-        ledger.decide(MODEL, decision, holder="run", event_time=MONDAY + timedelta(weeks=week))
-    since = ledger.decisions(MODEL, since=MONDAY + timedelta(weeks=1))
-    assert [one.request_id for one in since] == [second]
-    assert [one.request_id for one in ledger.decisions(MODEL, requests=[first])] == [first]
-    assert [one.id for one in ledger.requests(MODEL, ids={second})] == [second]
-    assert ledger.requests(MODEL, ids=[]) == []
+def test_facts_are_read_by_key_by_prefix_by_time_and_by_field(ledger):
+    ledger.append(batch(1), batch(2), batch(2, revision=2), order("pin", "2"), order("pin", "3"))
+    assert ledger.get(Batch, "W02:r1") == batch(2)
+    assert ledger.get(Batch, "W09:r1") is None
+    assert ledger.last(Batch) == batch(2, revision=2)
+    assert ledger.last(Batch, prefix="W01") == batch(1)
+    assert ledger.last(Request) is None
+    assert ledger.keys(Batch) == ["W01:r1", "W02:r1", "W02:r2"]
+    assert ledger.all(Batch, prefix="W02:") == [batch(2), batch(2, revision=2)]
+    assert ledger.all(Batch, since=MONDAY + timedelta(weeks=3)) == [batch(2), batch(2, revision=2)]
+    assert [each.version for each in ledger.all(Order, version="3")] == ["3"]
 
 
-def test_the_event_clock_is_the_end_of_the_newest_batch(ledger: Ledger) -> None:
-    assert ledger.event_now(MODEL) is None
-    ledger.record_batch(batch(3))
-    ledger.record_batch(batch(1))
-    assert ledger.event_now(MODEL) == MONDAY + timedelta(weeks=4)
+def test_a_prefix_is_taken_to_the_letter(ledger):
+    ledger.append(notice("a_b"), notice("a%b"), notice("axb"))
+    assert ledger.keys(Notice, prefix="a_") == ["a_b"]
+    assert ledger.keys(Notice, prefix="a%") == ["a%b"]
 
 
-def test_models_do_not_see_each_other(ledger: Ledger) -> None:
-    ledger.record_batch(batch(1))
-    ledger.add_request(asked("W01"))
-    assert ledger.batches("other") == []
-    assert ledger.waiting("other") == []
+def test_a_fact_that_must_be_there_is_asked_for_by_name(ledger):
+    with pytest.raises(Unknown, match="a version of demand that the ledger holds, got '7'"):
+        ledger.require(Version, "7")
 
 
-def test_every_batch_from_the_promotion_on_waits_for_the_monitor(ledger: Ledger) -> None:
-    for week in (1, 2, 3):
-        ledger.record_batch(batch(week))
-    since = MONDAY + timedelta(weeks=2)
-    assert ledger.unmonitored(MODEL, "1", since) == [
-        BatchRef(batch="W02", revision=1),
-        BatchRef(batch="W03", revision=1),
-    ]
+def test_models_do_not_see_each_other(ledger):
+    other = Ledger(ledger.url, "supply")
+    ledger.append(batch(1))
+    assert other.append(batch(1)) is True
+    assert len(other.all(Batch)) == len(ledger.all(Batch)) == 1
 
 
-def test_a_batch_of_which_every_row_was_forgotten_does_not_wait_for_the_monitor(ledger: Ledger) -> None:
-    emptied = batch(2, revision=2)
-    ledger.record_batch(batch(2))
-    ledger.record_batch(replace(emptied, manifest=replace(emptied.manifest, rows=0, labelled=0)))
-    assert ledger.unmonitored(MODEL, "1", MONDAY) == []
+def test_a_transaction_that_fails_leaves_nothing(ledger):
+    with pytest.raises(StatementError):
+        ledger.append(
+            notice("a"), replace(batch(1), manifest=replace(batch(1).manifest, label_age_hours=nan))
+        )
+    assert ledger.all(Notice) == []
 
 
-def test_one_key_is_one_request(ledger: Ledger) -> None:
-    first = ledger.add_request(asked("W01"))
-    assert ledger.add_request(asked("W01")) == first
-    assert ledger.add_request(asked("W02")) != first
-    assert ledger.add_request(asked("W01", source="ui")) != first
+@pytest.mark.parametrize("fact", [notice("k" * 501), notice("a\0b"), notice("k", "a\0b")])
+def test_what_postgresql_refuses_is_refused_everywhere(ledger, fact):
+    with pytest.raises(ValueError, match="at most 500 characters and texts without NUL, got the notice"):
+        ledger.append(fact)
 
 
-def test_one_key_from_many_threads_is_one_request(ledger: Ledger) -> None:
+def test_one_key_from_many_threads_is_one_fact(ledger):
     with ThreadPoolExecutor(8) as pool:
-        ids = set(pool.map(lambda _: ledger.add_request(asked("W01")), range(40)))
-    assert len(ids) == 1
-    assert len(ledger.requests(MODEL)) == 1
+        added = list(pool.map(lambda _: ledger.append(request("W01")), range(40)))
+    assert added.count(True) == 1
+    assert len(ledger.all(Request)) == 1
 
 
-def test_a_wait_is_asked_again_and_a_skip_is_not(ledger: Ledger) -> None:
-    first, second = ledger.add_request(asked("W01")), ledger.add_request(asked("W02"))
-    for request, action in ((first, "WAIT"), (second, "SKIP")):
-        decision = Decision(request_id=request, action=action, reason="because")
-        ledger.decide(MODEL, decision, holder="run", event_time=MONDAY)
-    assert [record.id for record in ledger.waiting(MODEL)] == [first]
+def test_a_decision_on_facts_that_are_no_longer_the_newest_is_refused(ledger):
+    ledger.append(order("pin", "1"))
+    snapshot = ledger.snapshot()
+    assert len(snapshot.all(Order)) == 1
+    ledger.append(order("pin", "2"))
+    with pytest.raises(Conflict, match="a newer fact of kind 'order' while this was being decided"):
+        snapshot.append(notice("k"))
+    assert ledger.all(Notice) == []
 
 
-def test_the_same_wait_is_written_once(ledger: Ledger) -> None:
-    request = ledger.add_request(asked("W01"))
-    wait = Decision(request_id=request, action="WAIT", reason="cooldown")
-    assert ledger.decide(MODEL, wait, holder="run", event_time=MONDAY) is not None
-    assert ledger.decide(MODEL, wait, holder="run", event_time=MONDAY) is None
-    assert len(ledger.decisions(MODEL)) == 1
+def test_a_fact_of_a_kind_that_the_decision_did_not_read_is_no_conflict(ledger):
+    snapshot = ledger.snapshot()
+    assert snapshot.all(Order) == []
+    ledger.append(request("W01"))
+    assert snapshot.append(notice("k"))
 
 
-def test_a_lease_keeps_others_out_until_it_expires(ledger: Ledger, watch: Watch) -> None:
-    ledger.hold("retrain", holder="a", minutes=30)
-    with pytest.raises(LeaseHeld, match="held by 'a'"):
-        ledger.hold("retrain", holder="b", minutes=30)
-    watch.time += timedelta(minutes=31)
-    assert ledger.lease_holder("retrain") is None
-    ledger.hold("retrain", holder="b", minutes=30)
-    assert ledger.lease_holder("retrain") == "b"
+def test_a_decision_depends_on_the_keys_that_it_asked_for(ledger):
+    snapshot = ledger.snapshot()
+    assert snapshot.get(Request, "drift:W01") is None
+    assert snapshot.keys(Notice, prefix="a:") == []
+    ledger.append(request("W02"), notice("b:1"))
+    assert snapshot.append(notice("k"))
+    ledger.append(request("W01"))
+    with pytest.raises(Conflict):
+        snapshot.append(notice("l"))
 
 
-def test_a_heartbeat_prolongs_a_lease(ledger: Ledger, watch: Watch) -> None:
-    ledger.hold("retrain", holder="a", minutes=30)
-    watch.time += timedelta(minutes=20)
-    ledger.hold("retrain", holder="a", minutes=30)
-    watch.time += timedelta(minutes=20)
-    assert ledger.lease_holder("retrain") == "a"
+def test_a_filter_by_field_still_depends_on_the_whole_kind(ledger):
+    snapshot = ledger.snapshot()
+    assert snapshot.all(Order, version="1") == []
+    ledger.append(order("pin", "2"))
+    with pytest.raises(Conflict):
+        snapshot.append(notice("k"))
 
 
-def test_only_the_holder_gives_a_lease_back(ledger: Ledger) -> None:
-    ledger.hold("retrain", holder="a", minutes=30)
-    ledger.release("retrain", holder="b")
-    assert ledger.lease_holder("retrain") == "a"
-    ledger.release("retrain", holder="a")
-    assert ledger.lease_holder("retrain") is None
+def test_a_decision_is_made_again_until_nobody_is_quicker(ledger):
+    seen = []
+
+    def decide(facts):
+        seen.append(len(facts.all(Order)))
+        if len(seen) < 4:
+            ledger.append(order())
+        return facts.append(notice("decided"))
+
+    assert ledger.decide(decide) is True
+    assert seen == [0, 1, 2, 3]
 
 
-def test_a_lease_tells_since_when_it_is_held_and_when_its_run_last_lived(
-    ledger: Ledger, watch: Watch
-) -> None:
-    ledger.hold("retrain", holder="a", minutes=30)
-    watch.time = later = MONDAY + timedelta(minutes=20)
-    ledger.hold("retrain", holder="a", minutes=30)
-    assert ledger.lease("retrain") == LeaseRecord(holder="a", acquired_at=MONDAY, heartbeat_at=later)
-    watch.time = later + timedelta(minutes=30)
-    assert ledger.lease("retrain") is None
+def test_a_decision_that_is_always_too_late_gives_up(ledger):
+    tries = []
+
+    def decide(facts):
+        facts.all(Order)
+        tries.append(ledger.append(order()))
+        facts.append(notice("decided"))
+
+    with pytest.raises(Conflict):
+        ledger.decide(decide)
+    assert len(tries) == 5
 
 
-def test_notices_come_back_in_the_order_in_which_people_were_told(ledger: Ledger) -> None:
-    for kind in ("ask", "gate_dead", "ask"):
-        ledger.record_notice(MODEL, key=kind, kind=kind, text="look")
-    assert [record.kind for record in ledger.notices(MODEL)] == ["ask", "gate_dead"]
+def test_people_read_the_facts_through_sql_views(ledger):
+    ledger.append(order("pin", "2"), batch(1))
+    with ledger.read() as connection:
+        rows = connection.execute(text("select model, verb, version, actor from all_order")).all()
+        views = set(connection.execute(text("select name from sqlite_master where type = 'view'")).scalars())
+    assert rows == [("demand", "pin", "2", "ann")]
+    assert views == {f"all_{kind_of(kind)}" for kind in KINDS} - {"all_judgement"}
 
 
-def test_a_released_quarantine_entry_is_no_longer_open(ledger: Ledger) -> None:
-    entry = Quarantined(name="W01-batch-1", batch="W01", kind="batch", reason="empty", rows=0, path="q")
-    for action in ("quarantined", "quarantined", "released"):
-        record = QuarantineRecord(entry=entry, action=action, actor="ann", reason="checked", at=MONDAY)
-        ledger.record_quarantine(MODEL, record)
-    assert ledger.open_quarantine(MODEL) == {}
-    assert [record.action for record in ledger.quarantine_log(MODEL)] == ["quarantined", "released"]
+def test_a_ledger_without_tables_is_refused(tmp_path):
+    with pytest.raises(Unfit, match="has schema revision None, this code needs 0001. Run `trimtab init`"):
+        Ledger(f"sqlite:///{tmp_path / 'new.db'}", "demand").check()
 
 
-def test_a_write_that_fails_leaves_nothing(ledger: Ledger) -> None:
-    with pytest.raises(RuntimeError), ledger.write():
-        ledger.record_batch(batch(1))
-        raise RuntimeError("power cut")
-    assert ledger.batches(MODEL) == []
-
-
-def test_a_ledger_without_tables_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(Unfit, match="at revision None, this code needs 0004. Run `trimtab init`"):
-        Ledger(f"sqlite:///{tmp_path / 'new.db'}").check()
-
-
-def test_a_ledger_of_another_revision_is_refused(ledger: Ledger) -> None:
+def test_a_ledger_of_another_schema_is_refused(ledger):
     ledger.check()
-    with ledger.write() as connection:
+    with ledger.transaction("test") as connection:
         connection.execute(text("update alembic_version set version_num = '9999'"))
-    with pytest.raises(Unfit, match="at revision 9999"):
+    with pytest.raises(Unfit, match="has schema revision 9999"):
         ledger.check()
 
 
-def test_migrating_twice_changes_nothing(ledger: Ledger) -> None:
-    ledger.record_batch(batch(1))
+def test_migrating_twice_changes_nothing(ledger):
+    ledger.append(batch(1))
     ledger.migrate()
-    assert ledger.batches(MODEL) == [batch(1)]
+    assert ledger.all(Batch) == [batch(1)]
 
 
-def test_a_ledger_of_an_older_revision_is_migrated_and_kept(tmp_path: Path) -> None:
-    from alembic import command
-
-    ledger = Ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
-    with ledger._connect() as connection, connection.begin():
-        config = engine._alembic(Path(engine.__file__).parent / "migrations")
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0001")
-    ledger.record_batch(batch(1))
-    with pytest.raises(Unfit, match="at revision 0001"):
-        ledger.check()
-    ledger.migrate()
-    ledger.check()
-    assert ledger.batches(MODEL) == [batch(1)]
-    kept = Ledger(f"sqlite:///{tmp_path / 'ledger.db.before-0001'}")
-    assert kept.batches(MODEL) == [batch(1)]
-    with pytest.raises(Unfit, match="at revision 0001"):
-        kept.check()
-    ledger.migrate()
-    assert sorted(path.name for path in tmp_path.glob("*before-0001")) == ["ledger.db.before-0001"]
-
-
-def test_an_unreachable_ledger_names_the_variable_to_check(tmp_path: Path) -> None:
+def test_an_unreachable_ledger_names_the_variable_to_check(tmp_path):
     (tmp_path / "file").write_text("no folder")
     with pytest.raises((StoreUnreachable, OSError)):
-        Ledger(f"sqlite:///{tmp_path / 'file' / 'ledger.db'}").migrate()
+        Ledger(f"sqlite:///{tmp_path / 'file' / 'ledger.db'}", "demand").migrate()
 
 
-def test_a_ledger_that_nobody_holds_any_more_leaves_no_file_open(ledger, tmp_path):
+def test_a_ledger_that_is_no_longer_used_leaves_no_file_open(ledger, tmp_path):
     gc.disable()
     try:
-        another = Ledger(ledger.url)
-        another.batches(MODEL)
+        another = Ledger(ledger.url, "demand")
+        another.all(Batch)
         assert _open_files(tmp_path)
         ledger._engine.dispose()
         del another
@@ -277,34 +215,22 @@ def test_a_ledger_that_nobody_holds_any_more_leaves_no_file_open(ledger, tmp_pat
 
 
 def _open_files(folder: Path) -> list[str]:
-    return [one.path for one in psutil.Process().open_files() if one.path.startswith(str(folder))]
+    return [file.path for file in psutil.Process().open_files() if file.path.startswith(str(folder))]
 
 
-def erasure(ledger: Ledger, *row_ids: str) -> Erasure:
-    stones = ledger.tombstones(MODEL)
-    return Erasure(
-        model=MODEL,
+def test_an_erased_row_is_recognised_from_the_intent_on_and_its_id_is_nowhere(ledger):
+    stones = Tombstones.of(ledger.all(Erasure))
+    erasure = Erasure(
         key="k",
         salt=stones.salt,
-        rows=tuple(stones.digest(row_id) for row_id in row_ids),
+        rows=(stones.digest("row-7"),),
         batches=("W01",),
         objects=("ab",),
         versions=("1",),
         actor="ann",
         reason="asked for",
     )
-
-
-def test_a_forgotten_row_is_known_from_the_intent_on_and_its_id_stands_nowhere(ledger: Ledger) -> None:
-    meant = erasure(ledger, "row-7")
-    assert ledger.record_erasure(meant, "intent") is True
-    assert ledger.record_erasure(meant, "intent") is False
-    assert ledger.tombstones(MODEL).among(["row-6", "row-7"]) == [False, True]
-    assert ledger.tombstones("supply").among(["row-7"]) == [False]
-    ledger.record_erasure(meant, "done")
-    assert [(one.erasure, one.phase) for one in ledger.erasures(MODEL)] == [
-        (meant, "intent"),
-        (meant, "done"),
-    ]
+    ledger.append(erasure)
+    assert Tombstones.of(ledger.all(Erasure)).among(["row-6", "row-7"]) == [False, True]
     with ledger.read() as connection:
-        assert "row-7" not in str(connection.execute(text("select * from erasures")).all())
+        assert "row-7" not in str(connection.execute(text("select * from facts")).all())

@@ -30,7 +30,7 @@ from trimtab.views import history
 from trimtab.predictions.opening import open_log
 loop = open_loop()
 log = open_log(loop.stores.prediction_log, loop.params.predictions)
-batches = loop.ledger.batches(loop.model)
+batches = state.batches_in_force(loop.ledger.all(Batch))
 print(json.dumps({
     "commit": loop.commit,
     "batches": [f"{one.manifest.batch} r{one.manifest.revision} {one.md5}" for one in batches],
@@ -163,7 +163,7 @@ class System:
 
     def firing(self) -> list[str]:
         """Return the alerts that fire in Prometheus, and see that it reaches both of its targets."""
-        fetch = "import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1]).read().decode())"
+        fetch = "import sys, urllib.request; print(urllib.urlopen(sys.argv[1]).read().decode())"
         url = "http://prometheus:9090/api/v1/"
         ask = ("exec", "-T", "worker", "python", "-c", fetch)
         targets = json.loads(self.compose(*ask, url + "targets").stdout)["data"]["activeTargets"]

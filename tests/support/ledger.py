@@ -1,0 +1,52 @@
+"""What tests ask of a ledger."""
+
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+
+from trimtab.contracts import Manifest
+from trimtab.ledger import Ledger
+from trimtab.ledger.facts import Answer, Batch, Request, Run, Wait
+
+MONDAY = datetime(2026, 1, 5, tzinfo=UTC)
+
+
+class Decision(NamedTuple):
+    """What the arbiter said about a request."""
+
+    request: str
+    action: str
+    reason: str
+    holder: str
+
+
+def decisions(ledger: Ledger) -> list[Decision]:
+    """Return all that the arbiter said, oldest first; a run is its decision, and not again its answer."""
+    said = [*ledger.all(Wait), *ledger.all(Run), *(each for each in ledger.all(Answer) if each.run is None)]
+    return [
+        Decision(each.request, "WAIT" if isinstance(each, Wait) else each.action, each.reason, each.holder)
+        for each in sorted(said, key=lambda fact: fact.id)
+    ]
+
+
+def batch(week: int, revision: int = 1, *, rows: int = 10, end: datetime | None = None) -> Batch:
+    """Return a weekly batch."""
+    start = MONDAY + timedelta(weeks=week)
+    manifest = Manifest(
+        model="demand",
+        batch=f"W{week:02d}",
+        revision=revision,
+        start=start,
+        end=end or start + timedelta(weeks=1),
+        partial=False,
+        rows=rows,
+        labelled=rows,
+        bad_rows=1,
+        unseen={"dest": 2},
+        source_sha256=f"{week}-{revision}",
+    )
+    return Batch(manifest=manifest, commit="c0ffee", md5="ab")
+
+
+def request(episode: str, source: str = "drift") -> Request:
+    """Return a request."""
+    return Request(source=source, episode=episode, reason="the loss is high", event_time=MONDAY)
