@@ -13,7 +13,10 @@ from playwright.sync_api import sync_playwright
 
 from tests.support import playground
 from tests.support.browser import CHROMIUM
+from tests.support.ledger import lease_holder, unfinished
 from tests.support.moments import SMALL
+from trimtab.ledger import state
+from trimtab.ledger.facts import Judgement
 from trimtab.loop.initialise import initialise
 from trimtab.loop.loop import Loop, open_loop
 from trimtab.stack import airflow_api, config, control, health
@@ -150,7 +153,7 @@ def test_five_batches_landed_within_one_second_are_all_monitored(stack: Stack) -
 
 def test_a_retraining_killed_in_the_middle_goes_on_when_cleared(stack: Stack) -> None:
     """SIGKILL to whatever trains; the task fails or retries, and is cleared; nothing is twice or half."""
-    stack.until("rest", lambda: stack.loop.ledger.lease_holder(stack.loop.lease) is None, seconds=400)
+    stack.until("rest", lambda: lease_holder(stack.loop) is None, seconds=400)
     taken = START + 5
     for batch in playground.land_weeks(
         stack.loop, range(taken, taken + 2)

@@ -21,9 +21,11 @@ import requests
 from examples.flights import traffic
 from tests.integration.test_requests import FIRED
 from tests.support import dashboards, monitoring, playground
+from tests.support.ledger import decisions, lease_holder
 from tests.support.moments import SMALL
 from tests.support.monitoring import Prometheus, until
-from trimtab.ledger.records import DecisionRecord
+from trimtab.ledger.facts import Alert, Answer, Batch, Judgement, Request, Run, Version
+from trimtab.loop.arbitrate import waiting_requests
 from trimtab.loop.initialise import initialise
 from trimtab.loop.loop import Loop
 from trimtab.ops.doctor import clocks, services
@@ -67,19 +69,19 @@ class Site:
 
     def take_in(self, numbers: range) -> None:
         """Land weeks, and let Airflow take them in."""
-        have = len(self.loop.ledger.batches(self.loop.model))
+        have = len(self.loop.ledger.all(Batch))
         playground.land_weeks(self.loop, numbers)
         self.api.trigger("ingest_batch", run_id=f"weeks-{numbers.start}")
-        until(lambda: len(self.loop.ledger.batches(self.loop.model)) == have + len(numbers), seconds=180)
+        until(lambda: len(self.loop.ledger.all(Batch)) == have + len(numbers), seconds=180)
 
-    def retrained(self, count: int) -> list[DecisionRecord]:
+    def retrained(self, count: int) -> list[Run]:
         """Wait until so many retrainings came to an end, and return them."""
         loop = self.loop
         until(
             lambda: len([each for each in loop.ledger.all(Judgement) if each.verdict]) == count, seconds=300
         )
         until(lambda: lease_holder(loop) is None, seconds=60)
-        return loop.ledger.retrainings(loop.model)
+        return loop.ledger.all(Run)
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +123,7 @@ def test_wrong_calls_are_refused_and_take_no_worker_down(site):
     assert post(b"[" * 500_000) == 400
     assert post(b'{"pad": "' + b"x" * 2_000_000 + b'"}') == 413
     assert site.api_server() == before
-    assert site.loop.ledger.requests(site.loop.model) == []
+    assert site.loop.ledger.all(Request) == []
 
 
 def test_doctor_hears_from_all_of_it(site, monkeypatch):
@@ -158,18 +160,17 @@ def test_100_deliveries_around_a_killed_api_server_make_one_retraining(site):
     assert len(answers) == DELIVERIES
     assert site.api_server() != killed
 
-    (decision,) = site.retrained(1)
-    (request,) = site.loop.ledger.requests(site.loop.model)
-    assert (request.source, decision.request_id) == ("alert", request.id)
-    finals = [one.action for one in site.loop.ledger.decisions(site.loop.model) if one.action != "WAIT"]
-    assert finals == ["RETRAIN"]
-    assert site.loop.ledger.live(site.loop.model) is not None
+    (run,) = site.retrained(1)
+    (request,) = site.loop.ledger.all(Request)
+    assert (request.source, run.request) == ("alert", request.key)
+    assert [answer.action for answer in site.loop.ledger.all(Answer)] == ["RETRAIN"]
+    assert site.loop.champion() is not None
 
 
 def test_the_labels_of_the_alert_are_on_the_mlflow_run(site):
     from mlflow import MlflowClient
 
-    version = site.loop.ledger.versions(site.loop.model)["1"]
+    version = site.loop.ledger.require(Version, "1")
     tags = MlflowClient(site.loop.stores.mlflow).get_run(version.training.run_id).data.tags
     assert tags["trimtab.source"] == "alert"
     assert tags["trimtab.alert.team"] == "delays"
@@ -177,24 +178,22 @@ def test_the_labels_of_the_alert_are_on_the_mlflow_run(site):
 
 def test_a_drifted_figure_fires_retrains_promotes_and_resolves(site, monkeypatch, capsys):
     loop, model = site.loop, site.loop.model
-    before = loop.ledger.live(model)
+    before = loop.champion()
     monkeypatch.setattr(playground, "thin", _drifted(playground.thin))
     site.take_in(range(6, 10))
     until(lambda: site.prometheus.firing("TrimtabConceptDrift"), seconds=180)
-    decisions = site.retrained(2)
-    asked = {record.id: record for record in loop.ledger.requests(model)}
-    request = asked[decisions[-1].request_id]
+    request = loop.ledger.require(Request, site.retrained(2)[-1].request)
     labels = request.labels
     assert (request.source, labels["action"], labels["model"]) == ("alert", "retrain", model)
     assert "docs/runbooks.md#trimtab" in request.links["runbook"]
 
-    after = loop.ledger.live(model)
+    after = loop.champion()
     assert after is not None and before is not None
-    assert after.transition.version != before.transition.version
+    assert after.version != before.version
     until(lambda: not site.prometheus.firing("TrimtabConceptDrift"), seconds=60)
     fingerprint = request.episode.split(":")[0]
-    until(lambda: loop.ledger.last_alert(model, fingerprint).status == "resolved", seconds=60)
-    assert loop.ledger.waiting(model) == []
+    until(lambda: loop.ledger.last(Alert, prefix=fingerprint).status == "resolved", seconds=60)
+    assert waiting_requests(loop.ledger) == []
 
     until(lambda: _value(site, "trimtab_promotions_total") == 2)
     assert _value(site, "trimtab_retraining_seconds_count") == 2

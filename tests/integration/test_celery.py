@@ -20,9 +20,12 @@ from mlflow import MlflowClient
 
 from tests.integration.predictions.servers import Postgres, Server, free_port, running
 from tests.support import playground
+from tests.support.ledger import lease_holder
 from tests.support.moments import Site
 from trimtab.data import landing
 from trimtab.errors import TrimtabError
+from trimtab.ledger import state
+from trimtab.ledger.facts import Batch, QuarantineAction, Version
 from trimtab.loop.loop import Loop
 from trimtab.origin import commands
 from trimtab.stack import config

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from trimtab.contracts import ModelVersion, Verdict, from_json
+from trimtab.ledger.facts import Version
 from trimtab.loop import arbitrate, retrain
 from trimtab.loop.loop import Loop
 from trimtab.project import evaluate
@@ -43,11 +44,10 @@ def test_holdouts_that_say_nothing(trained: Path, fed: Loop) -> None:
     assert nothing.kind == "REJECT"
     assert (nothing.comparison.rows, nothing.comparison.gain, nothing.blocks) == (0, 0.0, ())
 
-    record = fed.ledger.version_of(fed.model, "flight-delay-1")
-    assert record is not None
-    champion: ModelVersion = record.model_version
+    (version,) = fed.ledger.all(Version, run_key="flight-delay-1")
+    champion: ModelVersion = version.model_version
     write_champion(trained / "champion.yaml", champion)
     equal = judged(trained, rows)
     assert equal.kind == "REJECT", equal.reason
     assert (equal.comparison.gain, equal.comparison.lower, equal.comparison.upper) == (0.0, 0.0, 0.0)
-    assert equal.champion == f"version {champion.version}"
+    assert equal.champion == champion.version

@@ -1,8 +1,11 @@
 """Four weeks whose labels come late: no alarm meanwhile, and a second look when they are there."""
 
 from tests.support import playground
+from tests.support.ledger import decisions
 from tests.support.playground import retrained
+from trimtab.ledger.facts import Judgement, Observation
 from trimtab.loop import arbitrate, ingest, monitor
+from trimtab.loop.arbitrate import waiting_requests
 from trimtab.loop.loop import Loop
 from trimtab.views import history
 

@@ -3,10 +3,13 @@
 import pytest
 
 from tests.support import playground
+from tests.support.ledger import decisions
 from tests.support.moments import Site
 from tests.support.playground import TASKS, retrained, take_in
-from trimtab.contracts import Request
+from trimtab.ledger import state
+from trimtab.ledger.facts import Judgement, Request, Run, Version
 from trimtab.loop import arbitrate
+from trimtab.loop.arbitrate import waiting_requests
 from trimtab.loop.loop import Loop
 
 
@@ -53,14 +56,13 @@ def test_a_held_challenger_is_judged_on_all_evidence_and_rejected_after_the_last
 
 def test_what_asks_meanwhile_waits_for_the_challenger_and_a_person_may_force(loop: Loop) -> None:
     asked = Request(
-        model=loop.model,
         source="age",
         episode="e",
         reason="old",
         event_time=playground.weeks()[7].end,
         champion="2",
     )
-    loop.ledger.add_request(asked)
+    loop.ledger.append(asked)
     assert arbitrate.arbitrate("woken", None) is None
     assert decisions(loop.ledger)[-1].reason == "version 3 is under judgement and has looks left"
     assert retrained("forced", force=True)["version"] == "4"

@@ -8,9 +8,14 @@ import mlflow
 import pandas as pd
 
 from tests.support import playground
+from tests.support.ledger import lease_holder, unfinished
 from tests.support.playground import TASKS, retrained, take_in
+from trimtab.ledger import state
+from trimtab.ledger.facts import Batch, Judgement, Observation, Run, Transition, Version
 from trimtab.loop import arbitrate, ingest, monitor, sweep
+from trimtab.loop.arbitrate import waiting_requests
 from trimtab.loop.loop import Loop, open_loop
+from trimtab.registry import production
 
 
 def test_without_a_champion_nothing_is_measured_and_nothing_starts_by_itself(fed: Loop) -> None:
@@ -24,7 +29,7 @@ def test_the_loop_closes(led: Loop) -> None:
     assert first.verdict is not None and first.verdict.kind == "PROMOTE", first
     assert loop.registry.stages(loop.model) == {"1": "Archived", "2": "Production"}
     assert loop.registry.aliases(loop.model) == {"champion": "2"}
-    judged, serves = loop.ledger.keys(Version).values()
+    judged, serves = loop.ledger.all(Version)
     assert (serves.refit_of, judged.training.reference_losses) == ("1", {})
     assert [ref.batch for ref in serves.training.batches] == [week.batch for week in playground.weeks()[:4]]
     assert [ref.batch for ref in judged.training.batches] == [week.batch for week in playground.weeks()[:2]]
@@ -60,9 +65,9 @@ def test_every_task_can_be_cleared_and_run_again(fed: Loop) -> None:
         for task in TASKS[:done]:
             result = task(run_key, "run")
     assert loop.registry.stages(loop.model) == {"1": "Archived", "2": "Production"}
-    moves = [(record.transition.version, record.phase) for record in loop.ledger.transitions(loop.model)]
-    assert moves[:2] == [("1", "intent"), ("1", "done")]
-    assert sorted(moves[2:]) == [("1", "done"), ("1", "intent"), ("2", "done"), ("2", "intent")]
+    moves = [(move.version, move.to_stage) for move in production.completed(loop.ledger)]
+    assert moves == [("1", "Staging"), ("2", "Production"), ("1", "Archived")]
+    assert unfinished(loop.ledger) == []
     assert result["verdict"] == "PROMOTE"
 
 
@@ -72,7 +77,7 @@ def test_a_dry_run_registers_and_moves_nothing(fed: Loop) -> None:
     assert outcome["version"] is None
     assert outcome["verdict"] == "PROMOTE"
     assert loop.registry.stages(loop.model) == {}
-    assert loop.ledger.transitions(loop.model) == []
+    assert loop.ledger.all(Transition) == []
     assert lease_holder(loop) is None
 
 
@@ -107,8 +112,7 @@ def retrained_at(loop: Loop, run_id: str):  # type: ignore[no-untyped-def]  # Ve
     from trimtab.project import evaluate, prepare, train
     from trimtab.trigger.planning import write_champion, write_run
 
-    plan = loop.ledger.retrainings(loop.model)[0].plan
-    assert plan is not None
+    plan = loop.ledger.all(Run)[0].plan
     revisions = {one.batch: one.revision for one in loop.origin.manifests(loop.commit)}
     newest = [
         tuple(BatchRef(batch=ref.batch, revision=revisions[ref.batch]) for ref in refs)

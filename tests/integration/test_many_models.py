@@ -9,10 +9,12 @@ import pytest
 
 from tests.integration.predictions.servers import Postgres, running
 from tests.support import playground
+from tests.support.ledger import decisions
 from tests.support.moments import SMALL
-from trimtab.contracts import BatchRef, Request, Stage, Training
-from trimtab.ledger.records import Transition
+from trimtab.contracts import BatchRef, Stage, Training
+from trimtab.ledger.facts import Batch, Judgement, Request, Transition, Version
 from trimtab.loop import arbitrate, monitor
+from trimtab.loop.arbitrate import waiting_requests
 from trimtab.loop.initialise import initialise
 from trimtab.loop.loop import Loop
 from trimtab.predictions.opening import open_log
@@ -56,7 +58,7 @@ def test_two_models_live_on_the_same_stores_and_do_not_mix(turn: Turn) -> None:
     for model in MODELS:
         loop = turn(model)
         playground.take_in(loop, [0])  # the same id and rows in both
-        assert [one.manifest.model for one in loop.ledger.batches(model)] == [model]
+        assert [batch.manifest.model for batch in loop.ledger.all(Batch)] == [model]
         loop.take_lease("one run id")
     for model in MODELS:
         moved(turn(model), "Staging")
@@ -83,7 +85,7 @@ def moved(loop: Loop, stage: Stage) -> None:
     import mlflow
 
     model = loop.model
-    if not loop.ledger.versions(model):
+    if not loop.ledger.keys(Version):
         run = mlflow.MlflowClient().create_run(experiment_id="0").info.run_id
         training = Training(
             run_id=run,
@@ -96,19 +98,18 @@ def moved(loop: Loop, stage: Stage) -> None:
             seconds=1.0,
         )
         version = loop.registry.register(model, run, training.source, {})
-        loop.ledger.record_version(
-            model, version=version, run_key="r", training=training, event_time=training.trained_through
-        )
+        loop.ledger.append(Version(version=version, run_key="r", training=training))
     if stage == "Production":
-        loop.ledger.record_judgement(
-            model, run_key="r", version="1", state="PROMOTE", reason="better", event_time=NOON
+        loop.ledger.append(
+            Judgement(run_key="r", version="1", state="PROMOTE", reason="better", event_time=NOON)
         )
     transitions.move(
         loop.ledger,
+        loop.ledger,
         loop.registry,
         Transition(
-            model=model,
             key=f"r:{stage}",
+            kind="promote" if stage == "Production" else "stage",
             version="1",
             to_stage=stage,
             replaces=None,
@@ -123,14 +124,12 @@ def moved(loop: Loop, stage: Stage) -> None:
 def _ask_and_look_elsewhere(turn: Turn) -> None:
     """A request of one model is answered by that model's arbiter alone."""
     late, delay = turn("late"), turn("delay")
-    asked = Request(
-        model="late", source="alert", episode="e", reason="a test", event_time=NOON, champion=None
-    )
-    late.ledger.add_request(asked)
-    assert delay.ledger.waiting("delay") == []
+    asked = Request(source="alert", episode="e", reason="a test", event_time=NOON, champion=None)
+    late.ledger.append(asked)
+    assert waiting_requests(delay.ledger) == []
     assert arbitrate.arbitrate("woken", None) is None
-    assert (delay.ledger.decisions("delay"), late.ledger.decisions("late")) == ([], [])
-    assert [one.request for one in late.ledger.waiting("late")] == [asked]
+    assert (decisions(delay.ledger), decisions(late.ledger)) == ([], [])
+    assert waiting_requests(late.ledger) == [asked]
 
 
 def _answer_one_row_twice(turn: Turn) -> None:

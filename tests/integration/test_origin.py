@@ -14,8 +14,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from trimtab.contracts import BatchRecord, Manifest
+from trimtab.contracts import Manifest
 from trimtab.errors import OriginConflict, StoreUnreachable, Unfit
+from trimtab.ledger.facts import Batch
 from trimtab.origin import creation
 from trimtab.origin.origin import Origin
 from trimtab.stores import Stores
@@ -103,7 +104,7 @@ def rows(week: int, value: float = 1.0) -> pd.DataFrame:
     )
 
 
-def fetched(origin: Origin, record: BatchRecord) -> pd.DataFrame:
+def fetched(origin: Origin, record: Batch) -> pd.DataFrame:
     return origin.fetch_batch(record.manifest.batch, md5=record.md5, commit=record.commit)
 
 

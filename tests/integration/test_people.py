@@ -9,11 +9,14 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from tests.support.ledger import decisions, unfinished
 from tests.support.moments import Site
 from tests.support.playground import retrained, take_in
 from trimtab.__main__ import main
 from trimtab.contracts import BatchRef, Training
 from trimtab.errors import OrderRefused
+from trimtab.ledger import state
+from trimtab.ledger.facts import Batch, Judgement, Order, Version
 from trimtab.loop import arbitrate, monitor, orders, reconcile
 from trimtab.loop.loop import Loop
 from trimtab.registry import tracking
@@ -67,11 +70,9 @@ def worse(loop: Loop, tmp_path: Path) -> None:
     )
     version = loop.registry.register(loop.model, run_id, source, {})
     now = records[-1].manifest.end
-    loop.ledger.record_version(
-        loop.model, version=version, run_key="worse", training=training, event_time=now
-    )
-    loop.ledger.record_judgement(
-        loop.model, run_key="worse", version=version, state="REJECT", reason="worse", event_time=now
+    loop.ledger.append(
+        Version(version=version, run_key="worse", training=training),
+        Judgement(run_key="worse", version=version, state="REJECT", reason="worse", event_time=now),
     )
 
 
@@ -85,8 +86,7 @@ def monitored() -> int:
 
 def agree(loop: Loop, version: str) -> None:
     """Ledger, stages and aliases name the same version."""
-    moves = [one.transition for one in loop.ledger.transitions(loop.model) if one.phase == "done"]
-    assert [move.version for move in moves if move.to_stage == "Production"][-1] == version
+    assert loop.champion().version == version
     assert loop.registry.in_stage(loop.model, "Production") == [version]
     assert loop.registry.aliases(loop.model)["champion"] == version
     assert unfinished(loop.ledger) == []
@@ -131,7 +131,7 @@ def test_a_challenger_is_judged_against_the_champion_and_not_against_itself(
     take_in(loop, range(4, 6))
     outcome = retrained("second", force=True)
     verdict = [each for each in loop.ledger.all(Judgement) if each.verdict][-1].verdict
-    assert (outcome["verdict"], verdict.champion) == ("PROMOTE", f"version {bad}")
+    assert (outcome["verdict"], verdict.champion) == ("PROMOTE", bad)
     assert verdict.comparison.gain > 0.1
 
 
@@ -146,7 +146,7 @@ def test_a_worse_model_forced_with_pin_stays_and_people_are_told_once(
         arbitrate.arbitrate(f"woken-{number}", None)
     agree(loop, bad)
     assert [notice["kind"] for notice in told] == ["pinned"]
-    assert told[0]["text"].endswith("not rolled back, for it is pinned by eve: the launch")
+    assert told[0]["text"].endswith("not rolled back, because the version is pinned by eve: the launch")
     assert not [one for one in decisions(loop.ledger) if one.action == "ROLLBACK"]
 
     orders.order("unpin", actor="eve", reason="the launch is over")
@@ -228,7 +228,7 @@ def test_a_stage_moved_by_hand_is_told_and_restored(
     reconcile.reconcile()
     agree(loop, "2")
     assert told[0]["kind"] == "foreign_change"
-    assert f"version {bad} stood in Production, the ledger put version 2 there" in told[0]["text"]
+    assert f"version {bad} was in Production, but the ledger put version 2 there" in told[0]["text"]
     reconcile.reconcile()
     assert len(told) == 1
 

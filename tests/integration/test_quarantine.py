@@ -6,7 +6,9 @@ import pytest
 from tests.support import playground
 from trimtab.__main__ import main
 from trimtab.errors import UnknownQuarantine
-from trimtab.ledger.records import Erasure
+from trimtab.ledger import state
+from trimtab.ledger.facts import Batch, Erasure, QuarantineAction
+from trimtab.ledger.tombstones import Tombstones
 from trimtab.loop import ingest, quarantine
 from trimtab.loop.loop import Loop, open_loop
 from trimtab.views import history
@@ -56,7 +58,7 @@ def test_released_rows_make_a_new_revision(loop: Loop) -> None:
     ingest.ingest(week.batch)
     said = quarantine.release(the_only_entry(loop), actor="ann", reason="a real storm")
     assert said.startswith(f"{week.batch}: ingested, revision 2, {len(frame)} rows")
-    assert open_loop().state.open_quarantine(ledger.all(QuarantineAction)) == {}
+    assert state.open_quarantine(open_loop().ledger.all(QuarantineAction)) == {}
     assert [(one.action, one.actor) for one in loop.ledger.all(QuarantineAction)] == [
         ("quarantined", "ingest"),
         ("released", "ann"),
@@ -108,10 +110,9 @@ def test_a_corrected_batch_is_a_new_revision(loop: Loop) -> None:
 
 
 def test_a_forgotten_row_comes_in_neither_with_its_batch_nor_into_quarantine(loop: Loop) -> None:
-    stones, week = loop.ledger.tombstones(loop.model), playground.weeks()[0]
+    stones, week = Tombstones.of(loop.ledger.all(Erasure)), playground.weeks()[0]
     rows = playground.thin(week)["row_id"]
     gone = Erasure(
-        model=loop.model,
         key="k",
         salt=stones.salt,
         rows=(stones.digest(rows[0]),),
@@ -121,7 +122,7 @@ def test_a_forgotten_row_comes_in_neither_with_its_batch_nor_into_quarantine(loo
         actor="ann",
         reason="asked for",
     )
-    loop.ledger.record_erasure(gone, "intent")
+    loop.ledger.append(gone)
     ingest.ingest(land(loop, 0, wind_speed=160.0))
     (held,) = loop.stores.quarantine.glob("*/*.parquet")
     assert pd.read_parquet(held)["row_id"].tolist() == rows[1:].tolist()

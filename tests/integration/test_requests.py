@@ -1,16 +1,18 @@
 """Requests in a crowd, and alerts that come back: each is answered once."""
 
 from dataclasses import replace
-from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from tests.support.ledger import decisions
 from tests.support.playground import TASKS, take_in
 from tests.support.processes import fresh
-from trimtab.contracts import Request
 from trimtab.errors import RequestRejected
+from trimtab.ledger import state
+from trimtab.ledger.facts import Answer, Batch, Request, Run
 from trimtab.loop import alerts, arbitrate
+from trimtab.loop.arbitrate import waiting_requests
 from trimtab.loop.loop import Loop, open_loop
 
 PROCESSES, EACH = 8, 63
@@ -29,14 +31,13 @@ def crowd(number: int) -> None:
     loop = open_loop()
     for count in range(EACH):
         asked = Request(
-            model=loop.model,
             source="drift",
             episode=f"{number}-{count}",
             reason="loss is high",
             event_time=state.event_now(loop.ledger.all(Batch)),
         )
-        loop.ledger.add_request(asked)
-        loop.ledger.add_request(replace(asked, reason="the same again"))
+        loop.ledger.append(asked)
+        loop.ledger.append(replace(asked, reason="the same again"))
         if count % 21 == number:
             arbitrate.arbitrate(f"run-{number}-{count}", None)
 
@@ -56,12 +57,12 @@ def test_500_requests_from_8_processes_start_one_retraining_and_get_500_answers(
 
     (run,) = loop.ledger.all(Run)
     for task in TASKS:
-        task(run.run_key, run.holder)
+        task(run.key, run.holder)
     assert arbitrate.arbitrate("after", None) is None
-    final = [one for one in decisions(loop.ledger) if one.action != "WAIT"]
-    assert [one.action for one in final].count("RETRAIN") == 1
-    assert sorted(one.request_id for one in final) == [one.id for one in loop.ledger.all(Request)]
-    assert all(one.reason for one in final)
+    answers = loop.ledger.all(Answer)
+    assert [answer.action for answer in answers].count("RETRAIN") == 1
+    assert sorted(answer.request for answer in answers) == sorted(loop.ledger.keys(Request))
+    assert all(answer.reason for answer in answers)
     assert waiting_requests(loop.ledger) == []
 
 
@@ -71,8 +72,11 @@ def received(**changes: object) -> dict[str, list[str]]:
 
 
 def answered(loop: Loop) -> list[tuple[str, str]]:
-    episodes = {one.id: one.episode for one in loop.ledger.all(Request)}
-    return [(episodes[one.request_id], one.action) for one in decisions(loop.ledger) if one.action != "WAIT"]
+    return [
+        (each.request.removeprefix("alert:"), each.action)
+        for each in decisions(loop.ledger)
+        if each.action != "WAIT"
+    ]
 
 
 def test_an_alert_that_fires_again_a_month_later_is_another_request_with_an_answer_of_its_own(
@@ -171,15 +175,3 @@ def test_what_is_no_call_of_alertmanager_is_refused_by_field(loop: Loop, payload
     with pytest.raises(RequestRejected) as caught:
         alerts.receive(payload)
     assert caught.value.faults[0]["field"] == field
-
-
-def test_a_clock_set_back_does_not_keep_a_lease_forever(loop: Loop) -> None:
-    ledger = loop.ledger
-    ledger.hold("lease", holder="before", minutes=30)
-    now = ledger.now()
-    ledger.now = lambda: now - timedelta(days=400)
-    assert ledger.lease_holder("lease") is None
-    ledger.hold("lease", holder="after", minutes=30)
-    assert ledger.lease_holder("lease") == "after"
-    ledger.now = lambda: now + timedelta(days=400)
-    assert ledger.lease_holder("lease") is None

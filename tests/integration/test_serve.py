@@ -24,7 +24,7 @@ from skops.io import dump
 from tests.support import playground
 from tests.support.builders import ROOT
 from trimtab.contracts import Stage, Training
-from trimtab.ledger.records import Transition
+from trimtab.ledger.facts import Transition, Version
 from trimtab.loop.loop import Loop
 from trimtab.predictions.opening import open_log
 from trimtab.predictions.protocol import PredictionLog
@@ -134,11 +134,11 @@ def promote(loop: Loop, pipeline: Pipeline, stage: Stage = "Production") -> str:
         reference_losses={},
         seconds=1.0,
     )
-    loop.ledger.record_version(loop.model, version=version, run_key=run, training=training, event_time=now)
+    loop.ledger.append(Version(version=version, run_key=run, training=training))
     before = loop.registry.in_stage(loop.model, "Production")
     promotion = Transition(
-        model=loop.model,
         key=f"{version}:{stage}:promote",
+        kind="promote" if stage == "Production" else "stage",
         version=version,
         to_stage=stage,
         replaces=before[-1] if before and stage == "Production" else None,
@@ -147,7 +147,7 @@ def promote(loop: Loop, pipeline: Pipeline, stage: Stage = "Production") -> str:
         evidence_sha256=None,
         event_time=now,
     )
-    transitions.move(loop.ledger, loop.registry, promotion)
+    transitions.move(loop.ledger, loop.ledger, loop.registry, promotion)
     return version
 
 

@@ -16,8 +16,11 @@ from playwright.sync_api import expect
 
 from tests.support import playground
 from tests.support.browser import visit
+from tests.support.ledger import lease_holder
 from tests.support.moments import SMALL
 from trimtab.errors import CommandFailed, Unfit
+from trimtab.ledger import state
+from trimtab.ledger.facts import Batch, Judgement
 from trimtab.loop.initialise import initialise
 from trimtab.stack import airflow_api, config, control, supervision
 from trimtab.stack.ports import VARIABLES

@@ -4,8 +4,9 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from trimtab.contracts import Manifest
-from trimtab.ledger import Ledger
-from trimtab.ledger.facts import Answer, Batch, Request, Run, Wait
+from trimtab.ledger import Ledger, state
+from trimtab.ledger.facts import Answer, Batch, Request, Run, Transition, TransitionEnd, Wait
+from trimtab.loop.loop import Loop
 
 MONDAY = datetime(2026, 1, 5, tzinfo=UTC)
 
@@ -50,3 +51,14 @@ def batch(week: int, revision: int = 1, *, rows: int = 10, end: datetime | None 
 def request(episode: str, source: str = "drift") -> Request:
     """Return a request."""
     return Request(source=source, episode=episode, reason="the loss is high", event_time=MONDAY)
+
+
+def unfinished(ledger: Ledger) -> list[Transition]:
+    """Return the transitions that have not ended."""
+    return state.unfinished(ledger.all(Transition), ledger.keys(TransitionEnd))
+
+
+def lease_holder(loop: Loop) -> str | None:
+    """Return who holds the lease of a retraining."""
+    lease = loop.ledger.leases.current(loop.lease_name)
+    return None if lease is None else lease.holder

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from trimtab import params
-from trimtab.contracts import Request
-from trimtab.ledger.records import RequestRecord
+from trimtab.ledger.facts import Request
 from trimtab.trigger.arbiter import State, arbitrate
 
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
@@ -20,12 +19,14 @@ def wanted() -> params.Params:
     return params.load(Path(__file__).parents[3] / "params.yaml")
 
 
-def asked(number: int = 1, **changes: object) -> RequestRecord:
-    request = Request(model="m", source="drift", episode=f"W{number}", reason="loss is high", event_time=NOON)
-    return RequestRecord(id=number, request=replace(request, **changes), at=NOON)
+def asked(number: int = 1, **changes: object) -> Request:
+    request = Request(
+        id=number, source="drift", episode=f"W{number}", reason="loss is high", event_time=NOON
+    )
+    return replace(request, **changes)
 
 
-def answer(wanted: params.Params, state: State, *waiting: RequestRecord) -> list[tuple[str, str]]:
+def answer(wanted: params.Params, state: State, *waiting: Request) -> list[tuple[str, str]]:
     return [(one.action, one.reason) for one in arbitrate(waiting, state, wanted)]
 
 
@@ -34,7 +35,7 @@ def test_a_request_is_granted_with_its_reason(wanted: params.Params) -> None:
 
 
 def test_an_answer_names_its_request(wanted: params.Params) -> None:
-    assert arbitrate([asked(7)], READY, wanted)[0].request_id == 7
+    assert arbitrate([asked(7)], READY, wanted)[0].request == "drift:W7"
 
 
 def test_just_enough_batches_are_enough(wanted: params.Params) -> None:
@@ -49,7 +50,7 @@ def test_nothing_waiting_is_no_answer(wanted: params.Params) -> None:
 def test_others_join_the_first(wanted: params.Params) -> None:
     assert answer(wanted, READY, asked(1), asked(2)) == [
         ("RETRAIN", "drift: loss is high"),
-        ("SKIP", "joined the retraining that request 1 started"),
+        ("SKIP", "joined the retraining that the request drift:W1 started"),
     ]
 
 
@@ -119,7 +120,7 @@ def test_a_look_at_what_is_no_longer_judged_or_against_a_former_champion_is_moot
 def test_a_look_comes_before_whatever_asked_first(wanted: params.Params) -> None:
     found = answer(wanted, HELD, asked(1, champion="3"), asked(2, **LOOK))
     assert [action for action, _ in found] == ["JUDGE", "WAIT"]
-    assert found[1][1] == "the look that request 2 started comes first"
+    assert found[1][1] == "the look that the request look:W2 started comes first"
 
 
 @pytest.mark.parametrize(
@@ -151,8 +152,8 @@ def test_a_rollback_comes_first_and_waits_for_no_run(wanted: params.Params) -> N
     busy = replace(HELD, in_flight="run-1")
     assert answer(wanted, busy, asked(1), asked(2, **LOOK), asked(3, **WATCHED)) == [
         ("ROLLBACK", "version 3 loses: back to version 2"),
-        ("WAIT", "the rollback that request 3 started comes first"),
-        ("WAIT", "the rollback that request 3 started comes first"),
+        ("WAIT", "the rollback that the request watch:W3 started comes first"),
+        ("WAIT", "the rollback that the request watch:W3 started comes first"),
     ]
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 
 from tests.support import playground
 from trimtab.contracts import Training
-from trimtab.ledger.records import Transition
+from trimtab.ledger.facts import Transition, Version
 from trimtab.loop.loop import Loop
 from trimtab.registry import tracking, transitions
 from trimtab.train.features import design
@@ -60,7 +60,7 @@ def register(loop: Loop, weeks: int, asked: pd.DataFrame) -> Made:
         seconds=1.0,
     )
     version = loop.registry.register(loop.model, run, source, {"trimtab.run_key": run})
-    loop.ledger.record_version(loop.model, version=version, run_key=run, training=training, event_time=end)
+    loop.ledger.append(Version(version=version, run_key=run, training=training))
     return Made(version=version, answers=answers(pipeline, loop.params, asked).tolist())
 
 
@@ -68,8 +68,8 @@ def promote(loop: Loop, version: str) -> None:
     """Move a version to Production."""
     before = loop.registry.in_stage(loop.model, "Production")
     promotion = Transition(
-        model=loop.model,
         key=f"{version}:promote",
+        kind="promote",
         version=version,
         to_stage="Production",
         replaces=before[-1] if before else None,
@@ -78,4 +78,4 @@ def promote(loop: Loop, version: str) -> None:
         evidence_sha256=None,
         event_time=playground.weeks()[0].end,
     )
-    transitions.move(loop.ledger, loop.registry, promotion)
+    transitions.move(loop.ledger, loop.ledger, loop.registry, promotion)
