@@ -66,11 +66,12 @@ format: $(READY) ## Format the code
 	@$(BIN)/isort --quiet src examples tests dags benchmarks
 	$(BIN)/black --quiet src examples tests dags benchmarks
 
-lint: $(READY) ## Check style, format and the direction of imports
+lint: $(READY) ## Check style, format, words and the direction of imports
 	@$(BIN)/flake8 src examples tests dags plugins benchmarks
 	$(BIN)/black --check --quiet src examples tests dags benchmarks || { echo "Not formatted. Run make format."; exit 1; }
 	$(BIN)/isort --check-only --quiet src examples tests dags benchmarks || { echo "Imports not sorted. Run make format."; exit 1; }
 	$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
+	$(BIN)/python -m tests.words
 
 type: $(READY) ## Check types
 	@$(BIN)/mypy
