@@ -184,7 +184,7 @@ def test_a_drifted_figure_fires_retrains_promotes_and_resolves(site, monkeypatch
     request = asked[decisions[-1].request_id]
     labels = request.request.labels
     assert (request.request.source, labels["action"], labels["model"]) == ("alert", "retrain", model)
-    assert "docs/runbooks.md#trimtab" in request.request.links["runbook"]
+    assert "docs/how-to/runbooks.md#trimtab" in request.request.links["runbook"]
 
     after = loop.ledger.live(model)
     assert after is not None and before is not None
