@@ -1,4 +1,4 @@
-# One vocabulary for a person, a hook and CI: `make` alone prints it.
+# The same targets for developers, hooks and CI: `make` alone prints them.
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .ONESHELL:
@@ -39,15 +39,15 @@ unexport PYTHONDONTWRITEBYTECODE
 export DO_NOT_TRACK := 1
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup lint format type test-fast programs test test-reports test-mongodb mutate e2e demo bench-gate bench-serve bench-memory up down status verify verify-status lock clean \
+.PHONY: help setup lint format type reference test-fast programs test test-reports test-mongodb mutate e2e demo bench-gate bench-serve bench-memory up down status verify verify-status lock clean \
 	production review comment smoke load deploy release-notes secrets images push scan sbom scan-secrets audit check-deploy compose-up compose-demo compose-down
 
-help: ## Print this
+help: ## Print this list
 	@awk -F ':.*## ' '/^##@ / { print "\n" substr($$0, 5) } /^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 ##@ Work on the code
 
-setup: $(READY) ## Make .venv and install what is pinned in requirements.txt
+setup: $(READY) ## Create .venv and install the versions pinned in requirements.txt
 
 $(READY): requirements.txt pyproject.toml
 	@command -v git >/dev/null || { echo "git was not found. Install it, then run make again."; exit 1; }
@@ -66,16 +66,17 @@ format: $(READY) ## Format the code
 	@$(BIN)/isort --quiet src examples tests dags benchmarks
 	$(BIN)/black --quiet src examples tests dags benchmarks
 
-lint: $(READY) ## Check style, format and the direction of imports
+lint: $(READY) ## Check style, format, words and the direction of imports
 	@$(BIN)/flake8 src examples tests dags plugins benchmarks
 	$(BIN)/black --check --quiet src examples tests dags benchmarks || { echo "Not formatted. Run make format."; exit 1; }
 	$(BIN)/isort --check-only --quiet src examples tests dags benchmarks || { echo "Imports not sorted. Run make format."; exit 1; }
 	$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
+	$(BIN)/python -m tests.words
 
 type: $(READY) ## Check types
 	@$(BIN)/mypy
 
-test-fast: programs ## Unit, contract and DAG tests: the inner loop
+test-fast: programs ## Run unit, contract and DAG tests: the inner loop
 	@$(BIN)/python -m pytest src examples tests/unit tests/contracts tests/dags -n 2 -q
 
 $(TOOLS): requirements-tools.txt $(READY)
@@ -83,25 +84,25 @@ $(TOOLS): requirements-tools.txt $(READY)
 	$(BIN)/uv pip install --quiet --require-hashes --python $(VENV)/tools/bin/python -r requirements-tools.txt
 	touch $@
 
-programs: $(READY) $(TOOLS) ## Install the programs that the tests run beside ourselves, and the checkers of what is delivered
+programs: $(READY) $(TOOLS) ## Install the servers and checkers that the tests run
 	@bash tests/programs.sh $(VENV)/node
 
-test: lint type programs ## Everything: lint, types, all tests, coverage
+test: lint type programs ## Run lint, types, all tests and coverage
 	@rm -f .coverage .coverage.*
 	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --durations=25 --cov --cov-report=term
 
-test-reports: programs ## All tests as test runs them, with JUnit and coverage as files (REPORTS=build/reports, ONLY=tests/... for a part)
+test-reports: programs ## Run all tests and write JUnit and coverage files (REPORTS=build/reports, ONLY=tests/... for a part)
 	@mkdir -p "$(REPORTS)"
 	$(BIN)/python -m pytest $(if $(ONLY),$(ONLY) --cov-fail-under=0) -n 3 --dist loadfile --no-loadscope-reorder --cov --cov-report=xml:"$(REPORTS)/coverage.xml" --junitxml="$(REPORTS)/junit.xml"
 
-test-mongodb: $(READY) ## The contract of the prediction log on the MongoDB of TRIMTAB_TEST_MONGODB_URL
+test-mongodb: $(READY) ## Run the contract suite of the prediction log on the MongoDB of TRIMTAB_TEST_MONGODB_URL
 	@test -n "$${TRIMTAB_TEST_MONGODB_URL:-}" || { echo "TRIMTAB_TEST_MONGODB_URL is not set. Name a MongoDB: TRIMTAB_TEST_MONGODB_URL=mongodb://localhost:27017 make test-mongodb"; exit 1; }
 	$(BIN)/python -m pytest tests/integration/predictions -k mongodb -q
 
-e2e: $(READY) ## The whole stack, end to end
+e2e: $(READY) ## Test the whole stack, end to end
 	@$(BIN)/python -m pytest tests/e2e -q
 
-mutate: $(READY) ## Change the gate, the arbiter, the transitions; list what no test notices (ONLY=src/... for a part)
+mutate: $(READY) ## Mutate the gate, the arbiter and the transitions; list mutants that no test notices (ONLY=src/... for a part)
 	@$(if $(ONLY),,$(BIN)/python -m tests.mutation.by_hand)
 	$(BIN)/python -m tests.mutation $(ONLY)
 
@@ -111,17 +112,20 @@ verify: $(READY) ## Run what takes too long for test: AREA=year, weeks, soak, mo
 verify-status: $(READY) ## Print the newest run of each area of verify, and whether it is stale
 	@$(BIN)/python -m tests.verify.areas
 
-bench-gate: $(READY) ## False promotions and power of the gate, beside the usual rules
+bench-gate: $(READY) ## Measure false promotions and power of the gate, beside the usual rules
 	@$(BIN)/python -m benchmarks.gate
 
-bench-serve: $(READY) ## Requests per second and latency of the service, beside mlflow models serve and FastAPI
+bench-serve: $(READY) ## Measure requests per second and latency of the service, beside mlflow models serve and FastAPI
 	@command -v wrk >/dev/null || { test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -y -qq wrk >/dev/null; } || { echo "wrk was not found. Install it: apt-get install wrk"; exit 1; }
 	$(BIN)/python -m benchmarks.serve
 
-bench-memory: $(READY) ## Peak memory of each step by rows, beside pandas and scikit-learn alone (ROWS="10000 100000")
+bench-memory: $(READY) ## Measure peak memory of each task, beside pandas and scikit-learn alone (ROWS="10000 100000")
 	@$(BIN)/python -m benchmarks.memory $(if $(ROWS),--rows $(ROWS))
 
-lock: $(READY) ## Pin all dependencies anew: requirements.txt, requirements-tools.txt, and what each image holds
+reference: $(READY) ## Write the generated pages of docs/reference
+	@$(BIN)/python -m tests.reference
+
+lock: $(READY) ## Pin all dependencies: requirements.txt, requirements-tools.txt, deploy/docker/*.txt
 	@pin="$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate"
 	$$pin --all-extras pyproject.toml -o requirements.txt
 	$$pin --group pyproject.toml:tools -o requirements-tools.txt
@@ -131,26 +135,26 @@ lock: $(READY) ## Pin all dependencies anew: requirements.txt, requirements-tool
 	$$pin --extra xgboost pyproject.toml -o deploy/docker/serve.txt
 	$$pin --group pyproject.toml:mlflow-server -o deploy/docker/mlflow.txt
 
-clean: ## Remove .venv and what tools left; var/ stays
+clean: ## Remove .venv and the files of tools; keep var/
 	rm -rf $(VENV) build .mypy_cache .pytest_cache .hypothesis .import_linter_cache .coverage*
 
 ##@ Run on this machine
 
-demo: $(READY) ## Play a year of flights through the loop (WEEKS=20 plays less, WITHHOLD=4 lets labels come late)
+demo: $(READY) ## Replay a year of flights (WEEKS=20 for fewer weeks, WITHHOLD=4 for late labels)
 	@$(BIN)/python -m examples.flights $(if $(WEEKS),--weeks $(WEEKS)) $(if $(WITHHOLD),--withhold $(WITHHOLD))
 
-up: $(READY) ## Start Airflow, MLflow and the service, to stay up
+up: $(READY) ## Start Airflow, MLflow and the service permanently
 	@$(BIN)/trimtab up
 
-status: $(READY) ## Print the addresses and what runs
+status: $(READY) ## Print the addresses and the state of each server
 	@$(BIN)/trimtab status
 
-down: $(READY) ## Stop what up started
+down: $(READY) ## Stop the servers that up started
 	@$(BIN)/trimtab down
 
 ##@ Run in containers
 
-secrets: ## Make what docker-compose.yaml needs beside images: passwords, keys, tokens, addresses; what exists stays
+secrets: ## Create passwords, keys, tokens and addresses for docker-compose.yaml; existing ones are kept
 	@bash deploy/compose/make-secrets.sh
 
 images: ## Build the four images (REGISTRY=docker.io/trimtab VERSION=dev)
@@ -160,40 +164,40 @@ images: ## Build the four images (REGISTRY=docker.io/trimtab VERSION=dev)
 	done
 	docker image ls --format 'table {{.Repository}}\t{{.Tag}}\t{{.Size}}' | grep -E '^REPOSITORY|trimtab-'
 
-compose-up: ## Start the whole system in containers, Airflow with CeleryExecutor (PROFILES="--profile monitoring")
+compose-up: ## Start the whole system in containers, with CeleryExecutor (PROFILES="--profile monitoring")
 	@$(COMPOSE) $(PROFILES) up --detach --wait --wait-timeout 600
 	$(COMPOSE) ps
 
-compose-demo: ## Play flights through the containers (WEEKS=8)
+compose-demo: ## Replay flights through the containers (WEEKS=8)
 	@$(COMPOSE) run --rm demo python -m examples.flights --deployed $(if $(WEEKS),--weeks $(WEEKS))
 
-compose-down: ## Stop the containers; their volumes stay
+compose-down: ## Stop the containers and keep their volumes
 	@$(COMPOSE) --profile "*" down
 
 ##@ Review and deliver
 
-production: $(READY) ## Collect what a pull request's model is compared with (OUT=build/production), in trusted hands
+production: $(READY) ## Collect the model and batches that a pull request is compared with (OUT=build/production); needs trusted code
 	@bash deploy/review/collect.sh "$(OUT)"
 
-review: $(READY) ## Judge this checkout's model against the one in Production (PRODUCTION=build/production)
+review: $(READY) ## Compare this checkout's model with the one in Production (PRODUCTION=build/production)
 	@bash deploy/review/review.sh "$(PRODUCTION)"
 
-comment: $(READY) ## Say on the pull request what review found (HANDED=build/review), in a trusted checkout
+comment: $(READY) ## Comment the result of review on the pull request (HANDED=build/review); needs trusted code
 	@$(BIN)/trimtab comment "$(HANDED)"
 
-check-deploy: $(READY) $(TOOLS) ## Check the Kubernetes manifests, the Dockerfile and the scripts with what needs no cluster
+check-deploy: $(READY) $(TOOLS) ## Check the Kubernetes manifests, the Dockerfile and the scripts, without a cluster
 	@$(BIN)/python -m tests.deploy
 
-scan: sbom scan-secrets audit ## What the images hold as CycloneDX, no secret in the tree, no known vulnerability
+scan: sbom scan-secrets audit ## List the packages of the images, search for secrets and known vulnerabilities
 
-sbom: $(TOOLS) ## Write build/sbom/IMAGE.json, the Python packages of each image as CycloneDX
+sbom: $(TOOLS) ## Write the Python packages of each image as CycloneDX to build/sbom/IMAGE.json
 	@mkdir -p build/sbom
 	for image in $(IMAGES); do
 	  $(VENV)/tools/bin/cyclonedx-py requirements deploy/docker/$$image.txt --output-reproducible --validate --of JSON -o build/sbom/$$image.json
 	  echo "build/sbom/$$image.json: $$(grep -c '"purl"' build/sbom/$$image.json) packages"
 	done
 
-scan-secrets: $(TOOLS) ## Look for secrets in all that git tracks, or would
+scan-secrets: $(TOOLS) ## Search all files that git tracks, or would track, for secrets
 	@git ls-files -co --exclude-standard -z | grep -zvE '^(requirements.*|deploy/docker/.*)\.txt$$' | xargs -0 $(VENV)/tools/bin/detect-secrets-hook --exclude-lines '^ *automountServiceAccountToken: (true|false)'
 
 audit: $(TOOLS) ## Ask PyPI for known vulnerabilities of each pinned package, or an OSV service (ADVISORIES=http://...)
@@ -202,7 +206,7 @@ audit: $(TOOLS) ## Ask PyPI for known vulnerabilities of each pinned package, or
 	  $(VENV)/tools/bin/pip-audit $(if $(ADVISORIES),--vulnerability-service osv --osv-url "$(ADVISORIES)") --strict --disable-pip --require-hashes --progress-spinner off -r deploy/docker/$$image.txt
 	done
 
-push: ## Push the images, under VERSION and the further TAGS
+push: ## Push the images as VERSION and as each of TAGS
 	@for target in $(IMAGES); do
 	  for tag in $(VERSION) $(TAGS); do
 	    docker tag "$(REGISTRY)/trimtab-$$target:$(VERSION)" "$(REGISTRY)/trimtab-$$target:$$tag"
@@ -210,13 +214,13 @@ push: ## Push the images, under VERSION and the further TAGS
 	  done
 	done
 
-deploy: ## Bring an overlay to the cluster of kubectl's context, and back when it fails (ENV=local VERSION=...)
+deploy: ## Deploy an overlay to kubectl's current cluster, and undo it on failure (ENV=local VERSION=...)
 	@bash deploy/deploy.sh "$(ENV)"
 
-smoke: $(READY) ## Ask a running service whether it lives, is ready and answers (URL=http://...)
+smoke: $(READY) ## Check that a running service is alive, ready and predicts (URL=http://...)
 	@$(BIN)/python deploy/checks/smoke.py "$(URL)"
 
-load: $(READY) ## A short load on a running service (URL=http://... SECONDS_OF_LOAD=20 CLIENTS=4 P99_MS=250 MAX_ERRORS=0)
+load: $(READY) ## Put a short load on a running service (URL=http://... SECONDS_OF_LOAD=20 CLIENTS=4 P99_MS=250 MAX_ERRORS=0)
 	@$(BIN)/python deploy/checks/load.py "$(URL)" --seconds $(SECONDS_OF_LOAD) --clients $(CLIENTS) --p99-ms $(P99_MS) --max-errors $(MAX_ERRORS)
 
 release-notes: ## Print the changelog of a version (VERSION=0.1.0)

@@ -1,8 +1,10 @@
-"""Backs all stores up to `TRIMTAB_BACKUPS`, every night where that is set, and keeps the newest so many.
+"""Back up all stores every night to `TRIMTAB_BACKUPS`, and keep the newest backups.
 
-*Triage*: a failed `back_up` left nothing that looks like a backup; its log says which store does not answer, or which object
-is missing. Mend that and clear it, or wait for the next night. "Lease held" means that another backup, `trimtab gc`
-or `trimtab forget` runs, or was killed less than `trigger.lease_minutes` ago.
+The DAG has no schedule where `TRIMTAB_BACKUPS` is not set.
+
+*Triage*: A failed `back_up` leaves nothing that could be mistaken for a backup. Its log names the store that does not
+answer or the object that is missing. Fix that and clear the task, or wait for the next night. "Lease held" means that
+another backup, `trimtab ops gc` or `trimtab ops erase` is running, or was killed less than `trigger.lease_minutes` ago.
 """
 
 from datetime import timedelta

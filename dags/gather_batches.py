@@ -1,8 +1,8 @@
-"""Lands batches of the prediction log: what was served in a window, with the ground truth that is known by now.
+"""Build batches from the prediction log: the predictions of a window with the outcomes that are known by now.
 
-*Triage*: does nothing unless `data.log` of `params.yaml` says how. A failed `gather` has landed whole batches or none: clear
-it, or wait for the next hour. What it lands, `ingest_batch` takes in within ten minutes; a window whose labels come later is
-landed again, as the next revision.
+*Triage*: The DAG does nothing unless `data.log` in `params.yaml` is set. A failed `gather` has landed complete batches
+or none: clear it, or wait for the next hour. `ingest_batch` ingests what it lands within ten minutes. A window whose
+labels arrive later is landed again as the next revision.
 """
 
 from datetime import timedelta

@@ -1,8 +1,9 @@
-"""Takes landed batches into the versioned data, or into quarantine with the reason.
+"""Ingest landed batches into the versioned data, or move them to quarantine with the reason.
 
-*Triage*: a skipped `announce` means that nothing new came in, and is healthy. A quarantined batch is no failure: see
-`trimtab quarantine list`. A failed `ingest` left the landed files where they are and nothing half done: repair what its
-log names, then clear it. The other batches of that run are in; `sweep` announces them when `announce` did not.
+*Triage*: A skipped `announce` means that nothing new arrived, and is healthy. A quarantined batch is no failure: see
+`trimtab batch quarantine list`. A failed `ingest` leaves the landed files in place and changes nothing else: fix what
+its log names, then clear it. The other batches of the run are ingested. If `announce` did not run, `sweep` announces
+them.
 """
 
 from typing import Any
@@ -15,7 +16,7 @@ BATCH = Param(
     None,
     type=["null", "string"],
     title="Batch",
-    description="Id of one landed batch; all that landed when left empty.",
+    description="Id of one landed batch. Leave empty to ingest all landed batches.",
 )
 
 
@@ -37,7 +38,7 @@ def ingest(batch: str) -> dict[str, Any]:
 @task
 def announce(summaries: list[dict[str, Any]]) -> None:
     if not any(summary["outcome"] == "ingested" for summary in summaries):
-        raise AirflowSkipException("Nothing new came in.")
+        raise AirflowSkipException("Nothing new arrived.")
 
 
 @trimtab_dag(

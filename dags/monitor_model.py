@@ -1,8 +1,8 @@
-"""Measures each new batch with the champion, and asks for a retraining when the rule in `params.yaml` says so.
+"""Measure each new batch with the champion, and request a retraining when a rule in `params.yaml` asks for it.
 
-*Triage*: a skipped `measure` means that every batch is measured; a skipped `wake`, that no request waits: both are
-healthy. A failed `measure` leaves that batch unmeasured, and the next run finds it again: clear it, or wait. A failed
-`assess` is safe to clear: an observation has one request at most. `reconcile` mends and can always be cleared.
+*Triage*: A skipped `measure` means that every batch is measured, and a skipped `wake` that no request waits. Both are
+healthy. A failed `measure` leaves its batch unmeasured: clear it, or wait for the next run. A failed `assess` is safe to
+clear, because a measurement leads to one request at most. `reconcile` repairs the registry and is always safe to clear.
 """
 
 from typing import Any

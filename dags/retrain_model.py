@@ -1,10 +1,11 @@
-"""Retrains when the arbiter says so, and promotes the new model only when it passes the gate.
+"""Retrain when the arbiter decides so, and promote the new model only if it passes the gate.
 
-*Triage*: a skipped run means that the arbiter answered SKIP or WAIT; the log of `arbitrate` says why. A failure of any
-task leaves the serving model as it was. After the last retry `close` ends the run and gives its lease back: its request
-waits again, and is answered by the next run of this DAG. Clear the failed run from `arbitrate` to try again at once; it
-makes a new plan, at the origin's newest commit. `wait_for_answer` is skipped unless `gate.ask` wants a person: then it
-waits on Airflow's page, and takes `gate.ask_default` in the end. A retrained model that did not pass the gate is no failure.
+*Triage*: A skipped run means that the arbiter answered SKIP or WAIT; the log of `arbitrate` gives the reason. If a task
+fails, the serving model stays as it was. After the last retry, `close` ends the run and gives its lease back; its request
+waits again, and the next run of this DAG answers it. To try again at once, clear the failed run from `arbitrate`, which
+makes a new plan at the newest commit of the origin. `wait_for_answer` is skipped unless `gate.ask` asks a person; then it
+waits for the answer in the Airflow UI and finally takes `gate.ask_default`. A model that does not pass the gate is no
+failure.
 """
 
 from datetime import timedelta
@@ -15,26 +16,29 @@ from airflow.sdk.exceptions import AirflowFailException
 from trimtab_models import Model, here, trimtab_dag
 from trimtab_operators import AskPersonOperator
 
-SOURCES = {"manual": "ui", "scheduled": "schedule"}  # any other run was woken: it answers what waits
+SOURCES = {"manual": "ui", "scheduled": "schedule"}  # an event woke any other run: it answers what waits
 FORM = {
     "reason": Param(
-        "", type="string", title="Reason", description="Why retrain now? Kept with the decision."
+        "", type="string", title="Reason", description="Why retrain now? Stored with the decision."
     ),
     "window_batches": Param(
         None,
         type=["null", "integer"],
         minimum=1,
         title="Training window",
-        description="Newest batches to train on; train.window_batches of params.yaml when left empty.",
+        description="Number of newest batches to train on. Leave empty for train.window_batches of params.yaml.",
     ),
     "force": Param(
         False,
         type="boolean",
         title="Force",
-        description="Go on in spite of a cooldown. The gate still judges.",
+        description="Ignore the cooldown. The gate still judges the model.",
     ),
     "dry_run": Param(
-        False, type="boolean", title="Dry run", description="Train and judge, but register and move nothing."
+        False,
+        type="boolean",
+        title="Dry run",
+        description="Train and judge, but register and promote nothing.",
     ),
 }
 
@@ -46,7 +50,7 @@ def arbitrate(holder: str, dag_run: Any = None, params: Any = None) -> str | Non
     source, form = SOURCES.get(dag_run.run_type), {name: params[name] for name in FORM}
     if source == "ui" and not form["reason"].strip():
         raise AirflowFailException(
-            "Expected a reason, got none. Trigger the DAG again, and say why in the form."
+            "Expected a reason, got none. Trigger the DAG again and enter a reason in the form."
         )
     return arbitrate(holder, source, **form)
 
@@ -120,7 +124,7 @@ def close(run_key: str | None, holder: str) -> str | None:
     params=FORM,
 )
 def retrain_model(model: Model) -> None:
-    # A pod of their own for `train` and `refit`, where tasks are pods; any other executor passes it by.
+    # `train` and `refit` get a pod template of their own; executors without pods ignore it.
     template, holder = model.get("TRIMTAB_TRAINING_POD_TEMPLATE"), "{{ run_id }}"
     pod = {"executor_config": {"pod_template_file": template} if template else {}}
     judged = conclude.override(outlets=[model.asset("champion")])

@@ -1,7 +1,7 @@
-"""Goes back to a version that was in Production before, by a person's order; the watch rule does the same by itself.
+"""Return to a version that was in Production before, on a person's order. The watch requests the same by itself.
 
-*Triage*: a failed `rollback` changed nothing, and its log says what was expected: a pin ended, a version unblocked, an
-artifact brought back. Killed in the middle, `reconcile` finishes it: clear either task.
+*Triage*: A failed `rollback` changed nothing. Its log says what is missing: end a pin, unblock a version, or restore an
+artifact. If it was killed halfway, `reconcile` finishes it: clear either task.
 """
 
 from typing import Any
@@ -16,9 +16,11 @@ FORM = {
         type=["null", "string"],
         pattern="^[0-9]+$",
         title="Version",
-        description="Any version that was in Production; the one before the champion when left empty.",
+        description="A version that was in Production before. Leave empty for the champion's predecessor.",
     ),
-    "reason": Param("", type="string", title="Reason", description="Why go back? Kept with the transition."),
+    "reason": Param(
+        "", type="string", title="Reason", description="Why roll back? Stored with the transition."
+    ),
 }
 
 
@@ -34,7 +36,7 @@ def rollback(dag_run: Any = None, params: Any = None) -> str:
     from trimtab.errors import OrderRefused
     from trimtab.loop.orders import rollback
 
-    who = getattr(dag_run, "triggering_user_name", None) or "somebody on Airflow's page"
+    who = getattr(dag_run, "triggering_user_name", None) or "somebody in the Airflow UI"
     try:
         return rollback(params["version"], actor=who, reason=params["reason"], key=dag_run.run_id)
     except OrderRefused as error:

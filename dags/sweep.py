@@ -1,8 +1,8 @@
-"""Wakes what an asset event should have woken: Airflow may lose an event, the ledger forgets nothing.
+"""Wake DAGs whose asset event was lost: Airflow may lose an event, but the ledger still knows what waits.
 
-*Triage*: skipped `wake_` tasks mean that nothing waits, and are healthy. Any task here can be cleared at any time. A
-failure says that a store does not answer, and its log says which; the next run does the same again. Batches that
-landed are not woken here: `ingest_batch` looks for them by its own timer.
+*Triage*: Skipped `wake_` tasks mean that nothing waits, and are healthy. Any task can be cleared at any time. A failure
+means that a store does not answer; its log says which, and the next run tries again. `sweep` does not wake
+`ingest_batch`, which looks for landed batches on its own schedule.
 """
 
 from datetime import timedelta
@@ -30,7 +30,7 @@ def waiting() -> dict[str, bool]:
 @task
 def wake_monitor(unmonitored: bool) -> None:
     if not unmonitored:
-        raise AirflowSkipException("Every batch is monitored.")
+        raise AirflowSkipException("Every batch is measured.")
 
 
 @task

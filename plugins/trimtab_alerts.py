@@ -1,10 +1,10 @@
-"""What Prometheus and Alertmanager reach on Airflow's API server: the loop's figures, and the receiver of its alerts.
+"""The metrics of the loop and the receiver of its alerts, on Airflow's API server.
 
-`GET /trimtab/prometheus/metrics` and `POST /trimtab/prometheus/alerts`, both for whoever brings the bearer token: Airflow
-guards no app that a plugin mounts. An alert is a request in the ledger before it is answered; then `retrain_model` is
-woken by the event that `monitor_model` and `sweep` use too. When this process ends in between, the next delivery of the
-alert wakes it, or the sweep. Where `TRIMTAB_MODELS` makes several models, the figures are those of all, and an alert goes to
-the model of its label `model`.
+`GET /trimtab/prometheus/metrics` and `POST /trimtab/prometheus/alerts` both check a bearer token themselves, because Airflow
+does not protect the apps that a plugin mounts. An alert is a request in the ledger before it is acknowledged. Then
+`retrain_model` is woken by the event that `monitor_model` and `sweep` use too. If this process ends in between, the next
+delivery of the alert or the sweep wakes it. With several models (`TRIMTAB_MODELS`), one scrape returns the metrics of all of
+them, and an alert goes to the model in its label `model`.
 """
 
 import asyncio
@@ -24,14 +24,14 @@ log = logging.getLogger(__name__)
 PREFIX = "/trimtab/prometheus"
 TOKEN, TOKEN_FILE = "TRIMTAB_ALERTS_TOKEN", "TRIMTAB_ALERTS_TOKEN_FILE"  # pragma: allowlist secret
 MOST_BYTES = 1_000_000
-"""Room for a thousand alerts."""
+"""Enough for a thousand alerts."""
 _BODY_SECONDS = 10.0
 _KEPT_SECONDS = 3.0
-"""How old the figures may be: two replicas of Prometheus read the ledger once."""
+"""How old the metrics may be, so that two replicas of Prometheus cause one read of the ledger."""
 
 
 class Refused(Exception):
-    """A call that is not answered with what it asked for."""
+    """A call that is refused with an HTTP status."""
 
     def __init__(self, status: int, detail: object, headers: dict[str, str] | None = None) -> None:
         super().__init__(f"{status}: {detail}")
@@ -39,7 +39,7 @@ class Refused(Exception):
 
 
 class AlertsApp:
-    """The app, made at its first request: every process of Airflow loads the plugins, and only one serves."""
+    """The app, created at the first request: every process of Airflow loads the plugins, and only one of them serves."""
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer one request."""
@@ -92,7 +92,7 @@ def _authorise(request: Any) -> None:
 
 def _token() -> str:
     path = os.environ.get(TOKEN_FILE)
-    if path and Path(path).is_file():  # read each time: a new secret needs no restart
+    if path and Path(path).is_file():  # read for each call, so a new secret needs no restart
         return Path(path).read_text(encoding="utf-8").strip()
     return os.environ.get(TOKEN, "").strip()
 
@@ -123,7 +123,7 @@ def _parsed(body: bytes) -> Any:
 
 @cache
 def _threads() -> ThreadPoolExecutor:
-    """Threads of its own: a ledger that is locked must not take those that Airflow answers with."""
+    """Return threads for the ledger, so that a locked ledger does not occupy the threads with which Airflow answers."""
     return ThreadPoolExecutor(max_workers=2, thread_name_prefix="trimtab-alerts")
 
 
@@ -140,15 +140,15 @@ def _refusing(work: Any, *arguments: Any) -> Any:
         return work(*arguments)
     except RequestRejected as error:
         raise Refused(422, error.faults) from error
-    except (TrimtabError, ModelsError) as error:  # Alertmanager sends again what was answered with a 5xx
+    except (TrimtabError, ModelsError) as error:  # Alertmanager sends an alert again after a 5xx
         raise Refused(503, str(error)) from error
     except (SQLAlchemyError, OSError) as error:
-        log.exception("The ledger was lost")
-        raise Refused(503, f"The ledger was lost ({type(error).__name__}). Send again.") from error
+        log.exception("The ledger does not answer")
+        raise Refused(503, f"The ledger does not answer ({type(error).__name__}). Send the alert again.") from error
 
 
 def _receive(payload: Any) -> tuple[dict[str, list[str]], list[Model], Refused | None]:
-    """Return what became of the alerts, the models to wake, and what keeps the call from being taken in as a whole."""
+    """Return the outcome of each alert, the models to wake, and an error if some of the alerts were not accepted."""
     from trimtab.loop.alerts import by_model, receive
 
     every = {model.name: model for model in models()}
@@ -161,7 +161,7 @@ def _receive(payload: Any) -> tuple[dict[str, list[str]], list[Model], Refused |
     for name, part in by_model(payload).items():
         try:
             outcome = _refusing(_receive_of, every, name, part)
-        except Refused as error:  # the others' alerts are taken in; a 5xx counts more, for it is sent again
+        except Refused as error:  # alerts of other models are accepted; a 5xx takes precedence, because it is retried
             trouble = max(trouble or error, error, key=lambda one: one.status)
             continue
         fired += [every[name]] if _fires(outcome) else []
@@ -199,15 +199,15 @@ def _scraped() -> Any:
 
 
 def _wake(fired: list[Model]) -> None:
-    """Emit the event that wakes each model's `retrain_model`, unless its arbiter has looked at every request already."""
+    """Emit the event that wakes `retrain_model` of each model, unless its arbiter has seen every request already."""
     from trimtab import stores
 
     for model in fired:
         try:
             with stores.of(model.settings):
                 _wake_one(model.uri("requests"))
-        except Exception:  # whatever it was, the request is in the ledger
-            log.exception("%s was not woken by the alert; the sweep does it", model.dag_id("retrain_model"))
+        except Exception:  # the request is in the ledger, whatever failed
+            log.exception("The alert did not wake %s; the sweep will", model.dag_id("retrain_model"))
 
 
 def _wake_one(requests: str) -> None:
@@ -223,5 +223,5 @@ def _wake_one(requests: str) -> None:
     with create_session() as session:
         asset = session.scalar(select(AssetModel).where(AssetModel.uri == requests))
         if asset is None:
-            raise LookupError(f"Airflow knows no asset {requests}")
+            raise LookupError(f"Airflow has no asset {requests}")
         asset_manager.register_asset_change(asset=asset, source_is_api=True, session=session)

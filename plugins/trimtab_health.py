@@ -1,7 +1,7 @@
-"""The Model health page within Airflow: who may see it, and its answers over HTTP.
+"""The Model health page in Airflow: permissions and HTTP.
 
-Airflow mounts a plugin's app without asking who comes: each route here asks for itself. Nothing here changes anything, so
-there is nothing for a forged request to do; the page's buttons call Airflow's own API.
+Airflow does not check who calls a plugin's app, so each route here checks permissions itself. No route changes anything, so
+a forged request can do nothing. The buttons of the page call Airflow's own API.
 """
 
 import secrets
@@ -20,13 +20,13 @@ VIEW = {
     "url_route": "model-health",
 }
 DAG = "retrain_model"
-"""Who may read this DAG of a model may read its page."""
+"""A user who may read this DAG of a model may read the model's page."""
 LAST, MOST = 53, 520
-"""Newest batches that are shown when nobody says how many, and at most."""
+"""Number of newest batches that the page shows by default, and at most."""
 
 
 class HealthApp:
-    """The app, made at its first request: every process of Airflow loads the plugins, and only one serves pages."""
+    """The app, created at the first request: every process of Airflow loads the plugins, and only one of them serves."""
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer one request."""
@@ -50,12 +50,12 @@ def _app() -> Any:
         return True
 
     def choose(request: Request, user: GetUserDep, model: str | None = None) -> list[Model]:
-        """Return the model that is asked for, or the first that this user may read; then all of those."""
+        """Return the requested model, or the first that the user may read, followed by all that the user may read."""
         every = models()
         mine = [one for one in every if may_read(one, request, user)]
         known = {one.name: one for one in every} if every[0].file else {}
         if known and model is not None and model not in known:
-            expected = ", ".join(one.name for one in mine) or "nothing, for you may read none"
+            expected = ", ".join(one.name for one in mine) or "none: you have no permission to read a model"
             raise HTTPException(404, f"Expected a model of {expected}, got {model[:200]!r}.")
         chosen = known[model] if known and model is not None else (mine or every)[0]
         request.state.dag = chosen.dag_id(DAG)
@@ -87,8 +87,8 @@ def _app() -> Any:
             return failed(
                 503,
                 "Model health cannot be read",
-                str(error) if known else f"The ledger was lost while it was read ({type(error).__name__}).",
-                "The service goes on answering with the version that it has; the page comes back by itself.",
+                str(error) if known else f"The ledger does not answer ({type(error).__name__}).",
+                "The service keeps answering with its current version. Reload the page when the cause is fixed.",
             )
         nonce = secrets.token_urlsafe()
         many = [one.name for one in chosen[1:] if one.file]
@@ -106,9 +106,9 @@ def _app() -> Any:
             with stores.of(chosen[0].settings):
                 text = to_json(read(sha256))
         except Unknown as error:
-            return failed(404, "No such evidence", str(error), "Its link on the page may be of another ledger.")
+            return failed(404, "No such evidence", str(error), "The link may belong to another ledger.")
         except TrimtabError as error:
-            return failed(503, "The evidence cannot be read", str(error), "Try again when it answers.")
+            return failed(503, "The evidence cannot be read", str(error), "Try again when the store answers.")
         return Response(text, media_type="application/json", headers=_headers(secrets.token_urlsafe()))
 
     @app.exception_handler(HTTPException)
@@ -118,24 +118,24 @@ def _app() -> Any:
             place = quote(request.url.path + (f"?{request.url.query}" if request.url.query else ""), safe="")
             return RedirectResponse(f"{root}/api/v2/auth/login?next={place}")
         if error.status_code == 404:
-            return failed(404, "No such model", str(error.detail), "Leave model away to see the first of them.")
+            return failed(404, "No such model", str(error.detail), "Leave out `model` to see the first of them.")
         return failed(
             error.status_code,
             "Model health is not for you",
             f"Airflow refused: {error.detail}.",
-            f"Who may read the DAG {getattr(request.state, 'dag', DAG)} may read this page: ask an administrator of "
-            "Airflow for that right.",
+            "Ask an administrator of Airflow for permission to read the DAG "
+            f"{getattr(request.state, 'dag', DAG)}; this page needs it.",
         )
 
     @app.exception_handler(ModelsError)
     def unusable(_: Request, error: ModelsError) -> Response:
-        return failed(503, "No model can be read", str(error), "Every process of Airflow reads these files anew.")
+        return failed(503, "No model can be read", str(error), "Fix the file; no restart is needed.")
 
     @app.exception_handler(RequestValidationError)
     def wrong(request: Request, error: RequestValidationError) -> Response:
         got = request.query_params.get("last")
         sentence = f"Expected a number of newest batches from 1 to {MOST} as last, got {got!r}."
-        return failed(422, "Model health cannot show that", sentence, "Leave it away to see a year of weeks.")
+        return failed(422, "Model health cannot show that", sentence, "Leave out `last` to see a year of weeks.")
 
     return app
 
@@ -154,7 +154,7 @@ def _headers(nonce: str) -> dict[str, str]:
 
 
 def _mlflow() -> str | None:
-    """Return where a browser finds MLflow: said apart, or as the loop finds it, without its credentials."""
+    """Return MLflow's address for a browser, without credentials: TRIMTAB_MLFLOW_PAGE, or MLFLOW_TRACKING_URI."""
     from trimtab.stores import setting
 
     found = setting("TRIMTAB_MLFLOW_PAGE") or setting("MLFLOW_TRACKING_URI") or ""

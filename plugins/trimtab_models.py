@@ -1,7 +1,7 @@
-"""The models of one Airflow: the environment's one, or a `NAME.env` each in the folder that `TRIMTAB_MODELS` names.
+"""The models of one Airflow: the environment's model, or one `NAME.env` file per model in the folder `TRIMTAB_MODELS`.
 
-A file holds what differs from the environment, `KEY=VALUE` a line, taken to the letter; `#` begins a comment line. Read anew
-each time: a new file needs no restart.
+A file holds the settings that differ from the environment, one literal `KEY=VALUE` per line; a line with `#` is a comment.
+Files are read each time they are needed, so a new file needs no restart.
 """
 
 import os
@@ -14,7 +14,7 @@ from typing import Any
 
 VARIABLE = "TRIMTAB_MODELS"
 OWN = ("TRIMTAB_HOME", "TRIMTAB_ORIGIN_URL", "TRIMTAB_LANDING", "TRIMTAB_DVC_REMOTE_URL", "TRIMTAB_BACKUPS")
-"""What no two models may have in common."""
+"""Settings that must differ between any two models."""
 _WHOLE = {VARIABLE, "TRIMTAB_NOW", "TRIMTAB_ALERTS_TOKEN", "TRIMTAB_ALERTS_TOKEN_FILE"}
 _TASK_TIMEOUT = timedelta(minutes=15)
 _KEY = re.compile(r"(TRIMTAB|MLFLOW)_[A-Z0-9_]+")
@@ -22,57 +22,57 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,199}")
 
 
 class ModelsError(ValueError):
-    """A folder of models that cannot be used; no model of it is dropped in silence."""
+    """A folder of models with an error. None of its models runs, so that none disappears unnoticed."""
 
     def __init__(self, where: object, expected: str, got: str) -> None:
-        super().__init__(f"{where}: expected {expected}, got {got}. Mend it: until then no model runs.")
+        super().__init__(f"{where}: expected {expected}, got {got}. Fix it: until then no model runs.")
 
 
 @dataclass(frozen=True)
 class Model:
-    """One model, and its settings that differ from the environment's."""
+    """One model and its settings that differ from the environment."""
 
     name: str
     settings: Mapping[str, str] = field(default_factory=dict, repr=False)  # may hold passwords
     lines: Mapping[str, int] = field(default_factory=dict, repr=False)
     file: Path | None = None
     place: int = 0
-    """Its place among all: what must not be done at once for two is done later for the second."""
+    """Position among all models, from 0: what two models must not do at the same time is staggered by it."""
 
     @property
     def tags(self) -> list[str]:
-        """Tags of its DAGs, where there are several models."""
+        """Tags of its DAGs, if there are several models."""
         return [f"model/{self.name}"] if self.file else []
 
     @property
     def hook(self) -> dict[str, Any]:
-        """What `default_args` of its DAGs take in."""
+        """Entries for the `default_args` of its DAGs."""
         return {"pre_execute": self.enter} if self.file else {}
 
     def dag_id(self, dag: str) -> str:
-        """Name its DAG of a kind."""
+        """Return the id of its DAG of a kind, such as `retrain_model`."""
         return f"{dag}.{self.name}" if self.file else dag
 
     def asset(self, kind: str) -> Any:
-        """Return its asset of a kind."""
+        """Return its asset of a kind, such as `batches`."""
         from airflow.sdk import Asset
 
         return Asset(self.uri(kind))
 
     def uri(self, kind: str) -> str:
-        """Name its asset of a kind."""
+        """Return the URI of its asset of a kind."""
         return f"trimtab://{self.name}/{kind}"
 
     def get(self, variable: str) -> str | None:
-        """Return a setting, or the environment's."""
+        """Return a setting of the model, or else of the environment."""
         return self.settings.get(variable, os.environ.get(variable))
 
     def enter(self, context: Any) -> None:
-        """Set its environment, before a task executes: each task has a process of its own."""
+        """Set its environment before a task runs. Each task has a process of its own."""
         os.environ.update(self.settings)
 
     def where(self, variable: str) -> str | None:
-        """Return one of `OWN` so that two that are the same are equal."""
+        """Return the value of a setting in `OWN` in a normal form, so that equal places compare as equal."""
         home = Path(self.get("TRIMTAB_HOME") or "var")
         below = {"ORIGIN_URL": "origin.git", "LANDING": "landing", "DVC_REMOTE_URL": "dvc-remote", "HOME": ""}
         kind = variable.removeprefix("TRIMTAB_")
@@ -131,7 +131,7 @@ def models() -> list[Model]:
     """Return all models.
 
     Raises:
-        ModelsError: The folder or a file in it is wrong.
+        ModelsError: The folder or a file in it cannot be used.
     """
     folder = os.environ.get(VARIABLE)
     if not folder:
@@ -147,7 +147,7 @@ def models() -> list[Model]:
 
 
 def here() -> Model:
-    """Return the model whose task this is."""
+    """Return the model of the running task."""
     return Model(os.environ.get("TRIMTAB_MODEL", "model"))
 
 
@@ -170,7 +170,7 @@ def _pairs(path: Path) -> Iterator[tuple[int, str, str]]:
         if not text or text.startswith("#"):
             continue
         key, sign, value = (part.strip() for part in text.partition("="))
-        if not sign or not value or value[0] in "\"'":  # a value may be a secret: the key alone is told
+        if not sign or not value or value[0] in "\"'":  # a value may be a secret, so the error names only the key
             got = f"{key[:40]!r} without a value" if not value else f"{key!r} with a quote"
             raise ModelsError(where, "KEY=VALUE, without quotes", got)
         if not _KEY.fullmatch(key) or key in _WHOLE:
@@ -179,7 +179,7 @@ def _pairs(path: Path) -> Iterator[tuple[int, str, str]]:
 
 
 def _apart(found: list[Model]) -> None:
-    """Refuse two models of one name, or in one place."""
+    """Refuse two models with the same name or the same place."""
     for variable in ("TRIMTAB_MODEL", *OWN):
         taken: dict[str, Model] = {}
         for model in found:

@@ -8,33 +8,33 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 
 class AskPersonOperator(HITLOperator):
-    """Asks on Airflow's page what a step wants to know; skipped when it wants to know nothing.
+    """Asks a person in the Airflow UI. Skipped if there is no question.
 
-    Returns `CHOICE:WHO`.
+    Returns `CHOICE:NAME`.
 
     Args:
-        question: `subject`, `body`, `minutes` and `default`, or None: the output of the task before.
-        options: What can be chosen.
+        question: A dict with `subject`, `body`, `minutes` and `default`, or None: the output of the task before.
+        options: The answers to choose from.
     """
 
     template_fields = (*HITLOperator.template_fields, "question")
 
     def __init__(self, *, question: Any, **kwargs: Any) -> None:
-        # The limit of the answer is the question's; one of the task's own would be taken for it.
+        # The question sets the time-out of the answer. A time-out of the task would replace it.
         super().__init__(subject="", execution_timeout=None, **kwargs)
         self.question = question
 
     def execute(self, context: Any) -> Any:
-        """Ask, and wait without holding a worker."""
+        """Ask the question and wait without occupying a worker."""
         if self.question is None:
-            raise AirflowSkipException("Nothing is to be asked.")
+            raise AirflowSkipException("There is no question.")
         self.subject, self.body = self.question["subject"], self.question["body"]
         self.defaults = [self.question["default"]]
         self.response_timeout = timedelta(minutes=self.question["minutes"])
         return super().execute(context)
 
     def execute_complete(self, context: Any, event: dict[str, Any]) -> str:
-        """Return the choice, and who made it."""
+        """Return the answer and the name of the person who gave it."""
         answer = super().execute_complete(context, event)
         who = (answer["responded_by_user"] or {}).get("name")
-        return f"{answer['chosen_options'][0]}:{who or 'default, for nobody answered'}"
+        return f"{answer['chosen_options'][0]}:{who or 'default, because nobody answered'}"

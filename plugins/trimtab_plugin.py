@@ -1,4 +1,4 @@
-"""What trimtab adds to Airflow."""
+"""Registers with Airflow what trimtab adds to it."""
 
 import trimtab_alerts
 import trimtab_health
@@ -6,11 +6,11 @@ from airflow.plugins_manager import AirflowPlugin
 
 
 class TrimtabPlugin(AirflowPlugin):
-    """Registers; what it registers lies beside it."""
+    """Registers the apps and views of the other plugin files."""
 
     name = "trimtab"
     fastapi_apps = [
-        trimtab_alerts.APP,  # the longest prefix first: the first that fits answers
+        trimtab_alerts.APP,  # the longest prefix first, because the first match answers
         {**trimtab_health.APP, "app": trimtab_health.HealthApp()},
     ]
     external_views = [trimtab_health.VIEW]

@@ -109,4 +109,4 @@ grant airflow "Storage Blob Data Contributor" "$storage_id/blobServices/default/
 grant airflow "Storage Blob Data Contributor" "$storage_id/blobServices/default/containers/backup"
 grant mlflow "Storage Blob Data Contributor" "$storage_id/blobServices/default/containers/mlflow"
 
-echo "Next: az aks get-credentials --resource-group $group --name $cluster, then docs/azure.md." >&2
+echo "Next: az aks get-credentials --resource-group $group --name $cluster, then docs/how-to/azure.md." >&2

@@ -1,4 +1,4 @@
-"""`make load URL=`: a short load of single rows, held to a 99th percentile and to an error budget."""
+"""`make load URL=`: send single rows for a short time and check the 99th percentile and the share of failures."""
 
 import argparse
 import time
@@ -8,21 +8,21 @@ from service import Failed, ask, row, session
 
 
 def main() -> None:
-    """Ends with 1 when a limit is passed."""
-    wanted = _arguments()
-    schema = ask(session(), wanted.url, "/model")["row"]
-    end = time.monotonic() + wanted.seconds
-    with ThreadPoolExecutor(wanted.clients) as pool:
-        found = list(pool.map(lambda _: _client(wanted.url, schema, end), range(wanted.clients)))
-    times = sorted(one for client, _ in found for one in client)
-    failures = [failure for _, errors in found for failure in errors]
+    """Exit with 1 if a limit is exceeded."""
+    arguments = _arguments()
+    schema = ask(session(), arguments.url, "/model")["row"]
+    end = time.monotonic() + arguments.seconds
+    with ThreadPoolExecutor(arguments.clients) as pool:
+        results = list(pool.map(lambda _: _client(arguments.url, schema, end), range(arguments.clients)))
+    times = sorted(seconds for durations, _ in results for seconds in durations)
+    failures = [failure for _, errors in results for failure in errors]
     share = len(failures) / max(1, len(times) + len(failures))
-    if share > wanted.max_errors or not times:
-        raise Failed(wanted.url, f"at most {wanted.max_errors:.2%} failures", f"{share:.2%}, the first: {failures[:1]}")
+    if share > arguments.max_errors or not times:
+        raise Failed(arguments.url, f"at most {arguments.max_errors:.2%} failures", f"{share:.2%}, the first: {failures[:1]}")
     p99 = 1000 * times[int(0.99 * (len(times) - 1))]
-    if p99 > wanted.p99_ms:
-        raise Failed(wanted.url, f"a 99th percentile of at most {wanted.p99_ms:g} ms", f"{p99:.1f} ms of {len(times)} requests")
-    print(f"OK {wanted.url}: {len(times)} requests, p99 {p99:.1f} ms, failures {share:.2%}")
+    if p99 > arguments.p99_ms:
+        raise Failed(arguments.url, f"a 99th percentile of at most {arguments.p99_ms:g} ms", f"{p99:.1f} ms of {len(times)} requests")
+    print(f"OK {arguments.url}: {len(times)} requests, p99 {p99:.1f} ms, failures {share:.2%}")
 
 
 def _arguments() -> argparse.Namespace:

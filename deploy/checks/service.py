@@ -1,4 +1,4 @@
-"""Ask a running service from outside: what `make smoke` and `make load` share."""
+"""Call a running service from outside; shared by `make smoke` and `make load`."""
 
 import os
 import uuid
@@ -10,14 +10,14 @@ TIMEOUT_SECONDS = 10
 
 
 class Failed(SystemExit):
-    """A check that did not hold: what was expected, what came, where."""
+    """A failed check, with what was expected, what was received, and where."""
 
     def __init__(self, where: str, expected: str, got: object) -> None:
         super().__init__(f"FAILED {where}: expected {expected}, got {got}")
 
 
 def session() -> requests.Session:
-    """Return a client; `TRIMTAB_TOKEN` is its token, where the service wants one."""
+    """Return a client that sends `TRIMTAB_TOKEN` as its bearer token, if it is set."""
     made = requests.Session()
     if token := os.environ.get("TRIMTAB_TOKEN"):
         made.headers["Authorization"] = f"Bearer {token}"
@@ -25,10 +25,10 @@ def session() -> requests.Session:
 
 
 def ask(client: requests.Session, url: str, path: str, body: object = None) -> Any:
-    """Return the answer's JSON.
+    """Send a request and return the JSON of the response.
 
     Raises:
-        Failed: No answer within ten seconds, no success, or no JSON.
+        Failed: There is no response within ten seconds, its status is no success, or it is not JSON.
     """
     try:
         method = "GET" if body is None else "POST"
@@ -44,8 +44,8 @@ def ask(client: requests.Session, url: str, path: str, body: object = None) -> A
 
 
 def row(schema: dict[str, Any]) -> dict[str, Any]:
-    """Make one row that fits the schema which `/model` gives, under an id of its own."""
-    made = {name: _value(one) for name, one in schema["properties"].items()}
+    """Return a row with a new id that fits the schema from `/model`."""
+    made = {name: _value(field) for name, field in schema["properties"].items()}
     return {**made, "row_id": f"smoke-{uuid.uuid4()}"}
 
 

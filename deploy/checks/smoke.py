@@ -1,4 +1,4 @@
-"""`make smoke URL=`: does the service live, has it a model, and does it answer one row?"""
+"""`make smoke URL=`: check that the service is alive, has a model and predicts a row."""
 
 import sys
 
@@ -6,16 +6,16 @@ from service import Failed, ask, row, session
 
 
 def main(url: str) -> None:
-    """Ask `/healthz`, `/readyz`, `/model` and one `/predict`; ends with 1 at the first that does not hold."""
+    """Call `/healthz`, `/readyz`, `/model` and `/predict`; exit with 1 at the first failure."""
     client = session()
     ask(client, url, "/healthz")
     ready = ask(client, url, "/readyz")
     model = ask(client, url, "/model")
     answer = ask(client, url, "/predict", {"rows": [row(model["row"])]})
-    found = answer.get("predictions", [])
-    if len(found) != 1:
-        raise Failed(f"{url}/predict", "one prediction", found)
-    print(f"OK {url}: version {ready['version']} lives, is ready and answers: {found[0]}")
+    predictions = answer.get("predictions", [])
+    if len(predictions) != 1:
+        raise Failed(f"{url}/predict", "one prediction", predictions)
+    print(f"OK {url}: version {ready['version']} lives, is ready and answers: {predictions[0]}")
 
 
 if __name__ == "__main__":

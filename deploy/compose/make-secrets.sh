@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Makes deploy/compose/secrets and deploy/compose/made for docker-compose.yaml. What exists stays as it is: a password that a
-# database was made with cannot change behind its back. To start anew: docker compose down --volumes, then remove the folder.
+# Creates deploy/compose/secrets and deploy/compose/made for docker-compose.yaml. Existing files are kept, because a
+# database keeps the password with which it was created. To start over: docker compose down --volumes, then remove both folders.
 set -euo pipefail
 cd "$(dirname "$0")"
 mkdir -p secrets made
@@ -30,7 +30,7 @@ put MLFLOW_BACKEND_STORE_URI "postgresql+psycopg2://mlflow:$(has mlflow-password
 put TRIMTAB_LEDGER_URL "postgresql://ledger:$(has ledger-password)@postgres:5432/ledger"
 put TRIMTAB_PREDICTION_LOG_URL "mongodb://trimtab:$(has mongodb-password)@mongodb:27017/trimtab?authSource=admin"
 
-# The monitoring files of this repository name what `make up` starts on the loopback; here each has a host of its own.
+# The monitoring files of this repository point at the loopback interface; in containers each server has its own host name.
 for part in prometheus alertmanager; do
     rm -rf "made/$part"
     cp -r "../$part" "made/$part"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Prints the Secrets that the manifests refer to: deploy/kubernetes/make-secrets.sh | kubectl apply -f -
-# Their values are made once, in deploy/kubernetes/secrets (or SECRETS), a folder a Secret and a file a key; what exists stays.
+# Values are generated once into deploy/kubernetes/secrets (or SECRETS): one folder per Secret, one file per key.
 #   managed databases: POSTGRES_HOST=… POSTGRES_USER=trimtab POSTGRES_PASSWORD=… TRIMTAB_PREDICTION_LOG_URL=… (or none: PostgreSQL too)
 #   Azure:             VAULT=$NAME-kv POSTGRES_HOST=$NAME-pg.postgres.database.azure.com   takes what the vault has
 set -euo pipefail
@@ -47,7 +47,7 @@ put airflow/alerts-token "$alerts"
 put stores/TRIMTAB_LEDGER_URL "$(postgres postgresql ledger)"
 put stores/TRIMTAB_PREDICTION_LOG_URL "$log"
 put mlflow/MLFLOW_BACKEND_STORE_URI "$(postgres postgresql+psycopg2 mlflow)"
-put client/service-token "$service" # for whoever asks the service; no pod has it
+put client/service-token "$service" # for clients of the service; no pod has it
 put service/service-tokens.json "{\"everyone\": {\"roles\": [\"predict\", \"feedback\"], \"sha256\": \"$(has client/service-token | sha256sum | cut -d' ' -f1)\"}}"
 
 for path in "$folder"/*/; do

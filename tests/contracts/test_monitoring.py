@@ -69,7 +69,7 @@ def test_each_alert_has_a_severity_a_sentence_and_a_runbook(alert: str) -> None:
 
 
 def test_every_runbook_is_of_an_alert() -> None:
-    titles = re.findall(r"^## (\S+)$", (ROOT / "docs/runbooks.md").read_text(), re.MULTILINE)
+    titles = re.findall(r"^## (\S+)$", (ROOT / "docs/how-to/runbooks.md").read_text(), re.MULTILINE)
     assert sorted(titles) == sorted(ALERTS)
 
 

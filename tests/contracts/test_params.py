@@ -15,10 +15,10 @@ TEXT = (Path(__file__).parents[2] / params.FILE).read_text()
     [
         ("sigmas: 3.0", "sigma: 3.0", "drift.concept.sigma: should be a key that trimtab knows, got 3.0"),
         ("  seed: 7", "", "model.seed: should be there, got None"),
-        ("error: 0.1 ", "error: 2 ", "gate.error: Input should be less than 0.5, got 2"),
+        ("error: 0.1", "error: 2", "gate.error: Input should be less than 0.5, got 2"),
         (
-            "error: 0.1 ",
-            "error: high ",
+            "error: 0.1",
+            "error: high",
             "gate.error: Input should be a valid number, got 'high'",
         ),
         (
@@ -49,7 +49,7 @@ TEXT = (Path(__file__).parents[2] / params.FILE).read_text()
         ),
         ("max_bad_share: 0.02", "max_bad_share: .nan", "data.max_bad_share: "),
         ("name: flight-delay", "name: Flight Delay", "model.name: String should match pattern"),
-        ("version: 1", "version: 1\n  x:", "line 3: should be YAML"),
+        ("version: 1", "version: 1\n  x:", "line 7: should be YAML"),
     ],
 )
 def test_the_line_names_key_expected_and_got(was: str, becomes: str, message: str) -> None:

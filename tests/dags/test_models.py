@@ -130,7 +130,7 @@ def test_what_is_stored_of_a_dag_holds_no_setting(bag, write):
                 name: f"TRIMTAB_HOME=/{name}\nTRIMTAB_ORIGIN_URL=https://u:hunter2@h/o\n"
                 for name in ("a", "b")
             },
-            "a.env: https://h/o. Mend it: until then no model runs.",
+            "a.env: https://h/o. Fix it: until then no model runs.",
         ),
     ],
 )

@@ -388,7 +388,7 @@ def test_a_version_is_set_everywhere_also_in_the_pod_of_a_task(overlay: str) -> 
 
 
 def test_the_docs_name_every_secret_and_what_an_old_server_refuses(everything: dict[str, Objects]) -> None:
-    text = (ROOT / "docs/kubernetes.md").read_text()
+    text = (ROOT / "docs/how-to/kubernetes.md").read_text()
     for secret, keys in required_secrets().items():
         assert f"| `{secret}` |" in text, secret
         assert [key for key in sorted(keys) if f"`{key}`" not in text] == []

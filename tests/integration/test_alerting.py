@@ -185,7 +185,7 @@ def test_a_drifted_figure_fires_retrains_promotes_and_resolves(site, monkeypatch
     request = loop.ledger.require(Request, site.retrained(2)[-1].request)
     labels = request.labels
     assert (request.source, labels["action"], labels["model"]) == ("alert", "retrain", model)
-    assert "docs/runbooks.md#trimtab" in request.links["runbook"]
+    assert "docs/how-to/runbooks.md#trimtab" in request.links["runbook"]
 
     after = loop.champion()
     assert after is not None and before is not None

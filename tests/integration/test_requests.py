@@ -130,7 +130,7 @@ def test_an_episode_whose_end_was_lost_does_not_swallow_the_next_incident(loop: 
 
 
 def test_labels_and_links_stand_in_the_request(loop: Loop) -> None:
-    annotations = FIRED["annotations"] | {"runbook_url": "docs/runbooks.md#loss"}
+    annotations = FIRED["annotations"] | {"runbook_url": "docs/how-to/runbooks.md#loss"}
     alerts.receive(
         {
             "version": "4",
@@ -142,7 +142,7 @@ def test_labels_and_links_stand_in_the_request(loop: Loop) -> None:
     assert record.labels == {"alertname": "ModelLossHigh"}
     assert record.links == {
         "generator": "http://prometheus/graph",
-        "runbook": "docs/runbooks.md#loss",
+        "runbook": "docs/how-to/runbooks.md#loss",
         "alertmanager": "http://alertmanager",
     }
 

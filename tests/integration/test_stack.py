@@ -177,7 +177,7 @@ def test_a_person_is_asked_on_the_page_and_the_default_counts_when_nobody_answer
     assert state.open_verdict(loop.ledger.all(Judgement)).state == "ASK"
     _until(lambda: api.run_state("retrain_model", "unanswered") == "success", seconds=120)
     refused = state.judgement_of(loop.ledger.all(Judgement), f"{loop.model}-1")
-    assert refused.reason.startswith("REJECT by default, for nobody answered: ASK: "), refused
+    assert refused.reason.startswith("REJECT by default, because nobody answered: ASK: "), refused
     assert loop.registry.in_stage(loop.model, "Production") == []
 
     api.trigger("retrain_model", {"reason": "again", "force": True}, run_id="answered")

@@ -20,9 +20,7 @@ def wanted() -> params.Params:
 
 
 def asked(number: int = 1, **changes: object) -> Request:
-    request = Request(
-        id=number, source="drift", episode=f"W{number}", reason="loss is high", event_time=NOON
-    )
+    request = Request(id=number, source="drift", episode=f"W{number}", reason="loss is high", event_time=NOON)
     return replace(request, **changes)
 
 

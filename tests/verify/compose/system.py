@@ -139,7 +139,7 @@ class System:
         self._engine.docker("volume", "rm", *(name for name in volumes if name not in kept))
 
     def restore(self, folder: str) -> None:
-        """Start what holds data, empty, and fill it from a backup, as docs/recovery.md says."""
+        """Start what holds data, empty, and fill it from a backup, as docs/how-to/recovery.md says."""
         self.compose("up", "--detach", "--wait", "--wait-timeout", "300", *STORES)
         said = self.compose("run", "--rm", "--no-deps", "-T", "worker", "trimtab", "restore", folder).stdout
         print(f"    {said.strip()}", flush=True)

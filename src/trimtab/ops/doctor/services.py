@@ -79,7 +79,7 @@ def prometheus() -> str | Doubt:
     targets = _data(base + "/api/v1/targets?state=active", PROMETHEUS)["activeTargets"]
     down = [f"{one['scrapePool']} ({one['lastError']})" for one in targets if one["health"] == "down"]
     if down:
-        return Doubt(found=f"does not hear from {', '.join(down)}. See docs/runbooks.md.")
+        return Doubt(found=f"does not hear from {', '.join(down)}. See docs/how-to/runbooks.md.")
     if not _data(base + "/api/v1/alertmanagers", PROMETHEUS)["activeAlertmanagers"]:
         return Doubt(found="knows no Alertmanager: nobody hears of an alert. Name it below `alerting`.")
     return f"{len(ours)} alerts, {len(targets)} targets"

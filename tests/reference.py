@@ -1,0 +1,98 @@
+"""Writes the pages of `docs/reference` that repeat what the code says; `make reference` runs it."""
+
+import textwrap
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from trimtab import params
+
+ROOT = Path(__file__).parents[1]
+_INTRODUCTION = """\
+# Parameters
+
+`params.yaml` holds every number that can be tuned. This page is generated from its comments and
+from the limits in the code (`make reference`). The values are those of the flights.
+[Operate the loop](../how-to/operations.md#change-parameters) says how a change takes effect.
+"""
+
+
+def parameters() -> str:
+    """Return `docs/reference/parameters.md`."""
+    text = (ROOT / params.FILE).read_text(encoding="utf-8")
+    schema = params.Params.model_json_schema()
+    lines, sections = text.splitlines(), yaml.compose(text).value
+    page = [_INTRODUCTION]
+    for key, node in sections:
+        if isinstance(node, yaml.MappingNode):
+            page += [
+                f"## {key.value}",
+                "",
+                *_paragraph(lines, key),
+                *_table(lines, key.value, node, schema),
+                "",
+            ]
+    return "\n".join(page)
+
+
+def _paragraph(lines: list[str], key: yaml.Node) -> list[str]:
+    comment = _comment(lines, key)
+    return [*textwrap.wrap(comment, 100), ""] if comment else []
+
+
+def _table(lines: list[str], section: str, node: yaml.Node, schema: Mapping[str, Any]) -> Iterator[str]:
+    yield "| parameter | value | allowed | meaning |"
+    yield "|---|---|---|---|"
+    fields = schema["$defs"][schema["properties"][section]["$ref"].rpartition("/")[2]]
+    for name, value, meaning, field in _leaves(lines, f"{section}.", node, fields, schema):
+        shown = f"`{value.value}`" if isinstance(value, yaml.ScalarNode) else "see the file"
+        yield f"| `{name}` | {shown} | {_allowed(field)} | {meaning} |"
+
+
+def _leaves(
+    lines: list[str], prefix: str, node: yaml.Node, fields: Mapping[str, Any], schema: Mapping[str, Any]
+) -> Iterator[tuple[str, yaml.Node, str, Mapping[str, Any]]]:
+    for key, value in node.value:
+        field = fields["properties"][key.value]
+        if "$ref" in field:
+            nested = schema["$defs"][field["$ref"].rpartition("/")[2]]
+            yield from _leaves(lines, f"{prefix}{key.value}.", value, nested, schema)
+        else:
+            yield f"{prefix}{key.value}", value, _comment(lines, key), field
+
+
+def _comment(lines: list[str], key: yaml.Node) -> str:
+    """Return the comment right above a key as one line."""
+    first = key.start_mark.line
+    while first and lines[first - 1].lstrip().startswith("#"):
+        first -= 1
+    return " ".join(line.strip().lstrip("# ") for line in lines[first : key.start_mark.line])
+
+
+def _allowed(field: Mapping[str, Any]) -> str:
+    """Say in words which values a field of a JSON Schema takes."""
+    if "anyOf" in field:
+        return " or ".join(filter(None, map(_allowed, field["anyOf"])))
+    if "enum" in field:
+        return ", ".join(f"`{value}`" for value in field["enum"])
+    if field.get("type") == "array":
+        return f"list of {_allowed(field['items']) or 'values'}"
+    limits = {
+        "minimum": "at least",
+        "exclusiveMinimum": "above",
+        "maximum": "at most",
+        "exclusiveMaximum": "below",
+    }
+    words = [f"{word} {field[key]:g}" for key, word in limits.items() if key in field]
+    kinds = {"string": "text", "boolean": "true or false", "object": "mapping", "$ref": "mapping"}
+    kind = field.get("type", "mapping")
+    return ", ".join(filter(None, (kinds.get(kind, kind), " and ".join(words))))
+
+
+PAGES: dict[str, Callable[[], str]] = {"docs/reference/parameters.md": parameters}
+
+if __name__ == "__main__":
+    for name, page in PAGES.items():
+        (ROOT / name).write_text(page(), encoding="utf-8")

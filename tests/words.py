@@ -1,0 +1,97 @@
+"""Keeps private words out of names and prose; `make lint` runs it.
+
+A name says what it holds, and a sentence is understood at the first reading. `docs/glossary.md` has the words to use.
+"""
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+NAMES = frozenset({"one", "found", "wanted", "told", "known", "kept"})
+"""Names that fit any value, so that they say nothing about theirs."""
+PHRASES = re.compile(r"\b((?i:mend(?:s|ed|ing)?|anew|whoever)|lies? in|(?:is|are) none)\b")
+"""The last two are case-sensitive: `is None` is Python."""
+TODO = (
+    "benchmarks",
+    "dags",
+    "docs/explanation/policy.md",
+    "examples",
+    "plugins",
+    "src/trimtab/__main__.py",
+    "src/trimtab/contracts.py",
+    "src/trimtab/data",
+    "src/trimtab/drift",
+    "src/trimtab/errors.py",
+    "src/trimtab/evaluate",
+    "src/trimtab/ledger",
+    "src/trimtab/loop",
+    "src/trimtab/ops",
+    "src/trimtab/origin",
+    "src/trimtab/params.py",
+    "src/trimtab/predictions",
+    "src/trimtab/project",
+    "src/trimtab/registry",
+    "src/trimtab/review",
+    "src/trimtab/serve",
+    "src/trimtab/stack",
+    "src/trimtab/stores.py",
+    "src/trimtab/train",
+    "src/trimtab/trigger",
+    "src/trimtab/views",
+    "tests",
+)
+"""What has not been renamed yet. Shrinks to nothing: an entry without faults is a fault itself."""
+
+
+def bad_names(source: str) -> Iterator[tuple[int, str]]:
+    """Yield line and name of each variable, parameter, function, class or attribute that is defined under a bad name."""
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case (
+                ast.Name(id=name, ctx=ast.Store())
+                | ast.Attribute(attr=name, ctx=ast.Store())
+                | ast.arg(arg=name)
+                | ast.FunctionDef(name=name)
+                | ast.AsyncFunctionDef(name=name)
+                | ast.ClassDef(name=name)
+                | ast.alias(asname=str(name))
+                | ast.ExceptHandler(name=str(name))
+            ) if (name.strip("_") in NAMES):
+                yield node.lineno, name
+
+
+def bad_phrases(text: str) -> Iterator[tuple[int, str]]:
+    """Yield line and text of each phrase to avoid."""
+    for number, line in enumerate(text.splitlines(), 1):
+        for match in PHRASES.finditer(line):
+            yield number, match[0]
+
+
+def faults(root: Path, todo: Sequence[str] = TODO) -> list[str]:
+    """Check every text file that git tracks, and return one line per fault."""
+    lines: list[str] = []
+    excused: set[str] = set()
+    tracked = subprocess.run(["git", "ls-files"], cwd=root, capture_output=True, text=True, check=True)
+    for name in tracked.stdout.splitlines():
+        path = root / name
+        if path.suffix in (".txt", ".json", ".png") or path.resolve() == Path(__file__) or not path.is_file():
+            continue
+        text = path.read_text(encoding="utf-8")
+        bad = [*bad_phrases(text), *(bad_names(text) if path.suffix == ".py" else ())]
+        prefix = next((entry for entry in todo if f"{name}/".startswith(f"{entry}/")), None)
+        if prefix is not None:
+            excused |= {prefix} if bad else set()
+        else:
+            lines += [f"{name}:{line}: {word!r}: say what it is, see docs/glossary.md" for line, word in bad]
+    return lines + [
+        f"tests/words.py: {entry} has no faults left: remove it from TODO"
+        for entry in todo
+        if entry not in excused
+    ]
+
+
+if __name__ == "__main__":
+    sys.exit("\n".join(faults(Path())) or None)
