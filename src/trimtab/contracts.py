@@ -286,8 +286,11 @@ class Decision:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quarantined:
-    """One entry of the quarantine: a whole batch, or some rows of one. The original is at `path`; `row_ids` are
-    the rows that the reason names."""
+    """One entry of the quarantine: a whole batch, or some rows of one.
+
+    The original is at `path`. `row_ids` are the rows that the reason is about; the reason does not contain them, so that
+    an erasure can remove them.
+    """
 
     name: str
     batch: str

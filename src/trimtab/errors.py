@@ -45,12 +45,13 @@ class ParamsError(TrimtabError):
 
 
 class BatchRejected(TrimtabError):
-    """A batch that breaks the contract as a whole."""
+    """A batch that breaks the contract as a whole; the reason does not contain the ids of the rows that it is about."""
 
-    def __init__(self, batch: str, reason: str) -> None:
+    def __init__(self, batch: str, reason: str, row_ids: Sequence[str] = ()) -> None:
         super().__init__(f"Batch {batch!r}: {reason}")
         self.batch = batch
         self.reason = reason
+        self.row_ids = tuple(row_ids)
 
 
 class RequestRejected(TrimtabError):

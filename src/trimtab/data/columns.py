@@ -70,5 +70,10 @@ def _only(
 
 
 def _unlike(batch: str, name: str, expected: str, values: "pd.Series[Any]") -> BatchRejected:
-    example = schema.shown(repr(values.dropna().head(1).tolist()[0]))
-    return BatchRejected(batch, f"expected {expected} in {name}, got values such as {example}")
+    example = values.dropna().head(1).tolist()[0]
+    got = (
+        f"of type {type(example).__name__}"
+        if name == schema.ROW_ID
+        else f"such as {schema.shown(repr(example))}"
+    )
+    return BatchRejected(batch, f"expected {expected} in {name}, got values {got}")

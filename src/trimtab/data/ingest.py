@@ -40,11 +40,13 @@ def check(landed: Landed, data: params.Data, *, now: datetime) -> Checked:
         faults = faults[pd.Series([not _usable(frame, row, name) for row, name in places], dtype=bool)]
     by_row = faults.groupby("row")["fault"].agg("; ".join)
     if landed.released_by is None:
-        _refuse_shares(landed.batch, len(frame), by_row, unseen, data)
+        _refuse_shares(landed.batch, frame, by_row, unseen, data)
     kept = frame.drop(index=by_row.index).reset_index(drop=True)
     if kept.empty:
         raise BatchRejected(
-            landed.batch, f"expected rows that keep the contract, got none; the first: {by_row.iloc[0]}"
+            landed.batch,
+            f"expected rows that keep the contract, got none; the first: {by_row.iloc[0]}",
+            _first_id(frame, by_row),
         )
     bad = landed.frame.iloc[by_row.index].assign(fault=by_row.to_numpy()).reset_index(drop=True)
     return Checked(kept=kept, bad=bad, unseen=unseen)
@@ -67,14 +69,16 @@ def _usable(frame: pd.DataFrame, row: int, column: str) -> bool:
 
 
 def _refuse_shares(
-    batch: str, rows: int, by_row: "pd.Series[str]", unseen: dict[str, int], data: params.Data
+    batch: str, frame: pd.DataFrame, by_row: "pd.Series[str]", unseen: dict[str, int], data: params.Data
 ) -> None:
+    rows = len(frame)
     share = len(by_row) / rows
     if share > data.max_bad_share:
         raise BatchRejected(
             batch,
             f"expected at most {data.max_bad_share:.1%} faulty rows (data.max_bad_share), got {share:.1%}, "
             f"{len(by_row)} of {rows}; the first: {by_row.iloc[0]}",
+            _first_id(frame, by_row),
         )
     for feature, count in unseen.items():
         if count / rows > data.max_unseen_share:
@@ -83,6 +87,11 @@ def _refuse_shares(
                 f"expected at most {data.max_unseen_share:.1%} undeclared categories in {feature} "
                 f"(data.max_unseen_share), got {count / rows:.1%}, {count} of {rows} rows",
             )
+
+
+def _first_id(frame: pd.DataFrame, by_row: "pd.Series[str]") -> tuple[str, ...]:
+    """Return the id of the first faulty row, nothing if it has none."""
+    return tuple(frame[schema.ROW_ID].iloc[by_row.index[:1]].dropna())
 
 
 def _structured(landed: Landed, data: params.Data) -> pd.DataFrame:

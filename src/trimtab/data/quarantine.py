@@ -23,7 +23,9 @@ class Quarantine:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def copy_batch(self, batch: str, *, reason: str, files: Sequence[Path]) -> Quarantined:
+    def copy_batch(
+        self, batch: str, *, reason: str, files: Sequence[Path], row_ids: Sequence[str] = ()
+    ) -> Quarantined:
         """Keep the files of a refused batch, and leave the originals until the ledger knows of the entry.
 
         The same content again is the same entry, and so is what is left of it when an earlier run was killed while it
@@ -37,13 +39,7 @@ class Quarantine:
             ):
                 return entry
         digest = hashlib.sha256(b"".join(contents.values())).hexdigest()
-        return self._put(batch, "batch", digest, reason=reason, rows=0, details={}, contents=contents)
-
-    def put_batch(self, batch: str, *, reason: str, files: Sequence[Path]) -> Quarantined:
-        """Move the files of a refused batch here; they are complete here before the first original goes."""
-        entry = self.copy_batch(batch, reason=reason, files=files)
-        landing.remove(files)
-        return entry
+        return self._put(batch, "batch", digest, contents, reason=reason, row_ids=row_ids)
 
     def put_rows(
         self, batch: str, rows: "pd.DataFrame", *, reason: str, details: Mapping[str, int]
@@ -53,9 +49,7 @@ class Quarantine:
         rows.to_parquet(content, index=False)
         digest = hashlib.sha256(content.getvalue()).hexdigest()
         contents = {_ROWS: content.getvalue()}
-        return self._put(
-            batch, "rows", digest, reason=reason, rows=len(rows), details=details, contents=contents
-        )
+        return self._put(batch, "rows", digest, contents, reason=reason, rows=len(rows), details=details)
 
     def entries(self) -> list[Quarantined]:
         """Return every entry that was ever put here, by name; one that was dropped has lost its data only."""
@@ -127,11 +121,12 @@ class Quarantine:
         batch: str,
         kind: str,
         digest: str,
+        contents: Mapping[str, bytes],
         *,
         reason: str,
-        rows: int,
-        details: Mapping[str, int],
-        contents: Mapping[str, bytes],
+        rows: int = 0,
+        details: Mapping[str, int] | None = None,
+        row_ids: Sequence[str] = (),
     ) -> Quarantined:
         safe = "".join(letter if letter.isalnum() or letter in "._-" else "_" for letter in batch)[:100]
         name = f"{safe}-{kind}-{digest[:8]}"
@@ -144,7 +139,8 @@ class Quarantine:
             reason=reason,
             rows=rows,
             path=str(folder),
-            details=dict(details),
+            details=dict(details or {}),
+            row_ids=tuple(row_ids),
         )
         # The entry is written last: where it is, the data is whole.
         for file, content in {**contents, _ENTRY: to_json(entry).encode()}.items():

@@ -113,6 +113,7 @@ def _faults(cases: pd.DataFrame) -> pd.DataFrame:
     across = cases["schema_context"] == "DataFrameSchema"
     expected = cases["check"].map(lambda check: _EXPECTED.get(str(check), str(check)))
     got = cases["failure_case"].map(lambda value: "null" if pd.isna(value) else shown(value))
+    got = got.mask(cases["check"] == "field_uniqueness", "a duplicate")
     column = cases["column"].mask(across, KNOWN_AT).astype(str)
     fault = column + ": expected " + expected + ", got " + got
     fault = fault.mask(across, column + ": expected " + expected)

@@ -139,7 +139,9 @@ def _refuse_forged_release(loop: Loop, landed: landing.Landed) -> None:
 
 
 def _refuse(loop: Loop, rejected: BatchRejected, files: list[Path]) -> dict[str, Any]:
-    entry = loop.quarantine.copy_batch(rejected.batch, reason=rejected.reason, files=files)
+    entry = loop.quarantine.copy_batch(
+        rejected.batch, reason=rejected.reason, files=files, row_ids=rejected.row_ids
+    )
     record_action(loop, entry, "quarantined", ACTOR, rejected.reason)
     landing.remove(files)
     log.error(

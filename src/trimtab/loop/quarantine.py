@@ -31,6 +31,7 @@ def show(name: str) -> str:
         raise UnknownQuarantine(name, list(_open_entries(loop)))
     entry = history[-1].entry
     lines = [f"{entry.name}: {entry.reason}", f"original: {entry.path}"]
+    lines += [f"row_id: {row_id}" for row_id in entry.row_ids]
     lines += [f"{fault}: {count} rows" for fault, count in entry.details.items()]
     lines += [
         f"{action.at:%Y-%m-%d %H:%M} {action.action} by {action.actor}: {action.reason}" for action in history

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,12 @@ from trimtab.data.ingest import Checked, check
 from trimtab.errors import BatchRejected
 
 Land = Callable[..., Path]
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
 RELEASED = {"released_by": "W2-batch-12345678", "released_reason": "the sensor is new"}
 
 
 def taken_in(folder: Path, data: params.Data) -> Checked:
-    return check(landing.read(folder, "W2"), data)
+    return check(landing.read(folder, "W2"), data, now=NOW)
 
 
 @pytest.mark.parametrize(
@@ -66,7 +68,7 @@ def test_labels_may_all_be_missing_yet(land: Land, week: pd.DataFrame, data: par
     [
         ("wind", ["12.5"] * 100, "expected numbers in wind, got values such as '12.5'"),
         ("wind", [True] * 100, "expected numbers in wind, got values such as True"),
-        ("row_id", range(100), "expected text in row_id, got values such as 0"),
+        ("row_id", range(100), "expected text in row_id, got values of type int"),
         ("label", [0.5] * 100, "expected 0, 1 or null in label, got values such as 0.5"),
         ("event_time", range(100), "expected times with a time zone in event_time, got values such as 0"),
         (
@@ -110,7 +112,7 @@ def test_a_released_row_must_still_be_usable(land: Land, week: pd.DataFrame, dat
         "wind: expected 0 to 150, got inf",
         "wind: expected a value, got null",
         "label: expected 0, 1 or null, got 7",
-        "row_id: expected an id that occurs once, got row-2",
+        "row_id: expected an id that occurs once, got a duplicate",
     ]
     assert checked.kept["wind"].iloc[0] == 1000.0
 

@@ -13,6 +13,7 @@ from trimtab.data.quarantine import Quarantine
 from trimtab.errors import BatchRejected, Unfit, UnknownQuarantine
 
 Land = Callable[..., Path]
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -21,7 +22,10 @@ def quarantine(tmp_path: Path) -> Quarantine:
 
 
 def put(quarantine: Quarantine, folder: Path, reason: str = "too windy") -> str:
-    return quarantine.put_batch("W2", reason=reason, files=landing.files(folder, "W2")).name
+    files = landing.files(folder, "W2")
+    entry = quarantine.copy_batch("W2", reason=reason, files=files, row_ids=["row-7"])
+    landing.remove(files)
+    return entry.name
 
 
 def test_a_refused_batch_moves_with_its_reason(
@@ -31,6 +35,7 @@ def test_a_refused_batch_moves_with_its_reason(
     original = (folder / "W2.parquet").read_bytes()
     entry = quarantine.show(put(quarantine, folder))
     assert (entry.batch, entry.kind, entry.reason) == ("W2", "batch", "too windy")
+    assert entry.row_ids == ("row-7",)
     assert entry.name.startswith("W2-batch-")
     assert (Path(entry.path) / "W2.parquet").read_bytes() == original
     assert list(folder.iterdir()) == []
@@ -63,7 +68,7 @@ def test_what_a_killed_run_left_belongs_to_its_entry(
 def test_a_batch_with_an_odd_name_is_kept_under_a_safe_one(tmp_path: Path, quarantine: Quarantine) -> None:
     path = tmp_path / "a b.parquet"
     path.write_bytes(b"x")
-    entry = quarantine.put_batch("a b", reason="expected a name", files=[path])
+    entry = quarantine.copy_batch("a b", reason="expected a name", files=[path])
     assert entry.name.startswith("a_b-batch-")
     assert entry.batch == "a b"
 
@@ -84,14 +89,14 @@ def test_a_released_batch_is_taken_in_as_a_new_revision(
     folder = land(week)
     refused = landing.read(folder, "W2")
     with pytest.raises(BatchRejected, match="got 100.0%, 100 of 100"):
-        check(refused, data)
+        check(refused, data, now=NOW)
     name = put(quarantine, folder)
 
     quarantine.release(name, folder, reason="the sensor is new")
     landed = landing.read(folder, "W2")
     assert landed.released_by == name
     assert landed.source_sha256 != refused.source_sha256
-    assert len(check(landed, data).kept) == 100
+    assert len(check(landed, data, now=NOW).kept) == 100
 
 
 def test_releasing_twice_changes_nothing(land: Land, week: pd.DataFrame, quarantine: Quarantine) -> None:
@@ -128,14 +133,14 @@ def test_released_rows_land_with_what_was_kept(
 ) -> None:
     week.loc[1, "wind"] = 1048.4
     folder = land(week)
-    checked = check(landing.read(folder, "W2"), data)
+    checked = check(landing.read(folder, "W2"), data, now=NOW)
     name = quarantine.put_rows("W2", checked.bad, reason="1 of 100 rows", details={}).name
     landing.remove(landing.files(folder, "W2"))
 
     refused = quarantine.rows(name).drop(columns="fault").astype(checked.kept.dtypes.to_dict())
     again = pd.concat([checked.kept, refused], ignore_index=True)
     landing.land(folder, manifest(), again, released_by=name, released_reason="a storm")
-    released = check(landing.read(folder, "W2"), data)
+    released = check(landing.read(folder, "W2"), data, now=NOW)
     assert len(released.kept) == 100
     assert released.kept["wind"].max() == 1048.4
 

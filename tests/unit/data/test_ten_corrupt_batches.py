@@ -1,6 +1,7 @@
 """Each kind of corrupt batch is refused whole, or in rows, with a reason that a person understands."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pandas as pd
@@ -12,16 +13,21 @@ from trimtab.data.ingest import Checked, check
 from trimtab.errors import BatchRejected
 
 Land = Callable[..., Path]
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
 
 
 def taken_in(folder: Path, data: params.Data, batch: str = "W2") -> Checked:
-    return check(landing.read(folder, batch), data)
+    return check(landing.read(folder, batch), data, now=NOW)
+
+
+def rejection(folder: Path, data: params.Data) -> BatchRejected:
+    with pytest.raises(BatchRejected) as rejected:
+        taken_in(folder, data)
+    return rejected.value
 
 
 def refused(folder: Path, data: params.Data) -> str:
-    with pytest.raises(BatchRejected) as rejected:
-        taken_in(folder, data)
-    return rejected.value.reason
+    return rejection(folder, data).reason
 
 
 def test_a_sound_batch_is_kept_whole(land: Land, week: pd.DataFrame, data: params.Data) -> None:
@@ -94,15 +100,22 @@ def test_of_rows_with_one_id_the_first_is_kept(land: Land, week: pd.DataFrame, d
     checked = taken_in(land(week), data)
     assert list(checked.kept["wind"].head(8)) == [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0]
     assert list(checked.bad["wind"]) == [7.0]
-    assert list(checked.bad["fault"]) == ["row_id: expected an id that occurs once, got row-3"]
+    assert list(checked.bad["fault"]) == ["row_id: expected an id that occurs once, got a duplicate"]
 
 
 def test_many_repeated_ids(land: Land, week: pd.DataFrame, data: params.Data) -> None:
     week.loc[:3, "row_id"] = "row-0"
-    assert refused(land(week), data) == (
+    rejected = rejection(land(week), data)
+    assert rejected.reason == (
         "expected at most 2.0% faulty rows (data.max_bad_share), got 3.0%, 3 of 100; "
-        "the first: row_id: expected an id that occurs once, got row-0"
+        "the first: row_id: expected an id that occurs once, got a duplicate"
     )
+    assert rejected.row_ids == ("row-0",)
+
+
+def test_a_row_without_an_id_is_not_named(land: Land, week: pd.DataFrame, data: params.Data) -> None:
+    week.loc[:3, "row_id"] = None
+    assert rejection(land(week), data).row_ids == ()
 
 
 @pytest.mark.parametrize("time", ["2026-01-04T23:59:59+00:00", "2026-01-12T00:00:00+00:00"])
@@ -143,7 +156,8 @@ def test_many_values_out_of_range(land: Land, week: pd.DataFrame, data: params.D
     ("note", "reason"),
     [
         ("not json", "got one in which (file): Invalid JSON: expected ident at line 1 column 2"),
-        ({"end": None}, "got one in which end: Input should be a valid datetime"),
+        ({"end": None}, "got one in which end: Value error, expected a time in ISO 8601"),
+        ({"end": 4e12}, "got one in which end: Value error, expected a time in ISO 8601"),
         ({"start": "2026-01-05T00:00:00"}, "got one in which start: Input should have timezone info"),
         ({"rows": 3}, "got one in which rows: Extra inputs are not permitted"),
         ({"batch": "W3"}, "expected a manifest of this batch, got one of 'W3'"),
