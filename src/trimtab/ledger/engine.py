@@ -43,8 +43,13 @@ class Database:
 
     def migrate(self) -> None:
         """Create or upgrade the tables and views. Two processes may call this at once."""
+        with self.transaction("schema") as connection:
+            self.upgrade(connection)
+
+    def upgrade(self, connection: Connection) -> None:
+        """Create or upgrade the tables and views in an open transaction."""
         # Alembic keeps the migration in progress in a global variable.
-        with self._migrating, _migrations() as config, self.transaction("schema") as connection:
+        with self._migrating, _migrations() as config:
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
             sql_views.create(connection)
@@ -87,6 +92,14 @@ class Database:
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
             else:
                 connection.execute(select(func.pg_advisory_xact_lock(_LOCK_SPACE, func.hashtext(lock))))
+            yield connection
+
+    @contextmanager
+    def frozen(self) -> Iterator[Connection]:
+        """Open a transaction during which nobody can add a fact, of whatever model."""
+        with self.transaction("frozen") as connection:
+            if connection.dialect.name != "sqlite":  # whose write lock is that of all names
+                connection.exec_driver_sql("LOCK TABLE facts IN SHARE MODE")
             yield connection
 
 

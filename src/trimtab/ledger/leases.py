@@ -119,6 +119,20 @@ class Leases:
             ended.set()
             thread.join()
 
+    @contextmanager
+    def held(self, name: str, *, holder: str, minutes: float) -> Iterator[Lease]:
+        """Take a lease, keep it alive, and give it back at the end.
+
+        Raises:
+            LeaseHeld: Somebody else holds it and it has not expired.
+        """
+        lease = self.take(name, holder=holder, minutes=minutes)
+        try:
+            with self.kept_alive(lease):
+                yield lease
+        finally:
+            self.release(lease)
+
     def _renew_until(self, ended: threading.Event, lease: Lease) -> None:
         while not ended.wait(lease.minutes * 60 / 3):
             try:

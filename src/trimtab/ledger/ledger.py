@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Row, func, insert, select
+from sqlalchemy import ColumnElement, Connection, Row, func, insert, select, update
 
 from trimtab.clock import Clock, system_clock
 from trimtab.errors import Conflict, Unknown
@@ -121,6 +121,16 @@ class Ledger(Database):
                 added |= self._insert(connection, fact, at)
         return added
 
+    def redact(self, fact: Fact, lease: Lease) -> None:
+        """Replace a fact by one without the ids of erased rows: the only change that is ever made to a fact.
+
+        Raises:
+            LeaseLost: Somebody else holds the lease by now; nothing was written.
+        """
+        with self.transaction(self.model) as connection:
+            require(connection, lease)
+            connection.execute(update(facts).where(facts.c.id == fact.id).values(body=_body(fact)))
+
     def snapshot(self) -> "Snapshot":
         """Begin to read what a decision depends on."""
         return Snapshot(self)
@@ -153,7 +163,7 @@ class Ledger(Database):
         kind, key = type(fact), fact.key
         if connection.execute(select(facts.c.id).where(self._of(kind) & (facts.c.key == key))).first():
             return False
-        body = adapter(kind).dump_python(fact, mode="json", exclude={"id", "at"})
+        body = _body(fact)
         if len(key) > LONGEST_KEY or "\0" in key or _holds_nul(body):
             raise ValueError(
                 f"Expected a key of at most {LONGEST_KEY} characters and texts without NUL, "
@@ -217,6 +227,10 @@ def _field(name: str, value: object) -> ColumnElement[bool]:
 def _fact(kind: type[F], row: Row[Any]) -> F:
     fact: F = adapter(kind).validate_python({**row.body, "id": row.id, "at": row.at})
     return fact
+
+
+def _body(fact: Fact) -> Any:
+    return adapter(type(fact)).dump_python(fact, mode="json", exclude={"id", "at"})
 
 
 def _holds_nul(value: object) -> bool:

@@ -1,48 +1,55 @@
-"""`trimtab gc`: removes what nothing names any more, and what killed runs left.
+"""`trimtab ops gc`: remove data that nothing names any more, and what killed runs left.
 
-Writers push an object before the pointer that names it, so a young object without a name may be that of an ingest in
-flight: only what is older than the grace goes.
+Writers push an object before the pointer that names it, so a young object without a name may belong to an ingest in
+progress. Only what is older than a limit is removed.
 """
 
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import select
+
 from trimtab.clock import system_clock
 from trimtab.errors import Unfit
+from trimtab.ledger.facts import Batch, kind_of
+from trimtab.ledger.tables import facts
 from trimtab.loop.loop import Loop, open_loop
 from trimtab.ops import dvc_objects, folders
-from trimtab.ops.backup import named_by_ledger
-from trimtab.ops.lease import Alive, exclusively
+from trimtab.ops.maintenance import exclusively
 from trimtab.origin.commands import git
 
 _MD5 = re.compile(r"\bmd5: ['\"]?([0-9a-f]{32})(\.dir)?")
-_NAMES = (".dvc", "dvc.lock")
+_DVC_FILES = (".dvc", "dvc.lock")
 _TIMES = ("mtime", "LastModified", "last_modified", "created")
-"""What the drivers of DVC call an object's age."""
+"""What DVC's drivers call the time of an object's last change."""
+
+Check = Callable[[], None] | None
+"""Called before each removal; None for a dry run, which removes nothing."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Part:
-    """What was collected of one kind: how many, and their bytes; `kept_young` are too young, or of unknown age."""
+    """What was collected of one kind: how many, and their bytes; `too_young` are too young, or of unknown age."""
 
     removed: int = 0
     bytes: int = 0
-    kept_young: int = 0
+    too_young: int = 0
 
     def add(self, size: int) -> None:
-        """Count one that goes."""
+        """Count one that is removed."""
         self.removed, self.bytes = self.removed + 1, self.bytes + size
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Collected:
-    """What went, or would go: objects of the DVC remote, of the shared cache, and folders."""
+    """What was removed, or would be: objects of the DVC remote and of the shared cache, and folders."""
 
     remote: Part
     cache: Part
@@ -51,42 +58,44 @@ class Collected:
 
 
 def collect(*, older_than_hours: float, dry_run: bool = False) -> Collected:
-    """Remove objects that neither the ledger nor any commit of the origin names, and folders of runs that are dead.
+    """Remove objects that neither the ledger nor any commit of the origin names, and folders of dead runs.
 
     Args:
-        older_than_hours: What is younger stays; longer than any push takes, with the commit after it.
-        dry_run: Only say what would go.
+        older_than_hours: What is younger stays. A push and the commit after it must not take longer.
+        dry_run: Only report what would be removed.
 
     Raises:
-        Unfit: The grace is not above 0.
-        LeaseHeld: A backup, another gc or a forget runs.
+        Unfit: The limit is not above 0.
+        LeaseHeld: A backup, another gc or an erasure is running.
+        LeaseLost: This process was paused until its lease expired.
         StoreUnreachable: A store does not answer.
     """
     if not older_than_hours > 0:
         raise Unfit(
             f"--older-than-hours: expected more than 0, got {older_than_hours:g}",
-            "An ingest in flight has pushed what nothing names yet.",
+            "An ingest in progress has pushed objects that nothing names yet.",
         )
     loop, before = open_loop(), system_clock().timestamp() - older_than_hours * 3600
-    with exclusively(loop) as alive:
+    with exclusively(loop) as lease:
+        check = None if dry_run else partial(loop.ledger.leases.check, lease)
         with dvc_objects.remote(loop.stores) as remote:
             named = _named(loop, remote)
-            of_remote = _remote(remote, named, before, alive, dry_run=dry_run)
+            removed = _collect_remote(remote, named, before, check)
         return Collected(
-            remote=of_remote,
-            cache=_paths(_cache(loop, named), before, dry_run=dry_run),
-            folders=_paths(_folders(loop), before, dry_run=dry_run),
+            remote=removed,
+            cache=_collect_paths(_cache(loop, named), before, check),
+            folders=_collect_paths(_leftovers(loop), before, check),
             dry_run=dry_run,
         )
 
 
 def _named(loop: Loop, remote: dvc_objects.Objects) -> set[str]:
-    """Return all that a pointer or lock of any commit names, with what their folders hold, and what the ledger names."""
+    """Return the objects that a DVC file of any commit names, with the contents of folders, and those in the ledger."""
     loop.origin.head()  # fetches
     mirror = loop.stores.home / "mirror.git"
     listed = git("rev-list", "--objects", "--all", cwd=mirror).splitlines()
-    named = named_by_ledger(loop)
-    for blob in (line.split(" ", 1)[0] for line in listed if line.endswith(_NAMES)):
+    named = _named_by_ledger(loop)
+    for blob in (line.split(" ", 1)[0] for line in listed if line.endswith(_DVC_FILES)):
         for md5, folder in _MD5.findall(git("cat-file", "-p", blob, cwd=mirror)):
             named.add(f"{md5}{folder}")
             if folder and remote.has(f"{md5}.dir"):
@@ -94,28 +103,33 @@ def _named(loop: Loop, remote: dvc_objects.Objects) -> set[str]:
     return named
 
 
-def _remote(
-    remote: dvc_objects.Objects, named: set[str], before: float, alive: Alive, *, dry_run: bool
-) -> Part:
+def _named_by_ledger(loop: Loop) -> set[str]:
+    """Return the objects of all batch revisions ever ingested, of all models: they may share a DVC remote."""
+    query = select(facts.c.body["md5"].as_string()).where(facts.c.kind == kind_of(Batch))
+    with loop.ledger.read() as connection:
+        return set(connection.execute(query).scalars())
+
+
+def _collect_remote(remote: dvc_objects.Objects, named: set[str], before: float, check: Check) -> Part:
     part = Part()
     for md5 in remote.all():
         if md5 in named:
             continue
-        found = remote.info(md5)
-        if not is_older(found, before):
-            part.kept_young += 1
+        info = remote.info(md5)
+        if not is_older(info, before):
+            part.too_young += 1
             continue
-        if not dry_run:
-            alive()
+        if check:
+            check()
             remote.remove(md5)
-        part.add(int(found.get("size") or 0))
+        part.add(int(info.get("size") or 0))
     return part
 
 
-def is_older(found: dict[str, Any], before: float) -> bool:
-    """Say whether an object is older than a time; one whose age the remote does not tell is not."""
+def is_older(info: dict[str, Any], before: float) -> bool:
+    """Say whether an object is older than a time; False if the remote does not tell its age."""
     for name in _TIMES:
-        value = found.get(name)
+        value = info.get(name)
         if isinstance(value, datetime):
             return (value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp() < before
         if isinstance(value, int | float):
@@ -129,36 +143,41 @@ def _cache(loop: Loop, named: set[str]) -> Iterator[Path]:
             yield path
 
 
-def _folders(loop: Loop) -> Iterator[Path]:
-    """Clones of killed writers, the data of killed runs (a run that ends removes it), and DVC's half done ones of ours."""
+def _leftovers(loop: Loop) -> Iterator[Path]:
+    """Yield what killed processes left: clones of writers, DVC's folders of ours, and the data of runs.
+
+    A run that ends removes its data. While a run is in progress, no data is listed.
+    """
     yield from loop.stores.work.glob("clone-*")
     yield from Path(tempfile.gettempdir()).glob("trimtab-dvc-*")
-    if loop.ledger.lease_holder(loop.lease) is None:
+    if loop.ledger.leases.current(loop.lease_name) is None:
         yield from loop.stores.work.glob("*/data")
 
 
-def _paths(found: Iterator[Path], before: float, *, dry_run: bool) -> Part:
+def _collect_paths(paths: Iterator[Path], before: float, check: Check) -> Part:
     part = Part()
-    for path in found:
-        with suppress(FileNotFoundError):  # whoever it belongs to has just ended
-            newest, size = _state(path)
+    for path in paths:
+        with suppress(FileNotFoundError):  # its owner has just removed it
+            newest, size = _last_change_and_size(path)
             if newest >= before:
-                part.kept_young += 1
+                part.too_young += 1
                 continue
-            if not dry_run:
-                _drop(path)
+            if check:
+                check()
+                _remove(path)
             part.add(size)
     return part
 
 
-def _state(path: Path) -> tuple[float, int]:
-    """Return when a file, or anything in a folder, was last changed, and the bytes of it."""
-    files = [one.lstat() for one in path.rglob("*") if one.is_file()] if path.is_dir() else [path.lstat()]
-    newest = max(path.lstat().st_mtime, *(one.st_mtime for one in files), 0.0)
-    return newest, sum(one.st_size for one in files)
+def _last_change_and_size(path: Path) -> tuple[float, int]:
+    """Return when a file, or anything in a folder, was last changed, and its size in bytes."""
+    paths = [file for file in path.rglob("*") if file.is_file()] if path.is_dir() else [path]
+    files = [file.lstat() for file in paths]
+    newest = max(path.lstat().st_mtime, *(file.st_mtime for file in files), 0.0)
+    return newest, sum(file.st_size for file in files)
 
 
-def _drop(path: Path) -> None:
+def _remove(path: Path) -> None:
     if path.is_dir():
         folders.remove(path)
     else:

@@ -2,20 +2,24 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from trimtab.errors import Unfit
 
 FILE = "manifest.json"
-LAYOUT = 1
+LAYOUT = 2
 """Of a backup's folder."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """The last file that is written; `counts` has one entry a store, `files` one a file: its sha256."""
+    """The last file that is written.
+
+    `counts` has an entry per store, `files` the sha256 of each file. `deleted_versions` are in the ledger, but were deleted
+    in MLflow.
+    """
 
     layout: int
     taken_at: str
@@ -23,6 +27,7 @@ class Manifest:
     model: str
     commit: str
     counts: Mapping[str, Mapping[str, int]]
+    deleted_versions: Sequence[str]
     files: Mapping[str, str]
 
 

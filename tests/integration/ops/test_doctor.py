@@ -10,12 +10,14 @@ from pathlib import Path
 import pytest
 import sklearn
 import yaml
+from mlflow import MlflowClient
 
 from trimtab.__main__ import main
 from trimtab.errors import Unfit
+from trimtab.ledger.facts import Transition, TransitionEnd, Version
 from trimtab.loop.loop import Loop
 from trimtab.ops.doctor import Finding, examine, models
-from trimtab.ops.doctor.finding import Doubt
+from trimtab.ops.doctor.finding import Doubt, within
 from trimtab.ops.doctor.store_checks import Places
 
 OTHER = "1.8.0"
@@ -41,7 +43,9 @@ def test_doctor_finds_nothing_on_a_sound_loop_and_names_what_is_hurt(
     sound = found()
     print(*sound.values(), sep="\n")
     assert states(sound, "ok") == set(sound)
-    assert sound["Production versions"].found.startswith("2 load and answer as before with scikit-learn")
+    assert sound["Production versions"].found.startswith(
+        "2 can be loaded and predict as before with scikit-learn"
+    )
     assert sound["DVC remote"].found == "a probe was pushed and pulled, and is gone again"
     assert files(led) == before
 
@@ -103,7 +107,42 @@ def test_another_scikit_learn_is_refused_by_name(
     found = models.production(Places(led.stores, 60))
     print(found)
     assert isinstance(found, Doubt)
-    assert f"version 2 (scikit-learn {sklearn.__version__}) of {led.model} loads and answers" in found.found
+    assert (
+        f"version 2 (scikit-learn {sklearn.__version__}) of {led.model} can be loaded and predicts"
+        in found.found
+    )
+
+
+@pytest.mark.parametrize(
+    ("deleted", "state", "said"),
+    [
+        (2, "fail", "version 2 of flight-delay is in Production by the ledger, but was deleted in MLflow"),
+        (3, "warn", "version 3 of flight-delay was deleted in MLflow: no rollback can return to it"),
+    ],
+)
+def test_a_version_that_was_deleted_in_mlflow_is_named(
+    deleted: int, state: str, said: str, led: Loop
+) -> None:
+    for version in ("3", "2"):  # version 3 is in Production for a moment
+        move = Transition(
+            key=f"by hand to {version}",
+            kind="promote",
+            version=version,
+            to_stage="Production",
+            replaces=None,
+            actor="ann",
+            reason="test",
+            evidence_sha256=None,
+            event_time=led.event_now(),
+        )
+        led.ledger.append(move, TransitionEnd(key=move.key, outcome="done"))
+    training = led.ledger.require(Version, "2").training
+    led.ledger.append(Version(version="3", run_key="another", training=training))
+    MlflowClient(led.registry.uri).create_model_version(led.model, training.source, training.run_id)
+    MlflowClient(led.registry.uri).delete_model_version(led.model, str(deleted))
+    finding = within("models", lambda: models.production(Places(led.stores, 60)), 60)
+    print(finding)
+    assert finding.state == state and said in finding.found
 
 
 def test_a_loading_that_takes_the_process_down_is_told(led: Loop, monkeypatch: pytest.MonkeyPatch) -> None:

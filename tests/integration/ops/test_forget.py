@@ -10,12 +10,15 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from mlflow import MlflowClient
 
 from tests.support import playground
 from tests.support.predictions import learn, prediction, truth
 from tests.support.processes import killed
 from trimtab.__main__ import main
 from trimtab.errors import Unfit, Unknown
+from trimtab.ledger import state
+from trimtab.ledger.facts import Batch, Erasure, ErasureEnd, QuarantineAction
 from trimtab.loop import ingest, quarantine
 from trimtab.loop.loop import Loop
 from trimtab.ops.backup import backup
@@ -67,7 +70,9 @@ def _refuse(loop: Loop, mine: pd.DataFrame) -> None:
         mine = mine.assign(event_time=frame["event_time"][0], label_known_at=frame["label_known_at"].max())
         playground.land(loop.stores.landing, week.batch, pd.concat([frame[of], mine, mine]), week)
         said = ingest.ingest(week.batch)
-    assert mine["row_id"].iloc[0] in said["reason"]
+    entries = [action.entry for action in loop.ledger.all(QuarantineAction)]
+    assert (mine["row_id"].iloc[0],) in [entry.row_ids for entry in entries]
+    assert mine["row_id"].iloc[0] not in said["reason"]
 
 
 def _spool(loop: Loop, row: str) -> None:
@@ -140,7 +145,7 @@ def test_forgotten_rows_are_nowhere_and_the_loop_goes_on(
     samples = {"reference.parquet", "example.json", "input_example.json", "serving_input_example.json"}
     assert samples_of(led, case.rows) == samples
     meant = forget(case.ids, actor="ann", reason="article 17", dry_run=True)
-    assert places_of(led, *case.ids) == before and led.ledger.erasures(led.model) == []
+    assert places_of(led, *case.ids) == before and led.ledger.all(Erasure) == []
     capsys.readouterr()
 
     assert main(["forget", *case.ids, "--reason", "article 17", "--by", "ann"]) == 0
@@ -156,15 +161,15 @@ def test_forgotten_rows_are_nowhere_and_the_loop_goes_on(
 
 
 def _keeps_the_rest(loop: Loop, case: Case) -> None:
-    record = next(one for one in loop.ledger.batches(loop.model) if one.manifest.batch == case.batch)
-    kept = loop.origin.fetch_batch(case.batch, md5=record.md5, commit=record.commit)
+    (batch,) = state.batches_in_force(loop.ledger.all(Batch, prefix=f"{case.batch}:r"))
+    kept = loop.origin.fetch_batch(case.batch, md5=batch.md5, commit=batch.commit)
     assert kept["row_id"].tolist() == case.frame[~case.frame["row_id"].isin(case.ids)]["row_id"].tolist()
-    assert (record.manifest.revision, record.manifest.rows) == (2, len(kept))
+    assert (batch.manifest.revision, batch.manifest.rows) == (2, len(kept))
     with closing(open_log(loop.stores.prediction_log, loop.params.predictions)) as log:
         assert log.count() == (1, 1)
     (left,) = loop.stores.spool.glob("*.jsonl")
     assert "stays" in left.read_text() and "other" in (loop.stores.spool / aside.FILE).read_text()
-    assert "(forgotten)" in quarantine.table()
+    assert "got a duplicate" in quarantine.table()
     assert (
         pd.read_parquet(loop.stores.landing / "later.parquet")["row_id"].tolist()
         == kept["row_id"][:2].tolist()
@@ -179,7 +184,7 @@ def _says_so(loop: Loop, case: Case) -> None:
     )
     for name in (case.batch, "1", "2"):
         assert why in [(one.what, one.actor, one.text) for one in history.why(name)]
-    key = loop.ledger.erasures(loop.model)[-1].erasure.key
+    key = loop.ledger.all(Erasure)[-1].key
     told = f"no: trained on rows that were erased since (erasure {key})"
     assert loop.registry.find_by_tag(loop.model, TAG, told) == ["1", "2"]
     assert [one.what for one in history.history(2)] == ["forgetting", "forgotten"]
@@ -200,7 +205,7 @@ def _stays_away(loop: Loop, case: Case, folder: Path) -> None:
 
 def test_killed_anywhere_the_same_command_ends_it(led: Loop) -> None:
     case = spread(led)
-    before, (record, *_) = led.origin.head(), led.ledger.batches(led.model)
+    before, record = led.origin.head(), led.ledger.all(Batch)[0]
     branch = Path(led.stores.origin) / "refs" / "heads" / "main"
 
     def revised() -> bool:
@@ -212,7 +217,7 @@ def test_killed_anywhere_the_same_command_ends_it(led: Loop) -> None:
     for reached in (revised, removed):
         assert not reached()
         killed(["forget", *case.ids, "--reason", "article 17", "--by", "ann"], reached)
-        assert [one.phase for one in led.ledger.erasures(led.model)] == ["intent"]
+        assert len(led.ledger.all(Erasure)) == 1 and led.ledger.all(ErasureEnd) == []
         assert places_of(led, *case.ids)
     done = forget(case.ids, actor="another", reason="another")
     assert places_of(led, *case.ids) == set()
@@ -223,6 +228,14 @@ def test_killed_anywhere_the_same_command_ends_it(led: Loop) -> None:
     assert (
         forget(case.ids, actor="ann", reason="article 17").objects == ()
     )  # again finds nothing, and says so
+
+
+def test_a_version_that_was_deleted_in_mlflow_stops_no_erasure(led: Loop) -> None:
+    MlflowClient(led.registry.uri).delete_model_version(led.model, "1")
+    row = playground.thin(playground.weeks()[0])["row_id"][0]
+    assert forget([row], actor="ann", reason="article 17").versions == ("1", "2")
+    assert led.ledger.keys(Erasure) == led.ledger.keys(ErasureEnd)
+    assert places_of(led, row) == set()
 
 
 def test_a_row_that_is_served_meanwhile_is_found_again_and_the_same_command_ends_it(led: Loop) -> None:
@@ -245,7 +258,7 @@ def test_a_row_that_is_served_meanwhile_is_found_again_and_the_same_command_ends
     finally:
         ended.set()
         service.join()
-    assert [one.phase for one in led.ledger.erasures(led.model)] == ["intent"]
+    assert led.ledger.keys(Erasure) and led.ledger.keys(ErasureEnd) == []
     assert forget([row], actor="ann", reason="article 17").in_log >= 1
-    assert {one.phase for one in led.ledger.erasures(led.model)} == {"intent", "done"}
+    assert led.ledger.keys(Erasure) == led.ledger.keys(ErasureEnd)
     assert places_of(led, row) == set()

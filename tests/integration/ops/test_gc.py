@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -10,11 +9,12 @@ from pathlib import Path
 import pytest
 
 from trimtab.__main__ import main
-from trimtab.errors import LeaseHeld, Unfit
+from trimtab.errors import Unfit
+from trimtab.ledger import Ledger
+from trimtab.ledger.facts import Batch
 from trimtab.loop.loop import Loop
 from trimtab.ops.backup import backup
 from trimtab.ops.gc import Part, collect
-from trimtab.ops.lease import exclusively
 
 DAYS = 86400.0
 
@@ -63,7 +63,7 @@ def test_what_nothing_names_goes_and_the_rest_stays_byte_for_byte(
     done = collect(older_than_hours=24.0)
 
     assert replace(done, dry_run=True) == meant
-    assert done.remote == done.cache == Part(removed=1, bytes=5, kept_young=1)
+    assert done.remote == done.cache == Part(removed=1, bytes=5, too_young=1)
     assert (done.folders.removed, done.folders.bytes) == (3, 6)
     assert not any(path.exists() for path in (clone.parent, data.parent, half.parent))
     assert alive.is_file() and beside.is_file()
@@ -84,25 +84,12 @@ def _commit_other_data(loop: Loop, folder: Path) -> None:
     subprocess.run(["bash", "-c", script], cwd=folder / "clone", check=True)
 
 
-def test_of_backup_and_gc_one_runs_at_a_time(loop: Loop, tmp_path: Path) -> None:
-    with exclusively(loop):
-        again = subprocess.run(
-            [sys.executable, "-m", "trimtab", "gc"], capture_output=True, text=True, check=False
-        )
-        assert (again.returncode, again.stderr.split(":")[0]) == (1, "LeaseHeld")
-    with exclusively(loop, holder="a backup elsewhere"):
-        with pytest.raises(LeaseHeld, match="a backup elsewhere"):
-            collect(older_than_hours=24.0)
-        with pytest.raises(LeaseHeld, match="a backup elsewhere"):
-            backup(tmp_path)
-
-
 def test_another_model_of_the_ledger_has_its_data_elsewhere_and_loses_none(fed: Loop, tmp_path: Path) -> None:
-    mine = fed.ledger.batches(fed.model)
-    other = replace(mine[0], manifest=replace(mine[0].manifest, model="other"), md5="f" * 32)
-    fed.ledger.record_batch(other)
+    mine = fed.ledger.all(Batch)
+    Ledger(fed.stores.ledger, "other").append(replace(mine[0], md5="f" * 32))
     taken = backup(tmp_path / "backups")
-    assert taken.counts["data"] == {"objects": len({one.md5 for one in mine})}
+    assert taken.counts["data"] == {"objects": len({batch.md5 for batch in mine})}
+    assert taken.counts["ledger"]["facts"] == len(mine) + 1
     shared = plant(Path(fed.stores.dvc_remote) / "files/md5/ff" / ("f" * 30), b"1", days=2)
     assert collect(older_than_hours=24).remote.removed == 0
     assert shared.is_file()
@@ -112,16 +99,3 @@ def test_without_a_grace_nothing_is_collected(loop: Loop) -> None:
     with pytest.raises(Unfit, match="expected more than 0, got 0"):
         collect(older_than_hours=0.0)
     assert main(["gc", "--older-than-hours", "-1"]) == 1
-
-
-def test_a_lease_is_prolonged_while_it_is_held_and_ends_with_its_process(loop: Loop) -> None:
-    trigger = loop.params.trigger.model_copy(update={"lease_minutes": 0.03})
-    short = replace(loop, params=loop.params.model_copy(update={"trigger": trigger}))
-    with exclusively(short):
-        time.sleep(2.5)
-        assert loop.ledger.lease_holder("keep") is not None
-    assert loop.ledger.lease_holder("keep") is None
-    short.ledger.hold("keep", holder="a dead process", minutes=0.03)
-    time.sleep(2)
-    with exclusively(short):
-        pass

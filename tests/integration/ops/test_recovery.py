@@ -1,46 +1,48 @@
-"""A loop on real stores is backed up, wiped and brought back."""
+"""Back up a loop on real stores, lose it, and restore it."""
 
 import json
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+from mlflow import MlflowClient
 
 from tests.support import playground
 from tests.support.moments import _disconnect
 from tests.support.processes import killed
 from trimtab.errors import LeaseHeld, Unfit
+from trimtab.ledger.facts import KINDS, Batch, Run, Version
 from trimtab.loop.loop import Loop
 from trimtab.ops.backup import backup
+from trimtab.ops.maintenance import LEASE
 from trimtab.ops.restore import restore
 from trimtab.registry.load import load
-from trimtab.views import history
 
 
-def answers(loop: Loop) -> dict[str, object]:
-    """What people ask: the champion, what was live, what happened, and each version's checkout with its data."""
+def memory(loop: Loop) -> dict[str, object]:
+    """Return the stages and aliases, and all facts but the batches, which another process may be adding."""
+    facts = [fact for kind in KINDS if kind is not Batch for fact in loop.ledger.all(kind)]
     return {
         "stages": loop.registry.stages(loop.model),
         "aliases": loop.registry.aliases(loop.model),
-        "history": history.history(),
-        "live": [history.live_at(entry.at) for entry in history.history() if entry.at],
-        "why": {version: history.why(version) for version in loop.ledger.versions(loop.model)},
+        "facts": [(fact.id, fact.at, fact) for fact in facts],
     }
 
 
 def data_of(loop: Loop, folder: Path) -> dict[str, dict[str, bytes]]:
-    """The data of every registered version, checked out at its recipe's commit."""
-    found, runs = {}, [run for run in loop.ledger.runs(loop.model) if run.plan]
-    for version, record in loop.ledger.versions(loop.model).items():
-        commit = next(run.plan.commit for run in runs if record.run_key.startswith(run.run_key))
-        names = [ref.batch for ref in record.training.batches]
-        loop.origin.checkout(folder / version, commit, names)
-        files = sorted((folder / version / "data" / "batches").glob("*.parquet"))
+    """Return the data of every registered version, checked out at the commit of its run."""
+    contents, runs = {}, loop.ledger.all(Run)
+    for version in loop.ledger.all(Version):
+        commit = next(run.plan.commit for run in runs if version.run_key.startswith(run.key))
+        names = [ref.batch for ref in version.training.batches]
+        loop.origin.checkout(folder / version.version, commit, names)
+        files = sorted((folder / version.version / "data" / "batches").glob("*.parquet"))
         assert [path.stem for path in files] == sorted(names)
-        found[version] = {path.name: path.read_bytes() for path in files}
-    return found
+        contents[version.version] = {path.name: path.read_bytes() for path in files}
+    return contents
 
 
 def wipe(loop: Loop) -> None:
@@ -52,13 +54,13 @@ def wipe(loop: Loop) -> None:
     assert not any(path.is_file() for path in place.rglob("*") if "tree" not in path.parts)
 
 
-def restored(folder: Path) -> dict[str, object]:
-    """As on the machine that comes after: a process that has seen none of the stores."""
+def restored(folder: Path) -> dict[str, Any]:
+    """Restore in a process that has seen none of the stores, as on a new machine."""
     command = [sys.executable, "-m", "trimtab", "restore", str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    found: dict[str, object] = json.loads(done.stdout)
-    return found
+    outcome: dict[str, Any] = json.loads(done.stdout)
+    return outcome
 
 
 def load_champion(loop: Loop, cache: Path) -> None:
@@ -67,20 +69,38 @@ def load_champion(loop: Loop, cache: Path) -> None:
     load(champion.source, champion.digest, loop.params.model.trusted_types, cache=cache)
 
 
-def test_after_a_restore_everything_answers_as_before(led: Loop, tmp_path: Path) -> None:
-    before, data = answers(led), data_of(led, tmp_path / "before")
+def test_a_restore_brings_everything_back_and_the_loop_goes_on(led: Loop, tmp_path: Path) -> None:
+    before, data, batches = memory(led), data_of(led, tmp_path / "before"), led.ledger.all(Batch)
     taken = backup(tmp_path / "backups")
+    assert taken.deleted_versions == ()
     wipe(led)
 
-    said = restored(taken.folder)
+    outcome = restored(taken.folder)
 
-    assert said["agree"] is True and said["production"] == ["2"]
-    assert not any(said["mended"].values())
+    assert outcome["agree"] is True and outcome["production"] == ["2"]
+    assert not any(outcome["repaired"].values())
     again = playground.opened()
-    assert answers(again) == before
+    assert memory(again) == before and again.ledger.all(Batch) == batches
     assert data_of(again, tmp_path / "after") == data
     load_champion(again, tmp_path / "models")
-    playground.take_in(again, range(4, 5))  # and it goes on
+    with again.ledger.read() as connection:
+        assert connection.exec_driver_sql("select count(*) from all_version").scalar_one() == 2
+    playground.take_in(again, range(4, 5))
+
+
+@pytest.mark.parametrize(("deleted", "production"), [("1", ["2"]), ("2", ["1"])])
+def test_a_version_that_was_deleted_in_mlflow_stops_no_backup_and_no_restore(
+    deleted: str, production: list[str], led: Loop, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    MlflowClient(led.registry.uri).delete_model_version(led.model, deleted)
+    taken = backup(tmp_path / "backups")
+    assert taken.deleted_versions == (deleted,)
+    assert f"Version {deleted} of {led.model} was deleted in MLflow" in caplog.text
+    wipe(led)
+    outcome = restored(taken.folder)
+    assert outcome["deleted_versions"] == [deleted]
+    assert outcome["production"] == production
+    playground.take_in(playground.opened(), range(4, 5))
 
 
 def test_a_restore_refuses_stores_that_hold_something(led: Loop, tmp_path: Path) -> None:
@@ -93,8 +113,8 @@ def test_a_restore_refuses_stores_that_hold_something(led: Loop, tmp_path: Path)
 def test_a_changed_backup_is_not_restored(led: Loop, tmp_path: Path) -> None:
     taken = backup(tmp_path / "backups")
     wipe(led)
-    (taken.folder / "ledger" / "versions.jsonl").write_text("")
-    with pytest.raises(Unfit, match=r"1 file\(s\) are missing, changed .* ledger/versions.jsonl"):
+    (taken.folder / "ledger" / "facts.jsonl").write_text("")
+    with pytest.raises(Unfit, match=r"1 file\(s\) are missing, changed .* ledger/facts.jsonl"):
         restore(taken.folder)
     assert not led.stores.home.exists()
 
@@ -107,22 +127,22 @@ def test_a_killed_backup_is_not_taken_for_a_whole_one(led: Loop, tmp_path: Path)
         restore(left)
     with pytest.raises(LeaseHeld):
         backup(dest)
-    holder = led.ledger.lease_holder("keep")
-    assert holder is not None
-    led.ledger.release("keep", holder=holder)  # as its end of time does
+    lease = led.ledger.leases.current(LEASE)
+    assert lease is not None
+    led.ledger.leases.release(lease)  # as if it had expired
     taken = backup(dest)
     assert list(dest.iterdir()) == [taken.folder]
 
 
 def test_a_killed_restore_leaves_no_ledger_and_can_be_run_again(led: Loop, tmp_path: Path) -> None:
-    before = answers(led)
+    before = memory(led)
     taken = backup(tmp_path / "backups")
     wipe(led)
     killed(["restore", str(taken.folder)], lambda: (led.stores.home / "origin.git").is_dir())
-    with pytest.raises(Unfit, match="The ledger .* is at revision None"):
+    with pytest.raises(Unfit, match="The ledger .* has schema revision None"):
         playground.opened()
     restored(taken.folder)
-    assert answers(playground.opened()) == before
+    assert memory(playground.opened()) == before
 
 
 def test_old_backups_go_and_the_newest_stay(

@@ -1,4 +1,4 @@
-"""A loop on PostgreSQL and MongoDB's wire is backed up while it works, lost, brought back, and forgets."""
+"""Back up a loop on PostgreSQL and MongoDB while it works, lose it, restore it, and erase rows from it."""
 
 import os
 import subprocess
@@ -10,10 +10,13 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.integration.ops.test_recovery import answers, data_of, restored, wipe
+from tests.integration.ops.test_recovery import data_of, memory, restored, wipe
 from tests.integration.predictions.servers import Mongo, Postgres, Server, running
 from tests.support import playground
 from tests.support.predictions import NOON, learn, prediction, truth
+from trimtab.ledger import state
+from trimtab.ledger.facts import Batch, Erasure
+from trimtab.ledger.tombstones import Tombstones
 from trimtab.loop.loop import Loop
 from trimtab.ops.backup import backup
 from trimtab.ops.erasure.forget import forget
@@ -83,29 +86,29 @@ def test_a_loop_on_servers_is_backed_up_while_it_writes_and_comes_back(
         with closing(opened_log(loop)) as log:
             log.add([prediction("p", model=loop.model), prediction("q", model=loop.model, at=NOON)])
             learn(log, truth(model=loop.model))
-        before, data = answers(loop), data_of(loop, tmp_path / "before")
+        before, data = memory(loop), data_of(loop, tmp_path / "before")
 
         first = backup(tmp_path / "first").folder  # of SQLite, to PostgreSQL
         wipe(loop)
         move_to(monkeypatch, postgres, mongo, "once")
         assert restored(first)["agree"] is True
         loop = playground.opened()
-        assert loop.ledger.url.startswith("postgresql") and answers(loop) == before
+        assert loop.ledger.url.startswith("postgresql") and memory(loop) == before
 
         with writing() as writer:
             second = backup(tmp_path / "second")  # of PostgreSQL
             assert writer.poll() is None
         now = playground.opened()
-        batches = len(now.ledger.batches(loop.model))
+        batches = len(now.ledger.keys(Batch))
         lose(postgres, now, "once")
         move_to(monkeypatch, postgres, mongo, "twice")
         said = restored(second.folder)
 
-        assert said["agree"] is True and not any(said["mended"].values())
+        assert said["agree"] is True and not any(said["repaired"].values())
         again = playground.opened()
-        assert answers(again) == before
+        assert memory(again) == before
         assert data_of(again, tmp_path / "after") == data
-        assert 4 < len(again.ledger.batches(loop.model)) <= batches
+        assert 4 < len(again.ledger.keys(Batch)) <= batches
         with closing(opened_log(again)) as log:
             assert log.count() == (second.counts["log"]["predictions"], 1)
             assert second.counts["log"]["predictions"] > 20
@@ -120,7 +123,7 @@ def _forgets(loop: Loop, row: str) -> None:
         done = forget([row, "a"], actor="ann", reason="article 17")
         assert log.count() == (before[0] - 2, before[1] - 1)
     assert (done.versions, done.in_log) == (("1", "2"), 1)
-    assert loop.ledger.tombstones(loop.model).among([row, "a", "b"]) == [True, True, False]
-    record, *_ = loop.ledger.batches(loop.model)
-    kept = loop.origin.fetch_batch(record.manifest.batch, md5=record.md5, commit=record.commit)
-    assert row not in set(kept["row_id"]) and record.manifest.revision == 2
+    assert Tombstones.of(loop.ledger.all(Erasure)).among([row, "a", "b"]) == [True, True, False]
+    batch, *_ = state.batches_in_force(loop.ledger.all(Batch))
+    rows = loop.origin.fetch_batch(batch.manifest.batch, md5=batch.md5, commit=batch.commit)
+    assert row not in set(rows["row_id"]) and batch.manifest.revision == 2

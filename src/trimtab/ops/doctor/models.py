@@ -1,61 +1,81 @@
-"""The last versions that were in Production: do they load and answer with the scikit-learn that is installed here?"""
+"""Check that the versions last in Production can be loaded, and predict as before, with the scikit-learn installed here."""
 
 import json
 import sys
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import metadata
 from typing import Any
 
 from trimtab.contracts import ModelVersion, to_json
 from trimtab.errors import CommandFailed, Unfit
-from trimtab.ledger.ledger import Ledger
+from trimtab.ledger import Ledger, state
+from trimtab.ledger.facts import Version
 from trimtab.ops.doctor.finding import Doubt
 from trimtab.ops.doctor.store_checks import Places
 from trimtab.origin import commands
+from trimtab.registry.mlflow_store import Store
+from trimtab.registry.production import completed
 
 LAST = 3
 
 
 def production(where: Places) -> str | Doubt:
-    """Load the last three, each compared with what it answered to its example when it was trained.
+    """Load the last three versions, and compare the predictions on their examples with those at their training.
 
     Raises:
-        Unfit: One cannot be loaded, or answers differently: its name, and both versions of scikit-learn.
+        Unfit: A version cannot be loaded or predicts differently, or the newest one was deleted in MLflow.
     """
-    model, versions = where.params.model.name, _last(where)
-    if not versions:
-        return "none yet"
-    told = _told(where, versions)
-    here = told[0]["here"]
-    for one in told:
-        if one["error"]:
-            raise _refusal(model, one["version"], one["saved"], here, one["error"])
-    others = [f"{one['version']} (scikit-learn {one['saved']})" for one in told if one["saved"] != here]
-    if others:
-        return Doubt(
-            found=f"version {', '.join(others)} of {model} loads and answers as before with scikit-learn {here}, which "
-            f"did not save it and promises nothing. Keep that one, or retrain before upgrading."
+    model, last = where.params.model.name, _last(where)
+    stages = Store(where.stores.mlflow).stages(model)
+    deleted = [version.version for version in last if version.version not in stages]
+    if last and last[0].version in deleted:
+        what = (
+            f"version {last[0].version} of {model} is in Production by the ledger, but was deleted in MLflow"
         )
-    return f"{', '.join(one['version'] for one in told)} load and answer as before with scikit-learn {here}"
+        raise Unfit(what, "Run `trimtab loop reconcile`, which acts by registry.foreign_change.")
+    results = _load(where, [version for version in last if version.version not in deleted])
+    if not results:
+        return "none yet"
+    here = results[0]["here"]
+    for result in results:
+        if result["error"]:
+            raise _refusal(model, result["version"], result["saved"], here, result["error"])
+    others = {result["version"]: result["saved"] for result in results if result["saved"] != here}
+    if others or deleted:
+        return Doubt(found=" ".join(_doubts(model, here, others, deleted)))
+    names = ", ".join(result["version"] for result in results)
+    return f"{names} can be loaded and predict as before with scikit-learn {here}"
+
+
+def _doubts(model: str, here: str, others: Mapping[str, str], deleted: Sequence[str]) -> Iterator[str]:
+    if others:
+        names = ", ".join(f"{version} (scikit-learn {saved})" for version, saved in others.items())
+        yield (
+            f"version {names} of {model} can be loaded and predicts as before with scikit-learn {here}, which did not save "
+            f"it and promises nothing. Keep that scikit-learn, or retrain before upgrading."
+        )
+    if deleted:
+        yield f"version {', '.join(deleted)} of {model} was deleted in MLflow: no rollback can return to it."
 
 
 def _last(where: Places) -> list[ModelVersion]:
-    name, ledger = where.params.model.name, Ledger(where.stores.ledger)
-    moves = [
-        one.transition.version for one in ledger.transitions(name, to="Production") if one.phase == "done"
-    ]
-    last = list(dict.fromkeys(reversed(moves)))[:LAST]
-    known = ledger.versions(name, only=last)
-    return [known[version].model_version for version in last]
+    """Return the versions that were last in Production, by the ledger, newest first."""
+    ledger = Ledger(where.stores.ledger, where.params.model.name)
+    moves = state.to_production(completed(ledger))
+    versions = list(dict.fromkeys(move.version for move in reversed(moves)))[:LAST]
+    return [ledger.require(Version, version).model_version for version in versions]
 
 
-def _told(where: Places, versions: list[ModelVersion]) -> list[dict[str, str]]:
-    asked = {"versions": json.loads(to_json(versions)), "params": where.written}
-    words = [sys.executable, "-m", "trimtab.ops.doctor.loading"]
+def _load(where: Places, versions: list[ModelVersion]) -> list[dict[str, str]]:
+    if not versions:
+        return []
+    task = {"versions": json.loads(to_json(versions)), "params": where.params_text}
+    command = [sys.executable, "-m", "trimtab.ops.doctor.loading"]
     try:
-        lines = commands.run(words, cwd=None, stdin=json.dumps(asked), seconds=where.seconds)
+        lines = commands.run(command, cwd=None, stdin=json.dumps(task), seconds=where.seconds)
     except CommandFailed as error:
         here = metadata.version("scikit-learn")
-        names = ", ".join(one.version for one in versions)
+        names = ", ".join(version.version for version in versions)
         raise _refusal(where.params.model.name, names, "", here, commands.cause(error)) from error
     return [json.loads(line) for line in lines.splitlines()]
 

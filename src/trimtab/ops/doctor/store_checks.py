@@ -1,4 +1,4 @@
-"""The five stores: does each answer, and is it of this code's form?"""
+"""Check the five stores: does each answer, and does it have the schema that this code needs?"""
 
 import sys
 import tempfile
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from trimtab import params
 from trimtab.errors import CommandFailed, StoreUnreachable, Unfit
-from trimtab.ledger.ledger import Ledger
+from trimtab.ledger.engine import Database
 from trimtab.origin import commands
 from trimtab.origin.mirror import BRANCH, address, unreachable
 from trimtab.predictions.opening import open_log
@@ -18,13 +18,13 @@ from trimtab.stores import Stores
 
 @dataclass(frozen=True)
 class Places:
-    """The stores, asked by commands that take `seconds` at most."""
+    """The stores, as commands see them that take `seconds` at most."""
 
     stores: Stores
     seconds: float
 
     @cached_property
-    def written(self) -> str:
+    def params_text(self) -> str:
         """The text of `params.yaml` at the origin's newest commit.
 
         Raises:
@@ -36,26 +36,26 @@ class Places:
 
     @property
     def params(self) -> params.Params:
-        """What `written` says.
+        """The parameters at the origin's newest commit.
 
         Raises:
             StoreUnreachable: The git server does not answer.
         """
-        return params.parse(self.written)
+        return params.parse(self.params_text)
 
     def origin(self) -> str:
         """Ask the git server for the newest commit."""
         listed = self._git("ls-remote", address(self.stores.origin), f"refs/heads/{BRANCH}")
         if not listed:
             what = f"The origin at {commands.without_credentials(self.stores.origin)} has no branch {BRANCH}"
-            raise Unfit(what, "Make it with `trimtab init`.")
+            raise Unfit(what, "Create it with `trimtab init`.")
         return f"at commit {listed[:10]}"
 
     def remote(self) -> str:
         """Push, pull and delete a probe."""
-        words = [sys.executable, "-m", "trimtab.ops.doctor.probing"]
+        command = [sys.executable, "-m", "trimtab.ops.doctor.probing"]
         try:
-            return commands.run(words, cwd=None, seconds=self.seconds).strip()
+            return commands.run(command, cwd=None, seconds=self.seconds).strip()
         except CommandFailed as error:
             url = commands.without_credentials(address(self.stores.dvc_remote))
             raise StoreUnreachable(
@@ -67,9 +67,9 @@ class Places:
         return f"{len(Store(self.stores.mlflow).stages(self.params.model.name))} versions"
 
     def ledger(self) -> str:
-        """Refuse a ledger of another revision."""
-        Ledger(self.stores.ledger).check()
-        return "at this code's revision"
+        """Refuse a ledger with another schema than this code needs."""
+        Database(self.stores.ledger).check()
+        return "has this code's schema"
 
     def predictions(self) -> str:
         """Count the predictions."""

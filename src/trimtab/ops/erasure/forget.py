@@ -1,32 +1,35 @@
-"""`trimtab forget`: erases rows from all stores, for legal reasons.
+"""`trimtab ops erase`: erase rows from all stores, for legal reasons.
 
-First the intent is in the ledger: from then on no landed file brings the row back. What is erased by its features (MLflow's
-samples) goes before the objects that tell these features. Each step finds what is left to do, so that a killed erasure is
-ended by the same command. Last comes a look whether anything is left, and only then the ledger says that it is done.
+First the intent is written to the ledger: from then on no landed file brings the rows back. What is recognised by the rows'
+features (samples in MLflow) is erased before the objects that contain these features. Each step finds out what is left to do,
+so the same command finishes an erasure that was killed. At the end all stores are searched again, and only if nothing is left
+the ledger says that the erasure is complete.
 """
 
 import fcntl
 import hashlib
 import re
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from trimtab.data.schema import ROW_ID
 from trimtab.errors import LeaseHeld, Unfit, Unknown
-from trimtab.ledger.records import Erasure
+from trimtab.ledger.facts import Erasure, ErasureEnd
+from trimtab.ledger.leases import Lease
+from trimtab.ledger.tombstones import Tombstones
 from trimtab.loop.loop import Loop, open_loop
 from trimtab.ops import prediction_log, sql_dump
 from trimtab.ops.erasure import local_files, mlflow_artifacts, versioned_data
-from trimtab.ops.lease import exclusively
+from trimtab.ops.maintenance import exclusively
 
 TAG = "trimtab.rebuildable"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forgotten:
-    """What held the rows: batches, objects, versions, files, and how many rows the prediction log knew of."""
+    """What contained the rows: batches, objects, versions, files; and how many of the rows were in the prediction log."""
 
     rows: int
     batches: tuple[str, ...]
@@ -38,49 +41,57 @@ class Forgotten:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Found:
-    """Where the ids were found, and which of them."""
+class _Occurrences:
+    """Where rows occur, and which of the ids occur anywhere."""
 
     data: versioned_data.Held
     files: tuple[str, ...]
-    ids: frozenset[str]
+    ids: Set[str]
     in_log: int
 
 
 def forget(row_ids: Sequence[str], *, actor: str, reason: str, dry_run: bool = False) -> Forgotten:
-    """Erase all that is known of some rows.
+    """Erase rows from all stores.
 
     Args:
         row_ids: Their ids, as the client or the batch named them.
-        actor: Who wants it.
-        reason: Why; it goes into the ledger, and must not name an id.
-        dry_run: Only say what would go.
+        actor: Who orders it.
+        reason: Why. It goes into the ledger, and must not contain an id.
+        dry_run: Only report what would be erased.
 
     Raises:
-        Unknown: No store knows one of the rows, and it was never forgotten either; nothing was changed.
-        Unfit: The reason names a row, or something holds a row still; then run it again.
-        LeaseHeld: A retraining, a backup, gc or another forget runs.
-        StoreUnreachable: A store does not answer; run it again.
+        Unknown: A row is in no store, and was never erased either; nothing was changed.
+        Unfit: The reason contains an id, or a row is still in a store; run the same command again.
+        LeaseHeld: A retraining, a backup, gc or another erasure is running.
+        LeaseLost: This process was paused until a lease expired; run the same command again.
+        StoreUnreachable: A store does not answer; run the same command again.
     """
-    ids, me = sorted(set(row_ids)), f"forget on {socket.gethostname()}"
-    if any(re.search(rf"(?<!\w){re.escape(one)}(?!\w)", reason) for one in ids):
-        raise Unfit("The reason names a row id, and the ledger would keep it", "Say it without the id.")
+    ids, holder = set(row_ids), f"forget on {socket.gethostname()}"
+    if any(re.search(rf"(?<!\w){re.escape(row_id)}(?!\w)", reason) for row_id in ids):
+        raise Unfit("The reason contains a row id, which the ledger would keep", "Give a reason without it.")
     loop = open_loop()
     if dry_run:
-        return _answer(found := _known(loop, ids), _meant(loop, ids, actor, reason, found), dry_run=True)
-    with _alone(loop), exclusively(loop, holder=me), exclusively(loop, loop.lease, holder=me):
-        found = _known(loop, ids)
-        erasure = _meant(loop, ids, actor, reason, found)
-        loop.ledger.record_erasure(erasure, "intent")
-        _erase(loop, ids, erasure, found)
-        _check(loop, ids)
-        loop.ledger.record_erasure(erasure, "done")
-    return _answer(found, erasure, dry_run=False)
+        occurrences = _require_occurrences(loop, ids)
+        return _outcome(occurrences, _plan(loop, ids, actor, reason, occurrences), dry_run=True)
+    leases, minutes = loop.ledger.leases, loop.params.trigger.lease_minutes
+    with (
+        _alone(loop),
+        exclusively(loop, holder=holder) as lease,
+        leases.held(loop.lease_name, holder=holder, minutes=minutes),
+    ):
+        occurrences = _require_occurrences(loop, ids)
+        erasure = _plan(loop, ids, actor, reason, occurrences)
+        loop.ledger.append(erasure, lease=lease)
+        _erase(loop, ids, erasure, occurrences, lease)
+        _require_erased(loop, ids)
+        begun = [each for each in loop.ledger.all(Erasure) if each.rows == erasure.rows]
+        loop.ledger.append(*(ErasureEnd(key=each.key) for each in begun), lease=lease)
+    return _outcome(occurrences, erasure, dry_run=False)
 
 
 @contextmanager
 def _alone(loop: Loop) -> Iterator[None]:
-    """Of this machine one process; the kernel frees the lock however that ends, so that the next may take its leases."""
+    """Allow one process of this machine. The kernel frees the lock however it ends, so the next may renew its leases."""
     with (loop.stores.home / "forget.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -89,77 +100,88 @@ def _alone(loop: Loop) -> Iterator[None]:
         yield
 
 
-def _known(loop: Loop, ids: Sequence[str]) -> _Found:
-    found = _look(loop, ids)
-    forgotten = loop.ledger.tombstones(loop.model).among(ids)
-    unknown = [one for one, gone in zip(ids, forgotten, strict=True) if one not in found.ids and not gone]
+def _require_occurrences(loop: Loop, ids: Set[str]) -> _Occurrences:
+    occurrences = _search(loop, ids)
+    absent = sorted(ids - occurrences.ids)
+    erased = Tombstones.of(loop.ledger.all(Erasure)).among(absent)
+    unknown = [row_id for row_id, gone in zip(absent, erased, strict=True) if not gone]
     if unknown:
-        raise Unknown("row ids that a store holds", ", ".join(unknown))
-    return found
+        raise Unknown("row ids that are in a store", ", ".join(unknown))
+    return occurrences
 
 
-def _look(loop: Loop, ids: Sequence[str]) -> _Found:
+def _search(loop: Loop, ids: Set[str]) -> _Occurrences:
     data, files = versioned_data.look(loop, ids), local_files.look(loop, ids)
-    in_log = prediction_log.mentioned(loop.stores.prediction_log, loop.params.predictions, loop.model, ids)
-    known = {one for held in files.values() for one in held} | in_log | local_files.told(loop, ids)
-    known |= {one for rows_ in data.rows for one in rows_[ROW_ID].astype(str)}
+    in_log = prediction_log.mentioned(
+        loop.stores.prediction_log, loop.params.predictions, loop.model, sorted(ids)
+    )
+    in_data = {row_id for rows in data.rows for row_id in rows[ROW_ID].astype(str)}
     names = [*map(str, files), *map(str, data.checkouts), *mlflow_artifacts.look(loop, data.rows)]
-    return _Found(data=data, files=tuple(sorted(names)), ids=frozenset(known), in_log=len(in_log))
-
-
-def _meant(loop: Loop, ids: Sequence[str], actor: str, reason: str, found: _Found) -> Erasure:
-    """Return what is to be erased; of an erasure that was begun before, with all that it meant then."""
-    stones, records = loop.ledger.tombstones(loop.model), loop.ledger.erasures(loop.model)
-    digests = tuple(sorted(map(stones.digest, ids)))
-    name = hashlib.sha256("".join(digests).encode()).hexdigest()[:16]
-    times = sum(one.phase == "done" and one.erasure.rows == digests for one in records)
-    begun = [one.erasure for one in records if one.erasure.key == f"{name}:{times + 1}"]
-    gone = {*found.data.objects, *(md5 for one in begun for md5 in one.objects)}
-    batches = {*found.data.batches, *(batch for one in begun for batch in one.batches)}
-    return Erasure(
-        model=loop.model,
-        key=f"{name}:{times + 1}",
-        salt=stones.salt,
-        rows=digests,
-        batches=tuple(sorted(batches)),
-        objects=tuple(sorted(gone)),
-        versions=tuple(versioned_data.versions_of(loop, gone)),
-        actor=begun[0].actor if begun else actor,
-        reason=begun[0].reason if begun else reason,
+    return _Occurrences(
+        data=data,
+        files=tuple(sorted(names)),
+        ids=in_data.union(in_log, local_files.in_ledger(loop, ids), *files.values()),
+        in_log=len(in_log),
     )
 
 
-def _erase(loop: Loop, ids: Sequence[str], erasure: Erasure, found: _Found) -> None:
-    mlflow_artifacts.erase(loop, found.data.rows)
-    versioned_data.revise(loop, erasure.batches, ids, erasure.key)
-    versioned_data.remove(loop, erasure.objects, found.data.checkouts)
-    local_files.erase(loop, ids)
-    prediction_log.forget(loop.stores.prediction_log, loop.params.predictions, loop.model, ids)
-    local_files.redact(loop, ids)
-    for url in (loop.stores.prediction_log, loop.stores.ledger):
+def _plan(loop: Loop, ids: Set[str], actor: str, reason: str, occurrences: _Occurrences) -> Erasure:
+    """Return the erasure to make. It includes one of the same rows that was begun before, and is the same if it adds nothing."""
+    erasures, ended = loop.ledger.all(Erasure), set(loop.ledger.keys(ErasureEnd))
+    stones = Tombstones.of(erasures)
+    digests = tuple(sorted(map(stones.digest, ids)))
+    earlier = [erasure for erasure in erasures if erasure.rows == digests]
+    begun = [erasure for erasure in earlier if erasure.key not in ended]
+    objects = occurrences.data.objects.union(*(erasure.objects for erasure in begun))
+    plan = Erasure(
+        key=f"{hashlib.sha256(''.join(digests).encode()).hexdigest()[:16]}:{len(earlier) + 1}",
+        salt=stones.salt,
+        rows=digests,
+        batches=tuple(sorted(occurrences.data.batches.union(*(erasure.batches for erasure in begun)))),
+        objects=tuple(sorted(objects)),
+        versions=tuple(versioned_data.versions_of(loop, objects)),
+        actor=begun[0].actor if begun else actor,
+        reason=begun[0].reason if begun else reason,
+    )
+    return next((erasure for erasure in begun if replace(plan, key=erasure.key) == erasure), plan)
+
+
+def _erase(loop: Loop, ids: Set[str], erasure: Erasure, occurrences: _Occurrences, lease: Lease) -> None:
+    data, log = occurrences.data, loop.stores.prediction_log
+    for step in (
+        lambda: mlflow_artifacts.erase(loop, data.rows),
+        lambda: versioned_data.revise(loop, erasure.batches, ids, erasure.key, lease),
+        lambda: versioned_data.remove(loop, erasure.objects, data.checkouts),
+        lambda: local_files.erase(loop, ids),
+        lambda: prediction_log.forget(log, loop.params.predictions, loop.model, sorted(ids)),
+        lambda: local_files.redact(loop, ids, lease),
+    ):
+        loop.ledger.leases.check(lease)
+        step()
+    for url in (log, loop.stores.ledger):
         sql_dump.compact(url)
-    for version, how in versioned_data.versions_of(loop, erasure.objects).items():
-        told = f"no: {how} on rows that were erased since (erasure {erasure.key})"
-        loop.registry.set_tag(loop.model, version, TAG, told)
+    for version, use in versioned_data.versions_of(loop, erasure.objects).items():
+        text = f"no: {use} on rows that were erased since (erasure {erasure.key})"
+        loop.registry.set_tag(loop.model, version, TAG, text)
 
 
-def _check(loop: Loop, ids: Sequence[str]) -> None:
-    left = _look(loop, ids)
+def _require_erased(loop: Loop, ids: Set[str]) -> None:
+    left = _search(loop, ids)
     if left.ids or left.files:
-        where = [*left.data.objects, *left.files][:3] or ["the prediction log or a reason in the ledger"]
+        places = [*left.data.objects, *left.files][:3] or ["the prediction log or the ledger"]
         raise Unfit(
-            f"Something that was in flight wrote one of the rows again, to {', '.join(where)}",
+            f"One of the rows was written again during the erasure, to {', '.join(places)}",
             "Run the same command again.",
         )
 
 
-def _answer(found: _Found, erasure: Erasure, *, dry_run: bool) -> Forgotten:
+def _outcome(occurrences: _Occurrences, erasure: Erasure, *, dry_run: bool) -> Forgotten:
     return Forgotten(
         rows=len(erasure.rows),
         batches=erasure.batches,
         objects=erasure.objects,
         versions=erasure.versions,
-        files=found.files,
-        in_log=found.in_log,
+        files=occurrences.files,
+        in_log=occurrences.in_log,
         dry_run=dry_run,
     )

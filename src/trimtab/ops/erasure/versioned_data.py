@@ -2,16 +2,16 @@
 
 import hashlib
 import logging
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pandas as pd
-from sqlalchemy import select
 
 from trimtab.contracts import Manifest
 from trimtab.data.schema import LABEL, ROW_ID
-from trimtab.ledger import tables
+from trimtab.ledger.facts import Batch, Judgement, Version, batch_key
+from trimtab.ledger.leases import Lease
 from trimtab.loop.loop import Loop
 from trimtab.ops import dvc_objects, folders
 from trimtab.ops.erasure import rowfiles
@@ -49,30 +49,25 @@ def look(loop: Loop, ids: Collection[str]) -> Held:
 
 def named_batches(loop: Loop) -> dict[str, str]:
     """Return the batch of each object that the ledger or a commit names."""
-    table = tables.batches
-    with loop.ledger.read() as connection:
-        rows = connection.execute(select(table.c.md5, table.c.batch)).all()
-    return {
-        **dvc_objects.pointers_in(loop.stores.home / "mirror.git"),
-        **{row.md5: row.batch for row in rows},
-    }
+    in_ledger = {batch.md5: batch.manifest.batch for batch in loop.ledger.all(Batch)}
+    return dvc_objects.pointers_in(loop.stores.home / "mirror.git") | in_ledger
 
 
-def revise(loop: Loop, batches: Collection[str], ids: Collection[str], key: str) -> None:
-    """Make a new revision without the rows of each batch in force; what is in the origin only comes into the ledger.
+def revise(loop: Loop, batches: Collection[str], ids: Collection[str], key: str, lease: Lease) -> None:
+    """Make a new revision without the rows of each batch in force; a revision that only the origin has is ingested.
 
-    Killed anywhere, and called again, it makes no second one.
+    If it was killed and is called again, it makes no second one.
     """
     head = loop.origin.head()
     for manifest in loop.origin.manifests(head):
         if manifest.batch in batches:
-            _revise(loop, manifest, head, ids, key)
+            _revise(loop, manifest, head, ids, key, lease)
 
 
-def _revise(loop: Loop, before: Manifest, head: str, ids: Collection[str], key: str) -> None:
-    if loop.ledger.batch(loop.model, before.batch, before.revision) is None:
-        # The origin knows it, so that nothing is committed, and the frame is not looked at.
-        loop.ledger.record_batch(loop.origin.commit_batch(before, pd.DataFrame()))
+def _revise(loop: Loop, before: Manifest, head: str, ids: Collection[str], key: str, lease: Lease) -> None:
+    if loop.ledger.get(Batch, batch_key(before.batch, before.revision)) is None:
+        # The origin has it already, so nothing is committed, and the frame is not read.
+        loop.ledger.append(loop.origin.commit_batch(before, pd.DataFrame()), lease=lease)
     md5 = md5_of(loop.origin.show(pointer(before.batch), head))
     frame = loop.origin.fetch_batch(before.batch, md5=md5, commit=head)
     kept = frame[~frame[ROW_ID].astype(str).isin(list(ids))].reset_index(drop=True)
@@ -86,8 +81,7 @@ def _revise(loop: Loop, before: Manifest, head: str, ids: Collection[str], key: 
         # Made of no landed file, but of the revision before and this erasure.
         source_sha256=hashlib.sha256(f"{before.source_sha256}:forget:{key}".encode()).hexdigest(),
     )
-    record = loop.origin.commit_batch(manifest, kept)
-    loop.ledger.record_batch(record)
+    loop.ledger.append(loop.origin.commit_batch(manifest, kept), lease=lease)
     log.info(
         "Batch %s: revision %s without %s row(s)", before.batch, manifest.revision, len(frame) - len(kept)
     )
@@ -111,24 +105,16 @@ def cached(loop: Loop, md5: str) -> Path:
 
 def versions_of(loop: Loop, gone: Collection[str]) -> dict[str, str]:
     """Return the versions that were trained or judged on one of the objects, and which of the two."""
-    md5 = _md5s(loop)
-    found = {
-        version: "trained"
-        for version, record in loop.ledger.versions(loop.model).items()
-        if any(md5.get((ref.batch, ref.revision)) in gone for ref in record.training.batches)
+    affected = {batch.ref for batch in loop.ledger.all(Batch) if batch.md5 in gone}
+    uses = {
+        version.version: "trained"
+        for version in loop.ledger.all(Version)
+        if affected.intersection(version.training.batches)
     }
-    for judgement in loop.ledger.judgements(loop.model):
-        refs = judgement.verdict.judged_on if judgement.verdict else ()
-        if judgement.version and any(md5.get((ref.batch, ref.revision)) in gone for ref in refs):
-            found.setdefault(judgement.version, "judged")
-    return dict(sorted(found.items(), key=lambda item: int(item[0])))
-
-
-def _md5s(loop: Loop) -> Mapping[tuple[str, int], str]:
-    table = tables.batches
-    query = select(table.c.batch, table.c.revision, table.c.md5).where(table.c.model == loop.model)
-    with loop.ledger.read() as connection:
-        return {(row.batch, row.revision): row.md5 for row in connection.execute(query)}
+    for judgement in loop.ledger.all(Judgement):
+        if judgement.version and judgement.verdict and affected.intersection(judgement.verdict.judged_on):
+            uses.setdefault(judgement.version, "judged")
+    return dict(sorted(uses.items(), key=lambda item: int(item[0])))
 
 
 def _content(loop: Loop, remote: dvc_objects.Objects, md5: str) -> bytes | None:
