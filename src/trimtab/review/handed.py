@@ -15,10 +15,9 @@ from trimtab.evaluate import looks
 from trimtab.evaluate.weigh import Weighed, weigh
 
 FILE = "verdict.json"
-BASELINE = "the baseline"
 _MOST_BYTES, _MOST_ENTRIES = 1_000_000, 2000
 _BATCH = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,59}", re.ASCII)
-_CHAMPION = re.compile(rf"{BASELINE}|version [0-9]{{1,9}}", re.ASCII)
+_VERSION = re.compile(r"[0-9]{1,9}", re.ASCII)
 
 
 def read(folder: Path) -> Verdict:
@@ -47,7 +46,7 @@ def read(folder: Path) -> Verdict:
 
 def gate_of(verdict: Verdict, gate: params.Gate) -> params.Gate:
     """Return our gate as it is for the verdict's champion."""
-    return looks.gate_for(None, gate) if verdict.champion == BASELINE else gate
+    return looks.gate_for(None, gate) if verdict.champion is None else gate
 
 
 def judge_again(verdict: Verdict, gate: params.Gate) -> Weighed:
@@ -59,12 +58,12 @@ def judge_again(verdict: Verdict, gate: params.Gate) -> Weighed:
     mine = gate_of(verdict, gate)
     if not 1 <= verdict.look <= mine.looks:
         raise ReviewRefused(FILE, f"a look from 1 to {mine.looks}", str(verdict.look))
-    return weigh(verdict.blocks, verdict.checks, mine, look=verdict.look, champion=verdict.champion)
+    return weigh(verdict.blocks, verdict.checks, mine, look=verdict.look, champion=verdict.champion_name)
 
 
 def _wrong(verdict: Verdict) -> Iterator[tuple[str, str]]:
-    if not _CHAMPION.fullmatch(verdict.champion):
-        yield "a champion named `version N` or `the baseline`", repr(verdict.champion[:60])
+    if verdict.champion is not None and not _VERSION.fullmatch(verdict.champion):
+        yield "the number of a version as champion, or null", repr(verdict.champion[:60])
     lists = (
         verdict.blocks,
         verdict.checks,

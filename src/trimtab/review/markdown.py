@@ -32,7 +32,7 @@ def comment(verdict: Verdict, again: Weighed, min_gain: float, origin: Origin) -
     """
     parts = [
         MARKER,
-        f"### {_SIGNS[again.kind]} {again.kind}: this pull request's model against {verdict.champion}",
+        f"### {_SIGNS[again.kind]} {again.kind}: this pull request's model against {verdict.champion_name}",
         plain(again.reason.removeprefix(f"{again.kind}: ")) + ".",
         *_warnings(verdict, again, origin),
         _table(verdict, again.comparison),
@@ -81,7 +81,7 @@ def _warnings(verdict: Verdict, again: Weighed, origin: Origin) -> list[str]:
 
 
 def _table(verdict: Verdict, total: Comparison) -> str:
-    metric, champion = plain(total.metric), verdict.champion
+    metric, champion = plain(total.metric), verdict.champion_name
     lines = [
         f"| batch | labelled rows | {metric}, {champion} | {metric}, challenger | AUC, {champion} | AUC, challenger |",
         "|---|--:|--:|--:|--:|--:|",
@@ -130,7 +130,7 @@ def _plot(verdict: Verdict) -> str:
     drawn = "\n".join(f"  line [{', '.join(f'{value:.4f}' for value in line)}]" for line in lines)
     return (
         '```mermaid\n%%{init: {"themeVariables": {"xyChart": {"plotColorPalette": "#8c959f, #0969da"}}}}%%\nxychart-beta\n'
-        f'  title "Loss by block of time: grey {verdict.champion}, blue the challenger"\n'
+        f'  title "Loss by block of time: grey {verdict.champion_name}, blue the challenger"\n'
         f'  x-axis "block" 1 --> {max(2, len(blocks))}\n'
         f'  y-axis "loss per row" {min(ends) - pad:.4f} --> {max(ends) + pad:.4f}\n{drawn}\n```'
     )

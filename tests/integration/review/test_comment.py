@@ -103,7 +103,7 @@ def test_a_strangers_words_are_letters_only(verdicts: dict[str, Path], forge: Fo
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"champion": "version 1](x)"}, "a champion named"),
+        ({"champion": "1](x)"}, "the number of a version as champion"),
         ({"kind": "SHIP IT"}, "the verdict of `trimtab evaluate`"),
         ({"blocks": []}, "blocks of time"),
         ({"look": 99}, "a look from 1"),
