@@ -117,7 +117,9 @@ def _copy_origin(loop: Loop, draft: Path) -> dict[str, int]:
 
 
 def _copy_objects(loop: Loop, draft: Path) -> dict[str, int]:
-    named = dvc_objects.named_in(draft / "origin.git").union(batch.md5 for batch in loop.ledger.all(Batch))
+    named = {batch.md5 for batch in loop.ledger.all(Batch)}.union(
+        dvc_objects.batches_by_md5(draft / "origin.git")
+    )
     erased = {md5 for erasure in loop.ledger.all(Erasure) for md5 in erasure.objects}
     with dvc_objects.remote(loop.stores) as remote:
         present = {md5 for md5 in named if remote.has(md5)}

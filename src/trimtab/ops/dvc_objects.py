@@ -1,4 +1,4 @@
-"""The data objects of the DVC remote, whatever kind of remote it is, by content hash."""
+"""Read, write and delete the objects of a DVC remote of any kind, by MD5."""
 
 import hashlib
 import tempfile
@@ -18,44 +18,44 @@ _POINTER = ".parquet.dvc"
 
 @contextmanager
 def remote(stores: Stores) -> Iterator["Objects"]:
-    """Open the DVC remote through DVC's own drivers, with the settings that stand outside git."""
+    """Open the DVC remote through DVC's own drivers, with the settings that are kept outside git."""
     from dvc.repo import Repo
 
     with tempfile.TemporaryDirectory(prefix="trimtab-dvc-") as folder:
-        place = Path(folder)
-        # Written by hand: `dvc init` refuses settings of a remote outside git until the repository names a URL for it.
-        (place / ".dvc").mkdir()
+        root = Path(folder)
+        # Not by `dvc init`, which refuses settings of a remote outside git until the repository names a URL for it.
+        (root / ".dvc").mkdir()
         url = address(stores.dvc_remote)
-        (place / ".dvc" / "config").write_text(
+        (root / ".dvc" / "config").write_text(
             f"""[core]\n    no_scm = true\n    remote = {REMOTE}\n['remote "{REMOTE}"']\n    url = "{url}"\n""",
             encoding="utf-8",
         )
-        with Repo(str(place), config={"core": {"site_cache_dir": str(place / "site")}}) as repo:
+        with Repo(str(root), config={"core": {"site_cache_dir": str(root / "site")}}) as repo:
             yield Objects(repo.cloud.get_remote_odb(REMOTE))
 
 
 class Objects:
-    """Objects by md5; a path in the remote is DVC's business."""
+    """The objects of one remote; DVC decides where in the remote an object is."""
 
     def __init__(self, odb: Any) -> None:
         self._odb = odb
 
     def has(self, md5: str) -> bool:
-        """Whether the remote holds an object."""
+        """Say whether the remote has an object."""
         return bool(self._odb.fs.exists(self._odb.oid_to_path(md5)))
 
     def get(self, md5: str, path: Path) -> None:
         """Copy an object to a file.
 
         Raises:
-            Unfit: Its bytes are not what its name says.
+            Unfit: The MD5 of its bytes is another one.
         """
         path.parent.mkdir(parents=True, exist_ok=True)
         self._odb.fs.get_file(self._odb.oid_to_path(md5), str(path))
-        found = file_md5(path)
-        if found != md5:
+        copied = file_md5(path)
+        if copied != md5:
             path.unlink()
-            raise Unfit(f"Object {md5} of the DVC remote holds other bytes ({found})", "Push it again.")
+            raise Unfit(f"Object {md5} of the DVC remote has other bytes ({copied})", "Push it again.")
 
     def read(self, md5: str) -> bytes:
         """Return an object's bytes."""
@@ -63,16 +63,16 @@ class Objects:
         return content
 
     def put(self, path: Path, md5: str) -> None:
-        """Copy a file into the remote; what is there by this name is replaced."""
+        """Copy a file into the remote, over an object of this name."""
         target = self._odb.oid_to_path(md5)
         self._odb.fs.makedirs(self._odb.fs.parent(target), exist_ok=True)
         self._odb.fs.put_file(str(path), target)
 
     def all(self) -> list[str]:
-        """Return the hashes of all objects.
+        """Return the MD5 of all objects.
 
         Raises:
-            Unfit: This kind of remote lists none (HTTP).
+            Unfit: DVC cannot list this kind of remote (HTTP).
         """
         try:
             return sorted(self._odb.all())
@@ -82,14 +82,14 @@ class Objects:
             raise _cannot("list objects") from error
 
     def info(self, md5: str) -> dict[str, Any]:
-        """Return what the remote knows of an object: `size`, and `mtime` or the like."""
+        """Return the metadata of an object: `size`, and `mtime` or the like."""
         return dict(self._odb.fs.info(self._odb.oid_to_path(md5)))
 
     def remove(self, md5: str) -> None:
         """Delete an object.
 
         Raises:
-            Unfit: This kind of remote deletes none (HTTP).
+            Unfit: DVC cannot delete from this kind of remote (HTTP).
         """
         try:
             self._odb.fs.remove(self._odb.oid_to_path(md5))
@@ -97,17 +97,14 @@ class Objects:
             raise _cannot("delete objects") from error
 
 
-def _cannot(what: str) -> Unfit:
-    return Unfit(f"DVC cannot {what} of this kind of remote", "Do it on its server, or move to another kind.")
+def _cannot(action: str) -> Unfit:
+    return Unfit(
+        f"DVC cannot {action} of this kind of remote", "Do it on its server, or move to another kind."
+    )
 
 
-def named_in(repository: Path) -> set[str]:
-    """Return the hashes that any DVC pointer of any commit in a bare repository names."""
-    return set(pointers_in(repository))
-
-
-def pointers_in(repository: Path) -> dict[str, str]:
-    """Return the batch of each hash that any DVC pointer of any commit in a bare repository names."""
+def batches_by_md5(repository: Path) -> dict[str, str]:
+    """Return the objects that the DVC pointers of all commits in a bare repository name, and the batch of each."""
     listed = git("rev-list", "--objects", "--all", cwd=repository).splitlines()
     blobs = [line.split(" ", 1) for line in listed if line.endswith(_POINTER)]
     return {
@@ -117,6 +114,6 @@ def pointers_in(repository: Path) -> dict[str, str]:
 
 
 def file_md5(path: Path) -> str:
-    """Return the md5 of a file."""
+    """Return the MD5 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()

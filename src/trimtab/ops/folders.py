@@ -1,4 +1,4 @@
-"""Copies folders, here or in an object store."""
+"""Copy folders, on this machine or in an object store."""
 
 import shutil
 from pathlib import Path
@@ -8,7 +8,7 @@ import fsspec
 
 
 def fetch_tree(location: str, dest: Path) -> int:
-    """Copy what lies at a path or URL to a folder; return how many files. What vanishes meanwhile was dropped."""
+    """Copy the files at a path or URL to a folder, and count them; a file that is deleted meanwhile is left out."""
     fs, root = _at(location)
     if not fs.exists(root):
         return 0
@@ -17,7 +17,7 @@ def fetch_tree(location: str, dest: Path) -> int:
 
 
 def put_tree(source: Path, location: str) -> None:
-    """Copy a folder's files to a path or URL; what is there by the same name is replaced."""
+    """Copy a folder's files to a path or URL, over files of the same name."""
     fs, root = _at(location)
     for path in sorted(source.rglob("*")):
         if path.is_file():
@@ -27,13 +27,13 @@ def put_tree(source: Path, location: str) -> None:
 
 
 def is_empty(location: str) -> bool:
-    """Whether no file lies at a path or URL."""
+    """Say whether there is no file at a path or URL."""
     fs, root = _at(location)
     return not (fs.exists(root) and fs.find(root))
 
 
 def remove(path: Path) -> None:
-    """Remove a folder of ours."""
+    """Remove a folder that trimtab created."""
     shutil.rmtree(path, ignore_errors=True)
 
 

@@ -1,4 +1,4 @@
-"""What a backup says of itself: when, by which trimtab, what is in it, and the digest of every file."""
+"""The manifest of a backup: when and by which trimtab it was taken, what it contains, and the digest of every file."""
 
 import hashlib
 import json
@@ -10,14 +10,14 @@ from trimtab.errors import Unfit
 
 FILE = "manifest.json"
 LAYOUT = 2
-"""Of a backup's folder."""
+"""Version of the layout of a backup's folder."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
     """The last file that is written.
 
-    `counts` has an entry per store, `files` the sha256 of each file. `deleted_versions` are in the ledger, but were deleted
+    `counts` has an entry per store, `files` the SHA-256 of each file. `deleted_versions` are in the ledger, but were deleted
     in MLflow.
     """
 
@@ -32,7 +32,7 @@ class Manifest:
 
 
 def digests(folder: Path) -> dict[str, str]:
-    """Return the sha256 of every file below a folder but the manifest, by relative path."""
+    """Return the SHA-256 of every file below a folder except the manifest, by relative path."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return {
         path.relative_to(folder).as_posix(): _sha256(path)
@@ -42,33 +42,33 @@ def digests(folder: Path) -> dict[str, str]:
 
 
 def write(folder: Path, manifest: Manifest) -> None:
-    """Write the manifest of a folder that is whole."""
+    """Write the manifest of a complete backup."""
     (folder / FILE).write_text(json.dumps(asdict(manifest), indent=1) + "\n", encoding="utf-8")
 
 
 def verified(folder: Path) -> Manifest:
-    """Read the manifest of a backup whose every file is there, and is what it was.
+    """Read the manifest of a backup, and compare all files with it.
 
     Raises:
-        Unfit: It is no whole backup, or not the one that was taken.
+        Unfit: The backup is incomplete, or was changed since it was taken.
     """
     path = folder / FILE
     if folder.suffix == ".part" or not path.is_file():
         raise Unfit(
-            f"{folder} is no whole backup: expected a folder with {FILE}, not ending in .part",
-            "Name another; `trimtab backup` writes the manifest last.",
+            f"{folder} is not a complete backup: expected a folder with {FILE}, not ending in .part",
+            "Name another; `trimtab ops backup` writes the manifest last.",
         )
-    found = json.loads(path.read_text(encoding="utf-8"))
-    if found.get("layout") != LAYOUT:
+    content = json.loads(path.read_text(encoding="utf-8"))
+    if content.get("layout") != LAYOUT:
         raise Unfit(
-            f"{path}: expected layout {LAYOUT}, got {found.get('layout')!r}",
-            f"Restore it with trimtab {found.get('trimtab')}, which took it.",
+            f"{path}: expected layout {LAYOUT}, got {content.get('layout')!r}",
+            f"Restore it with trimtab {content.get('trimtab')}, which took it.",
         )
-    manifest, have = Manifest(**found), digests(folder)
-    wrong = sorted(name for name in {*have, *manifest.files} if have.get(name) != manifest.files.get(name))
+    manifest = Manifest(**content)
+    wrong = sorted(name for name, _ in digests(folder).items() ^ manifest.files.items())
     if wrong:
         raise Unfit(
-            f"{folder}: {len(wrong)} file(s) are missing, changed or added since it was taken, the first: {wrong[0]}",
+            f"{folder}: files are missing, changed or added since the backup was taken, the first: {wrong[0]}",
             "Nothing was restored. Take another backup.",
         )
     return manifest

@@ -1,4 +1,4 @@
-"""Where MLflow keeps what the other stores have an address for: its database, and its artifacts."""
+"""Where MLflow has its database and its artifacts, which a client of its server does not see."""
 
 import os
 from dataclasses import dataclass
@@ -17,29 +17,28 @@ class MlflowPlaces:
     artifacts: str
 
     def artifacts_at(self, location: str) -> str:
-        """Return where the artifacts of an experiment lie; through a server they lie below its destination."""
+        """Return the path or URL of an experiment's artifacts; a server has those that it serves below its destination."""
         if not location.startswith(PROXIED):
             return location.removeprefix("file://")
         return f"{self.artifacts.rstrip('/')}/{location.removeprefix(PROXIED).lstrip('/')}"
 
 
 def mlflow_places(stores: Stores) -> MlflowPlaces:
-    """Read the two addresses from the environment; the embedded server's when there is no other hint.
+    """Read the two addresses from the environment; the default is the embedded server's.
 
     Raises:
-        Unfit: MLflow is a server elsewhere, and nothing says where its database is.
+        Unfit: MLflow is a server on another machine, and the environment does not name its database.
     """
-    local = stores.home / "mlflow.db"
-    known = os.environ.get("TRIMTAB_MLFLOW_BACKEND_URL")
-    if known is None and not stores.mlflow.startswith("http"):
-        known = stores.mlflow
-    if known is None and stores.mlflow.startswith(("http://127.0.0.1", "http://localhost")):
-        known = f"sqlite:///{local}"
-    if known is None:
+    database = os.environ.get("TRIMTAB_MLFLOW_BACKEND_URL")
+    if database is None and not stores.mlflow.startswith("http"):
+        database = stores.mlflow
+    if database is None and stores.mlflow.startswith(("http://127.0.0.1", "http://localhost")):
+        database = f"sqlite:///{stores.home / 'mlflow.db'}"
+    if database is None:
         raise Unfit(
-            f"MLflow is a server at {stores.mlflow}, and its database is not known here",
+            f"MLflow is a server at {stores.mlflow}, and its database is unknown",
             "Set TRIMTAB_MLFLOW_BACKEND_URL to its --backend-store-uri, and TRIMTAB_MLFLOW_ARTIFACTS to its "
             "--artifacts-destination.",
         )
     artifacts = os.environ.get("TRIMTAB_MLFLOW_ARTIFACTS", str(stores.home / "mlflow-artifacts"))
-    return MlflowPlaces(database=known, artifacts=artifacts)
+    return MlflowPlaces(database=database, artifacts=artifacts)

@@ -1,7 +1,7 @@
-"""Copies SQL databases row by row through SQLAlchemy: SQLite and PostgreSQL alike, and from one to the other.
+"""Copy SQL databases row by row through SQLAlchemy: SQLite, PostgreSQL, and from one to the other.
 
-The tables are made by whoever owns them (Alembic, MLflow, the prediction log); a copy holds rows only, one file of JSON
-lines a table. Numbers, texts and times come back equal to the bit; a JSON column is copied as its text.
+A copy contains rows only, one file of JSON lines per table; the tables are created by their owners (Alembic, MLflow, the
+prediction log). Numbers, texts and times come back equal to the bit; a JSON column is copied as its text.
 """
 
 import base64
@@ -42,7 +42,7 @@ _PAGE = 2000
 
 @contextmanager
 def snapshot(url: str) -> Iterator[Connection]:
-    """A transaction that sees one moment of a database, however long it reads, and whoever writes meanwhile."""
+    """Open a transaction that sees the database as it is at its first read, whatever is written meanwhile."""
     with _connected(url) as connection:
         if connection.dialect.name != "sqlite":
             connection = connection.execution_options(isolation_level="REPEATABLE READ")
@@ -54,7 +54,7 @@ def snapshot(url: str) -> Iterator[Connection]:
 
 @contextmanager
 def writing(url: str) -> Iterator[Connection]:
-    """A transaction to write with: all or nothing."""
+    """Open a transaction to write with."""
     with _connected(url) as connection, connection.begin():
         if connection.dialect.name == "sqlite":
             connection.exec_driver_sql("BEGIN IMMEDIATE")
@@ -62,10 +62,10 @@ def writing(url: str) -> Iterator[Connection]:
 
 
 def compact(url: str) -> None:
-    """Let no deleted row be left in the files of a SQLite database; a server's pages are its own business.
+    """Remove deleted rows from the files of a SQLite database; no effect on a server, which reuses its pages by itself.
 
     Raises:
-        Unfit: Somebody reads for so long that the write-ahead log cannot be emptied.
+        Unfit: Another process reads for so long that the write-ahead log cannot be emptied.
     """
     if make_url(url).get_backend_name() != "sqlite":
         return
@@ -73,32 +73,33 @@ def compact(url: str) -> None:
         connection.exec_driver_sql("VACUUM")
         if connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()[0]:
             raise Unfit(
-                f"Somebody reads {url} and does not end", "Stop the loop, then run the same command again."
+                f"Another process does not stop reading {url}",
+                "Stop the loop, then run the same command again.",
             )
 
 
 def tables(connection: Connection, only: Collection[str] | None = None) -> list[Table]:
-    """Return the tables that are there, those that others refer to first."""
-    found = MetaData()
-    found.reflect(connection)
-    return [table for table in found.sorted_tables if only is None or table.name in only]
+    """Return the tables of a database, referenced tables first."""
+    metadata = MetaData()
+    metadata.reflect(connection)
+    return [table for table in metadata.sorted_tables if only is None or table.name in only]
 
 
-def dump(connection: Connection, wanted: Sequence[Table], folder: Path) -> dict[str, int]:
-    """Write each table to `<name>.jsonl` below a folder; return how many rows each had."""
+def dump(connection: Connection, tables: Sequence[Table], folder: Path) -> dict[str, int]:
+    """Write each table to `<name>.jsonl` in a folder; return the number of rows of each."""
     folder.mkdir(parents=True, exist_ok=True)
-    return {table.name: _dump(connection, table, folder / f"{table.name}.jsonl") for table in wanted}
+    return {table.name: _dump(connection, table, folder / f"{table.name}.jsonl") for table in tables}
 
 
-def fill(connection: Connection, wanted: Sequence[Table], folder: Path) -> None:
-    """Let each table hold the rows of its file, and no others; a table without a file is emptied."""
-    for table in reversed(wanted):
+def fill(connection: Connection, tables: Sequence[Table], folder: Path) -> None:
+    """Replace the rows of each table by those of its file; a table without a file is emptied."""
+    for table in reversed(tables):
         connection.execute(delete(table))
-    for table in wanted:
+    for table in tables:
         path = folder / f"{table.name}.jsonl"
         if path.is_file():
             _fill(connection, table, path)
-            _count_on(connection, table)
+            _advance_counter(connection, table)
 
 
 def _dump(connection: Connection, table: Table, path: Path) -> int:
@@ -138,8 +139,8 @@ def _insert(connection: Connection, table: Table) -> Insert:
     return insert(table).values(values)
 
 
-def _count_on(connection: Connection, table: Table) -> None:
-    """Let PostgreSQL's counters go on after the highest id; SQLite looks itself."""
+def _advance_counter(connection: Connection, table: Table) -> None:
+    """Let PostgreSQL's counter of ids continue after the highest; SQLite looks it up by itself."""
     key = list(table.primary_key.columns)
     if connection.dialect.name == "sqlite" or len(key) != 1 or key[0].type.python_type is not int:
         return
@@ -159,7 +160,7 @@ def _plain(value: object) -> object:
         return {"$date": value.isoformat()}
     if isinstance(value, bytes | memoryview):
         return {"$bytes": base64.b64encode(bytes(value)).decode()}
-    raise TypeError(f"A backup knows no {type(value).__name__}: {value!r}")
+    raise TypeError(f"A value of type {type(value).__name__} cannot be backed up: {value!r}")
 
 
 def _value(value: Any) -> Any:
@@ -190,7 +191,7 @@ def _engine(url: str) -> Engine:
     engine = create_engine(url, poolclass=NullPool, connect_args={"timeout": _BUSY_SECONDS})
 
     @event.listens_for(engine, "connect")
-    def _ours(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
-        connection.isolation_level = None  # the driver would begin where it likes
+    def _configure(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+        connection.isolation_level = None  # the driver's own transactions would begin at the first write
 
     return engine

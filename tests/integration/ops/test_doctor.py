@@ -1,4 +1,4 @@
-"""`trimtab doctor` on real stores, each hurt for real."""
+"""The doctor on real stores, sound and damaged."""
 
 import json
 import shutil
@@ -17,36 +17,36 @@ from trimtab.errors import Unfit
 from trimtab.ledger.facts import Transition, TransitionEnd, Version
 from trimtab.loop.loop import Loop
 from trimtab.ops.doctor import Finding, examine, models
-from trimtab.ops.doctor.finding import Doubt, within
+from trimtab.ops.doctor.finding import Warn, within
 from trimtab.ops.doctor.store_checks import Places
 
 OTHER = "1.8.0"
 """A scikit-learn that is not the pinned one."""
 
 
-def found(*, seconds: float = 60) -> dict[str, Finding]:
-    return {one.check: one for one in examine(seconds=seconds)}
+def findings() -> dict[str, Finding]:
+    return {finding.check: finding for finding in examine(seconds=60)}
 
 
-def states(findings: dict[str, Finding], state: str) -> set[str]:
-    return {name for name, one in findings.items() if one.state == state}
+def checks(findings: dict[str, Finding], state: str) -> set[str]:
+    return {name for name, finding in findings.items() if finding.state == state}
 
 
 def files(loop: Loop) -> list[Path]:
     return sorted(path for path in Path(loop.stores.dvc_remote).rglob("*") if path.is_file())
 
 
-def test_doctor_finds_nothing_on_a_sound_loop_and_names_what_is_hurt(
+def test_doctor_reports_no_problem_of_a_sound_loop_and_each_damage(
     led: Loop, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = files(led)
-    sound = found()
+    sound = findings()
     print(*sound.values(), sep="\n")
-    assert states(sound, "ok") == set(sound)
-    assert sound["Production versions"].found.startswith(
+    assert checks(sound, "ok") == set(sound)
+    assert sound["Production versions"].message.startswith(
         "2 can be loaded and predict as before with scikit-learn"
     )
-    assert sound["DVC remote"].found == "a probe was pushed and pulled, and is gone again"
+    assert sound["DVC remote"].message == "a probe was pushed and pulled, and deleted again"
     assert files(led) == before
 
     with sqlite3.connect(led.stores.home / "ledger.db") as ledger:
@@ -59,18 +59,18 @@ def test_doctor_finds_nothing_on_a_sound_loop_and_names_what_is_hurt(
     (led.stores.home / "alerts.token").chmod(0o644)
     capsys.readouterr()
     assert main(["doctor", "--json"]) == 1
-    said = {one["check"]: Finding(**one) for one in json.loads(capsys.readouterr().out)}
+    said = {each["check"]: Finding(**each) for each in json.loads(capsys.readouterr().out)}
     print(*said.values(), sep="\n")
-    assert states(said, "fail") == {"ledger", "DVC remote", "model service", "Prometheus"}
-    assert "trimtab init" in said["ledger"].found
-    assert "TRIMTAB_DVC_REMOTE_URL" in said["DVC remote"].found
-    assert "TRIMTAB_PROMETHEUS_URL" in said["Prometheus"].found
-    assert states(said, "warn") == {"secret files"}
-    assert f"chmod go-rwx {led.stores.home}/alerts.token" in said["secret files"].found
+    assert checks(said, "fail") == {"ledger", "DVC remote", "model service", "Prometheus"}
+    assert "trimtab init" in said["ledger"].message
+    assert "TRIMTAB_DVC_REMOTE_URL" in said["DVC remote"].message
+    assert "TRIMTAB_PROMETHEUS_URL" in said["Prometheus"].message
+    assert checks(said, "warn") == {"secret files"}
+    assert f"chmod go-rwx {led.stores.home}/alerts.token" in said["secret files"].message
 
 
-def trusted(loop: Loop, kind: str) -> None:
-    """Let `params.yaml` in the origin trust one more type."""
+def trust(loop: Loop, kind: str) -> None:
+    """Trust one more type in the origin's `params.yaml`."""
     clone = loop.stores.home / "elsewhere"
     subprocess.run(["git", "clone", "-q", loop.stores.origin, str(clone)], check=True)
     params = yaml.safe_load((clone / "params.yaml").read_text())
@@ -81,7 +81,7 @@ def trusted(loop: Loop, kind: str) -> None:
     subprocess.run(["git", "push", "-q"], cwd=clone, check=True)
 
 
-def test_another_scikit_learn_is_refused_by_name(
+def test_a_model_of_another_scikit_learn_is_refused(
     led: Loop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     words = [
@@ -103,13 +103,13 @@ def test_another_scikit_learn_is_refused_by_name(
     assert str(refused.value).startswith(f"{saved} scikit-learn {OTHER}: ")
     assert f"Keep scikit-learn {sklearn.__version__}, or retrain before upgrading." in str(refused.value)
 
-    trusted(led, "sklearn._loss._loss.CyHalfBinomialLoss")
-    found = models.production(Places(led.stores, 60))
-    print(found)
-    assert isinstance(found, Doubt)
+    trust(led, "sklearn._loss._loss.CyHalfBinomialLoss")
+    warning = models.production(Places(led.stores, 60))
+    print(warning)
+    assert isinstance(warning, Warn)
     assert (
         f"version 2 (scikit-learn {sklearn.__version__}) of {led.model} can be loaded and predicts"
-        in found.found
+        in warning.message
     )
 
 
@@ -142,10 +142,10 @@ def test_a_version_that_was_deleted_in_mlflow_is_named(
     MlflowClient(led.registry.uri).delete_model_version(led.model, str(deleted))
     finding = within("models", lambda: models.production(Places(led.stores, 60)), 60)
     print(finding)
-    assert finding.state == state and said in finding.found
+    assert finding.state == state and said in finding.message
 
 
-def test_a_loading_that_takes_the_process_down_is_told(led: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_crash_while_a_model_is_loaded_is_reported(led: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
     (led.stores.home / "sklearn").mkdir()
     (led.stores.home / "sklearn" / "__init__.py").write_text(
         "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)\n"

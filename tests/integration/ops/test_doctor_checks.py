@@ -1,4 +1,4 @@
-"""Checks of `trimtab doctor` that need no loop."""
+"""Checks of the doctor that need no loop."""
 
 import http.server
 import socket
@@ -17,29 +17,29 @@ from tests.integration.test_origin import stores_below
 from tests.support.monitoring import _ready, free_ports, until
 from trimtab.errors import StoreUnreachable
 from trimtab.ops.doctor import clocks, machine, secret_files, services
-from trimtab.ops.doctor.finding import Doubt
+from trimtab.ops.doctor.finding import Warn
 from trimtab.ops.doctor.store_checks import Places
 
 
-def doubt(found: object) -> str:
-    assert isinstance(found, Doubt), found
-    print(found.found)
-    return found.found
+def warning(result: object) -> str:
+    assert isinstance(result, Warn), result
+    print(result.message)
+    return result.message
 
 
 def test_a_package_of_another_version_is_named(tmp_path: Path) -> None:
     pins = tmp_path / "requirements.txt"
-    there = f"""numpy=={metadata.version("numpy")} \\\n    --hash=sha256:aa\nnot-installed==1\n"""
-    pins.write_text(there)
+    pinned = f"""numpy=={metadata.version("numpy")} \\\n    --hash=sha256:aa\nnot-installed==1\n"""
+    pins.write_text(pinned)
     assert machine.packages(pins) == "the 1 installed are those of requirements.txt"
     pins.write_text(
-        there + "flask==1.0 ; python_full_version >= '3.11' \\\nscipy==1 ; python_version < '3'\n"
+        pinned + "flask==1.0 ; python_full_version >= '3.11' \\\nscipy==1 ; python_version < '3'\n"
     )
-    wanted = f"flask: expected 1.0, got {metadata.version('flask')}. Run `make setup`"
-    assert doubt(machine.packages(pins)).startswith(wanted)
+    text = f"flask: expected 1.0, got {metadata.version('flask')}. Run `make setup`"
+    assert warning(machine.packages(pins)).startswith(text)
 
 
-def test_what_was_pinned_is_what_is_installed() -> None:
+def test_the_pinned_versions_are_installed() -> None:
     assert "installed are those of" in str(machine.packages(Path(__file__).parents[3] / "requirements.txt"))
 
 
@@ -52,9 +52,14 @@ def test_a_secret_in_a_folder_that_others_may_enter_is_named(
     (folder / "ledger-password").write_text("secret")
     (folder / "ledger-password").chmod(0o644)
     folder.chmod(0o700)
-    assert secret_files.exposed(tmp_path / "var", tmp_path) == "1 files of secrets, read by their owner only"
+    assert (
+        secret_files.exposed(tmp_path / "var", tmp_path)
+        == "1 files with secrets, readable by their owner only"
+    )
     folder.chmod(0o755)
-    assert f"chmod go-rwx {folder}/ledger-password" in doubt(secret_files.exposed(tmp_path / "var", tmp_path))
+    assert f"chmod go-rwx {folder}/ledger-password" in warning(
+        secret_files.exposed(tmp_path / "var", tmp_path)
+    )
     (folder / "ledger-password").chmod(0o600)
     assert isinstance(secret_files.exposed(tmp_path / "var", tmp_path), str)
 
@@ -73,7 +78,7 @@ class _Late(http.server.BaseHTTPRequestHandler):
         pass
 
 
-@pytest.mark.parametrize(("seconds", "said"), [(0, "as MLflow have it"), (-3600, "MLflow is -3600 s")])
+@pytest.mark.parametrize(("seconds", "said"), [(0, "agrees with MLflow"), (-3600, "MLflow is -3600 s")])
 def test_a_clock_that_is_off_is_named(
     seconds: float, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -82,9 +87,9 @@ def test_a_clock_that_is_off_is_named(
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         where = replace(stores_below(tmp_path), mlflow=f"http://127.0.0.1:{server.server_port}")
-        found = clocks.clock(where)
+        result = clocks.clock(where)
         server.shutdown()
-    text = doubt(found) if seconds else str(found)
+    text = warning(result) if seconds else str(result)
     assert said.split(" is -")[0] in text
     assert (seconds == 0) or -3602 <= int(text.split("MLflow is ")[1].split(" s")[0]) <= -3598
 
@@ -93,9 +98,9 @@ def test_settings_that_change_what_a_time_means_are_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AIRFLOW__CORE__DEFAULT_TIMEZONE", "Europe/Berlin")
-    assert "AIRFLOW__CORE__DEFAULT_TIMEZONE is Europe/Berlin" in doubt(clocks.clock(stores_below(tmp_path)))
+    assert "AIRFLOW__CORE__DEFAULT_TIMEZONE is Europe/Berlin" in warning(clocks.clock(stores_below(tmp_path)))
     monkeypatch.setenv("TRIMTAB_NOW", "2026-01-01T00:00:00+00:00")
-    assert "TRIMTAB_NOW stops it at 2026-01-01" in doubt(clocks.clock(stores_below(tmp_path)))
+    assert "TRIMTAB_NOW stops it at 2026-01-01" in warning(clocks.clock(stores_below(tmp_path)))
 
 
 @contextmanager
@@ -111,20 +116,20 @@ def running(folder: Path, name: str, config: str, *options: str) -> Iterator[str
             process.terminate()
 
 
-def test_a_prometheus_and_an_alertmanager_that_know_nothing_of_trimtab_are_named(
+def test_a_prometheus_and_an_alertmanager_without_trimtab_are_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with running(tmp_path, "prometheus", "{}", f"--storage.tsdb.path={tmp_path}/tsdb") as url:
         monkeypatch.setenv("TRIMTAB_PROMETHEUS_URL", url)
-        assert "none of trimtab's. Load deploy/prometheus/rules" in doubt(services.prometheus())
+        assert "none of trimtab's. Load deploy/prometheus/rules" in warning(services.prometheus())
     nobody = "{route: {receiver: nobody}, receivers: [{name: nobody}]}"
     options = (f"--storage.path={tmp_path}/silences", "--cluster.listen-address=")
     with running(tmp_path, "prometheus-alertmanager", nobody, *options) as url:
         monkeypatch.setenv("TRIMTAB_ALERTMANAGER_URL", url)
-        assert "no receiver calls Airflow's /trimtab/prometheus/alerts" in doubt(services.alertmanager())
+        assert "no receiver calls Airflow's /trimtab/prometheus/alerts" in warning(services.alertmanager())
 
 
-def test_a_remote_that_never_answers_is_given_up_with_the_process_that_asks(
+def test_the_probe_of_a_remote_that_never_answers_is_ended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
@@ -134,4 +139,5 @@ def test_a_remote_that_never_answers_is_given_up_with_the_process_that_asks(
         with pytest.raises(StoreUnreachable, match=r"no end after 12 s.*TRIMTAB_DVC_REMOTE_URL") as refused:
             places.remote()
     print(refused.value)
-    assert not [one for one in psutil.Process().children(recursive=True) if "probing" in str(one.cmdline())]
+    children = psutil.Process().children(recursive=True)
+    assert not [child for child in children if "probing" in str(child.cmdline())]

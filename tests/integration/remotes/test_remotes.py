@@ -78,7 +78,7 @@ def test_what_was_pushed_is_pulled_again_by_an_empty_cache(
     assert not [secret for secret in remote.secrets if secret.encode() in held]
     said = Places(stores, 60).remote()
     print(said)
-    gone = "it stays there as" if remote.url.startswith("http") else "and is gone again"
+    gone = "it stays there as" if remote.url.startswith("http") else "and deleted again"
     assert said.startswith("a probe was pushed and pulled")
     assert gone in said
 

@@ -1,4 +1,4 @@
-"""Look at the stores, services, versions and this machine, and say for each what to do."""
+"""Check the stores, the services, the versions and this machine, and say what to do about each problem."""
 
 from pathlib import Path
 
@@ -11,11 +11,11 @@ from trimtab.stores import Stores
 __all__ = ["Finding", "examine"]
 
 _SECONDS = 60.0
-"""For one check: MLflow alone takes ten to be imported on a busy machine."""
+"""For one check: on a busy machine the import of MLflow alone takes ten."""
 
 
 def examine(*, seconds: float = _SECONDS) -> list[Finding]:
-    """Run every check, whatever became of those before it; each command is ended after `seconds`."""
+    """Make all checks, even if some fail; each command is ended after `seconds`."""
     checks = _checks(stores.from_environment(), seconds)
     return [within(name, check, seconds) for name, check in checks.items()]
 

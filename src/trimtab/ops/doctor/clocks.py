@@ -1,4 +1,4 @@
-"""This machine's clock beside those of what it talks to, and the settings that make a time mean something else."""
+"""Compare this machine's clock with those of other machines, and check the settings that change the meaning of times."""
 
 import os
 from collections.abc import Iterator
@@ -11,44 +11,40 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from trimtab.clock import system_clock
 from trimtab.ledger.engine import open_engine
-from trimtab.ops.doctor.finding import Doubt
+from trimtab.ops.doctor.finding import Warn
 from trimtab.ops.doctor.services import ALERTMANAGER, PROMETHEUS
 from trimtab.stores import Stores
 
 _OFF_SECONDS = 5.0
-"""A page's Date has whole seconds, and an answer takes its time; Airflow's tokens bear ten."""
+"""The Date of a page has whole seconds, and a request takes time; Airflow's tokens tolerate ten."""
 _ANSWER_SECONDS = 5.0
 _PAGES = ("TRIMTAB_AIRFLOW_URL", "TRIMTAB_SERVICE_URL", PROMETHEUS, ALERTMANAGER)
 _ZONE = "AIRFLOW__CORE__DEFAULT_TIMEZONE"
 
 
-def clock(where: Stores) -> str | Doubt:
-    """Compare the clocks. What does not answer is the finding of another check."""
+def clock(where: Stores) -> str | Warn:
+    """Compare the clocks; machines that do not answer are left to other checks."""
     if pinned := os.environ.get("TRIMTAB_NOW"):
-        return Doubt(
-            found=f"TRIMTAB_NOW stops it at {pinned}: no lease ends. Unset it, unless this is a replay."
-        )
+        return Warn(f"TRIMTAB_NOW stops it at {pinned}: no lease expires. Unset it, unless this is a replay.")
     zone = os.environ.get(_ZONE, "utc")
     if zone.lower() not in ("utc", "etc/utc"):
-        return Doubt(found=f"{_ZONE} is {zone}: cron times of DAGs mean that zone. Set it to utc.")
+        return Warn(f"{_ZONE} is {zone}: cron times of DAGs are in that zone. Set it to utc.")
     apart = {name: (now - system_clock()).total_seconds() for name, now in _others(where)}
     off = [f"{name} is {seconds:+.0f} s" for name, seconds in apart.items() if abs(seconds) > _OFF_SECONDS]
     if off:
-        what = f"beside this machine's clock, {', '.join(off)}"
-        return Doubt(found=f"{what}. Let NTP set both: leases and tokens end by the clock.")
-    return (
-        f"as {', '.join(apart)} have it" if apart else "not compared: nothing else with a clock is in reach"
-    )
+        differences = f"compared with this machine's clock, {', '.join(off)}"
+        return Warn(f"{differences}. Let NTP set both: leases and tokens expire by the clock.")
+    return f"agrees with {', '.join(apart)}" if apart else "not compared: no other clock can be reached"
 
 
 def _others(where: Stores) -> Iterator[tuple[str, datetime]]:
     pages = {name: os.environ[name] for name in _PAGES if os.environ.get(name)}
     servers = {"the origin": where.origin, "MLflow": where.mlflow, "the DVC remote": where.dvc_remote}
     for name, url in (servers | pages).items():
-        if url.startswith(("http://", "https://")) and (told := _date(url)):
-            yield name, told
-    if where.ledger.startswith("postgresql") and (told := _database(where.ledger)):
-        yield "the ledger", told
+        if url.startswith(("http://", "https://")) and (now := _date(url)):
+            yield name, now
+    if where.ledger.startswith("postgresql") and (now := _database(where.ledger)):
+        yield "the ledger", now
 
 
 def _date(url: str) -> datetime | None:
@@ -56,8 +52,8 @@ def _date(url: str) -> datetime | None:
         with requests.Session() as client:
             client.trust_env = False
             answer = client.get(url, timeout=_ANSWER_SECONDS, stream=True, allow_redirects=False)
-            told = parsedate_to_datetime(answer.headers["Date"])
-            return told if told.tzinfo else told.replace(tzinfo=UTC)  # "-0000" comes without a zone
+            now = parsedate_to_datetime(answer.headers["Date"])
+            return now if now.tzinfo else now.replace(tzinfo=UTC)  # "-0000" is read without a zone
     except (requests.RequestException, KeyError, ValueError):
         return None
 

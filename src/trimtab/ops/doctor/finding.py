@@ -1,4 +1,4 @@
-"""What a check finds, and how long it may look."""
+"""The result of a check, and its time limit."""
 
 import threading
 from collections.abc import Callable
@@ -9,50 +9,50 @@ from trimtab.errors import TrimtabError
 from trimtab.origin.commands import without_credentials
 
 _GRACE_SECONDS = 5.0
-"""For a command that came to its limit to be ended, and its error to be told."""
+"""Time in which a command that reached its limit is ended and its error is reported."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """What one check found; the text of a failure or a warning says what to do."""
+    """The result of one check; the message of a failure or a warning says what to do."""
 
     check: str
     state: Literal["ok", "warn", "fail"]
-    found: str
+    message: str
 
     def __str__(self) -> str:
-        return f"{self.state:4}  {self.check}: {self.found}"
+        return f"{self.state:4}  {self.check}: {self.message}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Doubt:
-    """Something that works and should be put right all the same."""
+@dataclass(frozen=True, slots=True)
+class Warn:
+    """Something works, but should be corrected all the same."""
 
-    found: str
+    message: str
 
 
-Check = Callable[[], str | Doubt]
-"""Returns what it found; raises what makes it a failure."""
+Check = Callable[[], str | Warn]
+"""Returns a message if all is well, or a warning; raises an error if not."""
 
 
 def within(name: str, check: Check, seconds: float) -> Finding:
-    """Make a check, whatever it raises; one that does not end in time is left behind."""
-    found: list[Finding] = []
-    thread = threading.Thread(target=lambda: found.append(_made(name, check)), daemon=True)
+    """Make a check, whatever it raises; a check that does not end in time is left running."""
+    findings: list[Finding] = []
+    thread = threading.Thread(target=lambda: findings.append(_make(name, check)), daemon=True)
     thread.start()
     thread.join(seconds + _GRACE_SECONDS)
     late = f"no answer within {seconds:g} s. Check that it runs and is not overloaded."
-    return found[0] if found else Finding(check=name, state="fail", found=late)
+    return findings[0] if findings else Finding(check=name, state="fail", message=late)
 
 
-def _made(name: str, check: Check) -> Finding:
+def _make(name: str, check: Check) -> Finding:
     try:
-        found = check()
+        result = check()
     except TrimtabError as error:
-        return Finding(check=name, state="fail", found=without_credentials(str(error)))
-    except Exception as error:  # the other checks are to be made all the same
-        told = f"{type(error).__name__}: {error}. Nothing was changed; look at what it names."
-        return Finding(check=name, state="fail", found=without_credentials(told))
-    if isinstance(found, Doubt):
-        return Finding(check=name, state="warn", found=found.found)
-    return Finding(check=name, state="ok", found=found)
+        return Finding(check=name, state="fail", message=without_credentials(str(error)))
+    except Exception as error:  # the other checks are made all the same
+        text = f"{type(error).__name__}: {error}. Nothing was changed; look at what it names."
+        return Finding(check=name, state="fail", message=without_credentials(text))
+    if isinstance(result, Warn):
+        return Finding(check=name, state="warn", message=result.message)
+    return Finding(check=name, state="ok", message=result)

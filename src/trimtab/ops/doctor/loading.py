@@ -1,6 +1,6 @@
-"""What `doctor` runs in a process of its own, which another scikit-learn may end: load versions, and let them answer.
+"""Load versions and let them predict, in a process of its own, because another scikit-learn may crash it.
 
-Reads a list of `Wanted` as JSON from standard input; writes a line of JSON a version, as soon as it is known.
+Reads versions and parameters as JSON from standard input; writes a line of JSON per version, as soon as it is done.
 """
 
 import json
@@ -25,12 +25,16 @@ from trimtab.serve.preparing import preparer
 _SAVED_WITH = "_sklearn_version"
 
 
-def examine(versions: list[ModelVersion], wanted: params.Params) -> Iterator[dict[str, str]]:
-    """Load each version as the service does; yield `version`, the scikit-learn that `saved` it, that `here`, and `error`."""
+def examine(versions: list[ModelVersion], settings: params.Params) -> Iterator[dict[str, str]]:
+    """Load each version as the service does.
+
+    Yields:
+        `version`, the scikit-learn that `saved` it, the one installed `here`, and `error`.
+    """
     registry = Store(stores.from_environment().mlflow)
-    registry.stages(wanted.model.name)  # leads MLflow to the registry
+    registry.stages(settings.model.name)  # makes MLflow use this registry
     with tempfile.TemporaryDirectory() as folder:
-        prepare = preparer(registry, wanted, Path(folder))
+        prepare = preparer(registry, settings, Path(folder))
         for version in versions:
             error = ""
             try:
@@ -39,8 +43,8 @@ def examine(versions: list[ModelVersion], wanted: params.Params) -> Iterator[dic
                     prepare(version)
             except StoreUnreachable:
                 raise
-            except Exception as fault:  # another scikit-learn fails in any way it likes
-                error = f"{type(fault).__name__}: {fault}"
+            except Exception as failure:  # another scikit-learn raises errors of any kind
+                error = f"{type(failure).__name__}: {failure}"
             path = Path(folder) / version.digest / MODEL_FILE
             yield {
                 "version": version.version,
@@ -51,7 +55,7 @@ def examine(versions: list[ModelVersion], wanted: params.Params) -> Iterator[dic
 
 
 def saved_with(path: Path) -> str:
-    """Return the scikit-learn that a skops file was written with; nothing for a file that does not say."""
+    """Return the scikit-learn that wrote a skops file; empty if the file does not say."""
     if not path.is_file():
         return ""
     with zipfile.ZipFile(path) as content:
@@ -64,12 +68,12 @@ def _find(part: Any) -> str | None:
             return str(json.loads(part[_SAVED_WITH]["content"]))
         part = list(part.values())
     if isinstance(part, list):
-        return next((found for one in part if (found := _find(one))), None)
+        return next((version for each in part if (version := _find(each))), None)
     return None
 
 
 if __name__ == "__main__":
-    asked = json.load(sys.stdin)
-    versions = from_json(list[ModelVersion], json.dumps(asked["versions"]))
-    for told in examine(versions, params.parse(asked["params"])):
-        print(json.dumps(told), flush=True)
+    task = json.load(sys.stdin)
+    versions = from_json(list[ModelVersion], json.dumps(task["versions"]))
+    for result in examine(versions, params.parse(task["params"])):
+        print(json.dumps(result), flush=True)

@@ -1,17 +1,18 @@
-"""This machine: Python, the pinned versions, the disk, the home folder."""
+"""Check this machine: Python, installed packages, disk, home folder."""
 
 import re
 import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 
 from packaging.markers import Marker
 
 from trimtab.errors import Unfit
-from trimtab.ops.doctor.finding import Doubt
+from trimtab.ops.doctor.finding import Warn
 from trimtab.stack import preflight
 
 _PIN = re.compile(r"^([\w.-]+)(?:\[[^]]*])?==([^\s;\\]+)\s*(?:;([^\\]*))?", re.MULTILINE)
@@ -24,8 +25,8 @@ def python() -> str:
     return sys.version.split()[0]
 
 
-def packages(requirements: Path) -> str | Doubt:
-    """Compare what is installed with what was tested together; what is not installed belongs to another image."""
+def packages(requirements: Path) -> str | Warn:
+    """Compare installed packages with the pinned versions; packages that are not installed belong to other images."""
     if not requirements.is_file():
         return f"not compared: there is no {requirements.name} in {requirements.resolve().parent}"
     pins = dict(_pins(requirements.read_text(encoding="utf-8")))
@@ -38,8 +39,9 @@ def packages(requirements: Path) -> str | Doubt:
     if not others:
         return f"the {len(installed)} installed are those of {requirements.name}"
     more = f"; and {len(others) - _SHOWN} more" if len(others) > _SHOWN else ""
-    what = f"{'; '.join(others[:_SHOWN])}{more}"
-    return Doubt(found=f"{what}. Run `make setup`, or test what is installed and pin it with `make lock`.")
+    return Warn(
+        f"{'; '.join(others[:_SHOWN])}{more}. Run `make setup`, or test what is installed and pin it with `make lock`."
+    )
 
 
 def _pins(text: str) -> Iterator[tuple[str, str]]:
@@ -49,19 +51,17 @@ def _pins(text: str) -> Iterator[tuple[str, str]]:
 
 
 def _installed(names: Mapping[str, str]) -> dict[str, str]:
-    found = {}
+    versions = {}
     for name in names:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
+        with suppress(metadata.PackageNotFoundError):
+            versions[name] = metadata.version(name)
+    return versions
 
 
 def disk(home: Path) -> str:
     """Refuse a disk that the loop would fill."""
-    there = next(one for one in (home, *home.parents) if one.exists())
-    free = shutil.disk_usage(there).free
+    existing = next(path for path in (home, *home.parents) if path.exists())
+    free = shutil.disk_usage(existing).free
     preflight.check_disk(home, free=free)
     return f"{free / 1e9:.1f} GB free"
 
@@ -72,5 +72,6 @@ def home_folder(home: Path) -> str:
         with tempfile.TemporaryFile(dir=home):
             return f"{home} can be written"
     except OSError as error:
-        what = f"{home} cannot be written ({error.strerror})"
-        raise Unfit(what, "Give it to the user who runs trimtab.") from error
+        raise Unfit(
+            f"{home} cannot be written ({error.strerror})", "Give it to the user who runs trimtab."
+        ) from error

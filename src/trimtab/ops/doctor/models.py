@@ -10,7 +10,7 @@ from trimtab.contracts import ModelVersion, to_json
 from trimtab.errors import CommandFailed, Unfit
 from trimtab.ledger import Ledger, state
 from trimtab.ledger.facts import Version
-from trimtab.ops.doctor.finding import Doubt
+from trimtab.ops.doctor.finding import Warn
 from trimtab.ops.doctor.store_checks import Places
 from trimtab.origin import commands
 from trimtab.registry.mlflow_store import Store
@@ -19,7 +19,7 @@ from trimtab.registry.production import completed
 LAST = 3
 
 
-def production(where: Places) -> str | Doubt:
+def production(where: Places) -> str | Warn:
     """Load the last three versions, and compare the predictions on their examples with those at their training.
 
     Raises:
@@ -42,12 +42,12 @@ def production(where: Places) -> str | Doubt:
             raise _refusal(model, result["version"], result["saved"], here, result["error"])
     others = {result["version"]: result["saved"] for result in results if result["saved"] != here}
     if others or deleted:
-        return Doubt(found=" ".join(_doubts(model, here, others, deleted)))
+        return Warn(" ".join(_warnings(model, here, others, deleted)))
     names = ", ".join(result["version"] for result in results)
     return f"{names} can be loaded and predict as before with scikit-learn {here}"
 
 
-def _doubts(model: str, here: str, others: Mapping[str, str], deleted: Sequence[str]) -> Iterator[str]:
+def _warnings(model: str, here: str, others: Mapping[str, str], deleted: Sequence[str]) -> Iterator[str]:
     if others:
         names = ", ".join(f"{version} (scikit-learn {saved})" for version, saved in others.items())
         yield (

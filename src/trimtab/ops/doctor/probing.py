@@ -1,4 +1,4 @@
-"""What `doctor` runs in a process of its own, to be ended at a limit: push a file of a few bytes, pull it, delete it."""
+"""Push a file of a few bytes to the DVC remote, pull it and delete it, in a process that `doctor` can end."""
 
 import sys
 import tempfile
@@ -11,26 +11,26 @@ from trimtab.ops.dvc_objects import Objects, file_md5, remote
 
 
 def probe() -> str:
-    """Try the DVC remote of the environment.
+    """Try the DVC remote that the environment names.
 
     Raises:
-        Unfit: It gives back other bytes.
+        Unfit: It returns other bytes.
     """
     with tempfile.TemporaryDirectory() as folder, remote(stores.from_environment()) as objects:
         path = Path(folder) / "probe"
-        path.write_text(f"trimtab doctor {uuid.uuid4()}\n", encoding="utf-8")  # two at once do not meet
+        path.write_text(f"trimtab doctor {uuid.uuid4()}\n", encoding="utf-8")  # two probes at once differ
         md5 = file_md5(path)
         objects.put(path, md5)
         objects.get(md5, Path(folder) / "pulled")
-        return "a probe was pushed and pulled" + _gone(objects, md5)
+        return "a probe was pushed and pulled" + _remove(objects, md5)
 
 
-def _gone(objects: Objects, md5: str) -> str:
+def _remove(objects: Objects, md5: str) -> str:
     try:
         objects.remove(md5)
     except (NotImplementedError, Unfit):
-        return f"; it stays there as {md5}: DVC deletes nothing on this kind of remote"
-    return ", and is gone again"
+        return f"; it stays there as {md5}, because DVC cannot delete from this kind of remote"
+    return ", and deleted again"
 
 
 if __name__ == "__main__":
@@ -38,6 +38,5 @@ if __name__ == "__main__":
         print(probe())
     except TrimtabError as error:
         sys.exit(f"ERROR: {error}")
-    except Exception as error:  # a driver fails in any way it likes
-        told = " ".join(str(error).split()) or "no reason given"
-        sys.exit(f"ERROR: {type(error).__name__}: {told}")
+    except Exception as error:  # drivers raise errors of any kind
+        sys.exit(f"ERROR: {type(error).__name__}: {' '.join(str(error).split()) or 'no reason given'}")

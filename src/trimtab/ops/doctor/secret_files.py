@@ -1,11 +1,11 @@
-"""Files of passwords, keys and tokens that others on this machine can read."""
+"""Find files with passwords, keys and tokens that other users of this machine can read."""
 
 import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from trimtab.ops.doctor.finding import Doubt
+from trimtab.ops.doctor.finding import Warn
 
 _NAMED_BY = (
     "TRIMTAB_ALERTS_TOKEN_FILE",
@@ -18,35 +18,34 @@ _IN_HOME = ("alerts.token", "airflow/passwords.json", "airflow/secrets.json")
 _IN_TREE = ("deploy/compose/secrets", "deploy/kubernetes/secrets", ".dvc/config.local")
 _READ = stat.S_IRGRP | stat.S_IROTH
 _READ_TO_ENTER = 2
-"""How many bits to the right of a class's read permission its permission to enter a folder stands."""
+"""Bits between the permissions to read a file and to enter a folder, for the same class of users."""
 
 
-def exposed(home: Path, tree: Path) -> str | Doubt:
-    """Name the files that the group or everybody can read, and the command that ends it.
+def exposed(home: Path, tree: Path) -> str | Warn:
+    """Name the files that the group or everybody can read, and the command that corrects it.
 
-    A folder that nobody else may enter guards what is in it. A mounted secret (`/run/secrets`) is guarded by the container.
+    A file in a folder that nobody else may enter is safe, and so is a secret that is mounted into a container
+    (`/run/secrets`).
     """
     files = sorted(set(_files(home, tree)))
-    open_ones = [str(path) for path in files if _open(path)]
-    if not open_ones:
-        return f"{len(files)} files of secrets, read by their owner only"
-    return Doubt(
-        found=f"others can read {', '.join(open_ones)}. Run: chmod go-rwx {' '.join(open_ones)}; then make those "
-        f"secrets anew if somebody else uses this machine."
+    exposed_files = [str(path) for path in files if _is_exposed(path)]
+    if not exposed_files:
+        return f"{len(files)} files with secrets, readable by their owner only"
+    return Warn(
+        f"others can read {', '.join(exposed_files)}. Run: chmod go-rwx {' '.join(exposed_files)}; then replace these "
+        f"secrets if other people use this machine."
     )
 
 
 def _files(home: Path, tree: Path) -> Iterator[Path]:
     dvc = Path(os.environ.get("DVC_GLOBAL_CONFIG_DIR", Path.home() / ".config" / "dvc")) / "config"
     named = [Path(os.environ[name]) for name in _NAMED_BY if name in os.environ]
-    for path in (*named, dvc, *(home / one for one in _IN_HOME), *(tree / one for one in _IN_TREE)):
-        if Path("/run/secrets") in path.parents:
-            continue
-        yield from (
-            one.resolve() for one in ((path,) if path.is_file() else path.rglob("*")) if one.is_file()
-        )
+    for path in (*named, dvc, *(home / name for name in _IN_HOME), *(tree / name for name in _IN_TREE)):
+        if Path("/run/secrets") not in path.parents:
+            files = (path,) if path.is_file() else path.rglob("*")
+            yield from (file.resolve() for file in files if file.is_file())
 
 
-def _open(path: Path) -> bool:
+def _is_exposed(path: Path) -> bool:
     may_read = path.stat().st_mode & _READ
     return bool(may_read >> _READ_TO_ENTER & path.parent.stat().st_mode)

@@ -1,1 +1,1 @@
-"""Erasure of rows from every store."""
+"""Erase rows from all stores."""

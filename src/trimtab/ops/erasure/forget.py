@@ -1,9 +1,9 @@
 """`trimtab ops erase`: erase rows from all stores, for legal reasons.
 
-First the intent is written to the ledger: from then on no landed file brings the rows back. What is recognised by the rows'
-features (samples in MLflow) is erased before the objects that contain these features. Each step finds out what is left to do,
-so the same command finishes an erasure that was killed. At the end all stores are searched again, and only if nothing is left
-the ledger says that the erasure is complete.
+First the intent is written to the ledger: from then on no landed file brings the rows back. MLflow's samples have no ids and
+are recognised by their features, so they are erased before the objects that contain these features. Each step finds out what
+is left to do, so that the same command finishes an erasure that was killed. At the end all stores are searched again, and
+only if nothing is left, the ledger says that the erasure is complete.
 """
 
 import fcntl
@@ -126,7 +126,7 @@ def _search(loop: Loop, ids: Set[str]) -> _Occurrences:
 
 
 def _plan(loop: Loop, ids: Set[str], actor: str, reason: str, occurrences: _Occurrences) -> Erasure:
-    """Return the erasure to make. It includes one of the same rows that was begun before, and is the same if it adds nothing."""
+    """Return the erasure to make; it includes unfinished ones of the same rows, and is one of these if it adds nothing."""
     erasures, ended = loop.ledger.all(Erasure), set(loop.ledger.keys(ErasureEnd))
     stones = Tombstones.of(erasures)
     digests = tuple(sorted(map(stones.digest, ids)))

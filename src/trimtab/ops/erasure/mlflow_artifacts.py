@@ -1,6 +1,6 @@
-"""Erases rows from MLflow's artifacts: samples and examples hold features, though no row ids."""
+"""Erase rows from MLflow's artifacts: samples and examples contain features, but no row ids."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import fsspec
 import pandas as pd
@@ -14,28 +14,24 @@ from trimtab.ops.mlflow_places import mlflow_places
 _FILES = ("reference.parquet", "example.json", "input_example.json", "serving_input_example.json")
 
 
-def look(loop: Loop, held: Sequence[pd.DataFrame]) -> list[str]:
-    """Return the files that hold the features of one of the rows."""
-    return [name for name, _ in _changed(loop, held)]
+def look(loop: Loop, rows: Sequence[pd.DataFrame]) -> list[str]:
+    """Return the files that contain the features of one of the rows."""
+    return [name for name, _ in _changes(loop, rows)]
 
 
-def erase(loop: Loop, held: Sequence[pd.DataFrame]) -> list[str]:
-    """Take rows with the same features out of samples and examples; return the files that were changed."""
-    done = []
-    for name, left in _changed(loop, held):
+def erase(loop: Loop, rows: Sequence[pd.DataFrame]) -> None:
+    """Remove rows with the same features from samples and examples."""
+    for name, content in _changes(loop, rows):
         fs, path = fsspec.core.url_to_fs(name)
-        fs.pipe_file(path, left)
-        done.append(name)
-    return done
+        fs.pipe_file(path, content)
 
 
-def _changed(loop: Loop, held: Sequence[pd.DataFrame]) -> Iterator[tuple[str, bytes]]:
+def _changes(loop: Loop, rows: Sequence[pd.DataFrame]) -> Iterator[tuple[str, bytes]]:
+    """Yield each file that contains one of the rows, and its content without them."""
     features = list(loop.params.data.features)
-    wanted = frozenset[rowfiles.Key]().union(*(rowfiles.keys(one, features) for one in held))
-    if not wanted:
-        return
-    for name, content in _files(loop):
-        left = rowfiles.without_features(name, content, wanted, features)
+    erased = frozenset[rowfiles.Key]().union(*(rowfiles.keys(frame, features) for frame in rows))
+    for name, content in _files(loop) if erased else ():
+        left = rowfiles.without_features(name, content, erased, features)
         if left is not None:
             yield name, left
 
@@ -43,16 +39,14 @@ def _changed(loop: Loop, held: Sequence[pd.DataFrame]) -> Iterator[tuple[str, by
 def _files(loop: Loop) -> Iterator[tuple[str, bytes]]:
     for location in {*_locations(loop), str(loop.stores.home / "models")}:
         fs, root = fsspec.core.url_to_fs(location)
-        if not fs.exists(root):
-            continue
-        for name in fs.find(root):
+        for name in fs.find(root) if fs.exists(root) else ():
             if str(name).rpartition("/")[2] in _FILES:
                 yield fs.unstrip_protocol(str(name)), fs.cat_file(name)
 
 
-def _locations(loop: Loop) -> Collection[str]:
+def _locations(loop: Loop) -> list[str]:
     places = mlflow_places(loop.stores)
     with sql_dump.snapshot(places.database) as connection:
         (table,) = sql_dump.tables(connection, ("experiments",))
-        found = connection.execute(select(table.c.artifact_location)).scalars()
-        return [places.artifacts_at(one) for one in found]
+        locations = connection.execute(select(table.c.artifact_location)).scalars()
+        return [places.artifacts_at(location) for location in locations]

@@ -1,4 +1,4 @@
-"""Files that hold rows: parquet with row ids, and what MLflow keeps of features without them."""
+"""Files that contain rows: parquet files with row ids, and MLflow's samples and examples of features without them."""
 
 import io
 import json
@@ -14,59 +14,60 @@ Key = tuple[object, ...]
 
 
 def of_rows(content: bytes, ids: Collection[str]) -> "pd.DataFrame | None":
-    """Return the rows of a parquet file that carry one of the ids; None when none does, or it is no file of rows."""
+    """Return the rows of a parquet file with one of the ids; None if there is none, or the file has no row ids."""
     frame = _read(content)
     if frame is None or ROW_ID not in frame:
         return None
-    found = frame[frame[ROW_ID].astype(str).isin(list(ids))]
-    return None if found.empty else found
+    rows = frame[frame[ROW_ID].astype(str).isin(list(ids))]
+    return None if rows.empty else rows
 
 
 def without_rows(content: bytes, ids: Collection[str]) -> bytes:
-    """Return a parquet file without the rows that carry one of the ids."""
+    """Return a parquet file without the rows with one of the ids."""
     frame = pd.read_parquet(io.BytesIO(content))
-    return _written(frame[~frame[ROW_ID].astype(str).isin(list(ids))])
+    return _parquet(frame[~frame[ROW_ID].astype(str).isin(list(ids))])
 
 
 def keys(rows: pd.DataFrame, features: Sequence[str]) -> frozenset[Key]:
-    """Return the features of rows as what can be compared with what MLflow keeps of them."""
+    """Return the features of each row in a form that can be compared with rows of MLflow's files."""
     return frozenset(_keys(rows, features))
 
 
 def without_features(
-    name: str, content: bytes, wanted: Collection[Key], features: Sequence[str]
+    name: str, content: bytes, erased: Collection[Key], features: Sequence[str]
 ) -> bytes | None:
-    """Return a file of features, parquet or an example, without the rows that equal one; None when none does."""
+    """Return a file of features without the rows that equal an erased row; None if there is no such row.
+
+    Args:
+        name: Of the file: a parquet file, or an example in one of MLflow's JSON formats or trimtab's.
+        content: Of the file.
+        erased: What `keys` returns for the erased rows.
+        features: Names of the features.
+    """
     if name.endswith(".parquet"):
-        return _parquet_without(content, wanted, features)
+        frame = _read(content)
+        left = None if frame is None else _left(frame, erased, features)
+        return None if frame is None or left is None else _parquet(frame.iloc[left])
     example = json.loads(content)
     if "predicted" in example:
-        kept = _kept(pd.DataFrame(example["rows"]), wanted, features)
-        if kept is None:
-            return None
-        left = {part: [example[part][place] for place in kept] for part in ("rows", "predicted")}
-        return json.dumps({**example, **left}).encode()
-    split = example.get("dataframe_split", example)
-    kept = _kept(pd.DataFrame(split["data"], columns=split["columns"]), wanted, features)
-    if kept is None:
+        rows, parts = pd.DataFrame(example["rows"]), example
+    else:
+        parts = example.get("dataframe_split", example)
+        rows = pd.DataFrame(parts["data"], columns=parts["columns"])
+    left = _left(rows, erased, features)
+    if left is None:
         return None
-    for part in ("data", "index"):
-        if part in split:
-            split[part] = [split[part][place] for place in kept]
+    for name in {"rows", "predicted", "data", "index"} & parts.keys():
+        parts[name] = [parts[name][position] for position in left]
     return json.dumps(example).encode()
 
 
-def _parquet_without(content: bytes, wanted: Collection[Key], features: Sequence[str]) -> bytes | None:
-    frame = _read(content)
-    kept = None if frame is None else _kept(frame, wanted, features)
-    return None if frame is None or kept is None else _written(frame.iloc[kept])
-
-
-def _kept(frame: pd.DataFrame, wanted: Collection[Key], features: Sequence[str]) -> list[int] | None:
+def _left(frame: pd.DataFrame, erased: Collection[Key], features: Sequence[str]) -> list[int] | None:
+    """Return the positions of the rows that are not erased; None if all are left."""
     if not set(features) <= set(frame.columns):
         return None
-    kept = [place for place, key in enumerate(_keys(frame, features)) if key not in wanted]
-    return None if len(kept) == len(frame) else kept
+    left = [position for position, key in enumerate(_keys(frame, features)) if key not in erased]
+    return None if len(left) == len(frame) else left
 
 
 def _keys(frame: pd.DataFrame, features: Sequence[str]) -> list[Key]:
@@ -85,11 +86,11 @@ def _read(content: bytes) -> "pd.DataFrame | None":
         return None
     try:
         return pd.read_parquet(io.BytesIO(content))
-    except Exception:  # a damaged file, which quarantine keeps as it came; pyarrow and pandas raise all kinds
+    except Exception:  # a damaged file in quarantine; pyarrow and pandas raise errors of many kinds
         return None
 
 
-def _written(frame: pd.DataFrame) -> bytes:
+def _parquet(frame: pd.DataFrame) -> bytes:
     content = io.BytesIO()
     frame.to_parquet(content, index=False)
     return content.getvalue()

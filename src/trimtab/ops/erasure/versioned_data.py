@@ -1,8 +1,8 @@
-"""Erases rows from the versioned data: a new revision without them, and every object that held them goes."""
+"""Erase rows from the versioned data: make new revisions without them, and remove every object that contained them."""
 
 import hashlib
 import logging
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(slots=True, kw_only=True)
 class Held:
-    """Objects that hold a row; the batches of those that have one; the rows themselves; and checkouts with such a row."""
+    """What contains erased rows: objects, their batches, and checkouts; and the rows themselves."""
 
     objects: set[str] = field(default_factory=set)
     batches: set[str] = field(default_factory=set)
@@ -31,26 +31,27 @@ class Held:
 
 
 def look(loop: Loop, ids: Collection[str]) -> Held:
-    """Find the ids in every object, also in those that nothing names, and below `work`."""
+    """Search all objects for the ids, also those that nothing names, and the checkouts."""
     loop.origin.head()  # fetches
     named, held = named_batches(loop), Held()
     with dvc_objects.remote(loop.stores) as remote:
         in_cache = {path.parent.name + path.name for path in loop.stores.dvc_cache.glob("files/md5/??/*")}
         for md5 in sorted({*named, *remote.all(), *in_cache}):
             content = _content(loop, remote, md5)
-            found = None if content is None else rowfiles.of_rows(content, ids)
-            if found is not None:
+            rows = None if content is None else rowfiles.of_rows(content, ids)
+            if rows is not None:
                 held.objects.add(md5)
                 held.batches.update([named[md5]] if md5 in named else [])
-                held.rows.append(found)
-    held.checkouts = [path for path in _folders(loop.stores.work) if _holds(path, ids)]
+                held.rows.append(rows)
+    checkouts = [path for path in loop.stores.work.glob("*") if path.is_dir()]
+    held.checkouts = [path for path in checkouts if _contains(path, ids)]
     return held
 
 
 def named_batches(loop: Loop) -> dict[str, str]:
     """Return the batch of each object that the ledger or a commit names."""
     in_ledger = {batch.md5: batch.manifest.batch for batch in loop.ledger.all(Batch)}
-    return dvc_objects.pointers_in(loop.stores.home / "mirror.git") | in_ledger
+    return dvc_objects.batches_by_md5(loop.stores.home / "mirror.git") | in_ledger
 
 
 def revise(loop: Loop, batches: Collection[str], ids: Collection[str], key: str, lease: Lease) -> None:
@@ -70,21 +71,20 @@ def _revise(loop: Loop, before: Manifest, head: str, ids: Collection[str], key: 
         loop.ledger.append(loop.origin.commit_batch(before, pd.DataFrame()), lease=lease)
     md5 = md5_of(loop.origin.show(pointer(before.batch), head))
     frame = loop.origin.fetch_batch(before.batch, md5=md5, commit=head)
-    kept = frame[~frame[ROW_ID].astype(str).isin(list(ids))].reset_index(drop=True)
-    if len(kept) == len(frame):
+    left = frame[~frame[ROW_ID].astype(str).isin(list(ids))].reset_index(drop=True)
+    if len(left) == len(frame):
         return
     manifest = replace(
         before,
         revision=before.revision + 1,
-        rows=len(kept),
-        labelled=int(kept[LABEL].notna().sum()),
-        # Made of no landed file, but of the revision before and this erasure.
+        rows=len(left),
+        labelled=int(left[LABEL].notna().sum()),
+        # There is no landed file: it is made from the revision before and this erasure.
         source_sha256=hashlib.sha256(f"{before.source_sha256}:forget:{key}".encode()).hexdigest(),
     )
-    loop.ledger.append(loop.origin.commit_batch(manifest, kept), lease=lease)
-    log.info(
-        "Batch %s: revision %s without %s row(s)", before.batch, manifest.revision, len(frame) - len(kept)
-    )
+    loop.ledger.append(loop.origin.commit_batch(manifest, left), lease=lease)
+    erased = len(frame) - len(left)
+    log.info("Batch %s: revision %s without %s row(s)", before.batch, manifest.revision, erased)
 
 
 def remove(loop: Loop, gone: Collection[str], checkouts: Collection[Path]) -> None:
@@ -99,12 +99,12 @@ def remove(loop: Loop, gone: Collection[str], checkouts: Collection[Path]) -> No
 
 
 def cached(loop: Loop, md5: str) -> Path:
-    """Return where the shared cache keeps an object."""
+    """Return the path of an object in the shared cache."""
     return loop.stores.dvc_cache / "files" / "md5" / md5[:2] / md5[2:]
 
 
 def versions_of(loop: Loop, gone: Collection[str]) -> dict[str, str]:
-    """Return the versions that were trained or judged on one of the objects, and which of the two."""
+    """Return the versions that used one of the objects, each with "trained" or "judged"."""
     affected = {batch.ref for batch in loop.ledger.all(Batch) if batch.md5 in gone}
     uses = {
         version.version: "trained"
@@ -124,13 +124,9 @@ def _content(loop: Loop, remote: dvc_objects.Objects, md5: str) -> bytes | None:
     return remote.read(md5) if remote.has(md5) else None
 
 
-def _folders(work: Path) -> Iterator[Path]:
-    return (path for path in work.glob("*") if path.is_dir())
-
-
-def _holds(folder: Path, ids: Collection[str]) -> bool:
+def _contains(folder: Path, ids: Collection[str]) -> bool:
     try:
         files = [path for path in folder.rglob("*.parquet") if path.is_file()]
         return any(rowfiles.of_rows(path.read_bytes(), ids) is not None for path in files)
-    except FileNotFoundError:  # a checkout of another process that has just ended
+    except FileNotFoundError:  # another process has just removed its checkout
         return False
