@@ -11,7 +11,7 @@ failure.
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable, Param, chain, task, teardown
+from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable, Param, chain, task
 from airflow.sdk.exceptions import AirflowFailException
 from trimtab_models import Model, here, trimtab_dag
 from trimtab_operators import AskPersonOperator
@@ -107,11 +107,11 @@ def conclude(
     return outcome
 
 
-@teardown(on_failure_fail_dagrun=False)
-def close(run_key: str | None, holder: str) -> str | None:
+@task
+def close(holder: str) -> str | None:
     from trimtab.loop.retrain import close
 
-    return close(run_key, holder)
+    return close(holder)
 
 
 @trimtab_dag(
@@ -135,4 +135,4 @@ def retrain_model(model: Model) -> None:
     ]
     question = ask(run_key, holder)
     answer = AskPersonOperator(task_id="wait_for_answer", question=question, options=["promote", "keep"])
-    chain(*steps, question, answer, judged(run_key, holder, answer.output), close(run_key, holder))
+    chain(*steps, question, answer, judged(run_key, holder, answer.output), close(holder).as_teardown())

@@ -40,7 +40,8 @@ def test_retraining_stops_at_the_arbiter_or_goes_through_to_the_end(dags):
         "refit": {"ask"},
         "ask": {"wait_for_answer"},
         "wait_for_answer": {"conclude"},
-        "conclude": set(),
+        "conclude": {"close"},
+        "close": set(),
     }
 
 

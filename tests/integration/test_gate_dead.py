@@ -21,7 +21,7 @@ def test_a_gate_that_no_model_could_pass_is_told_once_and_shown_until_a_verdict_
     (told,) = loop.ledger.all(Notice)
     assert (told.kind, f"run {run_key}" in told.text) == ("gate_dead", True)
 
-    retrain.close(run_key, "run")
+    retrain.close("run")
     shown = prometheus.exposition().decode().splitlines()
     for name, value in {"gate_dead": 1, "retraining_unfinished": 1, "lease_held": 0}.items():
         assert f'trimtab_{name}{{model="{loop.model}"}} {value}.0' in shown

@@ -135,3 +135,60 @@ def test_a_forgotten_row_comes_in_neither_with_its_batch_nor_into_quarantine(loo
         "forgetting",
         "asked for: 1 row(s), in batches none",
     )
+
+
+def corrected(loop: Loop, batch: str, **changes: object) -> None:
+    """Change the manifest of a landed batch."""
+    import json
+
+    note = loop.stores.landing / f"{batch}.json"
+    note.write_text(json.dumps({**json.loads(note.read_text()), **changes}))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"end": "2062-01-01T00:00:00+00:00"}, "expected an end in the past, got 2062-01-01"),
+        ({"start": 0, "end": 4e12}, "expected a time in ISO 8601"),
+    ],
+)
+def test_bounds_that_cannot_be_are_refused(loop: Loop, changes: dict[str, object], message: str) -> None:
+    batch = land(loop, 0)
+    corrected(loop, batch, **changes)
+    outcome = ingest.ingest(batch)
+    assert outcome["outcome"] == "quarantined"
+    assert message in outcome["reason"]
+    assert loop.ledger.all(Batch) == []
+
+
+def test_a_label_that_is_known_in_the_future_is_refused(loop: Loop) -> None:
+    week = playground.weeks()[0]
+    frame = playground.thin(week)
+    labelled = frame.index[frame["label"].notna()][:3]
+    frame.loc[labelled, "label_known_at"] = pd.Timestamp("2062-01-01", tz="UTC")
+    playground.land(loop.stores.landing, week.batch, frame, week)
+    assert ingest.ingest(week.batch)["outcome"] == "ingested"
+    (batch,) = loop.ledger.all(Batch)
+    assert batch.manifest.bad_rows == 3
+    shown = quarantine.show(the_only_entry(loop))
+    assert "label_known_at: 3 rows" in shown
+
+
+def test_two_overlapping_batches_at_once_are_not_both_ingested(
+    loop: Loop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second one is ingested while the first one is between its check and its push."""
+    from trimtab.origin.origin import Origin
+
+    first, week = land(loop, 0), playground.weeks()[0]
+    playground.land(loop.stores.landing, "copy", playground.thin(week), week)
+    write = Origin._write
+
+    def paused(origin: Origin, *arguments: object) -> None:
+        write(origin, *arguments)
+        monkeypatch.setattr(Origin, "_write", write)
+        assert ingest.ingest("copy")["outcome"] == "ingested"
+
+    monkeypatch.setattr(Origin, "_write", paused)
+    assert "overlaps with batch copy" in ingest.ingest(first)["reason"]
+    assert [batch.manifest.batch for batch in loop.ledger.all(Batch)] == ["copy"]

@@ -116,15 +116,17 @@ def opened(run_key: str, holder: str) -> Iterator[Run]:
             raise
 
 
-def close(run_key: str | None, holder: str) -> str | None:
-    """End a run that came to no conclusion; return the reason, or None when there was nothing to do.
+def close(holder: str) -> str | None:
+    """End the run of an Airflow run that came to no conclusion; return the reason, or None when there was nothing to do.
 
     It runs last in each Airflow run, whatever became of the tasks before.
     """
     loop = open_loop()
-    fact = loop.ledger.get(facts.Run, run_key) if run_key is not None else None
-    if fact is None or loop.ledger.get(RunEnd, fact.key) is not None:
+    started = loop.ledger.all(facts.Run, holder=holder)
+    in_progress = state.runs_in_progress(started, set(loop.ledger.keys(RunEnd)))
+    if not in_progress:
         return None
+    fact = in_progress[-1]
     failure = loop.stores.work / fact.key / _FAILURE_FILE
     unknown = f"a task ended without a word; see the log of the Airflow run {holder}"
     reason = failure.read_text(encoding="utf-8") if failure.is_file() else unknown
