@@ -1,1 +1,1 @@
-"""A pull request's challenger against the model in Production: what it is compared with, and the comment that says it."""
+"""Compare the model of a pull request with the one in Production, and comment on the pull request."""

@@ -1,11 +1,11 @@
-"""`trimtab comment`: say on a pull request how its model does against the one in Production."""
+"""`trimtab comment`: report on a pull request how its model compares with the one in Production."""
 
 import os
 from pathlib import Path
 
 from trimtab import params
 from trimtab.errors import Unfit
-from trimtab.review import handed, markdown, pull
+from trimtab.review import artifact, markdown, pull
 from trimtab.review.github import BOT, GitHub
 
 JUDGING = (
@@ -21,38 +21,38 @@ JUDGING = (
     "deploy/review/",
     "Makefile",
 )
-"""A change of these changes what is measured, or by what it is judged."""
+"""Changes to these files change what is measured, or how it is judged."""
 
 
 def comment(folder: Path, root: Path = Path()) -> str:
-    """Write or edit the comment of the run whose artifact lies in `folder`; without `verdict.json` it says that it failed.
+    """Write or edit the comment on the run whose artifact is in `folder`; without a verdict it says that the run failed.
 
     The gate is that of the checkout in `root`, which must be the base branch. Reads `GITHUB_EVENT_PATH`,
     `GITHUB_REPOSITORY`, `GITHUB_TOKEN`, and `GITHUB_API_URL`.
 
     Raises:
-        ReviewRefused: The artifact is not what `trimtab evaluate` leaves.
-        GitHubRefused: GitHub does not take it.
-        Unfit: A variable is missing.
+        ReviewRefused: The artifact is not one of `trimtab evaluate`.
+        GitHubRefused: GitHub does not accept the comment.
+        Unfit: A variable is not set.
     """
     github = GitHub(
         _need("GITHUB_API_URL"), _need("GITHUB_REPOSITORY"), _need("GITHUB_TOKEN"), author=_author()
     )
-    found = pull.find(Path(_need("GITHUB_EVENT_PATH")), github, _run_url())
-    if found is None:
-        return "The pull request moved on or is closed: nothing to say."
-    touched = tuple(name for name in github.changed(found.number) if name.startswith(JUDGING))
-    origin = markdown.Origin(commit=found.commit, run_url=found.run_url, touched=touched)
-    text = _text(folder, params.load(root / params.FILE).gate, origin)
-    return f"The comment on #{found.number} was {github.stick(found.number, markdown.MARKER, text)}."
+    request = pull.find(Path(_need("GITHUB_EVENT_PATH")), github, _run_url())
+    if request is None:
+        return "The pull request has newer commits or is closed: no comment was written."
+    touched = tuple(name for name in github.changed(request.number) if name.startswith(JUDGING))
+    source = markdown.Source(commit=request.commit, run_url=request.run_url, touched=touched)
+    text = _text(folder, params.load(root / params.FILE).gate, source)
+    return f"The comment on #{request.number} was {github.upsert_comment(request.number, markdown.MARKER, text)}."
 
 
-def _text(folder: Path, gate: params.Gate, origin: markdown.Origin) -> str:
-    if not (folder / handed.FILE).exists():
-        return markdown.failed(origin)
-    verdict = handed.read(folder)
-    again, mine = handed.judge_again(verdict, gate), handed.gate_of(verdict, gate)
-    return markdown.comment(verdict, again, mine.min_gain, origin)
+def _text(folder: Path, gate: params.Gate, source: markdown.Source) -> str:
+    if not (folder / artifact.FILE).exists():
+        return markdown.failed(source)
+    verdict = artifact.read(folder)
+    judged = artifact.judge_again(verdict, gate)
+    return markdown.comment(verdict, judged, artifact.gate_of(verdict, gate).min_gain, source)
 
 
 def _run_url() -> str:

@@ -1,4 +1,4 @@
-"""The few calls of GitHub's REST API that a sticky comment needs."""
+"""The calls of GitHub's REST API for a comment that is edited instead of repeated."""
 
 import time
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ import requests
 from trimtab.errors import GitHubRefused
 
 _TRIES, _TIMEOUT_SECONDS, _WAIT_SECONDS, _LONGEST_WAIT_SECONDS = 4, 20, 1.0, 60.0
-_PASSING = {429, 500, 502, 503, 504}
+_TEMPORARY = {429, 500, 502, 503, 504}
 _PAGE, _MOST_PAGES = 100, 50
 _LONGEST_COMMENT = 65_000
 BOT = "github-actions[bot]"
@@ -20,13 +20,13 @@ class GitHub:
     """One repository.
 
     Args:
-        api: Base address, as `GITHUB_API_URL` has it.
+        api: Base address, as in `GITHUB_API_URL`.
         repository: `owner/name`.
         token: May read pull requests and write comments.
-        author: Whose comment is taken for ours; a stranger's with our marker is not.
+        author: Login of the author of our comment; comments of other people are never edited, even with our marker.
 
     Raises:
-        GitHubRefused: An answer that is no success, after up to four tries where a later one may succeed.
+        GitHubRefused: The answer is an error, after up to four tries if a later try may succeed.
     """
 
     def __init__(self, api: str, repository: str, token: str, *, author: str = BOT) -> None:
@@ -45,16 +45,16 @@ class GitHub:
         return list(self._pages(f"/pulls?state=open&head={quote(head, safe=':')}"))
 
     def changed(self, number: int) -> list[str]:
-        """Return the paths that a pull request changes; a renamed file by both names."""
-        found = self._pages(f"/pulls/{number}/files")
-        return [name for one in found for name in (one["filename"], one.get("previous_filename")) if name]
+        """Return the paths that a pull request changes, both names of a renamed file."""
+        files = self._pages(f"/pulls/{number}/files")
+        return [name for file in files for name in (file["filename"], file.get("previous_filename")) if name]
 
-    def stick(self, number: int, marker: str, text: str) -> str:
-        """Edit our comment that begins with the marker, or write the first; returns `edited` or `written`."""
+    def upsert_comment(self, number: int, marker: str, text: str) -> str:
+        """Edit our comment that begins with the marker, or write it; return `edited` or `written`."""
         body = {"body": text[:_LONGEST_COMMENT]}
-        for one in self._pages(f"/issues/{number}/comments"):
-            if one["user"]["login"] == self._author and str(one["body"]).startswith(marker):
-                self._call("PATCH", f"/issues/comments/{int(one['id'])}", body)
+        for comment in self._pages(f"/issues/{number}/comments"):
+            if comment["user"]["login"] == self._author and str(comment["body"]).startswith(marker):
+                self._call("PATCH", f"/issues/comments/{int(comment['id'])}", body)
                 return "edited"
         self._call("POST", f"/issues/{number}/comments", body)
         return "written"
@@ -62,13 +62,13 @@ class GitHub:
     def _pages(self, path: str) -> Iterator[dict[str, Any]]:
         joint = "&" if "?" in path else "?"
         for page in range(1, _MOST_PAGES + 1):
-            found = self._call("GET", f"{path}{joint}per_page={_PAGE}&page={page}")
-            yield from found
-            if len(found) < _PAGE:
+            entries = self._call("GET", f"{path}{joint}per_page={_PAGE}&page={page}")
+            yield from entries
+            if len(entries) < _PAGE:
                 return
 
     def _call(self, method: str, path: str, body: object = None) -> Any:
-        # A comment that was written before its answer got lost must not be written twice.
+        # If only the answer got lost, a second try would write the comment twice.
         tries = 1 if method == "POST" else _TRIES
         for left in reversed(range(tries)):
             try:
@@ -80,12 +80,12 @@ class GitHub:
                 continue
             if answer.ok:
                 return answer.json()
-            if not left or answer.status_code not in _PASSING:
+            if not left or answer.status_code not in _TEMPORARY:
                 raise GitHubRefused(method, path, f"{answer.status_code} {answer.text[:200]!r}")
             time.sleep(_pause(answer))
         raise AssertionError("unreachable")
 
 
 def _pause(answer: requests.Response) -> float:
-    asked = answer.headers.get("Retry-After", "")
-    return min(float(asked), _LONGEST_WAIT_SECONDS) if asked.isdigit() else _WAIT_SECONDS
+    seconds = answer.headers.get("Retry-After", "")
+    return min(float(seconds), _LONGEST_WAIT_SECONDS) if seconds.isdigit() else _WAIT_SECONDS

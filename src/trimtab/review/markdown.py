@@ -8,7 +8,7 @@ from trimtab.evaluate.compare import UNBOUNDED
 from trimtab.evaluate.weigh import Weighed
 
 MARKER = "<!-- trimtab -->"
-_STRANGE = re.compile(r"[^A-Za-z0-9 .,;:%()+=/'–-]", re.ASCII)
+_UNSAFE = re.compile(r"[^A-Za-z0-9 .,;:%()+=/'–-]", re.ASCII)
 _LINK = re.compile(r"://|www\.", re.IGNORECASE)
 _LONGEST_SENTENCE, _MOST_CHECKS, _MOST_POINTS = 300, 60, 60
 _WIDTH = 48
@@ -16,47 +16,47 @@ _SIGNS = {"PROMOTE": "🟢", "HOLD": "🟡", "REJECT": "🔴", "ASK": "🔵"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Origin:
-    """Where the figures come from: the commit that was trained, the page of its run, and judging files it changes."""
+class Source:
+    """Where the figures come from: the trained commit, the page of its run, and the files it changes that judge it."""
 
     commit: str
     run_url: str
     touched: tuple[str, ...] = ()
 
 
-def comment(verdict: Verdict, again: Weighed, min_gain: float, origin: Origin) -> str:
+def comment(verdict: Verdict, judged: Weighed, min_gain: float, source: Source) -> str:
     """Return the whole comment.
 
-    Kind, sentence and interval are those of `again`, which our own gate made; of the verdict only names and figures are
-    shown, letter by letter from an alphabet in which nothing is Markdown, a mention or a link.
+    Kind, sentence and interval are those of `judged`, which the base branch's gate made. From the pull request's own verdict
+    only names and figures are shown, in characters that GitHub takes for neither Markdown nor a mention nor a link.
     """
     parts = [
         MARKER,
-        f"### {_SIGNS[again.kind]} {again.kind}: this pull request's model against {verdict.champion_name}",
-        plain(again.reason.removeprefix(f"{again.kind}: ")) + ".",
-        *_warnings(verdict, again, origin),
-        _table(verdict, again.comparison),
-        _interval(again.comparison, min_gain),
+        f"### {_SIGNS[judged.kind]} {judged.kind}: this pull request's model against {verdict.champion_name}",
+        plain(judged.reason.removeprefix(f"{judged.kind}: ")) + ".",
+        *_warnings(verdict, judged, source),
+        _table(verdict, judged.comparison),
+        _interval(judged.comparison, min_gain),
         _plot(verdict),
         _checks(verdict.checks),
         f"Probes of the gate: {', '.join(f'{plain(name)}: {kind}' for name, kind in sorted(verdict.probes.items()))}.",
-        f"Trained at {origin.commit[:12]}; evidence.html, losses.csv and the plots are in the artifact of "
-        f"[the run]({origin.run_url}). Nothing is promoted by a pull request: after the merge, the loop "
-        f"trains and judges anew.",
+        f"Trained at {source.commit[:12]}; evidence.html, losses.csv and the plots are in the artifact of "
+        f"[the run]({source.run_url}). A pull request does not promote a model: after the merge, the loop "
+        f"trains and judges again.",
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def failed(origin: Origin) -> str:
-    """Return the comment on a run that came to no verdict."""
+def failed(source: Source) -> str:
+    """Return the comment on a run without a verdict."""
     return (
         f"{MARKER}\n\n### ⚪ No verdict on this pull request's model\n\nThe training or the judgement at "
-        f"{origin.commit[:12]} failed: see [the run]({origin.run_url}).\n"
+        f"{source.commit[:12]} failed: see [the run]({source.run_url}).\n"
     )
 
 
 def plain(text: str) -> str:
-    r"""Return text of a stranger in which nothing means anything to GitHub; what could is a question mark.
+    r"""Return untrusted text without characters that mean something to GitHub; each becomes a question mark.
 
     >>> plain("the loss is 0.4300 against 0.4400 (sklearn.dummy.DummyClassifier)")
     'the loss is 0.4300 against 0.4400 (sklearn.dummy.DummyClassifier)'
@@ -65,19 +65,21 @@ def plain(text: str) -> str:
     """
     short = text if len(text) <= _LONGEST_SENTENCE else text[: _LONGEST_SENTENCE - 3] + "..."
     words = short.split("_")  # inside words only: `gate.min_gain`
-    return "\\_".join(_LINK.sub("?", _STRANGE.sub("?", word)) for word in words)
+    return "\\_".join(_LINK.sub("?", _UNSAFE.sub("?", word)) for word in words)
 
 
-def _warnings(verdict: Verdict, again: Weighed, origin: Origin) -> list[str]:
-    found = []
-    if verdict.kind != again.kind:
-        found.append(
-            f"> The pull request's own gate says {verdict.kind}; shown is what the base branch's gate says."
+def _warnings(verdict: Verdict, judged: Weighed, source: Source) -> list[str]:
+    warnings = []
+    if verdict.kind != judged.kind:
+        warnings.append(
+            f"> The pull request's own gate says {verdict.kind}; this comment shows what the base branch's gate says."
         )
-    if origin.touched:
-        names = ", ".join(plain(name) for name in origin.touched[:10])
-        found.append(f"> This pull request changes what measures or judges: {names}. Read that first.")
-    return found
+    if source.touched:
+        names = ", ".join(plain(name) for name in source.touched[:10])
+        warnings.append(
+            f"> This pull request changes files that measure or judge: {names}. Read these first."
+        )
+    return warnings
 
 
 def _table(verdict: Verdict, total: Comparison) -> str:
@@ -86,11 +88,11 @@ def _table(verdict: Verdict, total: Comparison) -> str:
         f"| batch | labelled rows | {metric}, {champion} | {metric}, challenger | AUC, {champion} | AUC, challenger |",
         "|---|--:|--:|--:|--:|--:|",
     ]
-    theirs = {one.batch: one for one in verdict.champion_scores}
-    for ours in verdict.challenger_scores:
-        other = theirs.get(ours.batch)
-        figures = (other.loss if other else None, ours.loss, other.auc if other else None, ours.auc)
-        lines.append(f"| {plain(ours.batch)} | {ours.labelled} | {' | '.join(map(_figure, figures))} |")
+    scores = {score.batch: score for score in verdict.champion_scores}
+    for new in verdict.challenger_scores:
+        old = scores.get(new.batch)
+        figures = (old.loss if old else None, new.loss, old.auc if old else None, new.auc)
+        lines.append(f"| {plain(new.batch)} | {new.labelled} | {' | '.join(map(_figure, figures))} |")
     lines.append(
         f"| **all, {total.blocks} blocks** | {total.rows} | {total.champion_loss:.4f} | "
         f"**{total.challenger_loss:.4f}** | | |"
@@ -118,13 +120,16 @@ def _interval(total: Comparison, min_gain: float) -> str:
     drawn = "".join(line).rstrip()
     return (
         f"Gain per row {total.gain:+.4f}, interval {total.lower:+.4f} to {total.upper:+.4f} "
-        f"(errs in {total.error:.1%}); ┊ is gate.min\\_gain, {min_gain:+.4f}.\n\n```text\n{drawn}\n```"
+        f"(error {total.error:.1%}); ┊ is gate.min\\_gain, {min_gain:+.4f}.\n\n```text\n{drawn}\n```"
     )
 
 
 def _plot(verdict: Verdict) -> str:
     blocks = verdict.blocks[-_MOST_POINTS:]
-    lines = [[one.champion / one.rows for one in blocks], [one.challenger / one.rows for one in blocks]]
+    lines = [
+        [block.champion / block.rows for block in blocks],
+        [block.challenger / block.rows for block in blocks],
+    ]
     ends = [value for line in lines for value in line]
     pad = (max(ends) - min(ends)) * 0.05 or 0.01
     drawn = "\n".join(f"  line [{', '.join(f'{value:.4f}' for value in line)}]" for line in lines)
@@ -138,8 +143,8 @@ def _plot(verdict: Verdict) -> str:
 
 def _checks(checks: tuple[Check, ...]) -> str:
     rows = [
-        f"| {'held' if one.passed else '**failed**'} | {plain(one.name)} | {plain(one.sentence)} |"
-        for one in checks
+        f"| {'passed' if check.passed else '**failed**'} | {plain(check.name)} | {plain(check.sentence)} |"
+        for check in checks
     ]
     more = [f"| | | and {len(rows) - _MOST_CHECKS} more |"] if len(rows) > _MOST_CHECKS else []
-    return "\n".join(["| what else must hold | | |", "|---|---|---|", *rows[:_MOST_CHECKS], *more])
+    return "\n".join(["| other checks | | |", "|---|---|---|", *rows[:_MOST_CHECKS], *more])

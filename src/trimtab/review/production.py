@@ -1,4 +1,4 @@
-"""`trimtab production`: what a pull request is compared with, in one folder that needs no secret to be read."""
+"""`trimtab production`: collect what a pull request is compared with in a folder, so that its job needs no secret."""
 
 import shutil
 from pathlib import Path
@@ -9,19 +9,19 @@ from trimtab.registry.load import MODEL_FILE, load
 
 
 def production(folder: Path, root: Path = Path()) -> str:
-    """Write `champion.yaml` and the file of the version in Production; the batches go there by `dvc push`.
+    """Write `champion.yaml` and the model of the version in Production to a folder; `dvc push` adds the batches.
 
     Raises:
-        UnsafeModel: The file is not the one of the ledger.
-        StoreUnreachable: Ledger or MLflow does not answer.
+        UnsafeModel: The model's digest is not the one in the ledger.
+        StoreUnreachable: The ledger or MLflow does not answer.
     """
-    found, cache = champion(root), stores.from_environment().home / "models"
+    version, cache = champion(root), stores.from_environment().home / "models"
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copy2(root / "champion.yaml", folder / "champion.yaml")
-    if found is None:
-        return "No version is in Production: the baseline plays champion"
-    load(found.source, found.digest, params.load(root / params.FILE).model.trusted_types, cache=cache)
-    kept = folder / "models" / found.digest
-    kept.mkdir(parents=True, exist_ok=True)
-    shutil.copy2(cache / found.digest / MODEL_FILE, kept / MODEL_FILE)
-    return f"Version {found.version} is in {folder}"
+    if version is None:
+        return "No version is in Production: the baseline is the champion"
+    load(version.source, version.digest, params.load(root / params.FILE).model.trusted_types, cache=cache)
+    copy = folder / "models" / version.digest
+    copy.mkdir(parents=True, exist_ok=True)
+    shutil.copy2(cache / version.digest / MODEL_FILE, copy / MODEL_FILE)
+    return f"Version {version.version} is in {folder}"

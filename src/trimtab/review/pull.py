@@ -1,4 +1,4 @@
-"""Which pull request a run belongs to: by what GitHub says of the run, never by what the run hands over."""
+"""Find the pull request that a run belongs to, from GitHub's event and never from the run's own files."""
 
 import json
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from trimtab.review.github import GitHub
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pull:
-    """A pull request at the commit that was trained, and the page of that run."""
+    """A pull request at the commit that was trained, and the page of the run."""
 
     number: int
     commit: str
@@ -20,14 +20,17 @@ class Pull:
 
 
 def find(event: Path, github: GitHub, run_url: str) -> Pull | None:
-    """Read the event file of `workflow_run` or `pull_request`; None when the pull request moved on or is closed.
+    """Read the event file of `workflow_run` or `pull_request`.
 
-    A `workflow_run` of a fork names no pull request: it is looked up by the head branch, and its head must be the commit
-    that was trained.
+    The `workflow_run` of a fork does not name its pull request. It is looked up by the head branch, and its head must be the
+    commit that was trained.
+
+    Returns:
+        The pull request, or None if it has newer commits or is closed.
 
     Raises:
-        ReviewRefused: The event is another one.
-        GitHubRefused: GitHub does not say.
+        ReviewRefused: It is another event.
+        GitHubRefused: GitHub answers with an error.
     """
     content: Mapping[str, Any] = json.loads(event.read_text(encoding="utf-8"))
     if "pull_request" in content:

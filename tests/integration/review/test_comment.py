@@ -63,13 +63,13 @@ def test_a_second_run_edits_the_comment_among_two_hundred(verdicts: dict[str, Pa
     assert "PROMOTE" in ours[0]
 
 
-def test_a_pull_request_that_moved_on_gets_no_comment(verdicts: dict[str, Path], forge: Forge) -> None:
+def test_a_pull_request_with_newer_commits_gets_no_comment(verdicts: dict[str, Path], forge: Forge) -> None:
     forge.pulls[0]["head"]["sha"] = "f" * 40
-    assert "moved on" in comment(verdicts["better"], verdicts["equal"].parent)
+    assert "has newer commits" in comment(verdicts["better"], verdicts["equal"].parent)
     assert forge.comments == []
 
 
-def test_a_run_without_a_verdict_is_said_to_have_failed(
+def test_a_run_without_a_verdict_is_reported_as_failed(
     verdicts: dict[str, Path], forge: Forge, tmp_path: Path
 ) -> None:
     comment(tmp_path, verdicts["equal"].parent)
@@ -87,7 +87,9 @@ def test_a_forged_verdict_is_judged_again(verdicts: dict[str, Path], forge: Forg
     assert "The pull request's own gate says PROMOTE" in said
 
 
-def test_a_strangers_words_are_letters_only(verdicts: dict[str, Path], forge: Forge, tmp_path: Path) -> None:
+def test_untrusted_text_means_nothing_to_github(
+    verdicts: dict[str, Path], forge: Forge, tmp_path: Path
+) -> None:
     content = json.loads((verdicts["worse"] / "verdict.json").read_text())
     evil = "@everyone ![x](https://evil.example/p.png) <script>#1 | `x` | www.evil.example\n\n# Approved"
     content["checks"] = [{"name": evil, "passed": False, "value": 1, "limit": 0, "sentence": evil}]
@@ -118,7 +120,7 @@ def test_a_strangers_words_are_letters_only(verdicts: dict[str, Path], forge: Fo
         ),
     ],
 )
-def test_what_no_gate_says_is_refused(
+def test_a_verdict_that_no_gate_gives_is_refused(
     change: dict[str, object], said: str, verdicts: dict[str, Path], forge: Forge, tmp_path: Path
 ) -> None:
     content = json.loads((verdicts["worse"] / "verdict.json").read_text())

@@ -14,7 +14,7 @@ Key = tuple[object, ...]
 
 
 def of_rows(content: bytes, ids: Collection[str]) -> "pd.DataFrame | None":
-    """Return the rows of a parquet file with one of the ids; None if there is none, or the file has no row ids."""
+    """Return the rows of a parquet file with one of the ids; None if it has no such row, or no row ids at all."""
     frame = _read(content)
     if frame is None or ROW_ID not in frame:
         return None

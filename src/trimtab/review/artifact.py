@@ -1,4 +1,4 @@
-"""What the job that ran foreign code hands over: read as data of a stranger, and judged again by our own gate."""
+"""Read the artifact of a job that ran untrusted code: validate its verdict, and judge again with the base branch's gate."""
 
 import math
 import re
@@ -24,7 +24,7 @@ def read(folder: Path) -> Verdict:
     """Read `verdict.json` of an artifact.
 
     Raises:
-        ReviewRefused: It is missing, a link, too large, no verdict, or holds what no verdict of a gate can hold.
+        ReviewRefused: It is missing, a link, too large, not a verdict, or has values that no gate produces.
     """
     path = folder / FILE
     if path.is_symlink() or not path.is_file():
@@ -39,29 +39,29 @@ def read(folder: Path) -> Verdict:
         raise ReviewRefused(
             FILE, "the verdict of `trimtab evaluate`", f"{first['msg']} at {where}"
         ) from error
-    for expected, got in _wrong(verdict):
+    for expected, got in _faults(verdict):
         raise ReviewRefused(FILE, expected, got)
     return verdict
 
 
 def gate_of(verdict: Verdict, gate: params.Gate) -> params.Gate:
-    """Return our gate as it is for the verdict's champion."""
+    """Return the gate as it applies to the verdict's champion."""
     return looks.gate_for(None, gate) if verdict.champion is None else gate
 
 
 def judge_again(verdict: Verdict, gate: params.Gate) -> Weighed:
-    """Weigh the verdict's own blocks and checks by the gate of this checkout, which no pull request has touched.
+    """Judge the verdict's blocks and checks with the gate of this checkout, which the pull request has not touched.
 
     Raises:
-        ReviewRefused: No figure can be made of them.
+        ReviewRefused: The gate has no such look.
     """
-    mine = gate_of(verdict, gate)
-    if not 1 <= verdict.look <= mine.looks:
-        raise ReviewRefused(FILE, f"a look from 1 to {mine.looks}", str(verdict.look))
-    return weigh(verdict.blocks, verdict.checks, mine, look=verdict.look, champion=verdict.champion_name)
+    gate = gate_of(verdict, gate)
+    if not 1 <= verdict.look <= gate.looks:
+        raise ReviewRefused(FILE, f"a look from 1 to {gate.looks}", str(verdict.look))
+    return weigh(verdict.blocks, verdict.checks, gate, look=verdict.look, champion=verdict.champion_name)
 
 
-def _wrong(verdict: Verdict) -> Iterator[tuple[str, str]]:
+def _faults(verdict: Verdict) -> Iterator[tuple[str, str]]:
     if verdict.champion is not None and not _VERSION.fullmatch(verdict.champion):
         yield "the number of a version as champion, or null", repr(verdict.champion[:60])
     lists = (
@@ -71,12 +71,12 @@ def _wrong(verdict: Verdict) -> Iterator[tuple[str, str]]:
         verdict.challenger_scores,
         verdict.champion_scores,
     )
-    if max(map(len, lists)) > _MOST_ENTRIES or len(verdict.probes) > _MOST_ENTRIES:
+    if max(map(len, (*lists, verdict.probes))) > _MOST_ENTRIES:
         yield f"lists of at most {_MOST_ENTRIES} entries", "a longer one"
     if not verdict.blocks:
         yield "blocks of time on which both were judged", "none"
-    batches = {one.batch for one in verdict.blocks} | {one.batch for one in verdict.challenger_scores}
-    for batch in batches | {one.batch for one in verdict.judged_on}:
+    scored = {block.batch for block in verdict.blocks} | {score.batch for score in verdict.challenger_scores}
+    for batch in scored | {ref.batch for ref in verdict.judged_on}:
         if not _BATCH.fullmatch(batch):
             yield "batch ids of letters, digits, dots and dashes", repr(batch[:60])
     for block in verdict.blocks:
@@ -90,7 +90,7 @@ def _numbers(value: object) -> Iterator[float]:
     if isinstance(value, dict):
         value = tuple(value.values())
     if isinstance(value, list | tuple):
-        for one in value:
-            yield from _numbers(one)
+        for part in value:
+            yield from _numbers(part)
     elif isinstance(value, int | float):
         yield float(value)
