@@ -9,13 +9,14 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from tests.integration.ops.test_recovery import data_of, memory, restored, wipe
 from tests.integration.predictions.servers import Mongo, Postgres, Server, running
 from tests.support import playground
 from tests.support.predictions import NOON, learn, prediction, truth
-from trimtab.ledger import state
-from trimtab.ledger.facts import Batch, Erasure
+from trimtab.ledger import Ledger, state
+from trimtab.ledger.facts import Batch, Erasure, Notice
 from trimtab.ledger.tombstones import Tombstones
 from trimtab.loop.loop import Loop
 from trimtab.ops.backup import backup
@@ -127,3 +128,16 @@ def _forgets(loop: Loop, row: str) -> None:
     batch, *_ = state.batches_in_force(loop.ledger.all(Batch))
     rows = loop.origin.fetch_batch(batch.manifest.batch, md5=batch.md5, commit=batch.commit)
     assert row not in set(rows["row_id"]) and batch.manifest.revision == 2
+
+
+def test_no_model_adds_a_fact_to_a_frozen_ledger_and_leases_stay_alive() -> None:
+    with running(Postgres) as postgres:
+        url = postgres.schema("frozen").replace("postgresql://", "postgresql+psycopg://")
+        mine, other = Ledger(url, "mine"), Ledger(f"{url}%20-clock_timeout%3D100", "other")
+        mine.migrate()
+        lease = other.leases.take("retrain:other", holder="a run", minutes=1)
+        with mine.frozen():
+            with pytest.raises(OperationalError, match="lock timeout"):
+                other.append(Notice(key="k", kind="ask", text="look"))
+            other.leases.renew(lease)
+        assert other.append(Notice(key="k", kind="ask", text="look"))

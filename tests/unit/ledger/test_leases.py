@@ -110,3 +110,14 @@ def test_a_lease_is_renewed_while_its_holder_works(ledger, clock):
         while ledger.leases.current("retrain") is None:
             time.sleep(0.01)
     assert ledger.leases.current("retrain").heartbeat_at == clock.time
+
+
+def test_a_lease_that_is_held_is_given_back_whatever_happens(ledger):
+    with pytest.raises(ZeroDivisionError):
+        with ledger.leases.held("maintenance", holder="a", minutes=30) as lease:
+            assert ledger.leases.current("maintenance").holder == lease.holder == "a"
+            with pytest.raises(LeaseHeld, match="held by 'a'"):
+                ledger.leases.take("maintenance", holder="b", minutes=30)
+            raise ZeroDivisionError
+    assert ledger.leases.current("maintenance") is None
+    assert ledger.leases.take("maintenance", holder="b", minutes=30).epoch == 2

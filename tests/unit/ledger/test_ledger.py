@@ -1,7 +1,9 @@
 """The ledger on a real SQLite file; tests/integration/test_ledger_servers.py repeats what matters on PostgreSQL."""
 
 import gc
+import sqlite3
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 from math import nan
@@ -13,7 +15,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import StatementError
 
 from tests.support.ledger import MONDAY, batch, request
-from trimtab.errors import Conflict, StoreUnreachable, Unfit, Unknown
+from trimtab.errors import Conflict, LeaseLost, StoreUnreachable, Unfit, Unknown
 from trimtab.ledger import Ledger
 from trimtab.ledger.facts import KINDS, Batch, Erasure, Notice, Order, Request, Version, kind_of
 from trimtab.ledger.tombstones import Tombstones
@@ -234,3 +236,32 @@ def test_an_erased_row_is_recognised_from_the_intent_on_and_its_id_is_nowhere(le
     assert Tombstones.of(ledger.all(Erasure)).among(["row-6", "row-7"]) == [False, True]
     with ledger.read() as connection:
         assert "row-7" not in str(connection.execute(text("select * from facts")).all())
+
+
+def test_nobody_adds_a_fact_while_the_ledger_is_frozen(ledger, tmp_path):
+    ledger.append(notice("before"))
+    with ledger.frozen() as connection, closing(sqlite3.connect(tmp_path / "ledger.db", timeout=0)) as other:
+        with pytest.raises(sqlite3.OperationalError, match="locked"):
+            other.execute("BEGIN IMMEDIATE")
+        assert connection.exec_driver_sql("SELECT key FROM facts").scalars().all() == ["before"]
+    assert ledger.append(notice("after"))
+
+
+def test_a_redacted_fact_keeps_its_number_its_time_and_the_rest(ledger):
+    ledger.append(notice("a", "row-1 is twice there"), notice("b"))
+    before, other = ledger.all(Notice)
+    with ledger.leases.held("maintenance", holder="me", minutes=1) as lease:
+        ledger.redact(replace(before, text="a row is twice there"), lease)
+    after, unchanged = ledger.all(Notice)
+    assert (after.id, after.at, after.key, after.text) == (before.id, before.at, "a", "a row is twice there")
+    assert unchanged == other
+
+
+def test_a_fact_is_not_redacted_under_a_lease_that_was_lost(ledger):
+    ledger.append(notice("a"))
+    (fact,) = ledger.all(Notice)
+    lease = ledger.leases.take("maintenance", holder="me", minutes=0)
+    ledger.leases.take("maintenance", holder="somebody else", minutes=1)
+    with pytest.raises(LeaseLost):
+        ledger.redact(replace(fact, text=""), lease)
+    assert ledger.all(Notice) == [fact]
