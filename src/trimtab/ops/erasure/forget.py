@@ -44,7 +44,7 @@ class Forgotten:
 class _Occurrences:
     """Where rows occur, and which of the ids occur anywhere."""
 
-    data: versioned_data.Held
+    data: versioned_data.Occurrences
     files: tuple[str, ...]
     ids: Set[str]
     in_log: int
@@ -111,12 +111,12 @@ def _require_occurrences(loop: Loop, ids: Set[str]) -> _Occurrences:
 
 
 def _search(loop: Loop, ids: Set[str]) -> _Occurrences:
-    data, files = versioned_data.look(loop, ids), local_files.look(loop, ids)
+    data, files = versioned_data.search(loop, ids), local_files.search(loop, ids)
     in_log = prediction_log.mentioned(
         loop.stores.prediction_log, loop.params.predictions, loop.model, sorted(ids)
     )
     in_data = {row_id for rows in data.rows for row_id in rows[ROW_ID].astype(str)}
-    names = [*map(str, files), *map(str, data.checkouts), *mlflow_artifacts.look(loop, data.rows)]
+    names = [*map(str, files), *map(str, data.checkouts), *mlflow_artifacts.search(loop, data.rows)]
     return _Occurrences(
         data=data,
         files=tuple(sorted(names)),

@@ -20,7 +20,7 @@ _DRAIN_SECONDS = 20.0
 """The service writes what waits in its spool within a second or two, if the prediction log accepts it."""
 
 
-def look(loop: Loop, ids: Set[str]) -> dict[Path, Set[str]]:
+def search(loop: Loop, ids: Set[str]) -> dict[Path, Set[str]]:
     """Return the files of quarantine, landing folder and spool that contain any of the ids, and which of them."""
     contents = {path: _ids_of_rows(path, ids) for path in _row_files(loop)}
     contents |= {path: _ids_of_lines(path, ids) for path in _spool_files(loop)}

@@ -14,7 +14,7 @@ from trimtab.ops.mlflow_places import mlflow_places
 _FILES = ("reference.parquet", "example.json", "input_example.json", "serving_input_example.json")
 
 
-def look(loop: Loop, rows: Sequence[pd.DataFrame]) -> list[str]:
+def search(loop: Loop, rows: Sequence[pd.DataFrame]) -> list[str]:
     """Return the files that contain the features of one of the rows."""
     return [name for name, _ in _changes(loop, rows)]
 

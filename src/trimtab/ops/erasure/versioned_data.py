@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True, kw_only=True)
-class Held:
+class Occurrences:
     """What contains erased rows: objects, their batches, and checkouts; and the rows themselves."""
 
     objects: set[str] = field(default_factory=set)
@@ -30,25 +30,25 @@ class Held:
     checkouts: list[Path] = field(default_factory=list)
 
 
-def look(loop: Loop, ids: Collection[str]) -> Held:
+def search(loop: Loop, ids: Collection[str]) -> Occurrences:
     """Search all objects for the ids, also those that nothing names, and the checkouts."""
     loop.origin.head()  # fetches
-    named, held = named_batches(loop), Held()
+    named, occurrences = _named_batches(loop), Occurrences()
     with dvc_objects.remote(loop.stores) as remote:
         in_cache = {path.parent.name + path.name for path in loop.stores.dvc_cache.glob("files/md5/??/*")}
         for md5 in sorted({*named, *remote.all(), *in_cache}):
             content = _content(loop, remote, md5)
             rows = None if content is None else rowfiles.of_rows(content, ids)
             if rows is not None:
-                held.objects.add(md5)
-                held.batches.update([named[md5]] if md5 in named else [])
-                held.rows.append(rows)
+                occurrences.objects.add(md5)
+                occurrences.batches.update([named[md5]] if md5 in named else [])
+                occurrences.rows.append(rows)
     checkouts = [path for path in loop.stores.work.glob("*") if path.is_dir()]
-    held.checkouts = [path for path in checkouts if _contains(path, ids)]
-    return held
+    occurrences.checkouts = [path for path in checkouts if _contains(path, ids)]
+    return occurrences
 
 
-def named_batches(loop: Loop) -> dict[str, str]:
+def _named_batches(loop: Loop) -> dict[str, str]:
     """Return the batch of each object that the ledger or a commit names."""
     in_ledger = {batch.md5: batch.manifest.batch for batch in loop.ledger.all(Batch)}
     return dvc_objects.batches_by_md5(loop.stores.home / "mirror.git") | in_ledger
@@ -87,25 +87,25 @@ def _revise(loop: Loop, before: Manifest, head: str, ids: Collection[str], key: 
     log.info("Batch %s: revision %s without %s row(s)", before.batch, manifest.revision, erased)
 
 
-def remove(loop: Loop, gone: Collection[str], checkouts: Collection[Path]) -> None:
+def remove(loop: Loop, objects: Collection[str], checkouts: Collection[Path]) -> None:
     """Delete objects from the DVC remote and the shared cache, and folders of checkouts."""
     with dvc_objects.remote(loop.stores) as remote:
-        for md5 in gone:
-            cached(loop, md5).unlink(missing_ok=True)
+        for md5 in objects:
+            _cached(loop, md5).unlink(missing_ok=True)
             if remote.has(md5):
                 remote.remove(md5)
     for checkout in checkouts:
         folders.remove(checkout)
 
 
-def cached(loop: Loop, md5: str) -> Path:
+def _cached(loop: Loop, md5: str) -> Path:
     """Return the path of an object in the shared cache."""
     return loop.stores.dvc_cache / "files" / "md5" / md5[:2] / md5[2:]
 
 
-def versions_of(loop: Loop, gone: Collection[str]) -> dict[str, str]:
+def versions_of(loop: Loop, objects: Collection[str]) -> dict[str, str]:
     """Return the versions that used one of the objects, each with "trained" or "judged"."""
-    affected = {batch.ref for batch in loop.ledger.all(Batch) if batch.md5 in gone}
+    affected = {batch.ref for batch in loop.ledger.all(Batch) if batch.md5 in objects}
     uses = {
         version.version: "trained"
         for version in loop.ledger.all(Version)
@@ -118,7 +118,7 @@ def versions_of(loop: Loop, gone: Collection[str]) -> dict[str, str]:
 
 
 def _content(loop: Loop, remote: dvc_objects.Objects, md5: str) -> bytes | None:
-    path = cached(loop, md5)
+    path = _cached(loop, md5)
     if path.is_file() and dvc_objects.file_md5(path) == md5:
         return path.read_bytes()
     return remote.read(md5) if remote.has(md5) else None
