@@ -1,4 +1,4 @@
-"""Puts a week into the landing folder, complete or not at all."""
+"""Puts a week into the landing folder in one step."""
 
 import json
 from dataclasses import replace
@@ -10,12 +10,12 @@ from trimtab.data.schema import LABEL_COLUMNS
 
 def unlabelled(week: Week) -> Week:
     """Return a week as it is before any of its labels is known."""
-    gone = {name: week.rows[name].mask(week.rows[name].notna()) for name in LABEL_COLUMNS}
-    return replace(week, rows=week.rows.assign(**gone))
+    empty = {name: week.rows[name].mask(week.rows[name].notna()) for name in LABEL_COLUMNS}
+    return replace(week, rows=week.rows.assign(**empty))
 
 
 def land(folder: Path, week: Week) -> None:
-    """Write `<batch>.parquet`, then `<batch>.json`, each renamed into place: the manifest makes the batch complete."""
+    """Write `<batch>.parquet`, then `<batch>.json`, which completes the batch; each is renamed into place."""
     folder.mkdir(parents=True, exist_ok=True)
     data, manifest = folder / f".{week.batch}.parquet.part", folder / f".{week.batch}.json.part"
     week.rows.to_parquet(data, index=False)
