@@ -155,6 +155,6 @@ def test_task_times_are_summed_over_all_pages(airflow, tmp_path):
         airflow.task("train", float(seconds))
     airflow.task("train", None)
 
-    (found,) = watching(airflow, tmp_path).task_times(datetime(2026, 1, 1, tzinfo=UTC))
+    (times,) = watching(airflow, tmp_path).task_times(datetime(2026, 1, 1, tzinfo=UTC))
 
-    assert (found.runs, found.mean_seconds, found.max_seconds) == (150, 74.5, 149.0)
+    assert (times.runs, times.mean_seconds, times.max_seconds) == (150, 74.5, 149.0)
