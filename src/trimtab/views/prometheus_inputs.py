@@ -40,8 +40,8 @@ class Inputs:
     """What the ledger holds of one model.
 
     `batches` are those in force. `observation` is that of the champion on its newest batch. `moves` are the completed
-    transitions to Production. `decisions` counts the arbiter's by action. `unfinished` says whether the newest run has come
-    to no conclusion.
+    transitions to Production. `decisions` counts the arbiter's by action. `unfinished` says whether the newest run is in
+    progress, has failed or was lost.
     """
 
     params: Params
@@ -67,6 +67,7 @@ def read(ledger: Ledger, params: Params, lease_name: str) -> Inputs:
     live, measured = state.live(moves), ledger.last(Observation)
     key = state.newest_observation(revisions, observed, live.version) if live else None
     deaths, runs = ledger.all(Notice, kind="gate_dead", newest=1), ledger.columns(Run, "key", "at", "action")
+    verdicts = _verdicts(ledger, runs)
     return Inputs(
         params=params,
         batches=state.batches_in_force(revisions),
@@ -76,9 +77,9 @@ def read(ledger: Ledger, params: Params, lease_name: str) -> Inputs:
         moves=moves,
         waiting=waiting(ledger),
         decisions=_decisions(ledger, runs),
-        verdicts=_verdicts(ledger, runs),
+        verdicts=verdicts,
         under_judgement=queries.under_judgement(ledger, ("HOLD", "ASK")),
-        unfinished=bool(runs) and not _concluded(ledger, runs[-1][0]),
+        unfinished=_unfinished(ledger, runs, verdicts),
         gate_died_at=deaths[0].at if deaths else None,
         lease=ledger.leases.current(lease_name),
         orders=state.orders_in_force(ledger.all(Order)),
@@ -86,9 +87,14 @@ def read(ledger: Ledger, params: Params, lease_name: str) -> Inputs:
     )
 
 
-def _concluded(ledger: Ledger, run_key: str) -> bool:
-    end = ledger.get(RunEnd, run_key)
-    return end is not None and end.outcome == "concluded"
+def _unfinished(ledger: Ledger, runs: Sequence[Any], verdicts: Verdicts) -> bool:
+    if not runs:
+        return False
+    key, started_at, _ = runs[-1]
+    end = ledger.get(RunEnd, key)
+    if end is None:  # with a verdict, it waits for a person's answer
+        return verdicts.newest_at is None or verdicts.newest_at < started_at
+    return end.outcome != "concluded"
 
 
 def _decisions(ledger: Ledger, runs: Sequence[Any]) -> Counter[str]:

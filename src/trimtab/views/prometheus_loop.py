@@ -155,7 +155,7 @@ def _runs(inputs: Inputs) -> Iterator[Metric]:
     )
     last = verdicts.seconds[-1] if verdicts.seconds else None
     yield gauge("trimtab_retraining_last_seconds", "The last of them.", last)
-    meaning = "1 while the newest run has come to no conclusion: it is in progress, has failed or was lost."
+    meaning = "1 while the newest run is in progress, and after it has failed or was lost."
     yield gauge("trimtab_retraining_unfinished", meaning, float(inputs.unfinished))
     dead = died_at is not None and (verdicts.newest_at is None or verdicts.newest_at < died_at)
     yield gauge("trimtab_gate_dead", "1 when the gate last judged its own probes wrongly.", float(dead))

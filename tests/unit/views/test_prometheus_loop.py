@@ -296,6 +296,14 @@ def test_a_run_is_unfinished_until_it_comes_to_a_conclusion(ledger, outcome, unf
     assert series(ledger)["trimtab_retraining_unfinished"] == unfinished
 
 
+def test_a_run_that_waits_for_a_persons_answer_is_not_unfinished(ledger):
+    at(ledger, MONDAY, request(1), run(1))
+    at(ledger, MONDAY + MINUTE, judged(1, "ASK"))
+    assert series(ledger)["trimtab_retraining_unfinished"] == 0
+    at(ledger, MONDAY + 2 * MINUTE, run_end(1, "lost"))
+    assert series(ledger)["trimtab_retraining_unfinished"] == 1
+
+
 def test_the_conclusion_of_an_earlier_run_finishes_no_later_one(ledger):
     ledger.append(request(1), run(1), run_end(1, "concluded"), request(2), run(2))
     assert series(ledger)["trimtab_retraining_unfinished"] == 1
