@@ -39,7 +39,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export DO_NOT_TRACK := 1
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup lint format type reference test-fast programs test test-reports test-mongodb mutate e2e demo bench-gate bench-serve bench-memory up down status verify verify-status lock clean \
+.PHONY: help setup lint format type reference test-fast programs test test-reports test-mongodb mutate e2e demo bench-gate bench-serve bench-memory bench-ledger up down status verify verify-status lock clean \
 	production review comment smoke load deploy release-notes secrets images push scan sbom scan-secrets audit check-deploy compose-up compose-demo compose-down
 
 help: ## Print this list
@@ -118,6 +118,9 @@ bench-gate: $(READY) ## Measure false promotions and power of the gate, beside t
 bench-serve: $(READY) ## Measure requests per second and latency of the service, beside mlflow models serve and FastAPI
 	@command -v wrk >/dev/null || { test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -y -qq wrk >/dev/null; } || { echo "wrk was not found. Install it: apt-get install wrk"; exit 1; }
 	$(BIN)/python -m benchmarks.serve
+
+bench-ledger: $(READY) ## Measure how long the page, the metrics and the history take on a ledger of 1,000 batches
+	@$(BIN)/python -m benchmarks.ledger
 
 bench-memory: $(READY) ## Measure peak memory of each task, beside pandas and scikit-learn alone (ROWS="10000 100000")
 	@$(BIN)/python -m benchmarks.memory $(if $(ROWS),--rows $(ROWS))

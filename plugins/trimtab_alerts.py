@@ -80,14 +80,14 @@ def _app() -> Any:
 
 
 def _authorise(request: Any) -> None:
-    wanted = _token()
-    if not wanted:
+    token = _token()
+    if not token:
         raise Refused(503, f"No secret is configured. Set {TOKEN} or {TOKEN_FILE} for the API server.")
     scheme, _, given = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not given:
         raise Refused(401, "Expected a bearer token, got none.", {"WWW-Authenticate": "Bearer"})
-    if not hmac.compare_digest(given.strip().encode(), wanted.encode()):
-        raise Refused(403, f"The bearer token is not the one of {TOKEN} or {TOKEN_FILE}.")
+    if not hmac.compare_digest(given.strip().encode(), token.encode()):
+        raise Refused(403, f"The bearer token is not that of {TOKEN} or {TOKEN_FILE}.")
 
 
 def _token() -> str:
@@ -100,18 +100,18 @@ def _token() -> str:
 async def _body(request: Any) -> bytes:
     from starlette.requests import ClientDisconnect
 
-    found = bytearray()
+    body = bytearray()
     try:
         async with asyncio.timeout(_BODY_SECONDS):
             async for part in request.stream():
-                found += part
-                if len(found) > MOST_BYTES:
+                body += part
+                if len(body) > MOST_BYTES:
                     raise Refused(413, f"Expected at most {MOST_BYTES} bytes, got more.")
     except TimeoutError as error:
         raise Refused(408, f"Expected the body within {_BODY_SECONDS:.0f} s, got a part of it.") from error
     except ClientDisconnect as error:
         raise Refused(400, "Expected the whole body, got a part of it.") from error
-    return bytes(found)
+    return bytes(body)
 
 
 def _parsed(body: bytes) -> Any:
@@ -162,7 +162,7 @@ def _receive(payload: Any) -> tuple[dict[str, list[str]], list[Model], Refused |
         try:
             outcome = _refusing(_receive_of, every, name, part)
         except Refused as error:  # alerts of other models are accepted; a 5xx takes precedence, because it is retried
-            trouble = max(trouble or error, error, key=lambda one: one.status)
+            trouble = max(trouble or error, error, key=lambda refused: refused.status)
             continue
         fired += [every[name]] if _fires(outcome) else []
         for became, fingerprints in outcome.items():

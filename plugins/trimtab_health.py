@@ -52,15 +52,15 @@ def _app() -> Any:
     def choose(request: Request, user: GetUserDep, model: str | None = None) -> list[Model]:
         """Return the requested model, or the first that the user may read, followed by all that the user may read."""
         every = models()
-        mine = [one for one in every if may_read(one, request, user)]
-        known = {one.name: one for one in every} if every[0].file else {}
-        if known and model is not None and model not in known:
-            expected = ", ".join(one.name for one in mine) or "none: you have no permission to read a model"
+        readable = [each for each in every if may_read(each, request, user)]
+        by_name = {each.name: each for each in every} if every[0].file else {}
+        if by_name and model is not None and model not in by_name:
+            expected = ", ".join(each.name for each in readable) or "none: you have no permission to read a model"
             raise HTTPException(404, f"Expected a model of {expected}, got {model[:200]!r}.")
-        chosen = known[model] if known and model is not None else (mine or every)[0]
+        chosen = by_name[model] if by_name and model is not None else (readable or every)[0]
         request.state.dag = chosen.dag_id(DAG)
         requires_access_dag("GET", param_dag_id=request.state.dag)(request, user)
-        return [chosen, *mine]
+        return [chosen, *readable]
 
     Chosen = Annotated[list[Model], Depends(choose)]
 
@@ -81,18 +81,18 @@ def _app() -> Any:
 
         try:
             with stores.of(chosen[0].settings):
-                found, mlflow = read(last), _mlflow()
+                shown, mlflow = read(last), _mlflow()
         except (TrimtabError, SQLAlchemyError, OSError) as error:
-            known = isinstance(error, TrimtabError)
+            away = f"The ledger does not answer ({type(error).__name__})."
             return failed(
                 503,
                 "Model health cannot be read",
-                str(error) if known else f"The ledger does not answer ({type(error).__name__}).",
+                str(error) if isinstance(error, TrimtabError) else away,
                 "The service keeps answering with its current version. Reload the page when the cause is fixed.",
             )
         nonce = secrets.token_urlsafe()
-        many = [one.name for one in chosen[1:] if one.file]
-        text = page(found, nonce=nonce, mlflow=mlflow, models=many)
+        many = [model.name for model in chosen[1:] if model.file]
+        text = page(shown, nonce=nonce, mlflow=mlflow, models=many)
         return HTMLResponse(text, headers=_headers(nonce))
 
     @app.get("/evidence/{sha256}")
@@ -157,8 +157,7 @@ def _mlflow() -> str | None:
     """Return MLflow's address for a browser, without credentials: TRIMTAB_MLFLOW_PAGE, or MLFLOW_TRACKING_URI."""
     from trimtab.stores import setting
 
-    found = setting("TRIMTAB_MLFLOW_PAGE") or setting("MLFLOW_TRACKING_URI") or ""
-    parts = urlsplit(found)
+    parts = urlsplit(setting("TRIMTAB_MLFLOW_PAGE") or setting("MLFLOW_TRACKING_URI") or "")
     if parts.scheme not in ("http", "https") or not parts.hostname:
         return None
     return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl().rstrip("/")

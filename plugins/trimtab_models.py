@@ -76,10 +76,10 @@ class Model:
         home = Path(self.get("TRIMTAB_HOME") or "var")
         below = {"ORIGIN_URL": "origin.git", "LANDING": "landing", "DVC_REMOTE_URL": "dvc-remote", "HOME": ""}
         kind = variable.removeprefix("TRIMTAB_")
-        found = self.get(variable) or (str(home / below[kind]) if kind in below else None)
-        if found is None:
+        place = self.get(variable) or (str(home / below[kind]) if kind in below else None)
+        if place is None:
             return None
-        return found.rstrip("/") if "://" in found else str(Path(found).resolve())
+        return place.rstrip("/") if "://" in place else str(Path(place).resolve())
 
 
 def trimtab_dag(
@@ -137,13 +137,13 @@ def models() -> list[Model]:
     if not folder:
         return [Model(os.environ.get("TRIMTAB_MODEL", "model"))]
     try:
-        found = [_read(path, place) for place, path in enumerate(sorted(Path(folder).glob("*.env")))]
+        many = [_read(path, place) for place, path in enumerate(sorted(Path(folder).glob("*.env")))]
     except (OSError, UnicodeDecodeError) as error:
         raise ModelsError(folder, "files that can be read", str(error)) from error
-    if not found:
+    if not many:
         raise ModelsError(f"{VARIABLE} ({folder})", "a folder with a NAME.env for each model", "none")
-    _apart(found)
-    return found
+    _refuse_same_places(many)
+    return many
 
 
 def here() -> Model:
@@ -178,11 +178,11 @@ def _pairs(path: Path) -> Iterator[tuple[int, str, str]]:
         yield number, key, value
 
 
-def _apart(found: list[Model]) -> None:
+def _refuse_same_places(models: list[Model]) -> None:
     """Refuse two models with the same name or the same place."""
     for variable in ("TRIMTAB_MODEL", *OWN):
         taken: dict[str, Model] = {}
-        for model in found:
+        for model in models:
             got = model.name if variable == "TRIMTAB_MODEL" else model.where(variable)
             if got is None:
                 continue

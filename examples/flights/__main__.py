@@ -10,7 +10,7 @@ from trimtab.errors import TrimtabError
 
 
 def main() -> int:
-    """Run the demo; the exit status is 1 for an error that trimtab explains.
+    """Run the demo; the exit status is 1 after an error that trimtab explains.
 
     The demo stops whatever it started. Its home stays for inspection until the next fresh start.
     """

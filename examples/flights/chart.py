@@ -1,4 +1,4 @@
-"""Quality of each week as one inline SVG, whose colours the page's style sheet gives."""
+"""Quality of each week as one inline SVG; the style sheet of the page sets its colours."""
 
 import io
 import re
@@ -21,7 +21,7 @@ COLOURS = {
     "--never": "#0a0b0f",
     "--quiet": "#0a0b10",
 }
-"""Style variable -> the sentinel that matplotlib writes, and that `_themed` turns into the variable."""
+"""Variable of the style sheet -> the placeholder colour that matplotlib writes and `_themed` replaces."""
 
 _WEEKS_WITH_EVERY_LABEL = 16
 _EVENTS: tuple[tuple[str, str, str, Callable[[Week], bool]], ...] = (
@@ -33,7 +33,7 @@ _EVENTS: tuple[tuple[str, str, str, Callable[[Week], bool]], ...] = (
 
 
 def draw(weeks: Sequence[Week], never: "Line | None") -> str:
-    """Draw AUC, log loss and what happened, week by week, managed beside never retrained; return an `<svg>`."""
+    """Draw AUC, log loss and events by week, managed and never retrained; return an `<svg>`."""
     import matplotlib
 
     matplotlib.use("svg")
@@ -48,7 +48,7 @@ def draw(weeks: Sequence[Week], never: "Line | None") -> str:
         )
         _quality(axes[0], names, managed, other, "AUC", lambda score: score.auc)
         _quality(axes[1], names, managed, other, "log loss", lambda score: score.loss)
-        _happened(axes[2], weeks)
+        _events(axes[2], weeks)
         for axis in axes:
             _promotions(axis, weeks, labelled=axis is axes[0])
         _week_ticks(axes[2], names)
@@ -86,7 +86,7 @@ def _quality(
     label: str,
     figure_of: Callable[[BatchScore], float | None],
 ) -> None:
-    # Dashes on top: where both are equal, both are seen.
+    # The dashed line is on top, so that both are visible where they are equal.
     for scores, colour, style in ((managed, "--managed", "solid"), (never, "--never", (0, (4, 2)))):
         values = [figure_of(scores[name]) if name in scores else None for name in names]
         axis.plot(
@@ -101,7 +101,7 @@ def _quality(
     axis.set_ylabel(label)
 
 
-def _happened(axis: "Axes", weeks: Sequence[Week]) -> None:
+def _events(axis: "Axes", weeks: Sequence[Week]) -> None:
     for row, (_, marker, colour, happened) in enumerate(_EVENTS):
         places = [place for place, week in enumerate(weeks) if happened(week)]
         axis.plot(places, [row] * len(places), marker, color=COLOURS[colour], markersize=6)
@@ -111,11 +111,11 @@ def _happened(axis: "Axes", weeks: Sequence[Week]) -> None:
 
 def _promotions(axis: "Axes", weeks: Sequence[Week], *, labelled: bool) -> None:
     for place, week in enumerate(weeks):
-        for answer in week.promoted:
+        for decision in week.promoted:
             axis.axvline(place + 0.5, color=COLOURS["--managed"], linewidth=1, linestyle=(0, (1, 2)))
             if labelled:
                 axis.annotate(
-                    f"v{answer.version}",
+                    f"v{decision.version}",
                     (place + 0.5, 1.0),
                     xycoords=("data", "axes fraction"),
                     xytext=(0, 3),

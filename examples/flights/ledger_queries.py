@@ -1,58 +1,65 @@
-"""What the ledger tells of one week: the observation, the answers, the version in Production."""
+"""What the ledger says about one week: the observation, the decisions, the version in Production."""
 
-from examples.flights.records import Answer, Observed
+from examples.flights.records import Decision, Observed
 from trimtab.drift import policy
-from trimtab.ledger.ledger import Ledger
-from trimtab.ledger.records import DecisionRecord, JudgementRecord, RequestRecord
+from trimtab.ledger import Ledger, queries, state
+from trimtab.ledger.facts import Answer, Judgement, Observation, Request, Run, Version, Wait, batch_key
+from trimtab.ledger.state import DecisionFact
 from trimtab.params import Params
+from trimtab.views.health import outcomes
 
 
-def production(ledger: Ledger, model: str) -> str | None:
-    """Return the version that the ledger last saw go to Production."""
-    moves = [record.transition for record in ledger.transitions(model) if record.phase == "done"]
-    return next((move.version for move in reversed(moves) if move.to_stage == "Production"), None)
+def production(ledger: Ledger) -> str | None:
+    """Return the version in Production."""
+    live = state.live(queries.to_production(ledger))
+    return live.version if live else None
 
 
 def observed(ledger: Ledger, batch: str, params: Params, *, revision: int = 1) -> Observed | None:
-    """Return the first observation of a batch at a revision, by the champion that was live when it came in."""
-    records = [record.observation for record in ledger.observations(params.model.name)]
-    seen = next((one for one in records if (one.batch, one.revision) == (batch, revision)), None)
-    if seen is None:
+    """Return the first observation of a batch revision, by the champion that was live when it came in."""
+    observations = ledger.all(Observation, prefix=f"{batch_key(batch, revision)}:")
+    if not observations:
         return None
-    found = policy.assess(seen, params)
+    first = observations[0]
+    assessment = policy.assess(first, params)
     return Observed(
-        data_share=seen.data.share,
-        data_drift=found.data_drift,
-        sigmas=seen.concept.sigmas,
-        concept_drift=found.concept_drift,
-        abstained=seen.concept.abstained,
+        data_share=first.data.share,
+        data_drift=assessment.data_drift,
+        sigmas=first.concept.sigmas,
+        concept_drift=assessment.concept_drift,
+        abstained=first.concept.abstained,
     )
 
 
-def answers(ledger: Ledger, model: str, *, after: int) -> tuple[Answer, ...]:
-    """Return the last answer to every request that was answered after the decision with id `after`, retrainings first."""
-    asked = {record.id: record for record in ledger.requests(model)}
-    last = {record.request_id: record for record in ledger.decisions(model) if record.id > after}
-    found = [_answer(ledger, asked[record.request_id], record) for record in last.values()]
-    return tuple(sorted(found, key=lambda answer: answer.action not in ("RETRAIN", "JUDGE")))
+def decisions(ledger: Ledger, *, after: int) -> tuple[Decision, ...]:
+    """Return the newest decision on each request that was decided after the fact with id `after`, retrainings first."""
+    newest = {decision.request: decision for decision in _decisions(ledger) if decision.id > after}
+    requests = {request.key: request for request in ledger.all(Request, keys=newest)}
+    shown = [_decision(ledger, requests[key], decision) for key, decision in newest.items()]
+    return tuple(sorted(shown, key=lambda decision: decision.action not in ("RETRAIN", "JUDGE")))
 
 
-def newest_decision(ledger: Ledger, model: str) -> int:
+def newest_decision(ledger: Ledger) -> int:
     """Return the id of the newest decision, 0 before the first."""
-    return max((record.id for record in ledger.decisions(model)), default=0)
+    return max((decision.id for decision in _decisions(ledger)), default=0)
 
 
-def _answer(ledger: Ledger, asked: RequestRecord, decision: DecisionRecord) -> Answer:
-    judgement = _judgement(ledger, decision)
+def _decisions(ledger: Ledger) -> list[DecisionFact]:
+    return state.decisions(ledger.all(Run), ledger.all(Answer, run=None), ledger.all(Wait))
+
+
+def _decision(ledger: Ledger, request: Request, decision: DecisionFact) -> Decision:
+    outcome = outcomes(ledger, [decision]).of(decision) if isinstance(decision, Run) else None
+    judgement = outcome.judgement if outcome else None
     comparison = judgement.verdict.comparison if judgement and judgement.verdict else None
-    return Answer(
-        source=asked.request.source,
-        asked=asked.request.reason,
-        action=decision.action,
+    return Decision(
+        source=request.source,
+        request=request.reason,
+        action=state.action_of(decision),
         reason=decision.reason,
-        version=_version(ledger, decision.model, judgement) if judgement else None,
-        verdict=judgement.state if judgement else None,
-        sentence=judgement.reason if judgement else None,
+        version=_version(ledger, judgement) if judgement else None,
+        outcome=outcome.state if outcome else None,
+        sentence=outcome.reason if outcome else None,
         gain=comparison.gain if comparison else None,
         lower=comparison.lower if comparison else None,
         upper=comparison.upper if comparison else None,
@@ -60,20 +67,6 @@ def _answer(ledger: Ledger, asked: RequestRecord, decision: DecisionRecord) -> A
     )
 
 
-def _judgement(ledger: Ledger, decision: DecisionRecord) -> JudgementRecord | None:
-    """Return what the run that a decision started found: at its look, or the newest when it came to none."""
-    plan = decision.plan
-    if decision.action not in ("RETRAIN", "JUDGE"):
-        return None
-    challenger = plan.challenger.version if plan and plan.challenger else None
-    versions = ledger.versions(decision.model)
-    key = versions[challenger].run_key if challenger else decision.run_key
-    looks = [one for one in ledger.judgements(decision.model) if one.run_key == key]
-    of_this = [one for one in looks if one.verdict and plan and one.verdict.look == plan.look]
-    found = of_this or looks
-    return found[-1] if found else None
-
-
-def _version(ledger: Ledger, model: str, judgement: JudgementRecord) -> str | None:
-    refits = [one.version for one in ledger.versions(model).values() if one.refit_of == judgement.version]
-    return refits[-1] if refits and judgement.state == "PROMOTE" else judgement.version
+def _version(ledger: Ledger, judgement: Judgement) -> str | None:
+    refits = ledger.all(Version, refit_of=judgement.version, newest=1)
+    return refits[0].version if refits and judgement.state == "PROMOTE" else judgement.version

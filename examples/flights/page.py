@@ -1,11 +1,11 @@
-"""`var/demo.html`: the year on one page that needs nothing but itself."""
+"""`var/demo.html`: the year on one page without outside assets."""
 
 from collections.abc import Iterator, Sequence
 from html import escape
 from string import Template
 
 from examples.flights.chart import draw
-from examples.flights.records import Answer, Demo, Line, Week
+from examples.flights.records import Decision, Demo, Line, Week
 from examples.flights.scorecard import NEVER
 
 _PAGE = Template("""<!doctype html>
@@ -44,13 +44,13 @@ code { font-size: .9em; overflow-wrap: anywhere; }
 <h2>Quality by week</h2>
 <p class="legend"><span><i class="key"></i>managed by trimtab, as served</span>
 <span><i class="key never"></i>never retrained</span></p>
-<p class="quiet">A dotted line is a promotion: from there on the named version answers. Higher AUC is better, lower log
+<p class="quiet">A dotted line is a promotion: the named version serves from there on. Higher AUC is better, lower log
 loss is better.</p>
 <figure role="img" aria-label="$alt">$chart</figure>
 
 <h2>Scorecard</h2>
-<p class="quiet">Means over the weeks above, all on the same rows. The first training counts as no retraining. The
-schedule and the weekly retraining deploy ungated, trained on every label known by then.</p>
+<p class="quiet">Means over the weeks above, all on the same rows. The first training is not counted. The
+schedule and the weekly retraining deploy without a gate, trained on every label known by then.</p>
 <div class="scroll"><table>
 <tr><th>policy</th><th class="number">mean AUC</th><th class="number">mean log loss</th>
 <th class="number">retrainings</th><th class="number">promotions</th></tr>
@@ -62,7 +62,7 @@ $scorecard</table></div>
 $decisions</table></div>
 
 <h2>Look further</h2>
-<p>Where the stack is stopped, <code>make up</code> starts it again on the same data.</p>
+<p>If the stack is stopped, <code>make up</code> starts it again on the same data.</p>
 <table>$addresses</table>
 </main>
 </body>
@@ -71,7 +71,7 @@ $decisions</table></div>
 
 
 def page(demo: Demo) -> str:
-    """Return the page as HTML, complete and with no outside asset."""
+    """Return the page as HTML, complete and without outside assets."""
     weeks = [week for week in demo.played if week.done]
     never = next((line for line in demo.scorecard if line.policy == NEVER), None)
     span = f"{weeks[0].batch} to {weeks[-1].batch}" if weeks else "nothing played yet"
@@ -83,7 +83,7 @@ def page(demo: Demo) -> str:
         alt=escape(_alt(demo.scorecard)),
         chart=draw(weeks, never),
         scorecard="".join(_score_row(line, managed=place == 0) for place, line in enumerate(demo.scorecard)),
-        decisions="".join(_decision_rows(weeks)) or _row(["nothing was asked", "", "", "", ""]),
+        decisions="".join(_decision_rows(weeks)) or _row(["no requests", "", "", "", ""]),
         addresses="".join(
             f"<tr><th>{escape(name)}</th><td><code>{escape(where)}</code></td></tr>"
             for name, where in demo.addresses.items()
@@ -92,14 +92,14 @@ def page(demo: Demo) -> str:
 
 
 def _summary(weeks: Sequence[Week]) -> str:
-    retrained = [answer for week in weeks for answer in week.retrained]
-    promoted = [answer for week in weeks for answer in week.promoted]
+    retrained = sum(len(week.retrained) for week in weeks)
+    promoted = sum(len(week.promoted) for week in weeks)
     flagged = sum(week.observed is not None and week.observed.concept_drift for week in weeks)
     served = sum(week.served.rows for week in weeks)
     return (
         f"{_count(len(weeks), 'week')} played through Airflow, MLflow, DVC and the model service: {served:,} flights "
-        f"predicted over HTTP, concept drift in {_count(flagged, 'week')}, {_count(len(retrained), 'retraining')}, "
-        f"{_count(len(promoted), 'promotion')} over a champion."
+        f"predicted over HTTP, concept drift in {_count(flagged, 'week')}, {_count(retrained, 'retraining')}, "
+        f"{_count(promoted, 'promotion')} over a champion."
     )
 
 
@@ -110,12 +110,12 @@ def _count(number: int, noun: str) -> str:
 def _first(demo: Demo) -> str:
     if demo.first is None:
         return "There is no first champion yet."
-    return f"First champion: version {demo.first.answer.version}. {demo.first.answer.sentence or ''}"
+    return f"First champion: version {demo.first.decision.version}. {demo.first.decision.sentence or ''}"
 
 
 def _alt(lines: Sequence[Line]) -> str:
     means = [f"{line.policy} {line.mean_auc:.3f}" for line in lines[:2] if line.mean_auc is not None]
-    return f"AUC and log loss by week. Mean AUC: {', '.join(means) or 'not known'}."
+    return f"AUC and log loss by week. Mean AUC: {', '.join(means) or 'unknown'}."
 
 
 def _score_row(line: Line, *, managed: bool) -> str:
@@ -131,24 +131,26 @@ def _decision_rows(weeks: Sequence[Week]) -> Iterator[str]:
     for week in weeks:
         if week.note is not None:
             yield _row([week.batch, "not monitored", week.note, "", ""])
-        for answer in week.answers:
-            decision = f"{answer.action} ({answer.source})"
-            version = f"v{answer.version}" if answer.version else ""
-            yield _row([week.batch, decision, _reason(answer), version, _verdict(answer)])
+        for decision in week.decisions:
+            action = f"{decision.action} ({decision.source})"
+            version = f"v{decision.version}" if decision.version else ""
+            yield _row([week.batch, action, _reason(decision), version, _outcome(decision)])
 
 
-def _reason(answer: Answer) -> str:
-    asked = f"{answer.asked[:1].upper()}{answer.asked[1:].rstrip('.')}."
-    return asked if answer.asked in answer.reason else f"{asked} {answer.action}: {answer.reason}."
+def _reason(decision: Decision) -> str:
+    request = f"{decision.request[:1].upper()}{decision.request[1:].rstrip('.')}."
+    if decision.request in decision.reason:
+        return request
+    return f"{request} {decision.action}: {decision.reason}."
 
 
-def _verdict(answer: Answer) -> str:
-    if answer.verdict is None:
+def _outcome(decision: Decision) -> str:
+    if decision.outcome is None:
         return ""
-    if answer.gain is None or answer.lower is None or answer.upper is None:
-        return answer.sentence or answer.verdict
-    interval = f"{answer.lower:+.4f} to {answer.upper:+.4f}"
-    return f"{answer.verdict}: gain {answer.gain:+.4f} a row, {interval}"
+    if decision.gain is None or decision.lower is None or decision.upper is None:
+        return decision.sentence or decision.outcome
+    interval = f"{decision.lower:+.4f} to {decision.upper:+.4f}"
+    return f"{decision.outcome}: gain {decision.gain:+.4f} per row, {interval}"
 
 
 def _row(cells: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""What the demo prints while it plays: one line a week, live where the output is a terminal."""
+"""What the demo prints while it plays: one line per week, and its current step if the output is a terminal."""
 
 import sys
 import textwrap
@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from typing import TextIO
 
-from examples.flights.records import Answer, Demo, Line, Observed, Week
+from examples.flights.records import Decision, Demo, Line, Observed, Week
 
 HEADER = (
     f"{'week':<9}{'served':>7}{'AUC':>7}{'loss':>7}{'concept':>9}{'data':>6}{'model':>7}{'sec':>5}  decision"
@@ -14,11 +14,11 @@ HEADER = (
 _PHASES = ("traffic", "ingest", "monitor", "retrain", "reload")
 _WIDTH = 110
 _STARTS = ("RETRAIN", "JUDGE", "ROLLBACK")
-"""Answers that start something; what waits or is skipped is told when nothing starts."""
+"""Decisions that start something; those that wait or skip are shown only when nothing starts."""
 
 
 class Progress:
-    """Writes lines; on a terminal the last one shows what is being waited for."""
+    """Writes lines; on a terminal the last line shows the current step."""
 
     def __init__(self, out: TextIO | None = None) -> None:
         self._out = out or sys.stdout
@@ -32,7 +32,7 @@ class Progress:
         self._out.flush()
 
     def doing(self, text: str) -> None:
-        """Show what goes on now; nothing where the output is a file."""
+        """Show the current step; nothing if the output is not a terminal."""
         if self._live:
             elapsed = int(time.monotonic() - self._since)
             self._erase()
@@ -45,7 +45,7 @@ class Progress:
 
 
 def week_line(week: Week) -> str:
-    """Put one week in one line, under `HEADER`."""
+    """Return one week as one line, under `HEADER`."""
     score, seen = week.served.score, week.observed
     concept = _concept(seen)
     data = "-" if seen is None else f"{seen.data_share:.2f}{'!' if seen.data_drift else ''}"
@@ -64,32 +64,32 @@ def _concept(seen: Observed | None) -> str:
 
 
 def late_line(batch: str, seen: Observed) -> str:
-    """Say what a batch looks like once its labels are there."""
-    said = f"abstains: {seen.abstained}" if seen.sigmas is None else _concept(seen)
-    return f"{batch:<9} its labels came late, measured again at revision 2: concept drift {said}"
+    """Return the line of a batch that was measured again because its labels came late."""
+    drift = f"abstains: {seen.abstained}" if seen.sigmas is None else _concept(seen)
+    return f"{batch:<9} its labels came late, measured again at revision 2: concept drift {drift}"
 
 
 def decision(week: Week) -> str:
-    """Say in some words what was decided in a week."""
+    """Return in a few words what was decided in a week."""
     if week.note is not None:
         return textwrap.shorten(week.note, 60, placeholder=" ...")
-    started = [_spoken(answer) for answer in week.answers if answer.action in _STARTS]
-    others = [_spoken(answer) for answer in week.answers if answer.action not in _STARTS]
+    started = [_in_words(each) for each in week.decisions if each.action in _STARTS]
+    others = [_in_words(each) for each in week.decisions if each.action not in _STARTS]
     more = f" (+{len(others) - 1})" if len(others) > 1 else ""
-    return "; ".join(started) or (f"{others[-1]}{more}" if others else "nothing asked")
+    return "; ".join(started) or (f"{others[-1]}{more}" if others else "no requests")
 
 
-def _spoken(answer: Answer) -> str:
-    if answer.action not in ("RETRAIN", "JUDGE"):
-        return f"{answer.action} ({textwrap.shorten(answer.reason, 50, placeholder=' ...')})"
-    if answer.verdict is None:
-        return f"{answer.action} ({answer.source})"
-    gain = "" if answer.gain is None else f", gain {answer.gain:+.4f}"
-    return f"{answer.action} ({answer.source}) -> {answer.verdict} v{answer.version}{gain}"
+def _in_words(decision: Decision) -> str:
+    if decision.action not in ("RETRAIN", "JUDGE"):
+        return f"{decision.action} ({textwrap.shorten(decision.reason, 50, placeholder=' ...')})"
+    outcome = f" -> {decision.outcome}" if decision.outcome else ""
+    version = f" v{decision.version}" if decision.version else ""
+    gain = "" if decision.gain is None else f", gain {decision.gain:+.4f}"
+    return f"{decision.action} ({decision.source}){outcome}{version}{gain}"
 
 
 def scorecard_table(lines: Sequence[Line]) -> str:
-    """Put the four policies in a table."""
+    """Return the four policies as a table."""
     rows = [f"{'policy':<38}{'mean AUC':>10}{'mean log loss':>15}{'retrainings':>13}{'promotions':>12}"]
     for line in lines:
         auc = "-" if line.mean_auc is None else f"{line.mean_auc:.4f}"
@@ -99,15 +99,14 @@ def scorecard_table(lines: Sequence[Line]) -> str:
 
 
 def timing(demo: Demo) -> str:
-    """Say where the time went: by phase over the weeks, and by Airflow task."""
+    """Return how long the demo took, by phase and by Airflow task."""
     spent = {phase: [week.seconds.get(phase, 0.0) for week in demo.played] for phase in _PHASES}
     rows = [f"{'phase':<38}{'total s':>10}{'mean s':>10}{'max s':>10}"]
     for phase, seconds in spent.items():
-        some = [second for second in seconds if second]
-        if some:
-            rows.append(f"{phase:<38}{sum(some):>10.0f}{sum(some) / len(some):>10.1f}{max(some):>10.1f}")
+        if taken := [second for second in seconds if second]:
+            rows.append(f"{phase:<38}{sum(taken):>10.0f}{sum(taken) / len(taken):>10.1f}{max(taken):>10.1f}")
     rows.append(f"{'task':<38}{'total s':>10}{'mean s':>10}{'max s':>10}{'runs':>7}")
-    for task in sorted(demo.tasks, key=lambda one: -one.total_seconds):
+    for task in sorted(demo.tasks, key=lambda task: -task.total_seconds):
         name = f"{task.dag}.{task.task}"
         rows.append(
             f"{name:<38}{task.total_seconds:>10.0f}{task.mean_seconds:>10.1f}{task.max_seconds:>10.1f}{task.runs:>7}"

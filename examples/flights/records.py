@@ -1,4 +1,4 @@
-"""What the demo remembers of itself, one file: `var/demo.json`, its marker, its memory and its result."""
+"""What the demo stores about itself in `var/demo.json`: the marker of its home, its progress and its result."""
 
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -8,24 +8,25 @@ from pydantic import ValidationError
 
 from trimtab.contracts import Action, BatchScore, Source, from_json, to_json
 from trimtab.errors import Unfit
-from trimtab.ledger.records import JudgementState
 
 MARKER = "demo.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """One request of a week with the arbiter's last word, and what came of it.
+class Decision:
+    """The arbiter's newest decision on a request, and how the run ended that it started.
 
-    `gain`, `lower` and `upper` are the gate's, per row in units of the metric; None without a verdict.
+    `request` is the reason of the request, `reason` that of the decision. `outcome` is the state of the judgement, or FAILED
+    or LOST, and `sentence` says why. `gain`, `lower` and `upper` are the gate's, per row in units of the metric; None
+    without a verdict.
     """
 
     source: Source
-    asked: str
+    request: str
     action: Action
     reason: str
     version: str | None = None
-    verdict: JudgementState | None = None
+    outcome: str | None = None
     sentence: str | None = None
     gain: float | None = None
     lower: float | None = None
@@ -35,7 +36,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Served:
-    """What the service answered in one week, scored against the truth that came later."""
+    """The predictions of the service in one week, scored against the outcomes that came later."""
 
     rows: int
     refused: int
@@ -45,7 +46,7 @@ class Served:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observed:
-    """What monitoring measured on one week; `sigmas` None when it abstained, for lack of labels or for what it says."""
+    """What monitoring measured on one week; `sigmas` is None when it abstained, and `abstained` says why."""
 
     data_share: float
     data_drift: bool
@@ -56,39 +57,39 @@ class Observed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Week:
-    """One played week; `seconds` by phase, `note` says what kept the batch out."""
+    """One played week; `seconds` by phase, `note` says why the batch was refused."""
 
     batch: str
     served: Served
     observed: Observed | None = None
-    answers: tuple[Answer, ...] = ()
+    decisions: tuple[Decision, ...] = ()
     version_after: str | None = None
     seconds: dict[str, float] = field(default_factory=dict)
     note: str | None = None
     done: bool = False
 
     @property
-    def promoted(self) -> tuple[Answer, ...]:
-        """The runs of this week that ended with a new champion."""
-        return tuple(answer for answer in self.answers if answer.verdict == "PROMOTE")
+    def promoted(self) -> tuple[Decision, ...]:
+        """The decisions of this week that led to a new champion."""
+        return tuple(decision for decision in self.decisions if decision.outcome == "PROMOTE")
 
     @property
-    def retrained(self) -> tuple[Answer, ...]:
-        """The requests of this week that were answered with a retraining."""
-        return tuple(answer for answer in self.answers if answer.action == "RETRAIN")
+    def retrained(self) -> tuple[Decision, ...]:
+        """The retrainings of this week."""
+        return tuple(decision for decision in self.decisions if decision.action == "RETRAIN")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class First:
-    """The first champion: how it got there."""
+    """The first champion: the decision that led to it."""
 
-    answer: Answer
+    decision: Decision
     seconds: dict[str, float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """One policy's line of the scorecard, with its score of each week; `retrainings` do not count the first training."""
+    """One policy's line of the scorecard, with its score of each week; `retrainings` excludes the first training."""
 
     policy: str
     retrainings: int
@@ -97,9 +98,9 @@ class Line:
 
     @property
     def mean_auc(self) -> float | None:
-        """Mean over the weeks that have one, None without any."""
-        known = [score.auc for score in self.scores if score.auc is not None]
-        return sum(known) / len(known) if known else None
+        """Mean over the weeks that have an AUC, None without any."""
+        values = [score.auc for score in self.scores if score.auc is not None]
+        return sum(values) / len(values) if values else None
 
     @property
     def mean_loss(self) -> float | None:
@@ -123,8 +124,8 @@ class TaskTime:
 class Demo:
     """The whole demo; `made` names what it created in its home, and is all that a fresh start removes.
 
-    The labels of the first `withhold` played weeks come late. `decisions_told` is the id of the ledger's newest decision
-    that some week tells of.
+    The labels of the first `withhold` played weeks come late. `newest_decision` is the id of the ledger's newest decision
+    that a week shows.
     """
 
     params_sha256: str
@@ -134,7 +135,7 @@ class Demo:
     withhold: int = 0
     first: First | None = None
     played: tuple[Week, ...] = ()
-    decisions_told: int = 0
+    newest_decision: int = 0
     finished: bool = False
     scorecard: tuple[Line, ...] = ()
     tasks: tuple[TaskTime, ...] = ()
@@ -142,20 +143,20 @@ class Demo:
     seconds: float = 0.0
 
     def with_week(self, week: Week) -> "Demo":
-        """Return the demo with what is known of one week put in, or put right."""
-        others = [one for one in self.played if one.batch != week.batch]
+        """Return the demo with a week added, or replaced."""
+        others = [other for other in self.played if other.batch != week.batch]
         return replace(self, played=(*others, week))
 
     def week(self, batch: str) -> Week | None:
-        """Return what is known of one week."""
+        """Return a week, None before it is played."""
         return next((week for week in self.played if week.batch == batch), None)
 
 
 def load(home: Path) -> Demo | None:
-    """Read the marker, None when the demo never began here.
+    """Read the marker; None when no demo began here.
 
     Raises:
-        Unfit: The file is no marker of this version.
+        Unfit: The file was not written by this version.
     """
     path = home / MARKER
     if not path.exists():
@@ -163,12 +164,12 @@ def load(home: Path) -> Demo | None:
     try:
         return from_json(Demo, path.read_bytes())
     except ValidationError as error:
-        what = f"{path} was not written by this version of the demo ({error.error_count()} faults)"
+        what = f"{path} was not written by this version of the demo ({error.error_count()} errors)"
         raise Unfit(what, f"Move {home} away, or set TRIMTAB_HOME to another folder.") from error
 
 
 def save(home: Path, demo: Demo) -> None:
-    """Write the marker in one step, so that a kill leaves the old or the new one."""
+    """Write the marker in one step, so that a kill leaves the old marker or the new one."""
     part = home / f".{MARKER}.part"
     part.write_text(to_json(demo), encoding="utf-8")
     part.replace(home / MARKER)

@@ -1,4 +1,4 @@
-"""Fresh or resumed: what a demo finds in its home, and what it may remove there."""
+"""Whether a demo starts fresh or resumes, and what it may remove from its home."""
 
 import hashlib
 import shutil
@@ -18,7 +18,7 @@ SERVED = "demo-served"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Beginning:
-    """How the demo begins, with its line for the reader, and what goes first."""
+    """How the demo begins, the sentence that it prints, and what it removes first."""
 
     kind: Literal["fresh", "resume"]
     sentence: str
@@ -28,17 +28,17 @@ class Beginning:
 def decide(
     marker: Demo | None, *, present: Collection[str], running: bool, params_sha256: str, weeks: int
 ) -> Beginning:
-    """Choose between a fresh start and going on; never let anything go that the marker does not claim.
+    """Decide whether to start fresh or to resume; nothing is removed that the marker does not name.
 
     Args:
-        marker: What the last demo in this home wrote.
+        marker: The marker of the last demo in this home.
         present: Names of the home's entries that the loop would use.
         running: Whether a stack runs on this home.
-        params_sha256: Of the working tree's `params.yaml`.
-        weeks: How many weeks are asked for.
+        params_sha256: SHA-256 of the working tree's `params.yaml`.
+        weeks: Number of weeks to play.
 
     Raises:
-        Unfit: The home holds a loop that is not the demo's, or a fresh start would pull it from under a running stack.
+        Unfit: The home holds a loop that the demo did not create, or a fresh start would clear the home of a running stack.
     """
     if marker is None:
         return _first(present, running)
@@ -49,18 +49,18 @@ def decide(
     why = "the last demo was finished"
     if not marker.finished:
         changed = marker.params_sha256 != params_sha256
-        why = "params.yaml changed" if changed else f"fewer weeks than the {marker.weeks} that were begun"
+        why = "params.yaml changed" if changed else f"fewer weeks than the {marker.weeks} of the last demo"
     foreign = sorted(set(present) - set(marker.made))
     if foreign:
-        raise Unfit(f"The home holds what the last demo did not make: {', '.join(foreign)}", _MOVE)
+        raise Unfit(f"The home holds files that the last demo did not create: {', '.join(foreign)}", _MOVE)
     return Beginning(
         kind="fresh",
-        sentence=f"Starting fresh ({why}); removing what the last demo made.",
+        sentence=f"Starting fresh ({why}); removing what the last demo created.",
         remove=marker.made,
     )
 
 
-_MOVE = "The demo removes nothing of yours: move it away, or set TRIMTAB_HOME to another folder."
+_MOVE = "The demo does not remove your files: move them, or set TRIMTAB_HOME to another folder."
 
 
 def _first(present: Collection[str], running: bool) -> Beginning:
@@ -69,7 +69,8 @@ def _first(present: Collection[str], running: bool) -> Beginning:
             "A stack that the demo did not start runs on this home", "Run `make down`, or set TRIMTAB_HOME."
         )
     if present:
-        raise Unfit(f"The home holds a loop that the demo did not make: {', '.join(sorted(present))}", _MOVE)
+        names = ", ".join(sorted(present))
+        raise Unfit(f"The home holds a loop that the demo did not create: {names}", _MOVE)
     return Beginning(kind="fresh", sentence="Starting fresh.")
 
 
@@ -83,10 +84,10 @@ def _place(marker: Demo) -> str:
 
 
 def claims(where: Stores) -> frozenset[str]:
-    """Name the entries of the home that the loop makes, and the demo beside it.
+    """Return the names of the entries of the home that the loop and the demo create.
 
     Raises:
-        Unfit: A store lies outside the home: a fresh start could not clear it.
+        Unfit: A store is outside the home, where a fresh start could not clear it.
     """
     inside = {
         "TRIMTAB_ORIGIN_URL": where.origin,
@@ -98,7 +99,8 @@ def claims(where: Stores) -> frozenset[str]:
     for variable, address in inside.items():
         if Path(address).parent != where.home:
             raise Unfit(
-                f"{variable} names {address}, and the demo plays in {where.home} only", f"Unset {variable}."
+                f"{variable} is {address}, which is outside the demo's home {where.home}",
+                f"Unset {variable}.",
             )
     names = {Path(address).name for address in inside.values()}
     databases = {name for name in names if name.endswith(".db")} | {"mlflow.db"}
@@ -109,8 +111,8 @@ def claims(where: Stores) -> frozenset[str]:
 
 
 def clear(home: Path, names: Collection[str]) -> None:
-    """Remove entries of the home by name; the marker goes last, so that a kill in between can be repeated."""
-    for name in sorted(names, key=lambda one: one == MARKER):
+    """Remove entries of the home by name; the marker is removed last, so that a killed demo can start again."""
+    for name in sorted(names, key=lambda name: name == MARKER):
         path = home / name
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
@@ -119,5 +121,5 @@ def clear(home: Path, names: Collection[str]) -> None:
 
 
 def digest(tree: Path) -> str:
-    """Return the sha256 of the tree's `params.yaml`."""
+    """Return the SHA-256 of the tree's `params.yaml`."""
     return hashlib.sha256((tree / params.FILE).read_bytes()).hexdigest()

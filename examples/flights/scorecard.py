@@ -1,7 +1,7 @@
-"""The managed model against three others, on the same rows: never retrained, a schedule, every week.
+"""Compares the managed model with three other policies on the same rows: never, on a schedule, every week.
 
-The others get what a user would pick instead: each of their trainings takes all labels known by the end of the newest
-batch, and no gate stands in their way.
+The others are what a user would choose instead of trimtab: each of their trainings uses all labels known by the end of the
+newest batch, and no gate judges it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -26,7 +26,7 @@ NEVER = "never retrained"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """One batch as the loop holds it; `served` are the service's probabilities by `row_id`, None before traffic."""
+    """One batch of the loop; `served` are the service's probabilities by `row_id`, None without traffic."""
 
     name: str
     end: datetime
@@ -36,14 +36,14 @@ class Batch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """What the first champion was trained on."""
+    """The batches that the first champion was trained on, and the label cut-off."""
 
     batches: Sequence[str]
     cutoff: datetime
 
 
 def evenly(weeks: int, retrainings: int) -> frozenset[int]:
-    """Return the places, counted from 0, of the weeks before which an even schedule retrains.
+    """Return the positions, from 0, of the weeks before which an even schedule retrains.
 
     >>> sorted(evenly(12, 3))
     [3, 6, 9]
@@ -60,31 +60,31 @@ def scorecard(
     *,
     retrainings: int,
     promotions: int,
-    tell: Callable[[str], None] = lambda _: None,
+    report: Callable[[str], None] = lambda _: None,
 ) -> tuple[Line, ...]:
     """Score four policies on every served week.
 
     Args:
         batches: All batches, oldest first.
-        first: Of the managed model, and where never and the schedule start from.
-        params: As the loop used them.
+        first: The recipe of the first champion, with which never and the schedule start.
+        params: The parameters of the loop.
         retrainings: How often the managed model was retrained after its first training.
         promotions: How many of these ended in a promotion.
-        tell: Told what goes on.
+        report: Called with a sentence about each step.
 
     Returns:
-        Managed, never, schedule and every week, in this order; every policy is scored on the same rows.
+        Managed, never, schedule and every week, in this order. All policies are scored on the same rows.
     """
     from trimtab.train.fit import answers
 
     by_name = {batch.name: batch for batch in batches}
-    never = _fitted(_known([by_name[name] for name in first.batches], first.cutoff), params)
+    never = _fitted(_labelled([by_name[name] for name in first.batches], first.cutoff), params)
     places = [place for place, batch in enumerate(batches) if len(judged_rows(batch))]
     plan = evenly(len(places), retrainings)
     scheduled = never
     scores: dict[str, list[BatchScore]] = {"managed": [], "never": [], "schedule": [], "weekly": []}
     for turn, place in enumerate(places):
-        tell(f"scorecard: week {turn + 1} of {len(places)}")
+        report(f"scorecard: week {turn + 1} of {len(places)}")
         weekly = _fitted(_history(batches[:place], params), params)
         scheduled = weekly if turn in plan else scheduled
         name, judged = batches[place].name, judged_rows(batches[place])
@@ -100,14 +100,14 @@ def scorecard(
 
 
 def judged_rows(batch: Batch) -> pd.DataFrame:
-    """Return the rows that were served, are in force and have a label, with the service's answer as `served`."""
+    """Return the rows in force that were served and have a label, with the service's prediction as `served`."""
     if batch.served is None:
         return batch.rows.iloc[:0].assign(served=pd.Series(dtype=float))
     rows = batch.rows.assign(served=batch.rows["row_id"].map(batch.served))
     return rows[rows["served"].notna() & rows["label"].notna()]
 
 
-def _known(batches: Sequence[Batch], cutoff: datetime) -> pd.DataFrame:
+def _labelled(batches: Sequence[Batch], cutoff: datetime) -> pd.DataFrame:
     from trimtab.data.batches import labelled
 
     rows: pd.DataFrame = labelled(pd.concat([batch.rows for batch in batches], ignore_index=True), cutoff)
@@ -116,7 +116,7 @@ def _known(batches: Sequence[Batch], cutoff: datetime) -> pd.DataFrame:
 
 def _history(before: Sequence[Batch], params: Params) -> pd.DataFrame:
     window = params.train.window_batches
-    return _known(before if window is None else before[-window:], before[-1].end)
+    return _labelled(before if window is None else before[-window:], before[-1].end)
 
 
 def _fitted(rows: pd.DataFrame, params: Params) -> "Pipeline":

@@ -1,4 +1,4 @@
-"""Traffic of a week: every flight asked for before it leaves, and the truth sent after it landed."""
+"""Traffic of a week: a prediction for every flight before it leaves, and its outcome after it has landed."""
 
 import json
 from collections.abc import Iterator
@@ -11,40 +11,41 @@ from trimtab.errors import RequestRejected, StoreUnreachable
 from trimtab.params import Params
 
 CHUNK_ROWS = 500
-"""Rows in one request: a booking system that asks in bulk."""
+"""Rows in one request, as of a booking system that sends requests in bulk."""
 _TIMEOUT_SECONDS = 30
 
 
 class Client:
-    """Talks to the model service as any client would."""
+    """A client of the model service."""
 
     def __init__(self, address: str, params: Params, token: str | None = None) -> None:
         self._address = address.rstrip("/")
         self._fields = ["row_id", "event_time", *params.data.features]
         self._chunk = min(CHUNK_ROWS, params.serve.max_rows)
         self._session = requests.Session()
-        # A proxy of the environment has no way to this machine's loopback.
+        # A proxy of the environment cannot reach this machine's loopback.
         self._session.trust_env = False
         if token is not None:
             self._session.headers["Authorization"] = f"Bearer {token}"
 
     def version(self) -> str | None:
-        """Return the version that answers now, None while there is none."""
+        """Return the version that the service uses now, None before it has one."""
         answer = self._send("GET", "/model", None)
         return str(answer.json()["version"]) if answer.status_code == requests.codes.ok else None
 
     def predict(self, rows: pd.DataFrame) -> pd.DataFrame:
-        """Ask for all rows; return `row_id`, `probability`, `version` for those that the service did not refuse."""
-        answers = [one for chunk in self._chunks(rows[self._fields]) for one in self._predict(chunk)]
-        return pd.DataFrame(answers, columns=["row_id", "probability", "version"])
+        """Request predictions; return `row_id`, `probability`, `version` of the rows that the service accepted."""
+        chunks = self._chunks(rows[self._fields])
+        predictions = [prediction for chunk in chunks for prediction in self._predict(chunk)]
+        return pd.DataFrame(predictions, columns=["row_id", "probability", "version"])
 
     def feedback(self, rows: pd.DataFrame) -> int:
-        """Send the truth of every labelled row; return how many."""
-        known = rows.loc[rows["label"].notna(), ["row_id", "label", "label_known_at"]]
-        for chunk in self._chunks(known):
+        """Send the outcome of every labelled row; return how many."""
+        outcomes = rows.loc[rows["label"].notna(), ["row_id", "label", "label_known_at"]]
+        for chunk in self._chunks(outcomes):
             answer = self._send("POST", "/feedback", {"items": chunk})
             self._check(answer)
-        return len(known)
+        return len(outcomes)
 
     def _predict(self, chunk: list[dict[str, Any]]) -> list[tuple[str, float, str]]:
         while chunk:
@@ -53,8 +54,8 @@ class Client:
                 chunk = _without(chunk, answer.json()["faults"])
                 continue
             self._check(answer)
-            found = answer.json()["predictions"]
-            return [(one["row_id"], one["probability"], one["version"]) for one in found]
+            predictions = answer.json()["predictions"]
+            return [(each["row_id"], each["probability"], each["version"]) for each in predictions]
         return []
 
     def _chunks(self, rows: pd.DataFrame) -> Iterator[list[dict[str, Any]]]:

@@ -1,4 +1,4 @@
-"""Waits for the loop, and says which task failed and where its log is when it does."""
+"""Waits for the loop; if a task fails, says which one and where its log is."""
 
 import time
 from collections import defaultdict
@@ -19,11 +19,11 @@ _POLL_SECONDS = 0.3
 _CHECK_SECONDS = 2.0
 _PAGE = 100
 _EVENT_GRACE = timedelta(seconds=60)
-"""After this an event that woke nobody is given up: Airflow loses some, and the loop's tables remember."""
+"""After this time, an event that started no run is ignored: Airflow loses some, but the ledger holds the requests."""
 
 
 class Watch:
-    """Looks at Airflow for the player."""
+    """Watches Airflow for the player."""
 
     def __init__(self, api: AirflowApi, home: Path, progress: Progress) -> None:
         self._api = api
@@ -31,7 +31,7 @@ class Watch:
         self._progress = progress
 
     def until(self, what: str, ready: Callable[[], T | None], *, seconds: float) -> T:
-        """Wait until `ready` returns something true, and return that.
+        """Wait until `ready` returns a true value, and return it.
 
         Raises:
             RunFailed: A run failed meanwhile, or the time is over.
@@ -40,7 +40,7 @@ class Watch:
         while True:
             value = ready()
             if value:
-                # A failed run comes to rest too.
+                # A failed run makes Airflow quiet too.
                 self._refuse_failure(what)
                 return value
             now = time.monotonic()
@@ -49,17 +49,17 @@ class Watch:
                 self._refuse_failure(what)
             if now - begin > seconds:
                 raise RunFailed(
-                    what, f"nothing of it in {seconds:.0f} s ({self._going_on()})", self._home / "logs"
+                    what, f"nothing within {seconds:.0f} s ({self._activity()})", self._home / "logs"
                 )
             self._progress.doing(f"waiting for {what}")
             time.sleep(_POLL_SECONDS)
 
     def quiet(self) -> bool:
-        """Say whether no run is active, and none is about to be started by an asset event."""
+        """Say whether no run is active, and no asset event is about to start one."""
         return not self._active() and not self._pending() and not self._active()
 
     def clear_failed(self) -> list[str]:
-        """Clear the failed tasks of every run, as an operator would once the cause is gone; return the runs."""
+        """Clear the failed tasks of every run, as an operator would after fixing the cause; return the runs."""
         runs = self._runs("failed")
         for run in runs:
             body = {
@@ -72,16 +72,16 @@ class Watch:
         return [f"{run['dag_id']} {run['dag_run_id']}" for run in runs]
 
     def trigger(self, dag: str, purpose: str, conf: dict[str, Any]) -> None:
-        """Trigger a DAG, as a person would."""
+        """Trigger a DAG, as a user would."""
         self._api.trigger(dag, conf, run_id=f"demo-{purpose}-{system_clock():%Y%m%dT%H%M%S%f}")
 
     def task_times(self, since: datetime) -> tuple[TaskTime, ...]:
-        """Return how long each task took, over the runs since a time."""
+        """Return how long each task took over the runs since a time."""
         taken: dict[tuple[str, str], list[float]] = defaultdict(list)
         query = {"start_date_gte": since.isoformat(), "state": "success"}
-        for one in self._all("/api/v2/dags/~/dagRuns/~/taskInstances", "task_instances", query):
-            if one["duration"] is not None:
-                taken[one["dag_id"], one["task_id"]].append(float(one["duration"]))
+        for task in self._all("/api/v2/dags/~/dagRuns/~/taskInstances", "task_instances", query):
+            if task["duration"] is not None:
+                taken[task["dag_id"], task["task_id"]].append(float(task["duration"]))
         return tuple(
             TaskTime(
                 dag=dag,
@@ -108,7 +108,7 @@ class Watch:
         folder = self._home / "logs" / "tasks" / f"dag_id={dag}" / f"run_id={run_id}" / f"task_id={task}"
         return folder if folder.exists() else self._home / "logs"
 
-    def _going_on(self) -> str:
+    def _activity(self) -> str:
         active = [f"{run['dag_id']} {run['state']}" for run in self._active()]
         return f"active: {', '.join(active)}" if active else "no run is active"
 

@@ -1,4 +1,4 @@
-"""What the ledger answers: what happened, what was live, and why."""
+"""What happened, which version was live, and why, through the command line."""
 
 import json
 from datetime import datetime, timedelta
@@ -15,7 +15,7 @@ from trimtab.loop.loop import Loop
 
 @pytest.fixture
 def loop(site: Site, monkeypatch: pytest.MonkeyPatch) -> Loop:
-    """A loop with a champion that was measured on a batch, a request that was turned down, and an order."""
+    """A loop with a champion that was measured on a batch, a request that has to wait, and an order."""
     loop = site.led(monkeypatch)
     take_in(loop, range(4, 5))
     for item in monitor.find_unmonitored():
@@ -26,42 +26,42 @@ def loop(site: Site, monkeypatch: pytest.MonkeyPatch) -> Loop:
     return loop
 
 
-def said(capsys: pytest.CaptureFixture[str], *command: str) -> str:
+def output(capsys: pytest.CaptureFixture[str], *command: str) -> str:
     capsys.readouterr()
     code = main(list(command))
     captured = capsys.readouterr()
     return captured.out if code == 0 else captured.err
 
 
-def test_the_views_answer_and_say_what_they_know_of(loop: Loop, capsys: pytest.CaptureFixture[str]) -> None:
-    everything = json.loads(said(capsys, "history", "--json"))
+def test_the_views_say_what_happened_and_why(loop: Loop, capsys: pytest.CaptureFixture[str]) -> None:
+    everything = json.loads(output(capsys, "history", "--json"))
     kinds = [entry["what"] for entry in everything]
     assert kinds[:3] == ["RETRAIN", "Staging", "judged"]
     assert {"Production", "Archived", "WAIT", "pin"} <= set(kinds)
     assert all(entry["text"] for entry in everything)
     assert [entry["at"] for entry in everything] == sorted(entry["at"] for entry in everything)
-    assert json.loads(said(capsys, "history", "--json", "--last", "2")) == everything[-2:]
-    text = said(capsys, "history")
+    assert json.loads(output(capsys, "history", "--json", "--last", "2")) == everything[-2:]
+    text = output(capsys, "history")
     assert "eve: launch" in text
     assert "impatience -> " in text
 
     (promoted,) = [entry for entry in everything if entry["what"] == "Production"]
     at = datetime.fromisoformat(promoted["at"])
     for when, version in ((at - timedelta(seconds=1), None), (at + timedelta(seconds=1), "2")):
-        found = json.loads(said(capsys, "live-at", when.isoformat(), "--json"))
-        assert [entry["version"] for entry in found] == ([version] if version else [])
+        moves = json.loads(output(capsys, "live-at", when.isoformat(), "--json"))
+        assert [entry["version"] for entry in moves] == ([version] if version else [])
     end = playground.weeks()[3].end.isoformat()
-    assert "v2" in said(capsys, "live-at", "--event-time", end)
-    assert said(capsys, "live-at", "2000-01-01") == "Nothing yet.\n"
+    assert "v2" in output(capsys, "live-at", "--event-time", end)
+    assert output(capsys, "live-at", "2000-01-01") == "Nothing yet.\n"
 
-    version = said(capsys, "why", "2")
+    version = output(capsys, "why", "2")
     assert (
         version.index("RETRAIN") < version.index("trained") < version.index("PROMOTE") < version.index("pin")
     )
     assert "a refit of version 1" in version
-    batch = said(capsys, "why", playground.weeks()[4].batch)
+    batch = output(capsys, "why", playground.weeks()[4].batch)
     assert batch.index("revision 1: ") < batch.index("measured")
-    assert "trained on" in said(capsys, "why", playground.weeks()[0].batch)
+    assert "trained on" in output(capsys, "why", playground.weeks()[0].batch)
 
-    assert "Expected a version (1, 2) or a batch (newest: " in said(capsys, "why", "W99")
-    assert "ISO 8601" in said(capsys, "live-at", "yesterday")
+    assert "Expected a version (1, 2) or a batch (newest: " in output(capsys, "why", "W99")
+    assert "ISO 8601" in output(capsys, "live-at", "yesterday")

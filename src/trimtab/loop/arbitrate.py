@@ -26,6 +26,7 @@ from trimtab.ledger.facts import (
     Wait,
 )
 from trimtab.ledger.leases import Lease
+from trimtab.ledger.queries import runs_in_progress, waiting_requests
 from trimtab.loop.loop import Loop, open_loop
 from trimtab.loop.notify import notify
 from trimtab.loop.reconcile import repair
@@ -85,16 +86,6 @@ def arbitrate(
     run_key = _with_lease(loop, run_id, manifests, unloadable)
     _notify_what_is_held_back(loop, unloadable)
     return run_key
-
-
-def waiting_requests(facts: Ledger | Snapshot) -> list[Request]:
-    """Return the requests that have no final answer and that no run is working on, oldest first."""
-    in_progress = state.runs_in_progress(facts.all(Run), set(facts.keys(RunEnd)))
-    answered = set(facts.keys(Answer))
-    requests = (
-        facts if isinstance(facts, Ledger) else facts.ledger
-    )  # a new request changes no answer to others
-    return state.waiting(requests.all(Request), answered, in_progress)
 
 
 def abandon(loop: Loop, actor: str) -> None:
@@ -178,7 +169,7 @@ def _close_lost_runs(loop: Loop, run_id: str, lease: Lease) -> None:
     asking = {
         each.run_key for each in state.newest_judgements(loop.ledger.all(Judgement)) if each.state == "ASK"
     }
-    for run in state.runs_in_progress(loop.ledger.all(Run), set(loop.ledger.keys(RunEnd))):
+    for run in runs_in_progress(loop.ledger):
         if run.holder != run_id and judged_key(loop.ledger, run) not in asking:
             reason = (
                 f"it showed no sign of life for {loop.params.trigger.lease_minutes:g} minutes "

@@ -11,7 +11,7 @@ from trimtab.contracts import BatchRef, Manifest, Watch
 from trimtab.errors import UnsafeModel
 from trimtab.ledger import state
 from trimtab.ledger.facts import Batch, Observation, Request, Version, adapter, batch_key
-from trimtab.loop.arbitrate import waiting_requests
+from trimtab.ledger.queries import waiting_requests
 from trimtab.loop.loop import Loop, open_loop
 from trimtab.registry import production
 
@@ -115,6 +115,7 @@ def _measure(loop: Loop, version: Version, record: Batch) -> Observation:
         concept=against,
         champion_age_batches=age,
         report_run_id=run_id,
+        event_time=manifest.end,
         watch=watched,
     )
 

@@ -1,7 +1,7 @@
 """What waits, even if the event that announced it was lost."""
 
 from trimtab.data.landing import waiting as landed
-from trimtab.loop.arbitrate import waiting_requests
+from trimtab.ledger.queries import waiting_requests
 from trimtab.loop.loop import open_loop
 from trimtab.loop.monitor import unmeasured
 

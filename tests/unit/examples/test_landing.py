@@ -28,11 +28,11 @@ def test_a_landed_week_is_a_parquet_file_and_its_manifest(tmp_path: Path):
 
 
 def test_a_week_before_its_labels_are_known_has_none_and_keeps_its_types():
-    known = pd.Series(pd.to_datetime(["2013-01-07T06:00Z", None]))
+    times = pd.Series(pd.to_datetime(["2013-01-07T06:00Z", None]))
     rows = pd.DataFrame(
-        {"row_id": ["a", "b"], "label": pd.array([1, None], dtype="Int64"), "label_known_at": known}
+        {"row_id": ["a", "b"], "label": pd.array([1, None], dtype="Int64"), "label_known_at": times}
     )
-    week = Week(batch="2013-W02", start=known[0], end=known[0], partial=False, rows=rows)
+    week = Week(batch="2013-W02", start=times[0], end=times[0], partial=False, rows=rows)
 
     early = unlabelled(week).rows
 

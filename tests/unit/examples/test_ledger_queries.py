@@ -1,140 +1,93 @@
-"""What the demo reads in the ledger."""
+"""What the demo reads from the ledger."""
 
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from examples.flights import ledger_queries
 from examples.flights.records import Observed
-from trimtab.contracts import (
-    BatchScore,
-    Comparison,
-    ConceptDrift,
-    DataDrift,
-    Decision,
-    Observation,
-    Request,
-    Verdict,
-)
-from trimtab.ledger.ledger import Ledger
-from trimtab.ledger.records import Transition
+from tests.support import year
+from tests.support.builders import shipped
+from trimtab.contracts import BatchScore, ConceptDrift, DataDrift
+from trimtab.ledger import Ledger
+from trimtab.ledger.facts import Observation, Transition
 from trimtab.params import load
 
-MODEL = "flight-delay"
-AT = datetime(2013, 3, 4, tzinfo=UTC)
-COMPARISON = Comparison(
-    metric="log_loss",
-    rows=100,
-    blocks=14,
-    champion_loss=0.5,
-    challenger_loss=0.48,
-    gain=0.02,
-    lower=0.01,
-    upper=0.03,
-    error=0.05,
-)
+
+@pytest.fixture(scope="module")
+def ledger(tmp_path_factory: pytest.TempPathFactory) -> Ledger:
+    """A ledger of 18 weeks: two promotions, a request that was skipped, and a rejected version."""
+    return year.written(tmp_path_factory.mktemp("year"), 18)
 
 
-@pytest.fixture
-def ledger(tmp_path: Path) -> Ledger:
-    made = Ledger(f"sqlite:///{tmp_path}/ledger.db")
-    made.migrate()
-    return made
+def test_nothing_is_in_production_before_the_first_promotion(tmp_path: Path) -> None:
+    assert ledger_queries.production(year.written(tmp_path, 0)) is None
 
 
-def ask(ledger: Ledger, episode: str) -> int:
-    asked = Request(model=MODEL, source="drift", episode=episode, reason="loss is high", event_time=AT)
-    return ledger.add_request(asked)
-
-
-def answer(ledger: Ledger, request: int, action: str, reason: str) -> None:
-    ledger.decide(
-        MODEL, Decision(request_id=request, action=action, reason=reason), holder="run", event_time=AT
+def test_only_a_completed_promotion_counts(tmp_path: Path) -> None:
+    ledger = year.written(tmp_path, 9)
+    (promotion,) = ledger.all(Transition, to_stage="Production")
+    ledger.append(
+        Transition(
+            key="next",
+            kind="promote",
+            version="9",
+            to_stage="Production",
+            replaces="2",
+            actor="run",
+            reason="better",
+            evidence_sha256=None,
+            event_time=promotion.event_time,
+        )
     )
+    assert ledger_queries.production(ledger) == "2"
 
 
-def move(ledger: Ledger, version: str, *, done: bool) -> None:
-    step = Transition(
-        model=MODEL,
-        key=f"{version}:promote",
-        version=version,
-        to_stage="Production",
-        replaces=None,
-        actor="run",
-        reason="better",
-        evidence_sha256=None,
-        event_time=AT,
-    )
-    ledger.intend(step)
-    if done:
-        ledger.complete(step)
+def test_a_decision_carries_the_verdict_of_its_run_and_the_version_that_serves(ledger: Ledger) -> None:
+    first, second, rejected, _ = ledger_queries.decisions(ledger, after=0)
+    assert (first.request, first.version, first.outcome) == ("the first model", "2", "PROMOTE")
+    assert (second.version, second.gain, second.lower, second.error) == ("4", 0.0081, 0.0012, 0.03)
+    assert second.sentence.startswith("PROMOTE: the challenger loses 0.0081 less per row than version 2")
+    assert (rejected.version, rejected.outcome) == ("5", "REJECT")
 
 
-def test_nothing_is_in_production_before_the_first_promotion(ledger):
-    assert ledger_queries.production(ledger, MODEL) is None
+def test_retrainings_come_before_other_decisions(ledger: Ledger) -> None:
+    actions = [decision.action for decision in ledger_queries.decisions(ledger, after=0)]
+    assert actions == ["RETRAIN", "RETRAIN", "RETRAIN", "SKIP"]
 
 
-def test_only_a_completed_promotion_counts(ledger):
-    move(ledger, "1", done=True)
-    move(ledger, "2", done=False)
-
-    assert ledger_queries.production(ledger, MODEL) == "1"
-
-
-def test_an_answer_carries_the_verdict_of_its_run(ledger):
-    request = ask(ledger, "W09")
-    answer(ledger, request, "RETRAIN", "drift: loss is high")
-    ledger.record_judgement(
-        MODEL,
-        run_key=f"{MODEL}-{request}",
-        version="2",
-        state="PROMOTE",
-        reason="it loses less",
-        event_time=AT,
-        verdict=Verdict(
-            kind="PROMOTE",
-            reason="it loses less",
-            look=1,
-            blocks=(),
-            checks=(),
-            probes={},
-            comparison=COMPARISON,
-            judged_on=(),
-            champion="1",
-            challenger_scores=(),
-            champion_scores=(),
-            cutoff=AT,
-        ),
-    )
-
-    (found,) = ledger_queries.answers(ledger, MODEL, after=0)
-
-    assert (found.version, found.verdict, found.sentence) == ("2", "PROMOTE", "it loses less")
-    assert (found.gain, found.lower, found.upper) == (0.02, 0.01, 0.03)
+def test_a_run_that_failed_says_why(tmp_path: Path) -> None:
+    written = year.played(tmp_path, 2)
+    run = written.start_run(1, written.ask(1, "ui", "a new feature"))
+    written.end_run(1, run, "failed", "No module named 'lightgbm'")
+    (decision,) = ledger_queries.decisions(written.ledger, after=0)
+    assert (decision.action, decision.version, decision.outcome) == ("RETRAIN", None, "FAILED")
+    assert decision.sentence == "No module named 'lightgbm'"
 
 
-def test_the_last_answer_to_a_request_stands(ledger):
-    request = ask(ledger, "W09")
-    answer(ledger, request, "WAIT", "cooldown")
-    answer(ledger, request, "SKIP", "it was about version 1")
-
-    assert [found.action for found in ledger_queries.answers(ledger, MODEL, after=0)] == ["SKIP"]
-
-
-def test_answers_that_were_told_are_not_told_again(ledger):
-    answer(ledger, ask(ledger, "W09"), "SKIP", "old")
-    told = ledger_queries.newest_decision(ledger, MODEL)
-    answer(ledger, ask(ledger, "W10"), "WAIT", "new")
-
-    assert [found.reason for found in ledger_queries.answers(ledger, MODEL, after=told)] == ["new"]
+def test_the_newest_decision_on_a_request_counts(tmp_path: Path) -> None:
+    written = year.played(tmp_path, 2)
+    request = written.ask(1, "ui", "a new feature")
+    written.wait(1, request, "cooldown")
+    written.answer(1, request, "SKIP", "it was about version 1")
+    assert [each.action for each in ledger_queries.decisions(written.ledger, after=0)] == ["SKIP"]
 
 
-def test_an_observation_is_read_with_the_rule_of_the_params(ledger):
+def test_decisions_that_were_shown_are_not_shown_again(tmp_path: Path) -> None:
+    written = year.played(tmp_path, 2)
+    assert ledger_queries.newest_decision(written.ledger) == 0
+    written.wait(1, written.ask(1, "ui", "old"), "cooldown")
+    newest = ledger_queries.newest_decision(written.ledger)
+    written.wait(1, written.ask(1, "age", "new"), "paused")
+    decisions = ledger_queries.decisions(written.ledger, after=newest)
+    assert [decision.request for decision in decisions] == ["new"]
+
+
+def test_an_observation_is_assessed_by_the_parameters(tmp_path: Path) -> None:
+    ledger = year.written(tmp_path, 0)
     score = BatchScore(batch="2013-W09", rows=900, labelled=800, loss=0.6, auc=0.6)
-    ledger.record_observation(
+    ledger.append(
         Observation(
-            model=MODEL,
             batch="2013-W09",
             revision=1,
             champion="1",
@@ -142,9 +95,9 @@ def test_an_observation_is_read_with_the_rule_of_the_params(ledger):
             concept=ConceptDrift(score=score, reference_mean=0.5, reference_sd=0.02, sigmas=5.0),
             champion_age_batches=1,
             report_run_id="r",
+            event_time=year.end(0),
         )
     )
-
-    seen = ledger_queries.observed(ledger, "2013-W09", load(Path("params.yaml")))
-
-    assert seen == Observed(data_share=0.25, data_drift=False, sigmas=5.0, concept_drift=True)
+    observed = ledger_queries.observed(ledger, "2013-W09", load(Path("params.yaml")))
+    assert observed == Observed(data_share=0.25, data_drift=False, sigmas=5.0, concept_drift=True)
+    assert ledger_queries.observed(ledger, "2013-W09", shipped(), revision=2) is None

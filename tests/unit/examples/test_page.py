@@ -7,42 +7,42 @@ from datetime import UTC, datetime
 import pytest
 
 from examples.flights.page import page
-from examples.flights.records import Answer, Demo, First, Line, Observed, Served, Week
+from examples.flights.records import Decision, Demo, First, Line, Observed, Served, Week
 from trimtab.contracts import BatchScore
 
-FIRST = Answer(source="ui", asked="first model", action="RETRAIN", reason="ui: first model", version="1")
-RETRAINED = Answer(
+FIRST = Decision(source="ui", request="first model", action="RETRAIN", reason="ui: first model", version="1")
+RETRAINED = Decision(
     source="drift",
-    asked="loss 0.56 is 3.4 sd above fresh models",
+    request="loss 0.56 is 3.4 sd above fresh models",
     action="RETRAIN",
     reason="drift: loss 0.56 is 3.4 sd above fresh models",
     version="2",
-    verdict="PROMOTE",
+    outcome="PROMOTE",
     gain=0.0123,
     lower=0.004,
     upper=0.02,
     error=0.05,
 )
-WAITED = Answer(source="age", asked="version 2 is old", action="WAIT", reason="cooldown: 1 batch <2")
+WAITED = Decision(source="age", request="version 2 is old", action="WAIT", reason="cooldown: 1 batch <2")
 
 
-def week(batch: str, *answers: Answer) -> Week:
+def week(batch: str, *decisions: Decision) -> Week:
     score = BatchScore(batch=batch, rows=10, labelled=9, loss=0.5, auc=0.7)
-    seen = Observed(data_share=0.6, data_drift=True, sigmas=3.4, concept_drift=bool(answers))
+    seen = Observed(data_share=0.6, data_drift=True, sigmas=3.4, concept_drift=bool(decisions))
     served = Served(rows=1000, refused=0, version="1", score=score)
-    return Week(batch=batch, served=served, observed=seen, answers=answers, done=True)
+    return Week(batch=batch, served=served, observed=seen, decisions=decisions, done=True)
 
 
 @pytest.fixture
 def demo() -> Demo:
     weeks = (week("2013-W09"), week("2013-W10", RETRAINED), week("2013-W11", WAITED))
-    scores = tuple(one.served.score for one in weeks)
+    scores = tuple(week.served.score for week in weeks)
     return Demo(
         params_sha256="aa",
         weeks=11,
         started_at=datetime(2026, 11, 2, tzinfo=UTC),
         made=(),
-        first=First(answer=FIRST, seconds={}),
+        first=First(decision=FIRST, seconds={}),
         played=weeks,
         scorecard=(
             Line(policy="managed by trimtab", retrainings=1, promotions=1, scores=scores),
@@ -63,7 +63,7 @@ def test_it_loads_nothing_from_elsewhere(demo):
     assert not re.search(r"@import|<script|url\((?!#)", html)
 
 
-def test_it_sums_the_play_up(demo):
+def test_it_summarises_the_play(demo):
     assert (
         "3 weeks played through Airflow, MLflow, DVC and the model service: 3,000 flights predicted over HTTP, "
         "concept drift in 2 weeks, 1 retraining, 1 promotion over a champion."
@@ -73,7 +73,7 @@ def test_it_sums_the_play_up(demo):
 def test_a_decision_has_its_reason_version_and_interval(demo):
     assert (
         "2013-W10 RETRAIN (drift) Loss 0.56 is 3.4 sd above fresh models. v2 "
-        "PROMOTE: gain +0.0123 a row, +0.0040 to +0.0200"
+        "PROMOTE: gain +0.0123 per row, +0.0040 to +0.0200"
     ) in text_of(page(demo)).replace("  ", " ")
 
 
@@ -102,4 +102,4 @@ def test_the_page_is_the_same_each_time(demo):
 
 
 def test_a_demo_without_a_played_week_has_a_page(demo):
-    assert "nothing was asked" in page(replace(demo, played=(), scorecard=(), first=None))
+    assert "no requests" in page(replace(demo, played=(), scorecard=(), first=None))

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from examples.flights import progress
-from examples.flights.records import Answer, Demo, Line, Observed, Served, TaskTime, Week
+from examples.flights.records import Decision, Demo, Line, Observed, Served, TaskTime, Week
 from trimtab.contracts import BatchScore
 
 SCORE = BatchScore(batch="2013-W09", rows=6300, labelled=6200, loss=0.49721, auc=0.70423)
@@ -16,28 +16,28 @@ WEEK = Week(
     seconds={"traffic": 3.0, "ingest": 6.6},
     done=True,
 )
-RETRAINED = Answer(
+RETRAINED = Decision(
     source="drift",
-    asked="loss",
+    request="loss",
     action="RETRAIN",
     reason="drift: loss",
     version="2",
-    verdict="PROMOTE",
+    outcome="PROMOTE",
     gain=0.0123,
 )
 
 
 def test_a_week_is_one_line_with_flags():
     assert progress.week_line(WEEK) == (
-        "2013-W09    6300  0.704 0.4972   +3.4s! 0.53!     v1   10  nothing asked"
+        "2013-W09    6300  0.704 0.4972   +3.4s! 0.53!     v1   10  no requests"
     )
 
 
-def test_figures_stand_under_their_header():
-    assert progress.HEADER.index("decision") == progress.week_line(WEEK).index("nothing asked")
+def test_values_are_below_their_header():
+    assert progress.HEADER.index("decision") == progress.week_line(WEEK).index("no requests")
 
 
-def test_what_was_not_measured_is_a_dash():
+def test_a_missing_measurement_is_a_dash():
     line = progress.week_line(replace(WEEK, observed=None, note="column temp is missing"))
 
     assert line.split() == "2013-W09 6300 0.704 0.4972 - - v1 10 column temp is missing".split()
@@ -45,28 +45,34 @@ def test_what_was_not_measured_is_a_dash():
 
 def test_a_retraining_names_verdict_version_and_gain():
     assert (
-        progress.decision(replace(WEEK, answers=(RETRAINED,)))
+        progress.decision(replace(WEEK, decisions=(RETRAINED,)))
         == "RETRAIN (drift) -> PROMOTE v2, gain +0.0123"
     )
 
 
 def test_a_wait_gives_its_reason_in_short():
-    wait = Answer(
-        source="drift", asked="loss", action="WAIT", reason="cooldown: 1 batch since the last retraining"
+    wait = Decision(
+        source="drift", request="loss", action="WAIT", reason="cooldown: 1 batch since the last retraining"
     )
 
     assert (
-        progress.decision(replace(WEEK, answers=(wait,)))
+        progress.decision(replace(WEEK, decisions=(wait,)))
         == "WAIT (cooldown: 1 batch since the last retraining)"
     )
 
 
-def test_a_file_gets_plain_lines_and_no_passing_ones():
-    out = io.StringIO()
-    wanted = progress.Progress(out)
+def test_a_failed_run_says_so():
+    failed = replace(RETRAINED, version=None, outcome="FAILED", gain=None, sentence="the disk is full")
 
-    wanted.doing("waiting")
-    wanted.say("done")
+    assert progress.decision(replace(WEEK, decisions=(failed,))) == "RETRAIN (drift) -> FAILED"
+
+
+def test_a_file_gets_plain_lines_without_current_steps():
+    out = io.StringIO()
+    lines = progress.Progress(out)
+
+    lines.doing("waiting")
+    lines.say("done")
 
     assert out.getvalue() == "done\n"
 
@@ -108,9 +114,9 @@ def test_a_week_without_enough_labels_abstains():
     assert progress.week_line(replace(WEEK, observed=silent)).split()[4] == "abstains"
 
 
-def test_labels_that_came_late_get_a_line_of_their_own():
+def test_late_labels_get_their_own_line():
     calm = Observed(data_share=0.1, data_drift=False, sigmas=1.24, concept_drift=False)
-    said = "2013-W09  its labels came late, measured again at revision 2: concept drift"
-    assert progress.late_line("2013-W09", calm) == f"{said} +1.2s"
+    line = "2013-W09  its labels came late, measured again at revision 2: concept drift"
+    assert progress.late_line("2013-W09", calm) == f"{line} +1.2s"
     silent = replace(calm, sigmas=None, abstained="3 labelled rows")
-    assert progress.late_line("2013-W09", silent) == f"{said} abstains: 3 labelled rows"
+    assert progress.late_line("2013-W09", silent) == f"{line} abstains: 3 labelled rows"

@@ -1,4 +1,4 @@
-"""Fresh or resumed, and what may be removed."""
+"""Whether a demo starts fresh or resumes, and what it may remove."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -50,8 +50,10 @@ def test_an_empty_home_starts_fresh_and_removes_nothing():
     assert decide(None) == resume.Beginning(kind="fresh", sentence="Starting fresh.", remove=())
 
 
-def test_a_loop_that_the_demo_did_not_make_is_refused():
-    with pytest.raises(Unfit, match="did not make: ledger.db, origin.git. The demo removes nothing of yours"):
+def test_a_loop_that_the_demo_did_not_create_is_refused():
+    with pytest.raises(
+        Unfit, match="did not create: ledger.db, origin.git. The demo does not remove your files"
+    ):
         decide(None, present={"origin.git", "ledger.db"})
 
 
@@ -73,7 +75,7 @@ def test_a_resumed_demo_removes_nothing_even_with_a_stack_that_runs():
     assert beginning.sentence == "Resuming the interrupted demo: after week 2013-W09."
 
 
-def test_a_finished_demo_starts_fresh_and_removes_what_it_made():
+def test_a_finished_demo_starts_fresh_and_removes_what_it_created():
     beginning = decide(FINISHED, present={"ledger.db"})
 
     assert (beginning.kind, beginning.remove) == ("fresh", ("demo.json", "ledger.db"))
@@ -84,7 +86,7 @@ def test_changed_params_start_fresh():
 
 
 def test_fewer_weeks_start_fresh():
-    assert "fewer weeks than the 12 that were begun" in decide(BEGUN, weeks=11).sentence
+    assert "fewer weeks than the 12 of the last demo" in decide(BEGUN, weeks=11).sentence
 
 
 def test_a_fresh_start_is_refused_under_a_running_stack():
@@ -92,12 +94,12 @@ def test_a_fresh_start_is_refused_under_a_running_stack():
         decide(FINISHED, running=True)
 
 
-def test_what_the_marker_does_not_claim_stops_a_fresh_start():
-    with pytest.raises(Unfit, match="the last demo did not make: origin.git"):
+def test_a_file_that_the_marker_does_not_name_stops_a_fresh_start():
+    with pytest.raises(Unfit, match="the last demo did not create: origin.git"):
         decide(FINISHED, present={"ledger.db", "origin.git"})
 
 
-def test_clearing_takes_the_named_entries_and_no_other(tmp_path: Path):
+def test_clearing_removes_only_the_named_entries(tmp_path: Path):
     (tmp_path / "verify").mkdir()
     (tmp_path / "work" / "run").mkdir(parents=True)
     (tmp_path / "demo.json").write_text("{}")
@@ -107,7 +109,7 @@ def test_clearing_takes_the_named_entries_and_no_other(tmp_path: Path):
     assert [path.name for path in tmp_path.iterdir()] == ["verify"]
 
 
-def test_clearing_a_link_leaves_what_it_points_to(tmp_path: Path):
+def test_clearing_a_link_leaves_its_target(tmp_path: Path):
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "work").symlink_to(tmp_path / "elsewhere")
 
@@ -116,20 +118,22 @@ def test_clearing_a_link_leaves_what_it_points_to(tmp_path: Path):
     assert [path.name for path in tmp_path.iterdir()] == ["elsewhere"]
 
 
-def test_the_claims_hold_the_stores_and_the_page(tmp_path: Path):
-    claimed = resume.claims(stores(tmp_path))
+def test_the_stores_and_the_page_belong_to_the_demo(tmp_path: Path):
+    names = resume.claims(stores(tmp_path))
 
-    assert {"origin.git", "dvc-cache", "ledger.db-wal", "landing", "demo.html", "demo.json"} <= claimed
+    assert {"origin.git", "dvc-cache", "ledger.db-wal", "landing", "demo.html", "demo.json"} <= names
 
 
 def test_a_store_outside_the_home_is_refused(tmp_path: Path):
     outside = replace(stores(tmp_path), ledger="postgresql://db/trimtab")
 
-    with pytest.raises(Unfit, match="TRIMTAB_LEDGER_URL names postgresql://db/trimtab"):
+    with pytest.raises(
+        Unfit, match="TRIMTAB_LEDGER_URL is postgresql://db/trimtab, which is outside the demo's home"
+    ):
         resume.claims(outside)
 
 
-def test_the_marker_comes_back_as_it_was_saved(tmp_path: Path):
+def test_the_marker_is_read_as_it_was_saved(tmp_path: Path):
     demo = BEGUN.with_week(WEEK)
 
     records.save(tmp_path, demo)
@@ -148,5 +152,5 @@ def test_a_foreign_marker_is_refused(tmp_path: Path):
         records.load(tmp_path)
 
 
-def test_a_week_that_is_known_already_is_put_right():
+def test_a_week_that_is_there_already_is_replaced():
     assert BEGUN.with_week(WEEK).with_week(replace(WEEK, done=True)).played == (replace(WEEK, done=True),)

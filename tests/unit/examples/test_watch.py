@@ -1,4 +1,4 @@
-"""Waiting for the loop, against a server that speaks the few words of Airflow's REST API that are read."""
+"""Waiting for the loop, against a server with the parts of Airflow's REST API that are read."""
 
 import threading
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ from trimtab.stack.airflow_api import AirflowApi
 
 
 class Airflow:
-    """What the server answers from."""
+    """The state of the server."""
 
     def __init__(self) -> None:
         self.runs: list[dict[str, Any]] = []
@@ -48,18 +48,16 @@ def airflow() -> Iterator[Airflow]:
     state, app = Airflow(), Flask("airflow")
 
     def page(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        wanted = [row for row in rows if request.args.get("state") in (None, row["state"])]
+        selected = [row for row in rows if request.args.get("state") in (None, row["state"])]
         offset, limit = int(request.args["offset"]), int(request.args["limit"])
-        return wanted[offset : offset + limit]
+        return selected[offset : offset + limit]
 
-    listened, unheard = {"id": 1, "scheduled_dags": [{"dag_id": "monitor_model"}]}, {
-        "id": 2,
-        "scheduled_dags": [],
-    }
+    with_listener = {"id": 1, "scheduled_dags": [{"dag_id": "monitor_model"}]}
+    without = {"id": 2, "scheduled_dags": []}
     answers = {
         "/api/v2/dags/~/dagRuns": lambda: {"dag_runs": page(state.runs)},
         "/api/v2/dags/<_>/dagRuns/<__>/taskInstances": lambda **_: {"task_instances": page(state.tasks)},
-        "/api/v2/assets": lambda: {"assets": [listened, unheard]},
+        "/api/v2/assets": lambda: {"assets": [with_listener, without]},
         "/api/v2/assets/events": lambda: {"asset_events": state.events},
     }
     for path, answer in answers.items():
@@ -106,7 +104,7 @@ def test_an_event_that_nobody_listens_to_is_quiet(airflow, tmp_path):
     assert watching(airflow, tmp_path).quiet()
 
 
-def test_an_event_that_airflow_lost_is_given_up(airflow, tmp_path):
+def test_an_event_that_airflow_lost_is_ignored(airflow, tmp_path):
     airflow.event(created=[], age=timedelta(minutes=2))
 
     assert watching(airflow, tmp_path).quiet()
@@ -132,10 +130,10 @@ def test_a_loop_that_rests_because_a_run_failed_is_a_failure(airflow, tmp_path):
     airflow.run("failed")
 
     with pytest.raises(RunFailed, match="task \\(none\\) of retrain_model failed in run r1"):
-        watching(airflow, tmp_path).until("the loop to come to rest", lambda: True, seconds=20)
+        watching(airflow, tmp_path).until("the loop to finish", lambda: True, seconds=20)
 
 
-def test_what_failed_is_cleared_before_a_resumed_play(airflow, tmp_path):
+def test_failed_runs_are_cleared_before_a_demo_resumes(airflow, tmp_path):
     airflow.run("failed", "r1")
     airflow.run("success", "r2")
 
@@ -145,10 +143,10 @@ def test_what_failed_is_cleared_before_a_resumed_play(airflow, tmp_path):
     ]
 
 
-def test_when_the_time_is_over_it_says_what_goes_on(airflow, tmp_path):
+def test_a_time_out_says_which_runs_are_active(airflow, tmp_path):
     airflow.run("running")
 
-    with pytest.raises(RunFailed, match=r"nothing of it in 0 s \(active: retrain_model running\)"):
+    with pytest.raises(RunFailed, match=r"nothing within 0 s \(active: retrain_model running\)"):
         watching(airflow, tmp_path).until("a verdict", lambda: None, seconds=0)
 
 
@@ -157,6 +155,6 @@ def test_task_times_are_summed_over_all_pages(airflow, tmp_path):
         airflow.task("train", float(seconds))
     airflow.task("train", None)
 
-    (found,) = watching(airflow, tmp_path).task_times(datetime(2026, 1, 1, tzinfo=UTC))
+    (times,) = watching(airflow, tmp_path).task_times(datetime(2026, 1, 1, tzinfo=UTC))
 
-    assert (found.runs, found.mean_seconds, found.max_seconds) == (150, 74.5, 149.0)
+    assert (times.runs, times.mean_seconds, times.max_seconds) == (150, 74.5, 149.0)
