@@ -40,6 +40,9 @@ def _app() -> Any:
     from fastapi.exceptions import RequestValidationError
     from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
+    from trimtab import redaction
+
+    redaction.install()
     app = FastAPI(title="trimtab model health", openapi_url=None)
 
     def may_read(model: Model, request: Request, user: Any) -> bool:
@@ -155,10 +158,9 @@ def _headers(nonce: str) -> dict[str, str]:
 
 def _mlflow() -> str | None:
     """Return MLflow's address for a browser, without credentials: TRIMTAB_MLFLOW_PAGE, or MLFLOW_TRACKING_URI."""
+    from trimtab.redaction import without_credentials
     from trimtab.stores import setting
 
     found = setting("TRIMTAB_MLFLOW_PAGE") or setting("MLFLOW_TRACKING_URI") or ""
-    parts = urlsplit(found)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        return None
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl().rstrip("/")
+    is_page = urlsplit(found).scheme in ("http", "https") and urlsplit(found).hostname
+    return without_credentials(found).rstrip("/") if is_page else None

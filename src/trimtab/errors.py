@@ -32,16 +32,21 @@ word it differently.
 import textwrap
 from collections.abc import Mapping, Sequence
 
+from trimtab.redaction import redact
+
 
 class TrimtabError(Exception):
-    """Anything that trimtab refuses, with the reason and the way out in its text."""
+    """Anything that trimtab refuses, with the reason and the way out in its text; secrets are taken out of it here."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(redact(message))
 
 
 class ParamsError(TrimtabError):
     """A value in `params.yaml` that cannot be used."""
 
     def __init__(self, file: str, key: str, expected: str, got: object) -> None:
-        super().__init__(f"{file}: {key}: {expected}, got {textwrap.shorten(repr(got), 120)}")
+        super().__init__(f"{file}: {key}: {expected}, got {textwrap.shorten(redact(repr(got)), 120)}")
 
 
 class BatchRejected(TrimtabError):
@@ -50,7 +55,7 @@ class BatchRejected(TrimtabError):
     def __init__(self, batch: str, reason: str, row_ids: Sequence[str] = ()) -> None:
         super().__init__(f"Batch {batch!r}: {reason}")
         self.batch = batch
-        self.reason = reason
+        self.reason = redact(reason)
         self.row_ids = tuple(row_ids)
 
 
@@ -116,8 +121,8 @@ class CommandFailed(TrimtabError):
     """A command that trimtab ran for you ended with an error."""
 
     def __init__(self, command: Sequence[str], code: int, output: str) -> None:
-        super().__init__(f"`{' '.join(command)}` ended with {code}:\n{output.strip()[-2000:]}")
-        self.output = output
+        super().__init__(f"`{' '.join(command)}` ended with {code}:\n{redact(output).strip()[-2000:]}")
+        self.output = redact(output)
 
 
 class OriginConflict(TrimtabError):

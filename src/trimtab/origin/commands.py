@@ -32,7 +32,6 @@ _FOREIGN = re.compile(
     r"GIT_(DIR|WORK_TREE|INDEX_FILE|PREFIX|COMMON_DIR|NAMESPACE|(ALTERNATE_)?OBJECT_DIRECTOR\w+|(AUTHOR|COMMITTER)_\w+)"
 )
 """Set by a git hook or a person: they would lead git into another repository, or give the commits another name."""
-_CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
 _CAUSE = re.compile(r"(fatal|error|ERROR): ")
 
 
@@ -81,7 +80,6 @@ def run(
         CommandFailed: It ended with an error, or not within `seconds`.
     """
     inherited = {name: value for name, value in os.environ.items() if not _FOREIGN.fullmatch(name)}
-    shown = [_CREDENTIALS.sub("", word) for word in command]
     with subprocess.Popen(
         list(command),
         cwd=cwd,
@@ -96,13 +94,13 @@ def run(
     ) as process:
         try:
             output, complaint = process.communicate(stdin, timeout=seconds)
-        except subprocess.TimeoutExpired as error:
-            raise CommandFailed(shown, -1, f"no end after {seconds:g} s") from error
+        except subprocess.TimeoutExpired:
+            raise CommandFailed(command, -1, f"no end after {seconds:g} s") from None
         finally:
             if process.returncode is None:  # too late, or Ctrl-C
                 os.killpg(process.pid, signal.SIGKILL)
     if process.returncode != 0:
-        raise CommandFailed(shown, process.returncode, _CREDENTIALS.sub("", complaint or output))
+        raise CommandFailed(command, process.returncode, complaint or output)
     return output
 
 
@@ -111,8 +109,3 @@ def cause(error: CommandFailed) -> str:
     lines = [line.strip() for line in error.output.splitlines() if line.strip()]
     told = [line for line in lines if _CAUSE.match(line)]
     return (told or lines[-1:] or ["no answer"])[0]
-
-
-def without_credentials(url: str) -> str:
-    """Return a URL as it may be shown."""
-    return _CREDENTIALS.sub("", url)

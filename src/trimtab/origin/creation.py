@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from trimtab.errors import CommandFailed, Unfit
-from trimtab.origin.commands import dvc, git, without_credentials
+from trimtab.origin.commands import dvc, git
 from trimtab.origin.mirror import BRANCH, address, unreachable
 from trimtab.origin.origin import FOLDER, REMOTE
+from trimtab.redaction import without_credentials
 from trimtab.stores import Stores
 
 _SET_UP_BY_DVC = [".dvc/config", ".dvc/.gitignore", ".dvcignore"]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from trimtab.errors import CommandFailed, StoreUnreachable, Unfit
-from trimtab.origin.commands import cause, git, without_credentials
+from trimtab.origin.commands import cause, git
 from trimtab.stores import Stores
 
 BRANCH = "main"
@@ -21,8 +21,7 @@ def address(url: str) -> str:
 
 def unreachable(stores: Stores, error: CommandFailed) -> StoreUnreachable:
     """Say that the git server does not answer, and why git thinks so."""
-    url = without_credentials(address(stores.origin))
-    return StoreUnreachable("The origin", url, "TRIMTAB_ORIGIN_URL", cause(error))
+    return StoreUnreachable("The origin", address(stores.origin), "TRIMTAB_ORIGIN_URL", cause(error))
 
 
 class Mirror:
@@ -46,7 +45,7 @@ class Mirror:
         try:
             return git("rev-parse", "--verify", f"refs/heads/{BRANCH}", cwd=self._folder).strip()
         except CommandFailed as error:
-            what = f"The origin at {without_credentials(self._stores.origin)} has no branch {BRANCH}"
+            what = f"The origin at {self._stores.origin} has no branch {BRANCH}"
             raise Unfit(what, "Make it with `trimtab init`.") from error
 
     def show(self, path: str, commit: str) -> str:

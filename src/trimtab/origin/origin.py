@@ -18,7 +18,7 @@ from trimtab import params
 from trimtab.contracts import Manifest, from_json, to_json
 from trimtab.errors import CommandFailed, OriginConflict, StoreUnreachable
 from trimtab.ledger.facts import Batch
-from trimtab.origin.commands import cause, dvc, git, without_credentials
+from trimtab.origin.commands import cause, dvc, git
 from trimtab.origin.mirror import BRANCH, Mirror, address, unreachable
 from trimtab.stores import Stores
 
@@ -144,7 +144,7 @@ class Origin:
         try:
             dvc(*words, cwd=clone)
         except CommandFailed as error:
-            url = without_credentials(address(self._stores.dvc_remote))
+            url = address(self._stores.dvc_remote)
             raise StoreUnreachable("The DVC remote", url, "TRIMTAB_DVC_REMOTE_URL", cause(error)) from error
 
     def _is_known(self, clone: Path, manifest: Manifest) -> bool:
@@ -188,7 +188,7 @@ class Origin:
             raise self._conflict(1) from error
 
     def _conflict(self, tries: int) -> OriginConflict:
-        return OriginConflict(without_credentials(address(self._stores.origin)), tries)
+        return OriginConflict(address(self._stores.origin), tries)
 
 
 def _manifests(texts: Sequence[str]) -> list[Manifest]:

@@ -16,6 +16,7 @@ from sklearn.pipeline import Pipeline
 
 from trimtab.contracts import ConceptDrift, DataDrift, Verdict, plain
 from trimtab.errors import CommandFailed
+from trimtab.redaction import redact
 from trimtab.registry import examples
 from trimtab.registry.load import MODEL_FILE, digest_of
 from trimtab.registry.mlflow_store import quiet, reaching
@@ -203,7 +204,7 @@ def project_run(checkout: Path, entry_point: str, *, env_manager: str, experimen
         said = f"{output.read_text(encoding='utf-8')}\n{error}"
         raise CommandFailed(["mlflow", "run", "-e", entry_point], 1, said) from error
     finally:
-        print(output.read_text(encoding="utf-8"), flush=True)
+        print(redact(output.read_text(encoding="utf-8")), flush=True)
     return str(submitted.run_id)
 
 
