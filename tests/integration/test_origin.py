@@ -329,6 +329,20 @@ def test_a_server_that_does_not_answer_is_told_without_its_password(stores: Stor
         assert "secret" not in f"{error.value} {error.value.__cause__}"
 
 
+def test_a_checkout_keeps_passwords_from_others(stores: Stores) -> None:
+    Origin(stores).head()
+    dest = stores.work / "run"
+    secret = {
+        "origin": "http://me:hunter2@127.0.0.1:9/o.git",
+        "dvc_remote": "http://me:hunter2@127.0.0.1:9/data",
+    }
+    Origin(replace(stores, **secret)).checkout(dest, Origin(stores).head(), [])
+    holding = [path for path in dest.rglob("*") if path.is_file() and b"hunter2" in path.read_bytes()]
+    assert holding == [dest / ".dvc" / "config.local"]
+    assert [oct(path.stat().st_mode & 0o777) for path in (dest, *holding)] == ["0o700", "0o600"]
+    assert run("git", "remote", "get-url", "origin", cwd=dest) == "http://127.0.0.1:9/o.git\n"
+
+
 def test_an_empty_origin_asks_to_be_made(stores: Stores) -> None:
     shutil.rmtree(stores.origin)
     run("git", "init", "-q", "--bare", stores.origin, cwd=stores.home)

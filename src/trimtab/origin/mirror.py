@@ -7,6 +7,7 @@ from pathlib import Path
 
 from trimtab.errors import CommandFailed, StoreUnreachable, Unfit
 from trimtab.origin.commands import cause, git
+from trimtab.redaction import without_credentials
 from trimtab.stores import Stores
 
 BRANCH = "main"
@@ -64,10 +65,11 @@ class Mirror:
         return list(_contents(answer))
 
     def clone(self, dest: Path, commit: str) -> None:
-        """Check a commit out into a new clone that pushes to the origin and borrows the mirror's objects."""
+        """Check a commit out into a new clone that borrows the mirror's objects."""
         self._ensure(commit)
         git("clone", "-q", "--shared", "--no-checkout", str(self._folder), str(dest))
-        git("remote", "set-url", "origin", address(self._stores.origin), cwd=dest)
+        # For MLflow, which records where a run's code is from.
+        git("remote", "set-url", "origin", without_credentials(address(self._stores.origin)), cwd=dest)
         git("checkout", "-q", "-B", BRANCH, commit, cwd=dest)
 
     def _ensure(self, commit: str) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from trimtab import params
+from trimtab import files, params
 from trimtab.contracts import Manifest, from_json, to_json
 from trimtab.errors import CommandFailed, OriginConflict, StoreUnreachable
 from trimtab.ledger.facts import Batch
@@ -128,13 +128,12 @@ class Origin:
             yield clone
 
     def _clone_to(self, dest: Path, commit: str) -> None:
+        dest.mkdir(mode=0o700)  # for the password that the remote's URL may hold
         self._mirror.clone(dest, commit)
         cache, remote = self._stores.dvc_cache, address(self._stores.dvc_remote)
         # Two calls of `dvc config` would take a second. The remote is the one in force, not that of the first commit.
-        (dest / ".dvc" / "config.local").write_text(
-            f"""[cache]\n    dir = "{cache}"\n['remote "{REMOTE}"']\n    url = "{remote}"\n""",
-            encoding="utf-8",
-        )
+        config = f"""[cache]\n    dir = "{cache}"\n['remote "{REMOTE}"']\n    url = "{remote}"\n"""
+        files.write(dest / ".dvc" / "config.local", config, private=True)
 
     def _pull(self, clone: Path, batches: Sequence[str]) -> None:
         if batches:  # without a target DVC pulls everything
@@ -168,7 +167,7 @@ class Origin:
     def _push(self, clone: Path, accept: Callable[[], None]) -> None:
         for _ in range(_TRIES):
             try:
-                git("push", "-q", "origin", f"HEAD:{BRANCH}", cwd=clone)
+                git("push", "-q", address(self._stores.origin), f"HEAD:{BRANCH}", cwd=clone)
                 return
             except CommandFailed as error:
                 if "rejected" not in error.output and "cannot lock ref" not in error.output:
@@ -179,7 +178,7 @@ class Origin:
 
     def _rebase(self, clone: Path) -> None:
         try:
-            git("fetch", "-q", "origin", BRANCH, cwd=clone)
+            git("fetch", "-q", address(self._stores.origin), BRANCH, cwd=clone)
         except CommandFailed as error:
             raise unreachable(self._stores, error) from error
         try:

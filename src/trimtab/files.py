@@ -1,0 +1,34 @@
+"""Files that appear whole or not at all."""
+
+import os
+from pathlib import Path
+from uuid import uuid4
+
+
+def write(path: Path, content: str | bytes, *, private: bool = False) -> None:
+    """Replace a file in one step: after a crash it has either its old or its new content, never a part of it.
+
+    Args:
+        path: The file; its folder is created if needed.
+        content: The whole content; text is written as UTF-8.
+        private: Whether only the owner may read the file.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{uuid4().hex}.part")
+    try:
+        draft.touch(0o600 if private else 0o666)
+        draft.write_bytes(content.encode() if isinstance(content, str) else content)
+        sync(draft)
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+    sync(path.parent)
+
+
+def sync(path: Path) -> None:
+    """Wait until the disk holds a file's content, or a folder's list of files."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
