@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from examples.flights.flights import Week
+from trimtab import files
 from trimtab.data.schema import LABEL_COLUMNS
 
 
@@ -15,16 +16,12 @@ def unlabelled(week: Week) -> Week:
 
 
 def land(folder: Path, week: Week) -> None:
-    """Write `<batch>.parquet`, then `<batch>.json`, each renamed into place: the manifest makes the batch complete."""
-    folder.mkdir(parents=True, exist_ok=True)
-    data, manifest = folder / f".{week.batch}.parquet.part", folder / f".{week.batch}.json.part"
-    week.rows.to_parquet(data, index=False)
-    data.replace(folder / f"{week.batch}.parquet")
+    """Write `<batch>.parquet`, then `<batch>.json`, each in one step: the manifest makes the batch complete."""
+    files.write(folder / f"{week.batch}.parquet", week.rows.to_parquet(index=False))
     bounds = {
         "batch": week.batch,
         "start": week.start.isoformat(),
         "end": week.end.isoformat(),
         "partial": week.partial,
     }
-    manifest.write_text(json.dumps(bounds), encoding="utf-8")
-    manifest.replace(folder / f"{week.batch}.json")
+    files.write(folder / f"{week.batch}.json", json.dumps(bounds))

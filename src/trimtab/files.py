@@ -1,6 +1,9 @@
-"""Files that appear whole or not at all."""
+"""Files and folders that appear whole or not at all."""
 
 import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
@@ -23,6 +26,16 @@ def write(path: Path, content: str | bytes, *, private: bool = False) -> None:
     finally:
         draft.unlink(missing_ok=True)
     sync(path.parent)
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """Yield the name of a folder to create; it becomes `path`, which must not exist, if the block ends without an error."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as temporary:
+        draft = Path(temporary) / path.name
+        yield draft
+        draft.rename(path)
 
 
 def sync(path: Path) -> None:

@@ -14,6 +14,7 @@ from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Vali
 
 from trimtab.contracts import Manifest
 from trimtab.errors import BatchRejected, Unfit
+from trimtab.files import write
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -113,18 +114,17 @@ def land(
         released_by=released_by,
         released_reason=released_reason,
     )
-    content = io.BytesIO()
-    frame.to_parquet(content, index=False)
-    put(folder, {f"{manifest.batch}.parquet": content.getvalue(), f"{manifest.batch}.json": _text(note)})
+    put(
+        folder,
+        {f"{manifest.batch}.parquet": frame.to_parquet(index=False), f"{manifest.batch}.json": _text(note)},
+    )
 
 
 def strip(folder: Path, landed: Landed, kept: "pd.DataFrame") -> None:
     """Write a landed batch anew with those of its rows that are to be kept; one that changed since it was read stays."""
     path = folder / f"{landed.batch}.parquet"
     if not _differs(path, landed):
-        draft = path.with_name(f".{path.name}.part")
-        kept.to_parquet(draft, index=False)
-        draft.replace(path)
+        write(path, kept.to_parquet(index=False))
 
 
 def put(folder: Path, contents: Mapping[str, bytes]) -> list[Path]:
@@ -139,9 +139,7 @@ def put(folder: Path, contents: Mapping[str, bytes]) -> list[Path]:
             remedy = "Let it be taken in first (`trimtab ingest`), then release again."
             raise Unfit(f"Another {path.name} waits in {folder}", remedy)
     for path, content in zip(targets, contents.values(), strict=True):
-        draft = path.with_name(f".{path.name}.part")
-        draft.write_bytes(content)
-        draft.replace(path)
+        write(path, content)
     return targets
 
 

@@ -1,11 +1,11 @@
 """The quarantine folder: one folder an entry, with the original, and `entry.json` with the reason."""
 
 import hashlib
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from trimtab import files
 from trimtab.contracts import Quarantined, from_json, to_json
 from trimtab.data import landing
 from trimtab.errors import UnknownQuarantine
@@ -45,11 +45,11 @@ class Quarantine:
         self, batch: str, rows: "pd.DataFrame", *, reason: str, details: Mapping[str, int]
     ) -> Quarantined:
         """Keep refused rows as they came, with their `fault`; the same rows again are the same entry."""
-        content = io.BytesIO()
-        rows.to_parquet(content, index=False)
-        digest = hashlib.sha256(content.getvalue()).hexdigest()
-        contents = {_ROWS: content.getvalue()}
-        return self._put(batch, "rows", digest, contents, reason=reason, rows=len(rows), details=details)
+        content = rows.to_parquet(index=False)
+        digest = hashlib.sha256(content).hexdigest()
+        return self._put(
+            batch, "rows", digest, {_ROWS: content}, reason=reason, rows=len(rows), details=details
+        )
 
     def entries(self) -> list[Quarantined]:
         """Return every entry that was ever put here, by name; one that was dropped has lost its data only."""
@@ -131,7 +131,6 @@ class Quarantine:
         safe = "".join(letter if letter.isalnum() or letter in "._-" else "_" for letter in batch)[:100]
         name = f"{safe}-{kind}-{digest[:8]}"
         folder = self._folder / name
-        folder.mkdir(parents=True, exist_ok=True)
         entry = Quarantined(
             name=name,
             batch=batch,
@@ -144,7 +143,5 @@ class Quarantine:
         )
         # The entry is written last: where it is, the data is whole.
         for file, content in {**contents, _ENTRY: to_json(entry).encode()}.items():
-            draft = folder / f".{file}.part"
-            draft.write_bytes(content)
-            draft.replace(folder / file)
+            files.write(folder / file, content)
         return entry

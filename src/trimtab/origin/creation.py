@@ -5,6 +5,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from trimtab import files
 from trimtab.errors import CommandFailed, Unfit
 from trimtab.origin.commands import dvc, git
 from trimtab.origin.mirror import BRANCH, address, unreachable
@@ -88,9 +89,6 @@ def _publish(draft: Path, stores: Stores) -> None:
         except CommandFailed as error:
             raise unreachable(stores, error) from error
         return
-    url.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=url.parent, prefix="origin-") as temporary:
-        bare = Path(temporary) / "origin.git"
+    with files.new_folder(url) as bare:
         git("clone", "-q", "--bare", str(draft), str(bare))
         git("remote", "remove", "origin", cwd=bare)
-        bare.rename(url)

@@ -1,10 +1,10 @@
 """A bare mirror of the origin under the home folder: reads do not care which git server the origin is on."""
 
 import fcntl
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from trimtab import files
 from trimtab.errors import CommandFailed, StoreUnreachable, Unfit
 from trimtab.origin.commands import cause, git
 from trimtab.redaction import without_credentials
@@ -97,10 +97,8 @@ class Mirror:
     def _make(self, lock: int) -> None:
         if self._folder.is_dir():
             return
-        draft = self._folder.with_name(f".{self._folder.name}.part")
-        shutil.rmtree(draft, ignore_errors=True)
-        git("init", "-q", "--bare", "-b", BRANCH, str(draft), lock=lock)
-        draft.rename(self._folder)
+        with files.new_folder(self._folder) as draft:
+            git("init", "-q", "--bare", "-b", BRANCH, str(draft), lock=lock)
 
 
 def _contents(answer: str) -> Iterator[str]:

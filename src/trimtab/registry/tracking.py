@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -113,7 +112,7 @@ def artifact(run_id: str, path: str, *, cache: Path) -> Path:
         kept.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=kept.parent) as folder, reaching(mlflow.get_tracking_uri()):
             mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=path, dst_path=folder)
-            shutil.move(Path(folder) / path, kept)
+            Path(folder, path).replace(kept)
     return kept
 
 

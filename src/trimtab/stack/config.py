@@ -6,7 +6,7 @@ import secrets
 import sys
 from pathlib import Path
 
-from trimtab import params
+from trimtab import files, params
 from trimtab.stack.ports import HOST, Ports
 
 USERS = ("admin", "viewer")
@@ -111,12 +111,11 @@ def alerts_token_file(home: Path) -> Path:
 def _alerts_token(home: Path) -> Path:
     path = alerts_token_file(home)
     if not path.exists():
-        _written(path, secrets.token_urlsafe())
+        files.write(path, secrets.token_urlsafe(), private=True)
     return path
 
 
 def _secrets(folder: Path) -> dict[str, str]:
-    folder.mkdir(parents=True, exist_ok=True)
     _once(folder / "passwords.json", {user: secrets.token_urlsafe() for user in USERS})
     return _once(
         folder / "secrets.json", {name: secrets.token_urlsafe(_SECRET_BYTES) for name in ("jwt", "api")}
@@ -125,16 +124,6 @@ def _secrets(folder: Path) -> dict[str, str]:
 
 def _once(path: Path, made: dict[str, str]) -> dict[str, str]:
     if not path.exists():
-        _written(path, json.dumps(made))
+        files.write(path, json.dumps(made), private=True)
     kept: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
     return kept
-
-
-def _written(path: Path, text: str) -> None:
-    """Write a file for its owner only, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_suffix(".part")
-    draft.unlink(missing_ok=True)
-    draft.touch(mode=0o600)
-    draft.write_text(text, encoding="utf-8")
-    draft.rename(path)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from xmlrpc.client import Fault, ServerProxy
 
+from trimtab import files
 from trimtab.stack.ports import Ports
 from trimtab.stack.session import Session
 
@@ -89,8 +90,7 @@ def clear(home: Path, state: State) -> None:
 
 
 def _kept(home: Path, state: State) -> State:
-    _file(home).parent.mkdir(parents=True, exist_ok=True)
-    _file(home).write_text(json.dumps(asdict(state), indent=2), encoding="utf-8")
+    files.write(_file(home), json.dumps(asdict(state), indent=2))
     return state
 
 
