@@ -1,5 +1,6 @@
-"""Files and folders that appear whole or not at all."""
+"""Files and folders that appear whole or not at all, and locks between processes."""
 
+import fcntl
 import os
 import tempfile
 from collections.abc import Iterator
@@ -45,3 +46,19 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def locked(path: Path, *, wait: bool = True) -> Iterator[int]:
+    """Hold a lock file, and yield its descriptor.
+
+    A child process that inherits the descriptor holds the lock as well, so that the lock outlives a killed parent. The library
+    filelock does not hand its descriptor out.
+
+    Raises:
+        BlockingIOError: Another process holds the lock, and `wait` is false.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield file.fileno()

@@ -1,5 +1,7 @@
-"""Files that appear whole or not at all."""
+"""Files that appear whole or not at all, and locks between processes."""
 
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -36,3 +38,16 @@ def test_a_private_file_is_the_owners_alone_even_where_it_was_not(tmp_path: Path
     path.chmod(0o644)
     files.write(path, "new", private=True)
     assert (path.read_text(), path.stat().st_mode & 0o777) == ("new", 0o600)
+
+
+def test_a_lock_lives_as_long_as_the_last_process_that_has_it_open(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "lock"
+    with files.locked(path) as descriptor:
+        child = subprocess.Popen(
+            [sys.executable, "-c", "input()"], stdin=subprocess.PIPE, pass_fds=[descriptor]
+        )
+    with pytest.raises(BlockingIOError), files.locked(path, wait=False):
+        pass
+    child.communicate(b"\n")
+    with files.locked(path, wait=False):
+        pass

@@ -1,6 +1,5 @@
 """A bare mirror of the origin under the home folder: reads do not care which git server the origin is on."""
 
-import fcntl
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -81,16 +80,14 @@ class Mirror:
             self._fetch()
 
     def _fetch(self) -> None:
-        self._stores.home.mkdir(parents=True, exist_ok=True)
-        with (self._stores.home / "mirror.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            self._make(lock.fileno())
+        with files.locked(self._stores.home / "mirror.lock") as lock:
+            self._make(lock)
             # Only who holds our lock writes here, so what git left locked is of a git that was killed.
             for stale in (*self._folder.glob("*.lock"), *(self._folder / "refs").rglob("*.lock")):
                 stale.unlink()
             url = address(self._stores.origin)
             try:
-                git("fetch", "-q", "--prune", url, *_REFS, cwd=self._folder, lock=lock.fileno())
+                git("fetch", "-q", "--prune", url, *_REFS, cwd=self._folder, lock=lock)
             except CommandFailed as error:
                 raise unreachable(self._stores, error) from error
 

@@ -60,7 +60,10 @@ def test_what_nothing_names_goes_and_the_rest_stays_byte_for_byte(
     draft = plant(fed.stores.quarantine / "W1-rows-1" / ".rows.parquet.1.part", b"1", days=2)
 
     meant = collect(older_than_hours=24.0, dry_run=True)
-    assert all(path.is_file() for path in (clone, data, half, draft)) and (remote / "files/md5" / orphan).is_file()
+    assert (
+        all(path.is_file() for path in (clone, data, half, draft))
+        and (remote / "files/md5" / orphan).is_file()
+    )
     done = collect(older_than_hours=24.0)
 
     assert replace(done, dry_run=True) == meant
