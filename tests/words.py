@@ -29,7 +29,6 @@ TODO = (
     "src/trimtab/ledger",
     "src/trimtab/loop",
     "src/trimtab/ops",
-    "src/trimtab/origin",
     "src/trimtab/params.py",
     "src/trimtab/predictions",
     "src/trimtab/project",

@@ -56,8 +56,8 @@ def redact(text: str) -> str:
     >>> redact("No answer from postgresql://trimtab:hunter2@db:5432/ledger?sslmode=require&password=hunter2")
     'No answer from postgresql://db:5432/ledger?sslmode=require&password=***'
     """
-    known = _pattern(frozenset(secrets(os.environ)).union(_OTHERS)).sub(_MASK, text)
-    return _PAIR.sub(rf"\g<key>\g<quote>{_MASK}", without_credentials(known))
+    masked = _pattern(frozenset(secrets(os.environ)).union(_OTHERS)).sub(_MASK, text)
+    return _PAIR.sub(rf"\g<key>\g<quote>{_MASK}", without_credentials(masked))
 
 
 def without_credentials(url: str) -> str:
@@ -77,16 +77,16 @@ def secrets(settings: Mapping[str, str]) -> Iterator[str]:
 
 @lru_cache(maxsize=1024)
 def _secrets_of(variable: str, value: str) -> frozenset[str]:
-    found = {pair["value"] for pair in _PAIR.finditer(unquote(value))}
+    values = {pair["value"] for pair in _PAIR.finditer(unquote(value))}
     if _VARIABLE.fullmatch(variable):
-        found.add(value)
+        values.add(value)
     for url in (*_URL.finditer(value), *_SQL_URL.finditer(value)):
         name = url["name"] or url["token"] or ""
         # A password that is also the name is known to everybody.
-        found |= {
+        values |= {
             part for part in (url["password"], name) if part and (part != name or len(name) >= _LONG_NAME)
         }
-    return frozenset(found)
+    return frozenset(values)
 
 
 def remember(settings: Mapping[str, str]) -> None:

@@ -1,4 +1,4 @@
-"""A bare mirror of the origin under the home folder: reads do not care which git server the origin is on."""
+"""A bare mirror of the origin in the home folder, so that reads are the same for every git server."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,18 +14,18 @@ _REFS = ("+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*")
 
 
 def address(url: str) -> str:
-    """Return a store's URL as git and DVC take it from any working directory: a path becomes absolute."""
+    """Return a store's URL in a form that is valid in any working directory: a path becomes absolute."""
     remote = "://" in url or ":" in url.split("/")[0]
     return url if remote else str(Path(url).resolve())
 
 
 def unreachable(stores: Stores, error: CommandFailed) -> StoreUnreachable:
-    """Say that the git server does not answer, and why git thinks so."""
+    """Build the error for a git server that does not answer, with git's reason."""
     return StoreUnreachable("The origin", address(stores.origin), "TRIMTAB_ORIGIN_URL", cause(error))
 
 
 class Mirror:
-    """What the origin held when it was last asked. A commit that is not here yet is fetched.
+    """The origin as of the last fetch. A commit that is not here yet is fetched.
 
     Raises:
         StoreUnreachable: The git server does not answer.
@@ -46,7 +46,7 @@ class Mirror:
             return git("rev-parse", "--verify", f"refs/heads/{BRANCH}", cwd=self._folder).strip()
         except CommandFailed as error:
             what = f"The origin at {self._stores.origin} has no branch {BRANCH}"
-            raise Unfit(what, "Make it with `trimtab init`.") from error
+            raise Unfit(what, "Create it with `trimtab init`.") from error
 
     def show(self, path: str, commit: str) -> str:
         """Return a file's text at a commit."""
@@ -54,20 +54,20 @@ class Mirror:
         return git("show", f"{commit}:{path}", cwd=self._folder)
 
     def texts(self, folder: str, suffix: str, commit: str) -> list[str]:
-        """Return the text of every file with this suffix directly in a folder at a commit."""
+        """Return the contents of the files with a suffix in a folder, without its subfolders, at a commit."""
         self._ensure(commit)
-        listed = git("ls-tree", "-z", "--name-only", commit, f"{folder}/", cwd=self._folder).split("\0")
-        wanted = [f"{commit}:{name}\n" for name in listed if name.endswith(suffix)]
-        if not wanted:
+        names = git("ls-tree", "-z", "--name-only", commit, f"{folder}/", cwd=self._folder).split("\0")
+        objects = [f"{commit}:{name}\n" for name in names if name.endswith(suffix)]
+        if not objects:
             return []
-        answer = git("cat-file", "--batch=%(objectsize)", cwd=self._folder, stdin="".join(wanted))
-        return list(_contents(answer))
+        output = git("cat-file", "--batch=%(objectsize)", cwd=self._folder, stdin="".join(objects))
+        return list(_contents(output))
 
     def clone(self, dest: Path, commit: str) -> None:
-        """Check a commit out into a new clone that borrows the mirror's objects."""
+        """Check out a commit in a new clone that shares the mirror's objects."""
         self._ensure(commit)
         git("clone", "-q", "--shared", "--no-checkout", str(self._folder), str(dest))
-        # For MLflow, which records where a run's code is from.
+        # MLflow records this URL with each run.
         git("remote", "set-url", "origin", without_credentials(address(self._stores.origin)), cwd=dest)
         git("checkout", "-q", "-B", BRANCH, commit, cwd=dest)
 
@@ -81,8 +81,8 @@ class Mirror:
 
     def _fetch(self) -> None:
         with files.locked(self._stores.home / "mirror.lock") as lock:
-            self._make(lock)
-            # Only who holds our lock writes here, so what git left locked is of a git that was killed.
+            self._create(lock)
+            # Only the holder of our lock writes here, so git's own lock files are left over from a killed git.
             for stale in (*self._folder.glob("*.lock"), *(self._folder / "refs").rglob("*.lock")):
                 stale.unlink()
             url = address(self._stores.origin)
@@ -91,18 +91,18 @@ class Mirror:
             except CommandFailed as error:
                 raise unreachable(self._stores, error) from error
 
-    def _make(self, lock: int) -> None:
+    def _create(self, lock: int) -> None:
         if self._folder.is_dir():
             return
         with files.new_folder(self._folder) as draft:
             git("init", "-q", "--bare", "-b", BRANCH, str(draft), lock=lock)
 
 
-def _contents(answer: str) -> Iterator[str]:
-    """Split what `git cat-file --batch=%(objectsize)` prints: a line with the size, the bytes, a line feed."""
-    data, place = answer.encode(errors="surrogateescape"), 0
-    while place < len(data):
-        end = data.index(b"\n", place)
-        size = int(data[place:end])
-        yield data[end + 1 : end + 1 + size].decode()
-        place = end + 1 + size + 1
+def _contents(output: str) -> Iterator[str]:
+    """Split the output of `git cat-file --batch=%(objectsize)`: a line with the size, the bytes and a line feed each."""
+    data, position = output.encode(errors="surrogateescape"), 0
+    while position < len(data):
+        begin = data.index(b"\n", position) + 1
+        end = begin + int(data[position:begin])
+        yield data[begin:end].decode()
+        position = end + 1
