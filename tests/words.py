@@ -24,7 +24,6 @@ TODO = (
     "src/trimtab/contracts.py",
     "src/trimtab/data",
     "src/trimtab/drift",
-    "src/trimtab/errors.py",
     "src/trimtab/evaluate",
     "src/trimtab/ledger",
     "src/trimtab/loop",
