@@ -22,7 +22,6 @@ TODO = (
     "plugins",
     "src/trimtab/__main__.py",
     "src/trimtab/contracts.py",
-    "src/trimtab/data",
     "src/trimtab/drift",
     "src/trimtab/evaluate",
     "src/trimtab/ledger",

@@ -230,8 +230,8 @@ class GitHubRefused(TrimtabError):
 
     def __init__(self, method: str, path: str, got: str) -> None:
         super().__init__(
-            f"{method} {path}: expected GitHub to answer with success, got {got}. Check the job's permissions (pull-requests: "
-            f"write) and GitHub's status, then run the job again."
+            f"{method} {path}: expected GitHub to answer with success, got {got}. Check the job's permissions "
+            f"(pull-requests: write) and GitHub's status, then run the job again."
         )
 
 
