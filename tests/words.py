@@ -33,7 +33,6 @@ TODO = (
     "src/trimtab/registry",
     "src/trimtab/review",
     "src/trimtab/serve",
-    "src/trimtab/stack",
     "src/trimtab/stores.py",
     "src/trimtab/train",
     "src/trimtab/trigger",
