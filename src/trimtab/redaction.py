@@ -70,7 +70,7 @@ def without_credentials(url: str) -> str:
 
 
 def secrets(settings: Mapping[str, str]) -> Iterator[str]:
-    """Find the secrets in the values of environment variables: whole values, and parts of URLs and connection strings."""
+    """Yield the secrets in environment variables (values, parts of URLs and connection strings), each in all its forms."""
     for name, value in settings.items():
         yield from _secrets_of(name, value)
 
@@ -86,7 +86,7 @@ def _secrets_of(variable: str, value: str) -> frozenset[str]:
         values |= {
             part for part in (url["password"], name) if part and (part != name or len(name) >= _LONG_NAME)
         }
-    return frozenset(values)
+    return frozenset(form for secret in values for form in _forms(secret) if len(form) >= _SHORTEST)
 
 
 def remember(settings: Mapping[str, str]) -> None:
@@ -123,10 +123,9 @@ def _report(kind: type[BaseException], error: BaseException | None, trace: Trace
 
 @lru_cache(maxsize=8)
 def _pattern(values: frozenset[str]) -> re.Pattern[str]:
-    forms = {form for value in values for form in _forms(value) if len(form) >= _SHORTEST}
-    longest_first = sorted(forms, key=len, reverse=True)
+    longest_first = sorted(values, key=len, reverse=True)
     # One of letters only may be part of another word, such as `postgres` of `postgresql`.
-    words = (rf"\b{form}\b" if form.isalpha() else re.escape(form) for form in longest_first)
+    words = (rf"\b{value}\b" if value.isalpha() else re.escape(value) for value in longest_first)
     return re.compile("|".join(words) or r"(?!)")
 
 
