@@ -55,6 +55,9 @@ def _app() -> Any:
     from fastapi.responses import JSONResponse, Response
     from starlette.background import BackgroundTask
 
+    from trimtab import redaction
+
+    redaction.install()
     app = FastAPI(title="trimtab alerts", openapi_url=None)
 
     @app.get("/metrics")

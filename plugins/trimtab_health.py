@@ -40,6 +40,9 @@ def _app() -> Any:
     from fastapi.exceptions import RequestValidationError
     from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
+    from trimtab import redaction
+
+    redaction.install()
     app = FastAPI(title="trimtab model health", openapi_url=None)
 
     def may_read(model: Model, request: Request, user: Any) -> bool:
@@ -155,9 +158,9 @@ def _headers(nonce: str) -> dict[str, str]:
 
 def _mlflow() -> str | None:
     """Return MLflow's address for a browser, without credentials: TRIMTAB_MLFLOW_PAGE, or MLFLOW_TRACKING_URI."""
+    from trimtab.redaction import without_credentials
     from trimtab.stores import setting
 
-    parts = urlsplit(setting("TRIMTAB_MLFLOW_PAGE") or setting("MLFLOW_TRACKING_URI") or "")
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        return None
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl().rstrip("/")
+    url = setting("TRIMTAB_MLFLOW_PAGE") or setting("MLFLOW_TRACKING_URI") or ""
+    is_page = urlsplit(url).scheme in ("http", "https") and urlsplit(url).hostname
+    return without_credentials(url).rstrip("/") if is_page else None

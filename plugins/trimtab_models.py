@@ -25,7 +25,9 @@ class ModelsError(ValueError):
     """A folder of models with an error. None of its models runs, so that none disappears unnoticed."""
 
     def __init__(self, where: object, expected: str, got: str) -> None:
-        super().__init__(f"{where}: expected {expected}, got {got}. Fix it: until then no model runs.")
+        from trimtab.redaction import redact
+
+        super().__init__(redact(f"{where}: expected {expected}, got {got}. Fix it: until then no model runs."))
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ class Model:
     @property
     def hook(self) -> dict[str, Any]:
         """Entries for the `default_args` of its DAGs."""
-        return {"pre_execute": self.enter} if self.file else {}
+        return {"pre_execute": self.enter}
 
     def dag_id(self, dag: str) -> str:
         """Return the id of its DAG of a kind, such as `retrain_model`."""
@@ -68,8 +70,16 @@ class Model:
         return self.settings.get(variable, os.environ.get(variable))
 
     def enter(self, context: Any) -> None:
-        """Set its environment before a task runs. Each task has a process of its own."""
+        """Set its environment and hide the secrets in it before a task runs. Each task has a process of its own."""
+        from airflow.sdk.log import mask_secret
+
+        from trimtab import redaction
+
         os.environ.update(self.settings)
+        redaction.install()
+        # Airflow writes a task's output and the traceback of its error in another process, which is told by this.
+        for secret in redaction.secrets(os.environ):
+            mask_secret(secret)
 
     def where(self, variable: str) -> str | None:
         """Return the value of a setting in `OWN` in a normal form, so that equal places compare as equal."""
@@ -189,9 +199,5 @@ def _refuse_same_places(models: list[Model]) -> None:
             if other := taken.get(got):
                 line = model.lines.get(variable)
                 where = f"{model.file}:{line}" if line else model.file
-                raise ModelsError(where, f"a {variable} of its own", f"that of {other.file}: {_shown(got)}")
+                raise ModelsError(where, f"a {variable} of its own", f"that of {other.file}: {got}")
             taken[got] = model
-
-
-def _shown(place: str) -> str:
-    return re.sub(r"//[^/@]*@", "//", place)

@@ -6,6 +6,7 @@ import os
 import sys
 from pathlib import Path
 
+from trimtab import redaction
 from trimtab.errors import TrimtabError
 
 
@@ -30,6 +31,7 @@ def main() -> int:
     )
     options = parser.parse_args()
     os.environ.setdefault("DO_NOT_TRACK", "1")
+    redaction.install()
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     logging.getLogger("alembic").setLevel(logging.WARNING)
     from examples.flights import demo, deployed

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from examples.flights.flights import Week
-from trimtab.data.landing import put
+from trimtab import files
 from trimtab.data.schema import LABEL_COLUMNS
 
 
@@ -16,13 +16,12 @@ def unlabelled(week: Week) -> Week:
 
 
 def land(folder: Path, week: Week) -> None:
-    """Write `<batch>.parquet`, then `<batch>.json`, which completes the batch."""
+    """Write `<batch>.parquet`, then `<batch>.json`, each in one step: the manifest makes the batch complete."""
+    files.write(folder / f"{week.batch}.parquet", week.rows.to_parquet(index=False))
     bounds = {
         "batch": week.batch,
         "start": week.start.isoformat(),
         "end": week.end.isoformat(),
         "partial": week.partial,
     }
-    folder.mkdir(parents=True, exist_ok=True)
-    rows, manifest = week.rows.to_parquet(index=False), json.dumps(bounds).encode()
-    put(folder, {f"{week.batch}.parquet": rows, f"{week.batch}.json": manifest})
+    files.write(folder / f"{week.batch}.json", json.dumps(bounds))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from trimtab import files
 from trimtab.contracts import Action, BatchScore, Source, from_json, to_json
 from trimtab.errors import Unfit
 
@@ -170,6 +171,4 @@ def load(home: Path) -> Demo | None:
 
 def save(home: Path, demo: Demo) -> None:
     """Write the marker in one step, so that a kill leaves the old marker or the new one."""
-    part = home / f".{MARKER}.part"
-    part.write_text(to_json(demo), encoding="utf-8")
-    part.replace(home / MARKER)
+    files.write(home / MARKER, to_json(demo))

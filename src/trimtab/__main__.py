@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from trimtab import __version__
+from trimtab import __version__, redaction
 from trimtab.errors import TrimtabError, Unknown
 
 _HEALTHY_SECONDS = 240.0
@@ -356,6 +356,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("DO_NOT_TRACK", "1")
     if "TRIMTAB_ENDS_WITH_STDIN" in os.environ:
         threading.Thread(target=_end_with_stdin, daemon=True).start()
+    redaction.install()
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     logging.getLogger("alembic").setLevel(logging.WARNING)
     wanted = _parser().parse_args(arguments)
@@ -367,7 +368,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if isinstance(result, int):
         return result
     if result is not None:
-        print(result if isinstance(result, str) else json.dumps(result, indent=2, default=str))
+        print(
+            redaction.redact(result if isinstance(result, str) else json.dumps(result, indent=2, default=str))
+        )
     return 0
 
 

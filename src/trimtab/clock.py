@@ -1,7 +1,7 @@
-"""The system clock: the only caller of `now()`.
+"""The system clock. No other module calls `now()`.
 
-Leases, time-outs and alert episodes read it. Everything about data (ages, cooldowns, windows, label cut-offs) reads the
-event clock instead, which is the end of the newest complete batch: see `trimtab.ledger.ledger.Ledger.event_now`.
+Leases, time-outs, alert episodes and tokens use it. Everything about data (ages, budgets, windows, label cut-offs) uses the
+event clock instead, which is the end of the newest batch in force: see `trimtab.ledger.state.event_now`.
 """
 
 import os
@@ -12,6 +12,6 @@ Clock = Callable[[], datetime]
 
 
 def system_clock() -> datetime:
-    """Return the time in UTC, or the one that `TRIMTAB_NOW` (ISO 8601) sets for a replay."""
-    pinned = os.environ.get("TRIMTAB_NOW")
-    return datetime.fromisoformat(pinned).astimezone(UTC) if pinned else datetime.now(UTC)
+    """Return the time in UTC, or the fixed time of `TRIMTAB_NOW` (ISO 8601) in a replay."""
+    fixed = os.environ.get("TRIMTAB_NOW")
+    return datetime.fromisoformat(fixed).astimezone(UTC) if fixed else datetime.now(UTC)

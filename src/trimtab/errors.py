@@ -1,47 +1,52 @@
 """Every error that trimtab raises on purpose.
 
-Each message says what was expected, what came, where, and what to do now; it is built here, so that no two raise sites
-word it differently.
+Each message says what was expected, what came instead, where, and what to do. The exception builds it, so that all places
+that raise it use the same words, and takes secrets out of it.
 
     TrimtabError
-    ├── ParamsError          params.yaml (or a UI override) is wrong
-    ├── BatchRejected        a whole batch breaks the contract; it goes to quarantine
-    ├── RequestRejected      a prediction or feedback request breaks the contract; HTTP 422
-    ├── NotEnoughBatches     too little data for a training and a judgement
-    ├── OneClass             the rows to train on hold labels of one class only
-    ├── UnknownQuarantine    no such entry waits in quarantine
+    ├── ParamsError          a value in params.yaml, or an override from the UI, is wrong
+    ├── BatchRejected        a whole batch breaks the data contract; it goes to quarantine
+    ├── RequestRejected      a prediction or feedback request breaks the data contract; HTTP 422
+    ├── NotEnoughBatches     there is too little data to train and to judge
+    ├── OneClass             the rows to train on have labels of a single class
+    ├── UnknownQuarantine    quarantine has no open entry of that name
     ├── StoreUnreachable     origin, DVC remote, MLflow, ledger or prediction log does not answer
-    │   └── SpoolRefused     what waits for the prediction log has no room on this machine either
-    ├── CommandFailed        a git, dvc or MLflow Project command ended with an error
-    ├── OriginConflict       the origin moved too often while we pushed
+    │   └── SpoolRefused     the prediction log does not answer, and the spool takes no more
+    ├── CommandFailed        a git, DVC or MLflow Project command failed
+    ├── OriginConflict       other pushes to the origin came first each time
     ├── LeaseHeld            another run holds the lease
     ├── LeaseLost            another run took the lease over while this one was paused
     ├── Conflict             another process decided first; the caller reads again
-    ├── RunOver              a run that has ended is asked to go on
+    ├── RunOver              a task belongs to a run that has ended
     ├── Unknown              no version, batch or time of that name
-    ├── OrderRefused         what a person ordered cannot be done
-    ├── GateDead             the gate judged a probe wrongly; nothing is promoted by it
-    ├── ModelBroken          a model answers with what is no number
-    ├── UnsafeModel          a model file's digest or types are not what the ledger and the trust list say
-    ├── ReviewRefused        what a pull request's run handed over cannot be shown
-    ├── GitHubRefused        GitHub does not answer, or not with a success
-    ├── RunFailed            a run of the loop that the demo waited for failed, or did not end in time
-    └── Unfit                the machine or the environment cannot run this (port, disk, Python, git)
+    ├── OrderRefused         an operator's order cannot be carried out
+    ├── GateDead             the gate judged a probe wrongly, so that nothing is promoted
+    ├── ModelBroken          a model predicted NaN or infinity
+    ├── UnsafeModel          a model file's digest is not that of the ledger, or a type in it is not trusted
+    ├── ReviewRefused        what the run of a pull request handed over cannot be shown
+    ├── GitHubRefused        GitHub does not answer, or answers with an error
+    ├── RunFailed            a run that the demo waited for failed, or took too long
+    └── Unfit                the machine or environment cannot run this (port, disk, Python, git)
 """
 
 import textwrap
 from collections.abc import Mapping, Sequence
 
+from trimtab.redaction import redact
+
 
 class TrimtabError(Exception):
-    """Anything that trimtab refuses, with the reason and the way out in its text."""
+    """An error whose message says the reason and what to do, without secrets."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(redact(message))
 
 
 class ParamsError(TrimtabError):
     """A value in `params.yaml` that cannot be used."""
 
     def __init__(self, file: str, key: str, expected: str, got: object) -> None:
-        super().__init__(f"{file}: {key}: {expected}, got {textwrap.shorten(repr(got), 120)}")
+        super().__init__(f"{file}: {key}: {expected}, got {textwrap.shorten(redact(repr(got)), 120)}")
 
 
 class BatchRejected(TrimtabError):
@@ -50,12 +55,12 @@ class BatchRejected(TrimtabError):
     def __init__(self, batch: str, reason: str, row_ids: Sequence[str] = ()) -> None:
         super().__init__(f"Batch {batch!r}: {reason}")
         self.batch = batch
-        self.reason = reason
+        self.reason = redact(reason)
         self.row_ids = tuple(row_ids)
 
 
 class RequestRejected(TrimtabError):
-    """A request to the model service that breaks the contract, with one entry a fault: row, field, expected, got."""
+    """A request to the model service that breaks the contract; each of `faults` has row, field, expected and got."""
 
     def __init__(self, faults: Sequence[Mapping[str, object]]) -> None:
         super().__init__(f"{len(faults)} fault(s), the first: {dict(faults[0])}")
@@ -63,7 +68,7 @@ class RequestRejected(TrimtabError):
 
 
 class NotEnoughBatches(TrimtabError):
-    """Fewer labelled batches than a training and a judgement need."""
+    """Fewer labelled batches than training and judging need."""
 
     def __init__(self, have: int, need: int, purpose: str) -> None:
         super().__init__(
@@ -72,21 +77,21 @@ class NotEnoughBatches(TrimtabError):
 
 
 class OneClass(TrimtabError):
-    """Labels of one class only, from which a classifier learns nothing."""
+    """Labels of a single class, from which a classifier cannot learn."""
 
     def __init__(self, rows: int, got: Sequence[object]) -> None:
         super().__init__(
             f"A training needs labels of at least two classes, {rows} rows hold {', '.join(map(repr, got)) or 'none'} only. "
-            f"Look at where the labels come from, or train on more batches (train.window_batches)."
+            f"Check the source of the labels, or train on more batches (train.window_batches)."
         )
 
 
 class UnknownQuarantine(TrimtabError):
-    """No quarantined entry of that name waits."""
+    """Quarantine has no open entry of that name."""
 
-    def __init__(self, name: str, known: Sequence[str]) -> None:
+    def __init__(self, name: str, open_entries: Sequence[str]) -> None:
         super().__init__(
-            f"No open quarantine entry is called {name!r}; open now: {', '.join(known) or 'none'}. "
+            f"No open quarantine entry is called {name!r}; open now: {', '.join(open_entries) or 'none'}. "
             f"See `trimtab quarantine list`."
         )
 
@@ -102,26 +107,26 @@ class StoreUnreachable(TrimtabError):
 
 
 class SpoolRefused(StoreUnreachable):
-    """A prediction or an outcome that can neither be written nor kept until it can."""
+    """A prediction or an outcome that neither the prediction log nor the spool takes."""
 
     def __init__(self, folder: object, reason: object) -> None:
         TrimtabError.__init__(
             self,
-            f"The spool of the prediction log at {folder} takes no more ({reason}). Bring the log that "
-            f"TRIMTAB_PREDICTION_LOG_URL names back, or make room; nothing was accepted, it can be sent again.",
+            f"The spool of the prediction log at {folder} takes no more ({reason}). Restore the log at "
+            f"TRIMTAB_PREDICTION_LOG_URL, or free space; nothing was accepted, so the client can send it again.",
         )
 
 
 class CommandFailed(TrimtabError):
-    """A command that trimtab ran for you ended with an error."""
+    """A command that trimtab ran ended with an error."""
 
     def __init__(self, command: Sequence[str], code: int, output: str) -> None:
-        super().__init__(f"`{' '.join(command)}` ended with {code}:\n{output.strip()[-2000:]}")
-        self.output = output
+        super().__init__(f"`{' '.join(command)}` ended with {code}:\n{redact(output).strip()[-2000:]}")
+        self.output = redact(output)
 
 
 class OriginConflict(TrimtabError):
-    """The compare-and-swap push to the origin lost every race."""
+    """Other pushes to the origin came first each time that this one was tried."""
 
     def __init__(self, url: str, tries: int) -> None:
         super().__init__(
@@ -145,8 +150,8 @@ class LeaseLost(TrimtabError):
 
     def __init__(self, name: str, holder: str, now: str | None) -> None:
         super().__init__(
-            f"The lease {name!r} of {holder!r} expired and was taken over (it is now held by {now or 'nobody'}). Nothing was "
-            f"written. Clear the run from its first task."
+            f"The lease {name!r} of {holder!r} expired and was taken over (it is now held by {now or 'nobody'}). Nothing "
+            f"was written. Clear the run from its first task."
         )
 
 
@@ -165,20 +170,20 @@ class RunOver(TrimtabError):
 
     def __init__(self, run: str, outcome: str, reason: str) -> None:
         super().__init__(
-            f"Expected a run in progress, got {run}, which has {outcome} ({reason}). Clear the Airflow run from `arbitrate`, "
-            f"which makes a new plan."
+            f"Expected a run in progress, got {run}, which has {outcome} ({reason}). Clear the Airflow run from "
+            f"`arbitrate`, which makes a new plan."
         )
 
 
 class Unknown(TrimtabError):
-    """A name that the ledger does not know."""
+    """A name that is not in the ledger."""
 
     def __init__(self, expected: str, got: str) -> None:
         super().__init__(f"Expected {expected}, got {got!r}. See `trimtab history`.")
 
 
 class OrderRefused(TrimtabError):
-    """What a person ordered cannot be done; nothing was changed."""
+    """An operator's order that cannot be carried out; nothing was changed."""
 
     def __init__(self, expected: str, got: str) -> None:
         super().__init__(f"Expected {expected}, got {got}. Nothing was changed.")
@@ -192,7 +197,7 @@ class UnsafeModel(TrimtabError):
 
 
 class ModelBroken(TrimtabError):
-    """A model that answers with something that is no number."""
+    """A model that predicts NaN or infinity."""
 
     def __init__(self, version: str) -> None:
         super().__init__(
@@ -201,18 +206,18 @@ class ModelBroken(TrimtabError):
 
 
 class GateDead(TrimtabError):
-    """A gate that does not tell a good model from a bad one."""
+    """A gate that does not distinguish a good model from a bad one."""
 
-    def __init__(self, found: Mapping[str, str]) -> None:
-        said = ", ".join(f"{name}: {kind}" for name, kind in found.items())
+    def __init__(self, verdicts: Mapping[str, str]) -> None:
+        got = ", ".join(f"{probe}: {verdict}" for probe, verdict in verdicts.items())
         super().__init__(
-            f"The gate is dead: expected its probes to be judged bad: REJECT, edge: not PROMOTE, good: PROMOTE, got {said}. "
+            f"The gate is dead: expected its probes to be judged bad: REJECT, edge: not PROMOTE, good: PROMOTE, got {got}. "
             f"Nothing was promoted. Look at the gate section of params.yaml (min_gain, error) and at evaluate/."
         )
 
 
 class ReviewRefused(TrimtabError):
-    """What a run of foreign code handed over is not what it should be; nothing of it is shown."""
+    """A file from the run of a pull request is not as expected; nothing of it is shown."""
 
     def __init__(self, file: str, expected: str, got: str) -> None:
         super().__init__(
@@ -221,24 +226,24 @@ class ReviewRefused(TrimtabError):
 
 
 class GitHubRefused(TrimtabError):
-    """A call of GitHub's API without success."""
+    """A call of GitHub's API failed."""
 
     def __init__(self, method: str, path: str, got: str) -> None:
         super().__init__(
-            f"{method} {path}: expected a success of GitHub, got {got}. Check the job's permissions (pull-requests: "
-            f"write) and GitHub's status, then run the job again."
+            f"{method} {path}: expected GitHub to answer with success, got {got}. Check the job's permissions "
+            f"(pull-requests: write) and GitHub's status, then run the job again."
         )
 
 
 class RunFailed(TrimtabError):
-    """A run of the loop ended badly, or did not come to an end in time."""
+    """A run of the loop failed, or did not end in time."""
 
     def __init__(self, expected: str, got: str, look_at: object) -> None:
         super().__init__(f"Expected {expected}, got {got}. Look at {look_at}")
 
 
 class Unfit(TrimtabError):
-    """The machine or environment lacks something."""
+    """The machine or environment lacks something that trimtab needs."""
 
     def __init__(self, what: str, remedy: str) -> None:
         super().__init__(f"{what}. {remedy}")

@@ -7,6 +7,8 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 
+from trimtab import redaction
+
 _OVER: ContextVar[Mapping[str, str] | None] = ContextVar("settings of one model", default=None)
 
 
@@ -46,6 +48,7 @@ class Stores:
 @contextmanager
 def of(settings: Mapping[str, str]) -> Iterator[None]:
     """Read one model's settings over the environment, in this thread alone: for a process that serves many models."""
+    redaction.remember(settings)
     token = _OVER.set(settings)
     try:
         yield

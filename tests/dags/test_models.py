@@ -177,3 +177,14 @@ def test_a_task_enters_the_settings_of_its_model_before_it_executes(bag, write, 
             hook = task.partial_kwargs["pre_execute"] if task.is_mapped else task._pre_execute_hook
             hook({})
             assert (os.environ["TRIMTAB_HOME"], os.environ["TRIMTAB_MODEL"]) == (f"/srv/{model}", model)
+
+
+def test_a_task_hides_the_secrets_of_its_model(bag, write, monkeypatch):
+    from airflow.sdk._shared.secrets_masker import redact
+
+    # pragma: allowlist nextline secret
+    write(delay="TRIMTAB_LEDGER_URL=postgresql://somebody:hunter%402@db/ledger\n")
+    monkeypatch.setattr(os, "environ", dict(os.environ))
+    task = type(bag)(str(FOLDER)).dags["ingest_batch.delay"].tasks[0]
+    task._pre_execute_hook({})
+    assert redact("somebody:hunter%402@db, password hunter@2") == "somebody:***@db, password ***"

@@ -221,6 +221,30 @@ def test_a_wrong_file_is_told_by_the_page_and_the_receiver(site: Site) -> None:
     assert site.alert(_alert("gg", "late")).status_code == 200
 
 
+def test_the_password_of_a_store_that_is_away_is_in_no_log_and_on_no_page(site: Site) -> None:
+    home, away = site.folder.parent / "airflow", "admin:hunter2@127.0.0.1:9"
+    file, dag = site.folder / "away.env", "ingest_batch.away"
+    settings = {
+        "TRIMTAB_HOME": str(site.folder.parent / "away"),
+        "TRIMTAB_ORIGIN_URL": f"http://{away}/origin.git",
+        "TRIMTAB_LEDGER_URL": f"postgresql://{away}/ledger",
+        "MLFLOW_TRACKING_URI": f"http://{away}",
+    }
+    file.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
+    try:
+        until(lambda: knows(site.api, dag), f"Airflow to know {dag}")
+        site.api.trigger(dag, run_id="one")
+        site.api.patch(f"/api/v2/dags/{dag}", {"is_paused": False})
+        until(lambda: "up_for_retry" in site.api.task_states(dag, "one").values(), "the first try to fail")
+        page = site.page("health?model=away")
+    finally:
+        file.unlink()
+    logs = [path for path in home.rglob("*") if path.is_file() and b"127.0.0.1:9/" in path.read_bytes()]
+    assert [path for path in logs if dag in str(path)], "no log of the task names the store"
+    assert (page.status_code, "127.0.0.1:9/" in page.text, "hunter2" in page.text) == (503, True, False)
+    assert [path for path in home.rglob("*") if path.is_file() and b"hunter2" in path.read_bytes()] == []
+
+
 def _alert(fingerprint: str, model: str | None) -> dict[str, object]:
     labels = FIRED["labels"] | ({"model": model} if model else {})
     return FIRED | {"fingerprint": fingerprint, "labels": labels}

@@ -134,7 +134,7 @@ def test_the_origin_starts_from_the_tree_as_it_is(origin: Origin, stores: Stores
     assert origin.manifests(commit) == []
 
 
-def test_the_tree_is_left_alone(tree: Path, made: Path) -> None:
+def test_the_tree_is_not_changed(tree: Path, made: Path) -> None:
     assert creation.exists(stores_below(made))
     assert run("git", "status", "--short", cwd=tree) == " M notes.txt\n?? new.txt\n"
     assert not (tree / ".dvc").exists()
@@ -142,19 +142,21 @@ def test_the_tree_is_left_alone(tree: Path, made: Path) -> None:
 
 def test_an_origin_is_not_overwritten(tree: Path, stores: Stores, origin: Origin) -> None:
     before = origin.head()
-    with pytest.raises(Unfit, match="There is an origin at .*origin.git already. Move it away to start anew"):
+    with pytest.raises(
+        Unfit, match="There is an origin at .*origin.git already. Move it away to start again"
+    ):
         creation.create(tree, stores)
     assert origin.head() == before
 
 
-def test_a_folder_that_is_no_checkout_makes_no_origin(tmp_path: Path) -> None:
+def test_a_folder_that_is_not_a_checkout_is_refused(tmp_path: Path) -> None:
     stores = stores_below(tmp_path / "var")
-    with pytest.raises(Unfit, match="is no git checkout. Clone trimtab, or run `git init` there"):
+    with pytest.raises(Unfit, match="is not a git checkout. Clone trimtab, or run `git init` there"):
         creation.create(tmp_path, stores)
     assert not creation.exists(stores)
 
 
-def test_a_batch_comes_back_as_it_was(origin: Origin, stores: Stores) -> None:
+def test_a_batch_is_read_back_unchanged(origin: Origin, stores: Stores) -> None:
     record = origin.commit_batch(manifest(0), rows(0))
     assert record.manifest == manifest(0)
     assert record.commit == origin.head()
@@ -205,7 +207,9 @@ def started(stores: Stores, weeks: Sequence[int], gate: Path) -> list[multiproce
     return list(processes)
 
 
-def test_three_processes_at_once_all_get_in(origin: Origin, stores: Stores, tmp_path: Path) -> None:
+def test_three_processes_at_once_all_commit_their_batch(
+    origin: Origin, stores: Stores, tmp_path: Path
+) -> None:
     processes = started(stores, [0, 1, 2], tmp_path / "gate")
     (tmp_path / "gate").touch()
     for process in processes:
@@ -229,7 +233,7 @@ def push_first(stores: Stores, rival: Path, path: str) -> None:
     hook.chmod(0o755)
 
 
-def test_a_push_that_came_second_is_tried_again(origin: Origin, stores: Stores, tmp_path: Path) -> None:
+def test_a_push_that_came_second_is_retried(origin: Origin, stores: Stores, tmp_path: Path) -> None:
     push_first(stores, tmp_path / "rival", "theirs.txt")
     origin.commit_batch(manifest(0), rows(0))
     assert revisions(origin) == [("W0", 1)]
@@ -246,7 +250,7 @@ def test_another_revision_of_the_batch_that_came_first_stays(
 
 
 @pytest.mark.parametrize("seconds", [0.15, 0.6, 1.2, 1.8, 2.4])
-def test_killed_at_any_moment_nothing_is_half_done(
+def test_no_kill_leaves_a_batch_half_written(
     origin: Origin, stores: Stores, tmp_path: Path, seconds: float
 ) -> None:
     (tmp_path / "gate").touch()
@@ -262,7 +266,7 @@ def test_killed_at_any_moment_nothing_is_half_done(
     pd.testing.assert_frame_equal(fetched(origin, record), rows(0))
 
 
-def test_locks_of_a_killed_git_stop_nobody(origin: Origin, stores: Stores) -> None:
+def test_locks_of_a_killed_git_are_removed(origin: Origin, stores: Stores) -> None:
     record = origin.commit_batch(manifest(0), rows(0))
     for name in ("packed-refs.lock", "refs/heads/main.lock"):
         (stores.home / "mirror.git" / name).touch()
@@ -283,14 +287,14 @@ def test_a_checkout_has_the_named_batches_only(origin: Origin, stores: Stores) -
     assert run("git", "status", "--short", cwd=dest) == ""
 
 
-def test_a_batch_survives_the_loss_of_cache_and_mirror(origin: Origin, stores: Stores) -> None:
+def test_a_batch_can_be_read_after_the_loss_of_cache_and_mirror(origin: Origin, stores: Stores) -> None:
     record = origin.commit_batch(manifest(0), rows(0))
     shutil.rmtree(stores.dvc_cache)
     shutil.rmtree(stores.home / "mirror.git")
     pd.testing.assert_frame_equal(fetched(origin, record), rows(0))
 
 
-def test_a_cached_file_with_other_bytes_is_not_believed(origin: Origin, stores: Stores) -> None:
+def test_a_corrupt_file_in_the_cache_is_fetched_again(origin: Origin, stores: Stores) -> None:
     record = origin.commit_batch(manifest(0), rows(0))
     cached = stores.dvc_cache / "files" / "md5" / record.md5[:2] / record.md5[2:]
     cached.chmod(0o644)
@@ -299,7 +303,7 @@ def test_a_cached_file_with_other_bytes_is_not_believed(origin: Origin, stores: 
     pd.testing.assert_frame_equal(fetched(origin, record), rows(0))
 
 
-def test_a_lost_file_is_told(origin: Origin, stores: Stores) -> None:
+def test_a_file_that_the_remote_lost_is_an_error(origin: Origin, stores: Stores) -> None:
     record = origin.commit_batch(manifest(0), rows(0))
     shutil.rmtree(stores.dvc_cache)
     shutil.rmtree(stores.dvc_remote)
@@ -318,7 +322,7 @@ def test_an_origin_that_does_not_answer_says_what_to_check(stores: Stores) -> No
     )
 
 
-def test_a_server_that_does_not_answer_is_told_without_its_password(stores: Stores) -> None:
+def test_the_error_for_an_unreachable_server_has_no_password(stores: Stores) -> None:
     elsewhere = replace(stores, origin="http://someone:secret@127.0.0.1:9/origin.git")
     for attempt in (Origin(elsewhere).head, lambda: creation.exists(elsewhere)):
         with pytest.raises(StoreUnreachable) as error:
@@ -329,11 +333,25 @@ def test_a_server_that_does_not_answer_is_told_without_its_password(stores: Stor
         assert "secret" not in f"{error.value} {error.value.__cause__}"
 
 
-def test_an_empty_origin_asks_to_be_made(stores: Stores) -> None:
+def test_a_checkout_keeps_passwords_from_others(stores: Stores) -> None:
+    Origin(stores).head()
+    dest = stores.work / "run"
+    secret = {
+        "origin": "http://me:hunter2@127.0.0.1:9/o.git",
+        "dvc_remote": "http://me:hunter2@127.0.0.1:9/data",
+    }
+    Origin(replace(stores, **secret)).checkout(dest, Origin(stores).head(), [])
+    holding = [path for path in dest.rglob("*") if path.is_file() and b"hunter2" in path.read_bytes()]
+    assert holding == [dest / ".dvc" / "config.local"]
+    assert [oct(path.stat().st_mode & 0o777) for path in (dest, *holding)] == ["0o700", "0o600"]
+    assert run("git", "remote", "get-url", "origin", cwd=dest) == "http://127.0.0.1:9/o.git\n"
+
+
+def test_an_empty_origin_says_how_to_create_it(stores: Stores) -> None:
     shutil.rmtree(stores.origin)
     run("git", "init", "-q", "--bare", stores.origin, cwd=stores.home)
     assert not creation.exists(stores)
-    with pytest.raises(Unfit, match="has no branch main. Make it with `trimtab init`"):
+    with pytest.raises(Unfit, match="has no branch main. Create it with `trimtab init`"):
         Origin(stores).head()
 
 
@@ -349,7 +367,7 @@ def test_a_dvc_remote_that_does_not_answer_leaves_the_origin_as_it_was(
     assert origin.commit_batch(manifest(0), rows(0)).commit == origin.head()
 
 
-def test_the_environment_of_a_git_hook_leads_nowhere(
+def test_the_environment_of_a_git_hook_has_no_effect(
     origin: Origin, stores: Stores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"):

@@ -1,1 +1,1 @@
-"""Batches: their contract, the versioned origin that holds them, and the quarantine for those that break it."""
+"""Batches: the data contract, the landing folder, and quarantine for what breaks the contract."""

@@ -1,4 +1,4 @@
-"""Which batches train and which judge, and which labels may be read."""
+"""Selects the batches to train and to judge on, and the labels that may be used."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -13,47 +13,47 @@ from trimtab.errors import NotEnoughBatches
 Refs = tuple[BatchRef, ...]
 
 BATCH = "batch"
-"""Column that says which batch a row came from."""
+"""Column with the id of the batch that a row came from."""
 
 
 def split(
     manifests: Sequence[Manifest], *, judge: int, window: int | None, champion_through: datetime | None
 ) -> tuple[Refs, Refs]:
-    """Divide batches into those that train and those that judge, disjoint, each oldest first.
+    """Divide batches into those to train on and those to judge on, without overlap, each oldest first.
 
     Args:
-        manifests: All batches in force of which enough is labelled.
-        judge: The newest this many judge; neither model has seen them.
-        window: The newest this many before those train; None takes all.
+        manifests: All batches in force that are sufficiently labelled.
+        judge: Number of the newest batches, to judge on. Neither model has seen them.
+        window: Number of batches before these, to train on; None takes all.
         champion_through: End of the newest batch that the champion was trained on, None without a champion.
 
     Raises:
-        NotEnoughBatches: The champion was trained on one of the judging batches, or nothing is left to train on.
+        NotEnoughBatches: The champion was trained on a batch to judge on, or no batch is left to train on.
     """
     ordered = sorted(manifests, key=lambda manifest: manifest.start)
     judging, before = ordered[len(ordered) - judge :], ordered[: max(0, len(ordered) - judge)]
     if not before:
         raise NotEnoughBatches(len(ordered), judge + 1, "A training and a judgement")
-    unseen = [one for one in judging if champion_through is None or one.start >= champion_through]
+    unseen = [batch for batch in judging if champion_through is None or batch.start >= champion_through]
     if len(unseen) < judge:
         raise NotEnoughBatches(len(unseen), judge, "A judgement on batches that the champion has not seen")
     training = before if window is None else before[-window:]
     return refs(training), refs(judging)
 
 
-def told(manifests: Iterable[Manifest], data: params.Data) -> list[Manifest]:
-    """Return the batches of which enough is labelled to train and to judge on, in their order; labels may come late."""
-    return [one for one in manifests if one.labelled and one.coverage >= data.min_label_coverage]
+def sufficiently_labelled(manifests: Iterable[Manifest], data: params.Data) -> list[Manifest]:
+    """Return the batches with enough labels to train and to judge on, in the given order."""
+    return [batch for batch in manifests if batch.labelled and batch.coverage >= data.min_label_coverage]
 
 
 def labelled(frame: pd.DataFrame, cutoff: datetime | None) -> pd.DataFrame:
-    """Return the rows whose label was known by `cutoff`; None knows all labels there are."""
-    known = frame[LABEL].notna()
+    """Return the rows whose label was known at `cutoff`, or all rows with a label if it is None."""
+    usable = frame[LABEL].notna()
     if cutoff is not None:
-        known &= frame[KNOWN_AT] <= cutoff
-    return frame[known].reset_index(drop=True)
+        usable &= frame[KNOWN_AT] <= cutoff
+    return frame[usable].reset_index(drop=True)
 
 
 def refs(manifests: Sequence[Manifest]) -> Refs:
-    """Name batches by id and revision."""
-    return tuple(BatchRef(batch=one.batch, revision=one.revision) for one in manifests)
+    """Return id and revision of each batch."""
+    return tuple(BatchRef(batch=manifest.batch, revision=manifest.revision) for manifest in manifests)

@@ -1,4 +1,4 @@
-"""Bring the columns of a landed batch to the types of the contract, or say which cannot be."""
+"""Converts the columns of a landed batch to the types of the data contract."""
 
 from typing import Any
 
@@ -11,10 +11,10 @@ from trimtab.errors import BatchRejected
 
 
 def typed(batch: str, frame: pd.DataFrame, data: params.Data) -> pd.DataFrame:
-    """Return the frame with text, float64, Int64 and UTC times as the contract has them; index 0 to n - 1.
+    """Return the frame with columns of text, float64, Int64 and UTC times, as the contract says, and the index 0 to n - 1.
 
     Raises:
-        BatchRejected: A column cannot be brought to its type without a guess: text for numbers, times without a zone.
+        BatchRejected: A column can only be converted by guessing, for example text to numbers, or times without a zone.
     """
     return pd.DataFrame({name: _typed(batch, name, frame[name], data).array for name in schema.columns(data)})
 
@@ -24,52 +24,54 @@ def _typed(batch: str, name: str, values: "pd.Series[Any]", data: params.Data) -
         return _times(batch, name, values)
     if name == schema.LABEL and isinstance(data.label, params.Binary):
         return _binary(batch, values)
-    of = data.label if name == schema.LABEL else data.features.get(name)
-    if isinstance(of, params.Number | params.Regression):
+    declared = data.label if name == schema.LABEL else data.features.get(name)
+    if isinstance(declared, params.Number | params.Regression):
         return _numbers(batch, name, values)
     text = values.astype(object).where(values.notna(), None)  # type: ignore[call-overload]  # stubs know no None
-    return _only(batch, name, text, text.map(lambda value: value is None or isinstance(value, str)), "text")
+    return _require(
+        batch, name, text, text.map(lambda value: value is None or isinstance(value, str)), "text"
+    )
 
 
 def _times(batch: str, name: str, values: "pd.Series[Any]") -> "pd.Series[Any]":
     if values.isna().all():
         return pd.Series(pd.NaT, index=values.index, dtype="datetime64[ns, UTC]")
     if not isinstance(values.dtype, pd.DatetimeTZDtype):
-        raise _unlike(batch, name, "times with a time zone", values)
+        raise _wrong_type(batch, name, "times with a time zone", values)
     try:
         return values.astype("datetime64[ns, UTC]")
     except pd.errors.OutOfBoundsDatetime as error:
-        raise BatchRejected(batch, f"expected times of our age in {name}, got {error}") from error
+        raise BatchRejected(batch, f"expected times between 1677 and 2262 in {name}, got {error}") from error
 
 
 def _binary(batch: str, values: "pd.Series[Any]") -> "pd.Series[Any]":
     numbers = _numbers(batch, schema.LABEL, values.astype("Int64") if is_bool_dtype(values) else values)
-    return _only(batch, schema.LABEL, numbers, numbers.isna() | (numbers % 1 == 0), "0, 1 or null").astype(
+    return _require(batch, schema.LABEL, numbers, numbers.isna() | (numbers % 1 == 0), "0, 1 or null").astype(
         "Int64"
     )
 
 
 def _numbers(batch: str, name: str, values: "pd.Series[Any]") -> "pd.Series[Any]":
-    of_text = (
+    has_text = (
         not is_numeric_dtype(values) and values.map(lambda value: isinstance(value, (str, bytes, bool))).any()
     )
-    if of_text or is_bool_dtype(values):
-        raise _unlike(batch, name, "numbers", values)
+    if has_text or is_bool_dtype(values):
+        raise _wrong_type(batch, name, "numbers", values)
     try:
         return values.astype("float64")
     except (TypeError, ValueError) as error:
-        raise _unlike(batch, name, "numbers", values) from error
+        raise _wrong_type(batch, name, "numbers", values) from error
 
 
-def _only(
-    batch: str, name: str, values: "pd.Series[Any]", right: "pd.Series[bool]", expected: str
+def _require(
+    batch: str, name: str, values: "pd.Series[Any]", valid: "pd.Series[bool]", expected: str
 ) -> "pd.Series[Any]":
-    if not right.all():
-        raise _unlike(batch, name, expected, values[~right])
+    if not valid.all():
+        raise _wrong_type(batch, name, expected, values[~valid])
     return values
 
 
-def _unlike(batch: str, name: str, expected: str, values: "pd.Series[Any]") -> BatchRejected:
+def _wrong_type(batch: str, name: str, expected: str, values: "pd.Series[Any]") -> BatchRejected:
     example = values.dropna().head(1).tolist()[0]
     got = (
         f"of type {type(example).__name__}"

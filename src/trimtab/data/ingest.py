@@ -1,4 +1,4 @@
-"""Check a landed batch against the contract: what is kept, what rows are refused, or that the batch is."""
+"""Checks a landed batch against the data contract: accepts it, refuses some of its rows, or refuses all of it."""
 
 import math
 from dataclasses import dataclass
@@ -14,23 +14,32 @@ from trimtab.errors import BatchRejected
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checked:
-    """A batch after the check: rows to keep, rows to refuse with a `fault` column, undeclared categories counted."""
+    """A batch after the check.
 
-    kept: pd.DataFrame
+    `valid` are the rows to ingest, `bad` those to refuse, with a column `fault`; `unseen` counts the values of each category
+    feature that the parameters do not declare.
+    """
+
+    valid: pd.DataFrame
     bad: pd.DataFrame
     unseen: dict[str, int]
 
 
 def check(landed: Landed, data: params.Data, *, now: datetime) -> Checked:
-    """Apply the contract; no label may be known later than `now`.
+    """Apply the contract.
 
-    Structural faults refuse the batch; faulty rows are set apart up to `data.max_bad_share`, above it the batch is
-    refused; undeclared categories are counted, and refuse the batch above `data.max_unseen_share` in one feature. Of
-    several rows with one id the first is kept. In what a person released both shares may be exceeded and numbers may
-    lie outside their range; all else is refused as ever.
+    Columns that are missing, unknown or of the wrong type refuse the batch. Faulty rows are refused; if their share is above
+    `data.max_bad_share`, so is the batch. Undeclared categories are allowed up to the share `data.max_unseen_share` in each
+    feature. Of several rows with the same id, the first is valid. In a batch that an operator released, both shares may be
+    exceeded and numbers may be out of range.
+
+    Args:
+        landed: The batch.
+        data: The contract.
+        now: No label may have become known later than this.
 
     Raises:
-        BatchRejected: As said, with the reason.
+        BatchRejected: The batch is refused as a whole.
     """
     frame = _structured(landed, data)
     faults = pd.concat([schema.row_faults(frame, data), _future_labels(frame, now)], ignore_index=True)
@@ -41,19 +50,19 @@ def check(landed: Landed, data: params.Data, *, now: datetime) -> Checked:
     by_row = faults.groupby("row")["fault"].agg("; ".join)
     if landed.released_by is None:
         _refuse_shares(landed.batch, frame, by_row, unseen, data)
-    kept = frame.drop(index=by_row.index).reset_index(drop=True)
-    if kept.empty:
+    valid = frame.drop(index=by_row.index).reset_index(drop=True)
+    if valid.empty:
         raise BatchRejected(
             landed.batch,
             f"expected rows that keep the contract, got none; the first: {by_row.iloc[0]}",
             _first_id(frame, by_row),
         )
     bad = landed.frame.iloc[by_row.index].assign(fault=by_row.to_numpy()).reset_index(drop=True)
-    return Checked(kept=kept, bad=bad, unseen=unseen)
+    return Checked(valid=valid, bad=bad, unseen=unseen)
 
 
 def _future_labels(frame: pd.DataFrame, now: datetime) -> pd.DataFrame:
-    """Return the rows whose label is known only later than now, as `schema.row_faults` does."""
+    """Return the rows whose label became known later than now, in the form of `schema.row_faults`."""
     times = frame[schema.KNOWN_AT]
     future = times[times > now]
     text = [f"{schema.KNOWN_AT}: expected a time that has passed, got {time.isoformat()}" for time in future]
@@ -61,7 +70,7 @@ def _future_labels(frame: pd.DataFrame, now: datetime) -> pd.DataFrame:
 
 
 def _usable(frame: pd.DataFrame, row: int, column: str) -> bool:
-    """Whether a model can work with a faulty value: a number outside its range, but no null where one is forbidden."""
+    """Return whether a model can use a faulty value: a number out of range, but not a null that is not allowed."""
     if column in (schema.ROW_ID, schema.EVENT_TIME, *schema.LABEL_COLUMNS):
         return False
     value = frame[column].iloc[row]
@@ -90,24 +99,24 @@ def _refuse_shares(
 
 
 def _first_id(frame: pd.DataFrame, by_row: "pd.Series[str]") -> tuple[str, ...]:
-    """Return the id of the first faulty row, nothing if it has none."""
+    """Return the id of the first faulty row, or nothing if it has no id."""
     return tuple(frame[schema.ROW_ID].iloc[by_row.index[:1]].dropna())
 
 
 def _structured(landed: Landed, data: params.Data) -> pd.DataFrame:
-    """Return the batch with the contract's columns and types; a fault that concerns all rows refuses it."""
+    """Return the batch with the contract's columns and types, or refuse it."""
     batch, frame = landed.batch, landed.frame
-    wanted = schema.columns(data)
-    missing = [name for name in wanted if name not in frame.columns]
+    declared = schema.columns(data)
+    missing = [name for name in declared if name not in frame.columns]
     if missing:
         raise BatchRejected(
             batch, f"expected the columns of params.yaml, got none called {', '.join(missing)}"
         )
-    unknown = [str(name) for name in frame.columns if name not in wanted]
+    unknown = [str(name) for name in frame.columns if name not in declared]
     if unknown:
         raise BatchRejected(batch, f"expected the columns of params.yaml only, got {', '.join(unknown)} too")
-    # Labels come late: a batch without any is a batch.
-    empty = [name for name in wanted if name not in schema.LABEL_COLUMNS and frame[name].isna().all()]
+    # A batch may land before any of its labels is known.
+    empty = [name for name in declared if name not in schema.LABEL_COLUMNS and frame[name].isna().all()]
     if empty:
         raise BatchRejected(batch, f"expected values, got nothing but nulls in {', '.join(empty)}")
     typed = columns.typed(batch, frame, data)

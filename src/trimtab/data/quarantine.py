@@ -1,14 +1,14 @@
-"""The quarantine folder: one folder an entry, with the original, and `entry.json` with the reason."""
+"""Quarantine: a folder for each entry, with the original data and `entry.json`, which has the reason."""
 
 import hashlib
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from trimtab.contracts import Quarantined, from_json, to_json
 from trimtab.data import landing
 from trimtab.errors import UnknownQuarantine
+from trimtab.files import write
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,7 +18,7 @@ _ROWS = "rows.parquet"
 
 
 class Quarantine:
-    """What was refused. Who released or dropped it stands in the ledger."""
+    """Refused batches and rows. The ledger records who released or dropped an entry."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -26,16 +26,16 @@ class Quarantine:
     def copy_batch(
         self, batch: str, *, reason: str, files: Sequence[Path], row_ids: Sequence[str] = ()
     ) -> Quarantined:
-        """Keep the files of a refused batch, and leave the originals until the ledger knows of the entry.
+        """Copy the files of a refused batch. The caller removes the originals when the ledger has the entry.
 
-        The same content again is the same entry, and so is what is left of it when an earlier run was killed while it
-        removed the originals.
+        The same content is the same entry. So is a part of it, which is what a run leaves when it is killed while it removes
+        the originals.
         """
         contents = {path.name: path.read_bytes() for path in files}
         for entry in self._of(batch):
-            held = {path.name: path for path in self._data(entry.name)}
-            if set(contents) < set(held) and all(
-                held[name].read_bytes() == content for name, content in contents.items()
+            stored = {path.name: path for path in self._data(entry.name)}
+            if set(contents) < set(stored) and all(
+                stored[name].read_bytes() == content for name, content in contents.items()
             ):
                 return entry
         digest = hashlib.sha256(b"".join(contents.values())).hexdigest()
@@ -44,23 +44,23 @@ class Quarantine:
     def put_rows(
         self, batch: str, rows: "pd.DataFrame", *, reason: str, details: Mapping[str, int]
     ) -> Quarantined:
-        """Keep refused rows as they came, with their `fault`; the same rows again are the same entry."""
-        content = io.BytesIO()
-        rows.to_parquet(content, index=False)
-        digest = hashlib.sha256(content.getvalue()).hexdigest()
-        contents = {_ROWS: content.getvalue()}
-        return self._put(batch, "rows", digest, contents, reason=reason, rows=len(rows), details=details)
+        """Store refused rows as they landed, with their `fault`. The same rows are the same entry."""
+        content = rows.to_parquet(index=False)
+        digest = hashlib.sha256(content).hexdigest()
+        return self._put(
+            batch, "rows", digest, {_ROWS: content}, reason=reason, rows=len(rows), details=details
+        )
 
     def entries(self) -> list[Quarantined]:
-        """Return every entry that was ever put here, by name; one that was dropped has lost its data only."""
-        found = sorted(self._folder.glob(f"*/{_ENTRY}"))
-        return [from_json(Quarantined, path.read_bytes()) for path in found]
+        """Return all entries, sorted by name, also those whose data was dropped."""
+        paths = sorted(self._folder.glob(f"*/{_ENTRY}"))
+        return [from_json(Quarantined, path.read_bytes()) for path in paths]
 
     def show(self, name: str) -> Quarantined:
-        """Read one entry.
+        """Return an entry.
 
         Raises:
-            UnknownQuarantine: There is none of that name.
+            UnknownQuarantine: No entry has that name.
         """
         path = self._folder / name / _ENTRY
         if Path(name).name != name or not path.is_file():
@@ -68,32 +68,28 @@ class Quarantine:
         return from_json(Quarantined, path.read_bytes())
 
     def rows(self, name: str) -> "pd.DataFrame":
-        """Return the rows of an entry that holds rows.
+        """Return the rows of an entry of the kind `rows`.
 
         Raises:
-            UnknownQuarantine: No entry of that name holds rows any more.
+            UnknownQuarantine: No entry of that name has rows, or they were dropped.
         """
         import pandas as pd
 
         path = self._folder / self.show(name).name / _ROWS
         if not path.is_file():
-            holding = [
-                entry.name for entry in self.entries() if (self._folder / entry.name / _ROWS).is_file()
-            ]
-            raise UnknownQuarantine(name, holding)
+            with_rows = [entry for entry in self.entries() if (self._folder / entry.name / _ROWS).is_file()]
+            raise UnknownQuarantine(name, [entry.name for entry in with_rows])
         return pd.read_parquet(path)
 
     def release(self, name: str, folder: Path, *, reason: str) -> list[Path]:
-        """Put the files of a refused batch into the landing folder, marked as released; the manifest last.
-
-        The entry keeps its copy.
+        """Copy the files of a refused batch to the landing folder, marked as released, the manifest last.
 
         Raises:
-            UnknownQuarantine: There is none of that name.
-            Unfit: Another revision of the batch waits in the landing folder.
+            UnknownQuarantine: No entry has that name.
+            Unfit: Another revision of the batch is in the landing folder.
         """
-        held = sorted(self._data(name), key=lambda path: path.suffix == ".json")
-        contents = {path.name: path.read_bytes() for path in held}
+        paths = sorted(self._data(name), key=lambda path: path.suffix == ".json")
+        contents = {path.name: path.read_bytes() for path in paths}
         marked = {
             file: landing.released(content, by=name, reason=reason) if file.endswith(".json") else content
             for file, content in contents.items()
@@ -101,10 +97,10 @@ class Quarantine:
         return landing.put(folder, marked)
 
     def drop(self, name: str) -> None:
-        """Delete the data of an entry; its reason stays.
+        """Delete the data of an entry, and keep its reason.
 
         Raises:
-            UnknownQuarantine: There is none of that name.
+            UnknownQuarantine: No entry has that name.
         """
         for path in list(self._data(name)):
             path.unlink()
@@ -119,7 +115,7 @@ class Quarantine:
     def _put(
         self,
         batch: str,
-        kind: str,
+        kind: Literal["batch", "rows"],
         digest: str,
         contents: Mapping[str, bytes],
         *,
@@ -131,20 +127,17 @@ class Quarantine:
         safe = "".join(letter if letter.isalnum() or letter in "._-" else "_" for letter in batch)[:100]
         name = f"{safe}-{kind}-{digest[:8]}"
         folder = self._folder / name
-        folder.mkdir(parents=True, exist_ok=True)
         entry = Quarantined(
             name=name,
             batch=batch,
-            kind="batch" if kind == "batch" else "rows",
+            kind=kind,
             reason=reason,
             rows=rows,
             path=str(folder),
             details=dict(details or {}),
             row_ids=tuple(row_ids),
         )
-        # The entry is written last: where it is, the data is whole.
+        # Written last, so that an entry always has all of its data.
         for file, content in {**contents, _ENTRY: to_json(entry).encode()}.items():
-            draft = folder / f".{file}.part"
-            draft.write_bytes(content)
-            draft.replace(folder / file)
+            write(folder / file, content)
         return entry

@@ -12,16 +12,16 @@ ROW_ID, EVENT_TIME, LABEL, KNOWN_AT = "row_id", "event_time", "label", "label_kn
 LABEL_COLUMNS = (LABEL, KNOWN_AT)
 _LONGEST = 80
 _EXPECTED = {"not_nullable": "a value", "field_uniqueness": "an id that occurs once"}
-"""What pandera's own checks are called in a message."""
+"""Words for pandera's own checks in a message."""
 
 
 def columns(data: params.Data, *, labelled: bool = True) -> list[str]:
-    """Name the columns of a batch; without the label's for a request to the service."""
+    """Return the names of a batch's columns, without those of the label for a request to the service."""
     return [ROW_ID, EVENT_TIME, *data.features, *(LABEL_COLUMNS if labelled else ())]
 
 
 def frame_schema(data: params.Data, *, labelled: bool = True) -> pa.DataFrameSchema:
-    """Build the schema: types, ranges, nulls and unique ids. An undeclared category is no fault: see `unseen`."""
+    """Build the schema: types, ranges, nulls and unique ids. An undeclared category is not a fault, see `unseen`."""
     checks = {
         ROW_ID: pa.Column(
             str,
@@ -55,7 +55,7 @@ def frame_schema(data: params.Data, *, labelled: bool = True) -> pa.DataFrameSch
 def row_faults(frame: pd.DataFrame, data: params.Data, *, labelled: bool = True) -> pd.DataFrame:
     """Return every fault of every row: columns `row` (position), `column`, `fault` (expected and got).
 
-    The frame has the columns and types of the schema already; its index is 0 to n - 1. Of several rows with one id the
+    The frame must have the columns and types of the schema and the index 0 to n - 1. Of several rows with the same id, the
     first has no fault.
     """
     schema = _cached(data.model_dump_json(), labelled)
@@ -71,7 +71,7 @@ def row_faults(frame: pd.DataFrame, data: params.Data, *, labelled: bool = True)
 
 
 def unseen(frame: pd.DataFrame, data: params.Data) -> dict[str, int]:
-    """Count the values outside the declared categories, by feature; features without any are left out."""
+    """Count the values outside the declared categories for each feature that has any."""
     counts = {
         name: int((frame[name].notna() & ~frame[name].isin(allowed)).sum())
         for name, allowed in data.categories.items()
@@ -117,5 +117,5 @@ def _faults(cases: pd.DataFrame) -> pd.DataFrame:
     column = cases["column"].mask(across, KNOWN_AT).astype(str)
     fault = column + ": expected " + expected + ", got " + got
     fault = fault.mask(across, column + ": expected " + expected)
-    found = pd.DataFrame({"row": cases["index"].astype(int), "column": column, "fault": fault})
-    return found.drop_duplicates(["row", "fault"]).sort_values(["row", "column"], ignore_index=True)
+    faults = pd.DataFrame({"row": cases["index"].astype(int), "column": column, "fault": fault})
+    return faults.drop_duplicates(["row", "fault"]).sort_values(["row", "column"], ignore_index=True)

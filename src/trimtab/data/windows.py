@@ -1,4 +1,4 @@
-"""Windows of time that become batches, cut at midnight in the time zone of the data."""
+"""Days and weeks that become batches. They begin at midnight in the time zone of the data."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,11 +23,11 @@ def ended(
 ) -> Iterator[Window]:
     """Return the windows that ended at least `wait` and at most `until` before now, oldest first.
 
-    A day of 23 or 25 hours, when the clocks change, is one window.
+    A day of 23 or 25 hours, when the clocks change, is a single window.
 
     >>> new_york, noon = ZoneInfo("America/New_York"), datetime(2026, 3, 11, 12, tzinfo=UTC)
-    >>> for one in ended("week", new_york, now=noon, wait=timedelta(days=1), until=timedelta(days=5)):
-    ...     print(one.batch, one.start.isoformat(), one.end.isoformat())
+    >>> for window in ended("week", new_york, now=noon, wait=timedelta(days=1), until=timedelta(days=5)):
+    ...     print(window.batch, window.start.isoformat(), window.end.isoformat())
     2026-W10 2026-03-02T05:00:00+00:00 2026-03-09T04:00:00+00:00
     """
     step = timedelta(days=1 if every == "day" else 7)

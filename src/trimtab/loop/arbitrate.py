@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from trimtab.contracts import Decision, Manifest, ModelVersion, Plan, Source
-from trimtab.data.batches import told
+from trimtab.data.batches import sufficiently_labelled
 from trimtab.drift import policy
 from trimtab.errors import LeaseHeld, NotEnoughBatches
 from trimtab.ledger import Ledger, Snapshot, state
@@ -308,7 +308,7 @@ def _state(
     orders, now = state.orders_in_force(facts.all(Order)), loop.ledger.now()
     since = None if last is None else [manifest for manifest in manifests if manifest.end > last]
     newest = max((manifest.end for manifest in manifests), default=now)
-    labelled = told(manifests, loop.params.data)
+    labelled = sufficiently_labelled(manifests, loop.params.data)
     return arbiter.State(
         batches=len(labelled),
         fresh_batches=sum(through is None or manifest.start >= through for manifest in labelled),

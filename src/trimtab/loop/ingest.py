@@ -50,14 +50,14 @@ def ingest(batch: str) -> dict[str, Any]:
         _refuse_forged_release(loop, landed)
         checked = check(landed, loop.params.data, now=loop.ledger.now())
         record = loop.origin.commit_batch(
-            _manifest(loop, landed, checked), checked.kept, accept=partial(_refuse_overlap, landed)
+            _manifest(loop, landed, checked), checked.valid, accept=partial(_refuse_overlap, landed)
         )
     except BatchRejected as rejected:
         return _refuse(loop, rejected, files)
     new = loop.ledger.append(record)
     if len(checked.bad):
         _quarantine_rows(loop, landed, checked)
-    landing.remove(files, taken=landed)
+    landing.remove(files, landed=landed)
     outcome = "ingested" if new else "unchanged"
     reason = f"revision {record.manifest.revision}, {record.manifest.rows} rows, {record.manifest.bad_rows} refused"
     log.info("Batch %s: %s, %s", batch, outcome, reason)
@@ -73,8 +73,8 @@ def _manifest(loop: Loop, landed: landing.Landed, checked: Checked) -> Manifest:
         start=landed.start,
         end=landed.end,
         partial=landed.partial,
-        rows=len(checked.kept),
-        labelled=int(checked.kept["label"].notna().sum()),
+        rows=len(checked.valid),
+        labelled=int(checked.valid["label"].notna().sum()),
         bad_rows=len(checked.bad),
         unseen=checked.unseen,
         source_sha256=landed.source_sha256,
@@ -103,7 +103,7 @@ def _without_forgotten(loop: Loop, landed: landing.Landed) -> landing.Landed:
     if not forgotten.any():
         return landed
     log.warning("Batch %s: %s rows were forgotten by order, and are dropped", landed.batch, forgotten.sum())
-    landing.strip(loop.stores.landing, landed, landed.frame[~forgotten.to_numpy()])
+    landing.replace_rows(loop.stores.landing, landed, landed.frame[~forgotten.to_numpy()])
     return landing.read(loop.stores.landing, landed.batch)
 
 

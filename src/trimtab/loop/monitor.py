@@ -124,7 +124,7 @@ def _watch(
     loop: Loop, version: str, manifest: Manifest, pipeline: "Pipeline", rows: pd.DataFrame
 ) -> Watch | None:
     """Score the batch with the champion before, too, while the new one is watched."""
-    from trimtab.data.batches import told
+    from trimtab.data.batches import sufficiently_labelled
     from trimtab.evaluate.compare import blocks_of
     from trimtab.evaluate.scores import row_losses
     from trimtab.registry import load
@@ -135,7 +135,7 @@ def _watch(
     if promotion is None or promotion.replaces is None or manifest.start < promotion.event_time:
         return None
     in_force = state.batches_in_force(loop.ledger.all(Batch))
-    with_labels = told((batch.manifest for batch in in_force), loop.params.data)
+    with_labels = sufficiently_labelled((batch.manifest for batch in in_force), loop.params.data)
     since = [each.batch for each in with_labels if each.start >= promotion.event_time]
     if manifest.batch not in since[: loop.params.watch.batches]:
         return None

@@ -8,6 +8,7 @@ import urllib.request
 
 from trimtab.ledger.facts import Notice
 from trimtab.loop.loop import Loop
+from trimtab.redaction import redact
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +27,7 @@ def notify(loop: Loop, *, key: str, kind: str, text: str) -> None:
     """
     if loop.ledger.get(Notice, key) is not None:
         return
+    text = redact(text)
     log.warning("%s: %s", kind, text)
     url = os.environ.get(VARIABLE)
     if url:

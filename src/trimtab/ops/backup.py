@@ -14,13 +14,13 @@ Backup and garbage collection exclude each other by a lease, so that nothing is 
 
 import json
 import logging
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from trimtab import __version__
 from trimtab.clock import system_clock
 from trimtab.errors import Unfit
+from trimtab.files import sync
 from trimtab.ledger.facts import Batch, Erasure, Version
 from trimtab.loop.loop import Loop, open_loop
 from trimtab.ops import dvc_objects, folders, manifest, prediction_log, sql_dump
@@ -76,7 +76,7 @@ def backup(dest: Path, *, keep: int | None = None) -> Backup:
         loop.ledger.leases.check(lease)
         _seal(loop, draft, counts, deleted)
         draft.rename(folder)
-        _sync(dest)
+        sync(dest)
         return Backup(folder=folder, counts=counts, removed=_remove_old(dest, keep), deleted_versions=deleted)
 
 
@@ -152,7 +152,7 @@ def _seal(loop: Loop, draft: Path, counts: dict[str, dict[str, int]], deleted: t
     """Write the manifest, last, once everything is on the disk."""
     files = manifest.digests(draft)
     for name in files:
-        _sync(draft / name)
+        sync(draft / name)
     head = git("rev-parse", "refs/heads/main", cwd=draft / "origin.git").strip()
     manifest.write(
         draft,
@@ -167,15 +167,7 @@ def _seal(loop: Loop, draft: Path, counts: dict[str, dict[str, int]], deleted: t
             files=files,
         ),
     )
-    _sync(draft / manifest.FILE)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync(draft / manifest.FILE)
 
 
 def _remove_unfinished(dest: Path) -> None:

@@ -144,12 +144,14 @@ def _cache(loop: Loop, named: set[str]) -> Iterator[Path]:
 
 
 def _leftovers(loop: Loop) -> Iterator[Path]:
-    """Yield what killed processes left: clones of writers, DVC's folders of ours, and the data of runs.
+    """Yield what killed processes left: clones, temporary folders of DVC, drafts of batches, and the data of runs.
 
     A run that ends removes its data. While a run is in progress, no data is listed.
     """
     yield from loop.stores.work.glob("clone-*")
     yield from Path(tempfile.gettempdir()).glob("trimtab-dvc-*")
+    for folder in (loop.stores.landing, *loop.stores.quarantine.glob("*")):
+        yield from folder.glob(".*.part")
     if loop.ledger.leases.current(loop.lease_name) is None:
         yield from loop.stores.work.glob("*/data")
 

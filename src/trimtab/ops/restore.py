@@ -5,7 +5,6 @@ because there is no ledger. The file `restoring` in the home folder marks a rest
 restored again over what a killed restore left.
 """
 
-import os
 import shutil
 from collections.abc import Collection
 from dataclasses import asdict
@@ -14,7 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection, func, select
 
-from trimtab import params, stores
+from trimtab import files, params, stores
 from trimtab.errors import Unfit
 from trimtab.ledger import Ledger, state
 from trimtab.ledger.facts import Batch, Version
@@ -105,10 +104,7 @@ def _begin(source: Path, where: stores.Stores, places: MlflowPlaces, settings: p
             + (f", of an unfinished restore of {earlier}" if earlier else ""),
             f"Nothing was overwritten. Name empty stores, or move these away{f' and remove {mark}' if earlier else ''}.",
         )
-    where.home.mkdir(parents=True, exist_ok=True)
-    draft = mark.with_suffix(".part")
-    draft.write_text(str(source), encoding="utf-8")
-    os.replace(draft, mark)
+    files.write(mark, str(source))
 
 
 def _emptiness(where: stores.Stores, places: MlflowPlaces, settings: params.Predictions) -> dict[str, bool]:
@@ -146,13 +142,10 @@ def _restore_origin(source: Path, where: stores.Stores) -> None:
     if not Path(url).is_absolute():
         git("push", "-q", "--mirror", where.origin, cwd=source / "origin.git")
         return
-    draft = Path(f"{url}.part")
-    folders.remove(draft)
-    draft.parent.mkdir(parents=True, exist_ok=True)
-    git("clone", "-q", "--mirror", "--no-hardlinks", str(source / "origin.git"), str(draft))
-    git("remote", "remove", "origin", cwd=draft)
-    folders.remove(Path(url))
-    draft.rename(url)
+    with files.new_folder(Path(url)) as draft:
+        git("clone", "-q", "--mirror", "--no-hardlinks", str(source / "origin.git"), str(draft))
+        git("remote", "remove", "origin", cwd=draft)
+        folders.remove(Path(url))
 
 
 def _restore_artifacts(source: Path, places: MlflowPlaces) -> None:

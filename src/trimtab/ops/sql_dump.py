@@ -179,8 +179,7 @@ def _connected(url: str) -> Iterator[Connection]:
         with engine.connect() as connection:
             yield connection
     except OperationalError as error:
-        shown = make_url(url).render_as_string(hide_password=True)
-        raise StoreUnreachable("The database", shown, "its URL in the environment", error.orig) from error
+        raise StoreUnreachable("The database", url, "its URL in the environment", error.orig) from error
     finally:
         engine.dispose()
 

@@ -1,4 +1,4 @@
-"""Run git and DVC: no prompt, no telemetry, a time limit, and an error that shows what they said."""
+"""Runs git and DVC without prompts and telemetry, with a time limit, and with errors that contain their output."""
 
 import os
 import re
@@ -11,17 +11,17 @@ from pathlib import Path
 from trimtab.errors import CommandFailed
 
 SECONDS = 600.0
-"""How long a command may take that nobody gave a limit."""
+"""Time limit of a command, unless the caller gives another."""
 _SETTINGS = {
     "user.name": "trimtab",
     "user.email": "trimtab@localhost",
     "commit.gpgsign": "false",
     "core.autocrlf": "false",
     "core.hooksPath": os.devnull,
-    # In the background it would go on after the lock of the mirror was let go.
+    # In the background it would continue after the lock of the mirror is released.
     "gc.autoDetach": "false",
 }
-"""What must not depend on the settings of whoever runs trimtab; their credentials and proxies stay in force."""
+"""Overrides of the user's git configuration. Its credentials and proxies stay in force."""
 _QUIET = {
     "GIT_TERMINAL_PROMPT": "0",
     "LC_ALL": "C.UTF-8",
@@ -31,8 +31,7 @@ _QUIET = {
 _FOREIGN = re.compile(
     r"GIT_(DIR|WORK_TREE|INDEX_FILE|PREFIX|COMMON_DIR|NAMESPACE|(ALTERNATE_)?OBJECT_DIRECTOR\w+|(AUTHOR|COMMITTER)_\w+)"
 )
-"""Set by a git hook or a person: they would lead git into another repository, or give the commits another name."""
-_CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
+"""Variables, for example of a git hook, that would send git to another repository or change the author of commits."""
 _CAUSE = re.compile(r"(fatal|error|ERROR): ")
 
 
@@ -45,14 +44,19 @@ def git(
 ) -> str:
     """Run git with trimtab's own identity and return its output.
 
-    `lock` is a locked file that git keeps open, so that the lock outlives a killed trimtab for as long as git runs.
+    Args:
+        words: Arguments of git.
+        cwd: Working directory.
+        stdin: Text for its standard input.
+        lock: Descriptor of a lock file that git inherits, so that git still holds the lock after trimtab was killed.
+        seconds: Time limit.
 
     Raises:
         CommandFailed: git ended with an error, or not in time.
     """
     settings = [word for key, value in _SETTINGS.items() for word in ("-c", f"{key}={value}")]
-    keep = () if lock is None else (lock,)
-    return run(["git", *settings, *words], cwd=cwd, stdin=stdin, keep=keep, seconds=seconds)
+    inherit = () if lock is None else (lock,)
+    return run(["git", *settings, *words], cwd=cwd, stdin=stdin, inherit=inherit, seconds=seconds)
 
 
 def dvc(*words: str, cwd: Path, seconds: float = SECONDS) -> str:
@@ -61,7 +65,7 @@ def dvc(*words: str, cwd: Path, seconds: float = SECONDS) -> str:
     Raises:
         CommandFailed: DVC ended with an error, or not in time.
     """
-    # By default DVC keeps an index of every checkout below /var/tmp for ever; here it goes with the checkout.
+    # By default DVC keeps an index of every checkout below /var/tmp forever. Here it is removed with the checkout.
     site = {"DVC_SITE_CACHE_DIR": str(cwd / ".dvc" / "tmp" / "site")}
     return run([sys.executable, "-m", "dvc", *words], cwd=cwd, extra=site, seconds=seconds)
 
@@ -72,16 +76,23 @@ def run(
     cwd: Path | None,
     stdin: str | None = None,
     extra: Mapping[str, str] | None = None,
-    keep: Sequence[int] = (),
+    inherit: Sequence[int] = (),
     seconds: float = SECONDS,
 ) -> str:
-    """Run a command and return its standard output; `keep` are files that it keeps open.
+    """Run a command and return its standard output.
+
+    Args:
+        command: The program and its arguments.
+        cwd: Working directory.
+        stdin: Text for its standard input.
+        extra: Environment variables besides those of this process.
+        inherit: File descriptors that it inherits.
+        seconds: Time limit.
 
     Raises:
         CommandFailed: It ended with an error, or not within `seconds`.
     """
     inherited = {name: value for name, value in os.environ.items() if not _FOREIGN.fullmatch(name)}
-    shown = [_CREDENTIALS.sub("", word) for word in command]
     with subprocess.Popen(
         list(command),
         cwd=cwd,
@@ -91,28 +102,23 @@ def run(
         stderr=subprocess.PIPE,
         encoding="utf-8",
         errors="surrogateescape",
-        pass_fds=tuple(keep),
-        start_new_session=True,  # so that what it starts can be ended with it
+        pass_fds=tuple(inherit),
+        start_new_session=True,  # so that its child processes can be ended with it
     ) as process:
         try:
             output, complaint = process.communicate(stdin, timeout=seconds)
-        except subprocess.TimeoutExpired as error:
-            raise CommandFailed(shown, -1, f"no end after {seconds:g} s") from error
+        except subprocess.TimeoutExpired:
+            raise CommandFailed(command, -1, f"no end after {seconds:g} s") from None
         finally:
             if process.returncode is None:  # too late, or Ctrl-C
                 os.killpg(process.pid, signal.SIGKILL)
     if process.returncode != 0:
-        raise CommandFailed(shown, process.returncode, _CREDENTIALS.sub("", complaint or output))
+        raise CommandFailed(command, process.returncode, complaint or output)
     return output
 
 
 def cause(error: CommandFailed) -> str:
-    """Pick the line of a command's output that says why it failed."""
+    """Return the line of a command's output that says why it failed."""
     lines = [line.strip() for line in error.output.splitlines() if line.strip()]
-    told = [line for line in lines if _CAUSE.match(line)]
-    return (told or lines[-1:] or ["no answer"])[0]
-
-
-def without_credentials(url: str) -> str:
-    """Return a URL as it may be shown."""
-    return _CREDENTIALS.sub("", url)
+    reasons = [line for line in lines if _CAUSE.match(line)]
+    return (reasons or lines[-1:] or ["no answer"])[0]

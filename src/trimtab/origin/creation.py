@@ -1,24 +1,26 @@
-"""Make an origin out of a working tree as it is, and leave that tree alone."""
+"""Creates an origin from a working tree, and does not change the tree."""
 
 import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from trimtab import files
 from trimtab.errors import CommandFailed, Unfit
-from trimtab.origin.commands import dvc, git, without_credentials
+from trimtab.origin.commands import dvc, git
 from trimtab.origin.mirror import BRANCH, address, unreachable
 from trimtab.origin.origin import FOLDER, REMOTE
+from trimtab.redaction import without_credentials
 from trimtab.stores import Stores
 
 _SET_UP_BY_DVC = [".dvc/config", ".dvc/.gitignore", ".dvcignore"]
 
 
 def exists(stores: Stores) -> bool:
-    """Whether the origin holds a commit.
+    """Return whether the origin has a commit.
 
     Raises:
-        StoreUnreachable: Nobody can tell.
+        StoreUnreachable: The git server does not answer.
     """
     url = address(stores.origin)
     if Path(url).is_absolute() and not Path(url).exists():
@@ -30,20 +32,20 @@ def exists(stores: Stores) -> bool:
 
 
 def create(tree: Path, stores: Stores) -> None:
-    """Copy a tree, committed or not, into a new origin with DVC set up.
+    """Copy a tree, uncommitted changes included, into a new origin with DVC set up.
 
     Raises:
-        Unfit: The tree is no git checkout, so nothing says which of its files belong to it; or there is an origin.
-        StoreUnreachable: The git server does not take the origin.
+        Unfit: The tree is not a git checkout, so that nothing says which files belong to it; or the origin exists already.
+        StoreUnreachable: The git server does not accept the push.
     """
     try:
-        listed = git("ls-files", "-co", "--exclude-standard", "-z", cwd=tree).split("\0")
+        paths = git("ls-files", "-co", "--exclude-standard", "-z", cwd=tree).split("\0")
     except CommandFailed as error:
-        what = f"{tree.resolve()} is no git checkout"
+        what = f"{tree.resolve()} is not a git checkout"
         raise Unfit(what, "Clone trimtab, or run `git init` there.") from error
     if exists(stores):
-        raise Unfit(f"There is an origin at {address(stores.origin)} already", "Move it away to start anew.")
-    names = [name for name in listed if name and (tree / name).is_file() and not name.startswith(".dvc/")]
+        raise Unfit(f"There is an origin at {address(stores.origin)} already", "Move it away to start again.")
+    names = [name for name in paths if name and (tree / name).is_file() and not name.startswith(".dvc/")]
     stores.home.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=stores.home, prefix="origin-") as temporary:
         draft = Path(temporary) / "draft"
@@ -57,16 +59,16 @@ def create(tree: Path, stores: Stores) -> None:
 def _set_up(draft: Path, names: Sequence[str], stores: Stores) -> None:
     ignore = f"{FOLDER}/.gitignore"
     (draft / FOLDER).mkdir(parents=True, exist_ok=True)
-    # DVC edits .gitignore at each add, which would make concurrent commits conflict: the pattern is there before.
+    # Without this pattern DVC edits .gitignore at each add, and concurrent commits conflict.
     (draft / ignore).write_text("/*.parquet\n", encoding="utf-8")
     git("init", "-q", "-b", BRANCH, cwd=draft)
     dvc("init", cwd=draft)
     dvc("config", "core.analytics", "false", cwd=draft)
     dvc("config", "cache.type", "hardlink,symlink,copy", cwd=draft)
-    # A password would be in git for ever; each checkout is given the URL that is in force.
+    # A password would stay in git forever. Each checkout gets the full URL from the environment.
     dvc("remote", "add", "-d", REMOTE, without_credentials(address(stores.dvc_remote)), cwd=draft)
-    # Forced, by name: what the user's git tracks is in, whatever this or that .gitignore says.
-    wanted = "\0".join(sorted({*names, *_SET_UP_BY_DVC, ignore}))
+    # Added by name and by force: the files that the user's git tracks, whatever a .gitignore says.
+    added = "\0".join(sorted({*names, *_SET_UP_BY_DVC, ignore}))
     git(
         "--literal-pathspecs",
         "add",
@@ -74,7 +76,7 @@ def _set_up(draft: Path, names: Sequence[str], stores: Stores) -> None:
         "--pathspec-from-file=-",
         "--pathspec-file-nul",
         cwd=draft,
-        stdin=wanted,
+        stdin=added,
     )
     git("commit", "-q", "-m", "Start from the working tree as it is", cwd=draft)
 
@@ -87,9 +89,6 @@ def _publish(draft: Path, stores: Stores) -> None:
         except CommandFailed as error:
             raise unreachable(stores, error) from error
         return
-    url.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=url.parent, prefix="origin-") as temporary:
-        bare = Path(temporary) / "origin.git"
+    with files.new_folder(url) as bare:
         git("clone", "-q", "--bare", str(draft), str(bare))
         git("remote", "remove", "origin", cwd=bare)
-        bare.rename(url)

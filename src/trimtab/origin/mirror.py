@@ -1,12 +1,12 @@
-"""A bare mirror of the origin under the home folder: reads do not care which git server the origin is on."""
+"""A bare mirror of the origin in the home folder, so that reads are the same for every git server."""
 
-import fcntl
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from trimtab import files
 from trimtab.errors import CommandFailed, StoreUnreachable, Unfit
-from trimtab.origin.commands import cause, git, without_credentials
+from trimtab.origin.commands import cause, git
+from trimtab.redaction import without_credentials
 from trimtab.stores import Stores
 
 BRANCH = "main"
@@ -14,19 +14,18 @@ _REFS = ("+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*")
 
 
 def address(url: str) -> str:
-    """Return a store's URL as git and DVC take it from any working directory: a path becomes absolute."""
+    """Return a store's URL in a form that is valid in any working directory: a path becomes absolute."""
     remote = "://" in url or ":" in url.split("/")[0]
     return url if remote else str(Path(url).resolve())
 
 
 def unreachable(stores: Stores, error: CommandFailed) -> StoreUnreachable:
-    """Say that the git server does not answer, and why git thinks so."""
-    url = without_credentials(address(stores.origin))
-    return StoreUnreachable("The origin", url, "TRIMTAB_ORIGIN_URL", cause(error))
+    """Build the error for a git server that does not answer, with git's reason."""
+    return StoreUnreachable("The origin", address(stores.origin), "TRIMTAB_ORIGIN_URL", cause(error))
 
 
 class Mirror:
-    """What the origin held when it was last asked. A commit that is not here yet is fetched.
+    """The origin as of the last fetch. A commit that is not here yet is fetched.
 
     Raises:
         StoreUnreachable: The git server does not answer.
@@ -46,8 +45,8 @@ class Mirror:
         try:
             return git("rev-parse", "--verify", f"refs/heads/{BRANCH}", cwd=self._folder).strip()
         except CommandFailed as error:
-            what = f"The origin at {without_credentials(self._stores.origin)} has no branch {BRANCH}"
-            raise Unfit(what, "Make it with `trimtab init`.") from error
+            what = f"The origin at {self._stores.origin} has no branch {BRANCH}"
+            raise Unfit(what, "Create it with `trimtab init`.") from error
 
     def show(self, path: str, commit: str) -> str:
         """Return a file's text at a commit."""
@@ -55,20 +54,21 @@ class Mirror:
         return git("show", f"{commit}:{path}", cwd=self._folder)
 
     def texts(self, folder: str, suffix: str, commit: str) -> list[str]:
-        """Return the text of every file with this suffix directly in a folder at a commit."""
+        """Return the contents of the files with a suffix in a folder, without its subfolders, at a commit."""
         self._ensure(commit)
-        listed = git("ls-tree", "-z", "--name-only", commit, f"{folder}/", cwd=self._folder).split("\0")
-        wanted = [f"{commit}:{name}\n" for name in listed if name.endswith(suffix)]
-        if not wanted:
+        names = git("ls-tree", "-z", "--name-only", commit, f"{folder}/", cwd=self._folder).split("\0")
+        objects = [f"{commit}:{name}\n" for name in names if name.endswith(suffix)]
+        if not objects:
             return []
-        answer = git("cat-file", "--batch=%(objectsize)", cwd=self._folder, stdin="".join(wanted))
-        return list(_contents(answer))
+        output = git("cat-file", "--batch=%(objectsize)", cwd=self._folder, stdin="".join(objects))
+        return list(_contents(output))
 
     def clone(self, dest: Path, commit: str) -> None:
-        """Check a commit out into a new clone that pushes to the origin and borrows the mirror's objects."""
+        """Check out a commit in a new clone that shares the mirror's objects."""
         self._ensure(commit)
         git("clone", "-q", "--shared", "--no-checkout", str(self._folder), str(dest))
-        git("remote", "set-url", "origin", address(self._stores.origin), cwd=dest)
+        # MLflow records this URL with each run.
+        git("remote", "set-url", "origin", without_credentials(address(self._stores.origin)), cwd=dest)
         git("checkout", "-q", "-B", BRANCH, commit, cwd=dest)
 
     def _ensure(self, commit: str) -> None:
@@ -80,33 +80,29 @@ class Mirror:
             self._fetch()
 
     def _fetch(self) -> None:
-        self._stores.home.mkdir(parents=True, exist_ok=True)
-        with (self._stores.home / "mirror.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            self._make(lock.fileno())
-            # Only who holds our lock writes here, so what git left locked is of a git that was killed.
+        with files.locked(self._stores.home / "mirror.lock") as lock:
+            self._create(lock)
+            # Only the holder of our lock writes here, so git's own lock files are left over from a killed git.
             for stale in (*self._folder.glob("*.lock"), *(self._folder / "refs").rglob("*.lock")):
                 stale.unlink()
             url = address(self._stores.origin)
             try:
-                git("fetch", "-q", "--prune", url, *_REFS, cwd=self._folder, lock=lock.fileno())
+                git("fetch", "-q", "--prune", url, *_REFS, cwd=self._folder, lock=lock)
             except CommandFailed as error:
                 raise unreachable(self._stores, error) from error
 
-    def _make(self, lock: int) -> None:
+    def _create(self, lock: int) -> None:
         if self._folder.is_dir():
             return
-        draft = self._folder.with_name(f".{self._folder.name}.part")
-        shutil.rmtree(draft, ignore_errors=True)
-        git("init", "-q", "--bare", "-b", BRANCH, str(draft), lock=lock)
-        draft.rename(self._folder)
+        with files.new_folder(self._folder) as draft:
+            git("init", "-q", "--bare", "-b", BRANCH, str(draft), lock=lock)
 
 
-def _contents(answer: str) -> Iterator[str]:
-    """Split what `git cat-file --batch=%(objectsize)` prints: a line with the size, the bytes, a line feed."""
-    data, place = answer.encode(errors="surrogateescape"), 0
-    while place < len(data):
-        end = data.index(b"\n", place)
-        size = int(data[place:end])
-        yield data[end + 1 : end + 1 + size].decode()
-        place = end + 1 + size + 1
+def _contents(output: str) -> Iterator[str]:
+    """Split the output of `git cat-file --batch=%(objectsize)`: a line with the size, the bytes and a line feed each."""
+    data, position = output.encode(errors="surrogateescape"), 0
+    while position < len(data):
+        begin = data.index(b"\n", position) + 1
+        end = begin + int(data[position:begin])
+        yield data[begin:end].decode()
+        position = end + 1

@@ -1,7 +1,6 @@
 """The origin: one git repository with code, parameters and the DVC pointers of every batch.
 
-Reads go through a mirror. Writes go through a clone of their own and a push that only succeeds when nobody pushed in
-between.
+Reads use a mirror. Each write uses a clone of its own, and its push succeeds only if nobody else pushed in between.
 """
 
 import hashlib
@@ -14,11 +13,11 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from trimtab import params
+from trimtab import files, params
 from trimtab.contracts import Manifest, from_json, to_json
 from trimtab.errors import CommandFailed, OriginConflict, StoreUnreachable
 from trimtab.ledger.facts import Batch
-from trimtab.origin.commands import cause, dvc, git, without_credentials
+from trimtab.origin.commands import cause, dvc, git
 from trimtab.origin.mirror import BRANCH, Mirror, address, unreachable
 from trimtab.stores import Stores
 
@@ -31,20 +30,20 @@ _TRIES = 10
 
 
 def pointer(batch: str) -> str:
-    """Name a batch's DVC pointer within the origin."""
+    """Return the path of a batch's DVC pointer in the origin."""
     return f"{FOLDER}/{batch}.parquet.dvc"
 
 
 def md5_of(pointer_text: str) -> str:
-    """Read the content hash out of a DVC pointer."""
+    """Return the content hash in a DVC pointer."""
     return str(yaml.safe_load(pointer_text)["outs"][0]["md5"])
 
 
 class Origin:
-    """The versioned data, on whatever git server and DVC remote the stores name.
+    """The versioned data on the git server and the DVC remote of the given stores.
 
     Raises:
-        StoreUnreachable: The git server or the DVC remote does not answer; nothing is half done.
+        StoreUnreachable: The git server or the DVC remote does not answer. No batch is left half written.
     """
 
     def __init__(self, stores: Stores) -> None:
@@ -69,8 +68,7 @@ class Origin:
 
     def manifests(self, commit: str) -> list[Manifest]:
         """Return the manifests of all batches at a commit, oldest batch first."""
-        texts = self._mirror.texts(FOLDER, ".json", commit)
-        return _manifests(texts)
+        return _manifests(self._mirror.texts(FOLDER, ".json", commit))
 
     def commit_batch(
         self,
@@ -78,9 +76,9 @@ class Origin:
         frame: "pd.DataFrame",
         accept: Callable[[Sequence[Manifest]], None] = lambda others: None,
     ) -> Batch:
-        """Version a batch: file to the DVC remote, pointer and manifest to the origin. The push is a compare-and-swap.
+        """Push a batch: its file to the DVC remote, then its pointer and manifest to the origin as a compare-and-swap.
 
-        A batch whose newest revision came from the same landed file is left as it is.
+        A batch whose newest revision is from the same landed file is not changed.
 
         Args:
             manifest: Of the new revision.
@@ -89,30 +87,30 @@ class Origin:
                 builds on. It raises if the batch may not be added to these.
 
         Raises:
-            OriginConflict: Another revision of this batch came in first, or the origin moved too often.
+            OriginConflict: Another revision of this batch was pushed first, or the origin moved too often.
         """
         with self._clone(self.head()) as clone:
-            if not self._is_known(clone, manifest):
+            if not self._is_committed(clone, manifest):
                 accept(_others(clone, manifest))
                 self._write(clone, manifest, frame)
                 self._push(clone, lambda: accept(_others(clone, manifest)))
             return _fact(clone, manifest.batch)
 
     def fetch_batch(self, batch: str, *, md5: str, commit: str) -> "pd.DataFrame":
-        """Return the rows of a batch at a commit, from the shared cache if its bytes are there and are right."""
+        """Return the rows of a batch at a commit, from the shared cache if it holds the file intact."""
         import pandas as pd
 
         cached = self._stores.dvc_cache / "files" / "md5" / md5[:2] / md5[2:]
         if cached.is_file():
             if hashlib.md5(cached.read_bytes(), usedforsecurity=False).hexdigest() == md5:
                 return pd.read_parquet(cached)
-            cached.unlink()  # DVC would trust it
+            cached.unlink()  # DVC does not check the content of its cache
         with self._clone(commit) as clone:
             self._pull(clone, [batch])
             return pd.read_parquet(clone / FOLDER / f"{batch}.parquet")
 
     def checkout(self, dest: Path, commit: str, batches: Sequence[str]) -> None:
-        """Make a fresh clone at a commit with the data of the named batches; what was at `dest` goes."""
+        """Replace `dest` by a clone at a commit, with the data of these batches."""
         shutil.rmtree(dest, ignore_errors=True)
         dest.parent.mkdir(parents=True, exist_ok=True)
         self._clone_to(dest, commit)
@@ -128,27 +126,26 @@ class Origin:
             yield clone
 
     def _clone_to(self, dest: Path, commit: str) -> None:
+        dest.mkdir(mode=0o700)  # for the password that the remote's URL may hold
         self._mirror.clone(dest, commit)
         cache, remote = self._stores.dvc_cache, address(self._stores.dvc_remote)
-        # Two calls of `dvc config` would take a second. The remote is the one in force, not that of the first commit.
-        (dest / ".dvc" / "config.local").write_text(
-            f"""[cache]\n    dir = "{cache}"\n['remote "{REMOTE}"']\n    url = "{remote}"\n""",
-            encoding="utf-8",
-        )
+        # Two calls of `dvc config` would take a second. The URL of today may differ from the committed one.
+        config = f"""[cache]\n    dir = "{cache}"\n['remote "{REMOTE}"']\n    url = "{remote}"\n"""
+        files.write(dest / ".dvc" / "config.local", config, private=True)
 
     def _pull(self, clone: Path, batches: Sequence[str]) -> None:
-        if batches:  # without a target DVC pulls everything
+        if batches:  # without a target, DVC pulls everything
             self._transfer("pull", *(pointer(batch) for batch in batches), clone=clone)
 
     def _transfer(self, *words: str, clone: Path) -> None:
         try:
             dvc(*words, cwd=clone)
         except CommandFailed as error:
-            url = without_credentials(address(self._stores.dvc_remote))
+            url = address(self._stores.dvc_remote)
             raise StoreUnreachable("The DVC remote", url, "TRIMTAB_DVC_REMOTE_URL", cause(error)) from error
 
-    def _is_known(self, clone: Path, manifest: Manifest) -> bool:
-        path = clone / FOLDER / f"{manifest.batch}.json"
+    def _is_committed(self, clone: Path, manifest: Manifest) -> bool:
+        path = clone / _manifest_path(manifest.batch)
         newest = from_json(Manifest, path.read_bytes()) if path.is_file() else None
         if newest is not None and newest.source_sha256 == manifest.source_sha256:
             return True
@@ -157,18 +154,18 @@ class Origin:
         return False
 
     def _write(self, clone: Path, manifest: Manifest, frame: "pd.DataFrame") -> None:
-        note = f"{FOLDER}/{manifest.batch}.json"
+        path = _manifest_path(manifest.batch)
         frame.to_parquet(clone / FOLDER / f"{manifest.batch}.parquet", index=False)
-        (clone / note).write_text(to_json(manifest) + "\n", encoding="utf-8")
+        (clone / path).write_text(to_json(manifest) + "\n", encoding="utf-8")
         dvc("add", f"{FOLDER}/{manifest.batch}.parquet", cwd=clone)
         self._transfer("push", pointer(manifest.batch), clone=clone)
-        git("add", "-f", pointer(manifest.batch), note, cwd=clone)
+        git("add", "-f", pointer(manifest.batch), path, cwd=clone)
         git("commit", "-q", "-m", f"Add batch {manifest.batch}, revision {manifest.revision}", cwd=clone)
 
     def _push(self, clone: Path, accept: Callable[[], None]) -> None:
         for _ in range(_TRIES):
             try:
-                git("push", "-q", "origin", f"HEAD:{BRANCH}", cwd=clone)
+                git("push", "-q", address(self._stores.origin), f"HEAD:{BRANCH}", cwd=clone)
                 return
             except CommandFailed as error:
                 if "rejected" not in error.output and "cannot lock ref" not in error.output:
@@ -179,20 +176,21 @@ class Origin:
 
     def _rebase(self, clone: Path) -> None:
         try:
-            git("fetch", "-q", "origin", BRANCH, cwd=clone)
+            git("fetch", "-q", address(self._stores.origin), BRANCH, cwd=clone)
         except CommandFailed as error:
             raise unreachable(self._stores, error) from error
         try:
             git("rebase", "-q", "FETCH_HEAD", cwd=clone)
-        except CommandFailed as error:  # the same batch came in, with other content
+        except CommandFailed as error:  # the same batch was pushed with other content
             raise self._conflict(1) from error
 
     def _conflict(self, tries: int) -> OriginConflict:
-        return OriginConflict(without_credentials(address(self._stores.origin)), tries)
+        return OriginConflict(address(self._stores.origin), tries)
 
 
 def _manifests(texts: Sequence[str]) -> list[Manifest]:
-    manifests = from_json(list[Manifest], f"[{','.join(texts)}]")  # one by one takes ten times as long
+    # Parsing each text by itself takes ten times as long.
+    manifests = from_json(list[Manifest], f"[{','.join(texts)}]")
     return sorted(manifests, key=lambda manifest: manifest.start)
 
 
@@ -201,10 +199,14 @@ def _others(clone: Path, manifest: Manifest) -> list[Manifest]:
     return _manifests([path.read_text(encoding="utf-8") for path in paths])
 
 
+def _manifest_path(batch: str) -> str:
+    return f"{FOLDER}/{batch}.json"
+
+
 def _fact(clone: Path, batch: str) -> Batch:
-    note = f"{FOLDER}/{batch}.json"
+    path = _manifest_path(batch)
     return Batch(
-        manifest=from_json(Manifest, (clone / note).read_bytes()),
-        commit=git("log", "-1", "--format=%H", "--", pointer(batch), note, cwd=clone).strip(),
+        manifest=from_json(Manifest, (clone / path).read_bytes()),
+        commit=git("log", "-1", "--format=%H", "--", pointer(batch), path, cwd=clone).strip(),
         md5=md5_of((clone / pointer(batch)).read_text(encoding="utf-8")),
     )

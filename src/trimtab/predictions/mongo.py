@@ -14,7 +14,6 @@ from contextlib import contextmanager
 from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import urlsplit
 
 from bson.errors import InvalidDocument
 from pymongo import ASCENDING, MongoClient, UpdateOne, WriteConcern
@@ -26,6 +25,7 @@ from trimtab.predictions.joining import Told, join, news
 from trimtab.predictions.protocol import PredictionLog, chunks
 from trimtab.predictions.records import SHADOW, Heard, Joined, Moment, Prediction, Truth
 from trimtab.predictions.version import VERSION, unfit
+from trimtab.redaction import redact
 
 Document = dict[str, Any]
 
@@ -44,7 +44,7 @@ class MongoLog(PredictionLog):
     def __init__(
         self, url: str, *, retention_days: float | None, timeout_seconds: float, write_seconds: float
     ) -> None:
-        self._shown = _shown(url)
+        self._shown = redact(url)
         self._client: MongoClient[Document] = MongoClient(
             url,
             tz_aware=True,
@@ -254,9 +254,3 @@ def _outcome(heard: Heard, revision: int) -> Document:
 
 def _told(found: Mapping[str, Any]) -> Told:
     return Told(found["label_known_at"].astimezone(UTC), found["revision"], found["label"])
-
-
-def _shown(url: str) -> str:
-    """Leave out name and password: an address for people; `make_url` does not read a list of hosts."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"

@@ -18,6 +18,7 @@ from trimtab.predictions.joining import Told, join, news
 from trimtab.predictions.protocol import PredictionLog, chunks
 from trimtab.predictions.records import SHADOW, Heard, Joined, Moment, Prediction, Truth
 from trimtab.predictions.sql_tables import feedback, predictions
+from trimtab.redaction import redact
 
 _ADVISORY_LOCK = 7_317_002
 """Any constant but the ledger's, which may lie in the same database."""
@@ -29,7 +30,7 @@ class SqlLog(PredictionLog):
 
     def __init__(self, url: str, *, retention_days: float | None, timeout_seconds: float) -> None:
         address = make_url(url)
-        self._shown = address.render_as_string(hide_password=True)
+        self._shown = redact(url)
         self._engine = open_engine(_timed(address, timeout_seconds).render_as_string(hide_password=False))
         self._retention = None if retention_days is None else timedelta(days=retention_days)
         self._insert = sqlite.insert if address.get_backend_name() == "sqlite" else postgresql.insert

@@ -4,7 +4,6 @@ MLflow's own loader takes the list of trusted types from the artifact itself, so
 """
 
 import hashlib
-import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -78,4 +77,4 @@ def _download(source: str, path: Path) -> None:
             raise UnsafeModel(source, f"its artifact cannot be had ({error})") from error
         if not (files / MODEL_FILE).is_file():
             raise UnsafeModel(source, f"its artifact holds no {MODEL_FILE}")
-        shutil.move(files / MODEL_FILE, path)
+        (files / MODEL_FILE).replace(path)

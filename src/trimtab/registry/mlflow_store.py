@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 from trimtab.contracts import Stage
 from trimtab.errors import StoreUnreachable
+from trimtab.redaction import redact
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -42,7 +43,7 @@ def reaching(url: str) -> Iterator[None]:
         raise StoreUnreachable("MLflow", url, "MLFLOW_TRACKING_URI", type(error).__name__) from error
     except MlflowException as error:
         if "API request to" in str(error) or error.error_code == "TEMPORARILY_UNAVAILABLE":
-            raise StoreUnreachable("MLflow", url, "MLFLOW_TRACKING_URI", str(error)[:200]) from error
+            raise StoreUnreachable("MLflow", url, "MLFLOW_TRACKING_URI", redact(str(error))[:200]) from error
         raise
 
 

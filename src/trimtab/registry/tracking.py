@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,6 +15,7 @@ from sklearn.pipeline import Pipeline
 
 from trimtab.contracts import ConceptDrift, DataDrift, Verdict, plain
 from trimtab.errors import CommandFailed
+from trimtab.redaction import redact
 from trimtab.registry import examples
 from trimtab.registry.load import MODEL_FILE, digest_of
 from trimtab.registry.mlflow_store import quiet, reaching
@@ -112,7 +112,7 @@ def artifact(run_id: str, path: str, *, cache: Path) -> Path:
         kept.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=kept.parent) as folder, reaching(mlflow.get_tracking_uri()):
             mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=path, dst_path=folder)
-            shutil.move(Path(folder) / path, kept)
+            Path(folder, path).replace(kept)
     return kept
 
 
@@ -203,7 +203,7 @@ def project_run(checkout: Path, entry_point: str, *, env_manager: str, experimen
         said = f"{output.read_text(encoding='utf-8')}\n{error}"
         raise CommandFailed(["mlflow", "run", "-e", entry_point], 1, said) from error
     finally:
-        print(output.read_text(encoding="utf-8"), flush=True)
+        print(redact(output.read_text(encoding="utf-8")), flush=True)
     return str(submitted.run_id)
 
 

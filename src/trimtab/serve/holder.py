@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from trimtab.contracts import ModelVersion
+from trimtab.redaction import redact
 from trimtab.serve.scoring import Scorer
 
 log = logging.getLogger(__name__)
@@ -68,7 +69,7 @@ class ModelHolder:
                 log.info("Version %s is ready", version.version)
         except Exception as error:  # whatever it is, the service goes on with the last good model and says so
             self.failures += 1
-            trouble = f"{type(error).__name__}: {error}"
+            trouble = redact(f"{type(error).__name__}: {error}")
             if trouble != self.trouble:  # once a cause, not once a look
                 log.exception("A version could not be taken over")
             self.trouble = trouble

@@ -10,7 +10,7 @@ import logging
 
 from flask import Flask
 
-from trimtab import stores
+from trimtab import redaction, stores
 from trimtab.clock import system_clock
 from trimtab.ledger import Ledger
 from trimtab.origin.origin import Origin
@@ -32,6 +32,7 @@ def application() -> Flask:
         StoreUnreachable: The origin does not answer; MLflow, the ledger and the prediction log it waits for.
         Unfit: The tokens cannot be used, or the prediction log is one of another trimtab.
     """
+    redaction.install()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     logging.getLogger("urllib3").setLevel(logging.ERROR)  # the holder tells a cause once, this each retry
     clients = tokens.from_environment()

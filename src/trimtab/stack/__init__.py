@@ -1,1 +1,1 @@
-"""Airflow, the MLflow server and the model service on this machine, on embedded defaults, under one supervisor."""
+"""Airflow, the MLflow server and the model service on this machine, with embedded stores, under one supervisor."""

@@ -1,4 +1,4 @@
-"""Where the stack of a home listens, for a person and for the waiting."""
+"""The URLs of the stack of a home folder."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +9,7 @@ from trimtab.stack.ports import HOST
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Addresses:
-    """Where to look, and the file of Airflow's passwords."""
+    """URLs of the servers, and the file with Airflow's passwords."""
 
     airflow: str
     mlflow: str
@@ -18,12 +18,12 @@ class Addresses:
 
 
 def addresses(home: Path) -> Addresses:
-    """Return where the stack of a home listens, or would."""
+    """Return where the stack of a home listens, or will listen once it is started."""
     state = supervision.load(home.resolve())
-    found = state.ports if state else ports.from_environment()
+    listening = state.ports if state else ports.from_environment()
     return Addresses(
-        airflow=f"http://{HOST}:{found.airflow}",
-        mlflow=f"http://{HOST}:{found.mlflow}",
-        service=f"http://{HOST}:{found.service}",
+        airflow=f"http://{HOST}:{listening.airflow}",
+        mlflow=f"http://{HOST}:{listening.mlflow}",
+        service=f"http://{HOST}:{listening.service}",
         passwords=config.passwords_file(home),
     )

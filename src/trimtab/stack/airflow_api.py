@@ -1,4 +1,4 @@
-"""A thin client of Airflow's REST API, as the demo and the tests need it."""
+"""A client for the part of Airflow's REST API that the demo and the tests use."""
 
 import json
 from pathlib import Path
@@ -13,8 +13,8 @@ from trimtab.stack import config, supervision
 from trimtab.stack.ports import HOST, VARIABLES, from_environment
 
 _SECONDS = 30.0
-_UNAUTHORISED, _CONFLICT, _BAD = 401, 409, 400
-_AGAIN = Retry(
+_UNAUTHORISED, _CONFLICT, _ERROR = 401, 409, 400
+_RETRIES = Retry(
     total=None,
     connect=0,
     read=2,
@@ -26,74 +26,71 @@ _AGAIN = Retry(
 )
 """On SQLite, two triggers within a few milliseconds can block each other until one gets a 500 (see `programs.py`).
 
-Every call here may be made twice: a run has its id from the caller, and a second clear finds nothing to clear.
+Every call may be repeated safely: the caller chooses the id of a run, and a second clear has no effect.
 """
 
 
 class AirflowApi:
-    """One user's way into one Airflow."""
+    """A client with the login of one Airflow user."""
 
     def __init__(self, url: str, user: str, password: str) -> None:
         self.url = url
         self._login = {"username": user, "password": password}
         self._session = requests.Session()
-        # A proxy of the environment has no way to this machine's loopback.
+        # A proxy cannot reach the loopback address of this machine.
         self._session.trust_env = False
-        self._session.mount("http://", HTTPAdapter(max_retries=_AGAIN))
+        self._session.mount("http://", HTTPAdapter(max_retries=_RETRIES))
 
     def get(self, path: str, **query: object) -> dict[str, Any]:
-        """Return what lies at a path such as `/api/v2/dags`.
+        """Return the JSON at a path such as `/api/v2/dags`.
 
         Raises:
             StoreUnreachable: Airflow does not answer.
-            CommandFailed: It refuses.
+            CommandFailed: It answers with an error.
         """
-        return self._answer("GET", path, params=query)
+        return self._json("GET", path, params=query)
 
     def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        """Post to a path; errors as `get`."""
-        return self._answer("POST", path, json=body)
+        """Post JSON to a path; errors as for `get`."""
+        return self._json("POST", path, json=body)
 
     def patch(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        """Patch what lies at a path; errors as `get`."""
-        return self._answer("PATCH", path, json=body)
+        """Patch the resource at a path; errors as for `get`."""
+        return self._json("PATCH", path, json=body)
 
     def health(self) -> dict[str, str | None]:
-        """Return the status of each of Airflow's components; None for one that does not run."""
-        found = self._call("GET", "/api/v2/monitor/health").json()
-        return {name: one["status"] for name, one in found.items()}
+        """Return the status of each component of Airflow, or None for a component that does not run."""
+        components = self._call("GET", "/api/v2/monitor/health").json()
+        return {name: component["status"] for name, component in components.items()}
 
     def trigger(self, dag: str, conf: dict[str, Any] | None = None, *, run_id: str) -> str:
-        """Trigger a DAG and return the run id; a run of that id that exists already is that run."""
+        """Trigger a DAG and return the run id. If a run with that id exists, nothing is triggered."""
         path = f"/api/v2/dags/{dag}/dagRuns"
         body = {"dag_run_id": run_id, "logical_date": None, "conf": conf or {}}
         response = self._authorised("POST", path, json=body)
         if response.status_code != _CONFLICT:
-            _checked(response)
+            _require_success(response)
         return run_id
 
     def run_state(self, dag: str, run_id: str) -> str:
-        """Return queued, running, success or failed."""
+        """Return the state of a run: queued, running, success or failed."""
         return str(self.get(f"/api/v2/dags/{dag}/dagRuns/{run_id}")["state"])
 
     def task_states(self, dag: str, run_id: str) -> dict[str, str | None]:
-        """Return each task's state; a mapped task is named `task[index]`."""
-        found = self.get(f"/api/v2/dags/{dag}/dagRuns/{run_id}/taskInstances")["task_instances"]
-        return {
-            one["task_id"] if one["map_index"] < 0 else f"{one['task_id']}[{one['map_index']}]": one["state"]
-            for one in found
-        }
+        """Return the state of each task of a run; a mapped task is called `task[index]`."""
+        tasks = self.get(f"/api/v2/dags/{dag}/dagRuns/{run_id}/taskInstances")["task_instances"]
+        return {_task_name(task): task["state"] for task in tasks}
 
-    def _answer(self, method: str, path: str, **content: Any) -> dict[str, Any]:
-        found: dict[str, Any] = _checked(self._authorised(method, path, **content)).json()
-        return found
+    def _json(self, method: str, path: str, **content: Any) -> dict[str, Any]:
+        body: dict[str, Any] = _require_success(self._authorised(method, path, **content)).json()
+        return body
 
     def _authorised(self, method: str, path: str, **content: Any) -> requests.Response:
         if "Authorization" in self._session.headers:
             response = self._call(method, path, **content)
             if response.status_code != _UNAUTHORISED:
                 return response
-        token = _checked(self._call("POST", "/auth/token", json=self._login)).json()["access_token"]
+        token = _require_success(self._call("POST", "/auth/token", json=self._login)).json()["access_token"]
         self._session.headers["Authorization"] = f"Bearer {token}"
         return self._call(method, path, **content)
 
@@ -105,15 +102,19 @@ class AirflowApi:
 
 
 def connect(home: Path, user: str = "admin") -> AirflowApi:
-    """Return a client of the stack on a home, with a user's generated password."""
+    """Return a client of the stack on a home, logged in with the generated password of a user."""
     state = supervision.load(home)
     ports = state.ports if state else from_environment()
     passwords = json.loads(config.passwords_file(home).read_text(encoding="utf-8"))
     return AirflowApi(f"http://{HOST}:{ports.airflow}", user, passwords[user])
 
 
-def _checked(response: requests.Response) -> requests.Response:
-    if response.status_code >= _BAD:
+def _task_name(task: dict[str, Any]) -> str:
+    return str(task["task_id"]) if task["map_index"] < 0 else f"{task['task_id']}[{task['map_index']}]"
+
+
+def _require_success(response: requests.Response) -> requests.Response:
+    if response.status_code >= _ERROR:
         request = response.request
         raise CommandFailed((str(request.method), str(request.url)), response.status_code, response.text)
     return response

@@ -1,4 +1,4 @@
-"""What the processes of the stack find in their environment, and the secrets that are made for them."""
+"""Environment variables, secrets and settings of the stack's processes."""
 
 import json
 import os
@@ -6,7 +6,7 @@ import secrets
 import sys
 from pathlib import Path
 
-from trimtab import params
+from trimtab import files, params
 from trimtab.stack.ports import HOST, Ports
 
 USERS = ("admin", "viewer")
@@ -24,14 +24,14 @@ preload()
 
 
 def environment(home: Path, ports: Ports, tree: Path = Path()) -> dict[str, str]:
-    """Return what the stack's processes find in their environment, beside what this process has.
+    """Return the environment variables of the stack's processes, in addition to those of this process.
 
-    Secrets and passwords are made here once, under `home`.
+    The first call creates secrets and passwords in `home`.
 
     Args:
         home: `TRIMTAB_HOME`.
-        ports: Where to listen.
-        tree: The working tree, whose `dags/`, `plugins/` and model name count.
+        ports: Where the servers listen.
+        tree: The working tree with `dags/`, `plugins/` and the parameters.
 
     Raises:
         ParamsError: The tree's `params.yaml` cannot be used.
@@ -53,7 +53,7 @@ def environment(home: Path, ports: Ports, tree: Path = Path()) -> dict[str, str]
 
 def _airflow(home: Path, ports: Ports, tree: Path) -> dict[str, str]:
     folder = home / "airflow"
-    made = _secrets(folder)
+    keys = _secrets(folder)
     settings = {
         "CORE__DAGS_FOLDER": tree / "dags",
         "CORE__PLUGINS_FOLDER": tree / "plugins",
@@ -61,28 +61,28 @@ def _airflow(home: Path, ports: Ports, tree: Path) -> dict[str, str]:
         "CORE__DAGS_ARE_PAUSED_AT_CREATION": False,
         "CORE__EXECUTOR": "LocalExecutor",
         "CORE__PARALLELISM": 4,
-        # The default asks the name server, and some machines have none.
+        # The default asks a name server, which some machines do not have.
         "CORE__HOSTNAME_CALLABLE": "socket.gethostname",
         "CORE__EXECUTION_API_SERVER_URL": f"http://{HOST}:{ports.tasks}/execution/",
         "CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{user}:{user}" for user in USERS),
         "CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": passwords_file(home),
         "API__HOST": HOST,
         "API__BASE_URL": f"http://{HOST}:{ports.airflow}",
-        "API__SECRET_KEY": made["api"],
-        "API_AUTH__JWT_SECRET": made["jwt"],
-        # SQLite gives up on a lock after 5 s by default, which the scheduler may hold it for on a busy machine. Two
-        # people who trigger within a few milliseconds can still block each other for all of it: see programs.py.
+        "API__SECRET_KEY": keys["api"],
+        "API_AUTH__JWT_SECRET": keys["jwt"],
+        # SQLite waits 5 s for a lock by default, and on a busy machine the scheduler may hold it longer. Two triggers
+        # within a few milliseconds can still block each other for the whole time: see programs.py.
         "DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{folder / 'airflow.db'}?timeout=20",
         "DAG_PROCESSOR__PARSING_PROCESSES": 1,
-        # An edited file is parsed at once all the same; each parse costs a process.
+        # An edited file is parsed at once anyway, and each parse starts a process.
         "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": 300,
         "LOGGING__BASE_LOG_FOLDER": home / "logs" / "tasks",
         "LOGGING__DAG_PROCESSOR_CHILD_PROCESS_LOG_DIRECTORY": home / "logs" / "dags",
         "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": 0.25,
-        # A killed task is taken for dead after this, and retried.
+        # After this time a killed task counts as dead and is retried.
         "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": 60,
-        # Whoever waits for a task looks again after this many seconds when the task's end slipped past it: with the
-        # default of 5, every second task of two at once ended 5 s late.
+        # A supervisor that missed the end of its task looks again after this many seconds. With the default of 5, every
+        # second of two simultaneous tasks ended 5 s late.
         "WORKERS__MIN_HEARTBEAT_INTERVAL": 1,
         "USAGE_DATA_COLLECTION__ENABLED": False,
     }
@@ -92,49 +92,39 @@ def _airflow(home: Path, ports: Ports, tree: Path) -> dict[str, str]:
 
 
 def write_airflow_settings(home: Path) -> None:
-    """Write what Airflow imports at the start of each of its processes."""
+    """Write the module that Airflow imports when one of its processes starts."""
     folder = home / "airflow" / "config"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "airflow_local_settings.py").write_text(_AIRFLOW_SETTINGS, encoding="utf-8")
 
 
 def passwords_file(home: Path) -> Path:
-    """Name the file that holds each Airflow user's password."""
+    """Return the path of the file with the passwords of Airflow's users."""
     return home.resolve() / "airflow" / "passwords.json"
 
 
 def alerts_token_file(home: Path) -> Path:
-    """Name the file of the bearer token that Prometheus and Alertmanager bring to Airflow's API server."""
+    """Return the path of the bearer token with which Prometheus and Alertmanager call Airflow's API server."""
     return home.resolve() / "alerts.token"
 
 
 def _alerts_token(home: Path) -> Path:
     path = alerts_token_file(home)
     if not path.exists():
-        _written(path, secrets.token_urlsafe())
+        files.write(path, secrets.token_urlsafe(), private=True)
     return path
 
 
 def _secrets(folder: Path) -> dict[str, str]:
-    folder.mkdir(parents=True, exist_ok=True)
     _once(folder / "passwords.json", {user: secrets.token_urlsafe() for user in USERS})
     return _once(
         folder / "secrets.json", {name: secrets.token_urlsafe(_SECRET_BYTES) for name in ("jwt", "api")}
     )
 
 
-def _once(path: Path, made: dict[str, str]) -> dict[str, str]:
+def _once(path: Path, values: dict[str, str]) -> dict[str, str]:
+    """Return the values in a file, which is created with these values if it does not exist."""
     if not path.exists():
-        _written(path, json.dumps(made))
-    kept: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
-    return kept
-
-
-def _written(path: Path, text: str) -> None:
-    """Write a file for its owner only, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_suffix(".part")
-    draft.unlink(missing_ok=True)
-    draft.touch(mode=0o600)
-    draft.write_text(text, encoding="utf-8")
-    draft.rename(path)
+        files.write(path, json.dumps(values), private=True)
+    stored: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
+    return stored

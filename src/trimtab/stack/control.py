@@ -1,4 +1,4 @@
-"""Start, watch and stop the embedded stack."""
+"""Starts and stops the embedded stack, and reports its status."""
 
 import os
 import subprocess
@@ -21,31 +21,31 @@ _STOP_SECONDS = 90.0
 
 
 def start(home: Path, tree: Path = Path()) -> Addresses:
-    """Start the stack on a home, with the DAGs of a working tree; returns before it is healthy.
+    """Start the stack on a home, with the DAGs of a working tree, and return before it is healthy.
 
-    Running already, it is left alone. What a killed supervisor left behind is ended first.
+    A stack that already runs is not changed. Processes that a killed supervisor left behind are ended first.
 
     Raises:
-        Unfit: The machine lacks something; nothing was started.
+        Unfit: The machine lacks something that the stack needs; nothing was started.
         ParamsError: The tree's `params.yaml` cannot be used; nothing was started.
-        CommandFailed: Airflow's database could not be made, or the supervisor did not start; nothing runs.
+        CommandFailed: Airflow's database could not be created, or the supervisor did not start; nothing runs.
     """
     home = home.resolve()
     if running(home):
         return addresses(home)
-    wanted = ports.from_environment()
+    listening = ports.from_environment()
     stop(home)
-    preflight.check(home, tree, wanted)
-    environment = {**os.environ, **config.environment(home, wanted, tree)}
+    preflight.check(home, tree, listening)
+    environment = {**os.environ, **config.environment(home, listening, tree)}
     for folder in ("logs", "mlflow-artifacts", "stack", "airflow/config"):
         (home / folder).mkdir(parents=True, exist_ok=True)
     config.write_airflow_settings(home)
-    state = _supervise(home, tree, wanted, environment)
+    state = _supervise(home, tree, listening, environment)
     try:
         _run((sys.executable, "-m", "airflow", "db", "migrate"), home, environment)
-        for one in programs.programs(home, wanted):
-            if not one.autostart:
-                state.call("startProcess", one.name, False)
+        for program in programs.programs(home, listening):
+            if not program.autostart:
+                state.call("startProcess", program.name, False)
     except BaseException:
         stop(home)
         raise
@@ -53,9 +53,9 @@ def start(home: Path, tree: Path = Path()) -> Addresses:
 
 
 def stop(home: Path) -> None:
-    """End the stack of a home, if one runs, with everything that it started.
+    """Stop the stack of a home, if it runs, with every process that it started.
 
-    A task that runs is waited for some seconds, then ended; Airflow retries it after the next start.
+    A running task gets some seconds to finish before it is ended. Airflow retries it after the next start.
     """
     home = home.resolve()
     state = supervision.load(home)
@@ -64,7 +64,7 @@ def stop(home: Path) -> None:
     if state.running():
         state.call("shutdown")
     deadline = time.monotonic() + _STOP_SECONDS
-    while state.word() is not None and time.monotonic() < deadline:
+    while state.status() is not None and time.monotonic() < deadline:
         time.sleep(_POLL_SECONDS)
     if state.session is not None:
         state.session.end()
@@ -72,33 +72,33 @@ def stop(home: Path) -> None:
 
 
 def running(home: Path) -> bool:
-    """Say whether a stack runs on a home, healthy or not."""
+    """Return whether a stack runs on a home, healthy or not."""
     state = supervision.load(home.resolve())
     return state is not None and state.running()
 
 
 def status(home: Path) -> str:
-    """Return what runs and where, for a person."""
+    """Describe for an operator what runs, and where."""
     state = supervision.load(home.resolve())
     if state is None or not state.running():
         return f"Nothing runs on {home}. `make up` starts the stack."
-    found = addresses(home)
-    processes = ", ".join(f"{name} {word.lower()}" for name, word in state.programs().items())
+    urls = addresses(home)
+    processes = ", ".join(f"{name} {status.lower()}" for name, status in state.programs().items())
     return "\n".join(
         (
-            f"Airflow        {found.airflow}  (user admin, password in {found.passwords})",
-            f"MLflow         {found.mlflow}",
-            f"Model service  {found.service}",
+            f"Airflow        {urls.airflow}  (user admin, password in {urls.passwords})",
+            f"MLflow         {urls.mlflow}",
+            f"Model service  {urls.service}",
             f"Logs           {home.resolve() / 'logs'}",
             f"Processes      {processes}",
         )
     )
 
 
-def _supervise(home: Path, tree: Path, wanted: Ports, environment: Mapping[str, str]) -> supervision.State:
-    state = supervision.new(home, tree, wanted)
+def _supervise(home: Path, tree: Path, listening: Ports, environment: Mapping[str, str]) -> supervision.State:
+    state = supervision.new(home, tree, listening)
     path = home / "stack" / "supervisord.conf"
-    path.write_text(programs.supervisor_text(home, Path(state.socket), programs.programs(home, wanted)))
+    path.write_text(programs.supervisor_text(home, Path(state.socket), programs.programs(home, listening)))
     _run((sys.executable, "-m", "supervisor.supervisord", "-c", str(path)), home, environment)
     deadline = time.monotonic() + _ANSWER_SECONDS
     while not state.running():
@@ -106,13 +106,13 @@ def _supervise(home: Path, tree: Path, wanted: Ports, environment: Mapping[str, 
             log = home / "logs" / "supervisord.log"
             raise Unfit(f"The supervisor did not answer within {_ANSWER_SECONDS:.0f} s", f"Look at {log}")
         time.sleep(_POLL_SECONDS)
-    return supervision.led(home, state, session.of(state.call("getPID")))
+    return supervision.with_session(home, state, session.of(state.call("getPID")))
 
 
 def _run(command: Sequence[str], home: Path, environment: Mapping[str, str]) -> None:
     with (home / "logs" / "start.log").open("a+", encoding="utf-8") as log:
-        begin = log.tell()
-        done = subprocess.run(
+        start = log.tell()
+        result = subprocess.run(
             command,
             cwd=home / "stack",
             env=environment,
@@ -121,6 +121,6 @@ def _run(command: Sequence[str], home: Path, environment: Mapping[str, str]) -> 
             stderr=log,
             check=False,
         )
-        if done.returncode:
-            log.seek(begin)
-            raise CommandFailed(command, done.returncode, log.read())
+        if result.returncode:
+            log.seek(start)
+            raise CommandFailed(command, result.returncode, log.read())

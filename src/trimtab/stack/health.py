@@ -1,4 +1,4 @@
-"""Wait until the whole stack answers."""
+"""Waits until the whole stack is healthy."""
 
 import sys
 import time
@@ -18,46 +18,46 @@ _OK = 200
 
 
 def wait_healthy(home: Path, timeout: float, tell: Callable[[str], None] | None = None) -> None:
-    """Wait until all servers answer and Airflow knows every DAG file, for `timeout` seconds at most.
+    """Wait until all servers answer and Airflow has imported every DAG file.
 
     Args:
-        home: Of the stack.
-        timeout: In seconds.
-        tell: Takes what is waited for, whenever that changes; a line on stderr when not given.
+        home: Home folder of the stack.
+        timeout: Limit in seconds.
+        tell: Called with a sentence whenever the wait is for something else. By default it is printed to stderr.
 
     Raises:
-        Unfit: A process ends each time it is started, or a DAG file does not import.
-        RunFailed: The time is over.
+        Unfit: A process ends each time it is started, or a DAG file cannot be imported.
+        RunFailed: The stack is not healthy within the limit.
     """
     tell = tell or (lambda text: print(text, file=sys.stderr, flush=True))
-    begin, told = time.monotonic(), ""
+    start, last = time.monotonic(), ""
     while missing := not_ready(home):
         text = f"Waiting for {', '.join(missing)}"
-        if text != told:
+        if text != last:
             tell(text)
-            told = text
-        if time.monotonic() - begin > timeout:
-            got = f"no sign of {', '.join(missing)}"
+            last = text
+        if time.monotonic() - start > timeout:
+            got = f"no answer of {', '.join(missing)}"
             raise RunFailed(f"a healthy stack within {timeout:.0f} s", got, home / "logs")
         time.sleep(_POLL_SECONDS)
 
 
 def not_ready(home: Path) -> list[str]:
-    """Name what does not answer yet.
+    """Return the names of the parts that are not healthy yet.
 
     Raises:
-        Unfit: As `wait_healthy`.
+        Unfit: As for `wait_healthy`.
     """
     state = supervision.load(home)
     if state is None or not state.running():
         raise Unfit(f"No stack runs on {home}", "Start it with `make up`.")
-    for name, word in state.programs().items():
-        if word == "FATAL":
+    for name, status in state.programs().items():
+        if status == "FATAL":
             raise Unfit(f"{name} ends each time it is started", f"Look at {home / 'logs' / name}.log")
-    found = addresses(home)
+    urls = addresses(home)
     servers = {
-        "MLflow": f"{found.mlflow}/health",
-        "the model service": f"{found.service}/healthz",
+        "MLflow": f"{urls.mlflow}/health",
+        "the model service": f"{urls.service}/healthz",
         "Airflow's task API": f"http://{HOST}:{state.ports.tasks}/execution/health",
     }
     return [name for name, url in servers.items() if not _answers(url)] + _airflow(
@@ -73,13 +73,13 @@ def _airflow(home: Path, dags: Path) -> list[str]:
         if parts:
             return [f"Airflow's {name}" for name in parts]
         errors = api.get("/api/v2/importErrors")["import_errors"]
-        known = {Path(dag["fileloc"]).name for dag in api.get("/api/v2/dags")["dags"]}
+        imported = {Path(dag["fileloc"]).name for dag in api.get("/api/v2/dags")["dags"]}
     except TrimtabError:
         return ["Airflow"]
     if errors:
         first = errors[0]
-        raise Unfit(f"{first['filename']} does not import", first["stack_trace"])
-    return [f"DAG {name}" for name in sorted({path.name for path in dags.glob("*.py")} - known)]
+        raise Unfit(f"{first['filename']} cannot be imported", first["stack_trace"])
+    return [f"DAG {name}" for name in sorted({path.name for path in dags.glob("*.py")} - imported)]
 
 
 def _answers(url: str) -> bool:

@@ -23,7 +23,7 @@ _HIGHEST = 65535
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ports:
-    """One loopback port a server; `tasks` is where Airflow's tasks report, apart from its pages."""
+    """The loopback port of each server; Airflow's tasks report to `tasks`, which is not the port of its pages."""
 
     airflow: int
     tasks: int
@@ -36,7 +36,7 @@ class Ports:
 
 
 def from_environment(environment: Mapping[str, str] | None = None) -> Ports:
-    """Read the ports, the usual ones where nothing is set.
+    """Read the ports, or the default for a variable that is not set.
 
     >>> from_environment({"TRIMTAB_SERVICE_PORT": "8001"})
     Ports(airflow=8080, tasks=8081, mlflow=5000, service=8001)
@@ -44,9 +44,9 @@ def from_environment(environment: Mapping[str, str] | None = None) -> Ports:
     Raises:
         Unfit: A variable holds no port number, or two name the same one.
     """
-    found = os.environ if environment is None else environment
+    variables = os.environ if environment is None else environment
     ports = Ports(
-        **{server: _read(found, variable, _DEFAULTS[server]) for server, variable in VARIABLES.items()}
+        **{server: _read(variables, variable, _DEFAULTS[server]) for server, variable in VARIABLES.items()}
     )
     named: dict[int, str] = {}
     for variable, port in ports.by_variable().items():
@@ -59,9 +59,9 @@ def from_environment(environment: Mapping[str, str] | None = None) -> Ports:
 
 
 def is_free(port: int) -> bool:
-    """Say whether a server could listen on a loopback port now."""
+    """Return whether a server could listen on a loopback port now."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        # As servers do: a port whose last connections only linger (TIME_WAIT) is free.
+        # As servers do, so that a port with connections in TIME_WAIT counts as free.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((HOST, port))

@@ -1,4 +1,4 @@
-"""What the machine must have, asked before anything is started."""
+"""Checks that the machine can run the stack, before anything is started."""
 
 import shutil
 import sys
@@ -12,14 +12,14 @@ from trimtab.stack.ports import Ports, is_free
 
 PYTHON = (3, 11)
 FREE_BYTES = 2_000_000_000
-"""What a year of flights, its models and logs take, with room to spare."""
+"""More than a year of flights takes, with its models and logs."""
 
 
 def check(home: Path, tree: Path, ports: Ports) -> None:
-    """Look at all of it; say the first thing that is missing.
+    """Check everything that the stack needs.
 
     Raises:
-        Unfit: Something is missing; nothing was started.
+        Unfit: Something is missing; the message names the first such thing.
     """
     check_python(sys.version_info[:2])
     check_git(shutil.which("git"))
@@ -31,8 +31,8 @@ def check(home: Path, tree: Path, ports: Ports) -> None:
 def check_python(version: Sequence[int]) -> None:
     """Refuse a Python that is too old."""
     if tuple(version) < PYTHON:
-        got, wanted = ".".join(map(str, version)), ".".join(map(str, PYTHON))
-        raise Unfit(f"Python {got} is too old", f"Make the environment with Python {wanted} or newer.")
+        got, expected = ".".join(map(str, version)), ".".join(map(str, PYTHON))
+        raise Unfit(f"Python {got} is too old", f"Make the environment with Python {expected} or newer.")
 
 
 def check_git(path: str | None) -> None:
@@ -42,20 +42,20 @@ def check_git(path: str | None) -> None:
 
 
 def check_disk(home: Path, *, free: int) -> None:
-    """Refuse a disk that the loop would fill; `free` is in bytes."""
+    """Refuse a disk with too little free space; `free` is in bytes."""
     if free < FREE_BYTES:
-        remedy = "Make room there, or set TRIMTAB_HOME to a folder on another disk."
+        remedy = "Free space there, or set TRIMTAB_HOME to a folder on another disk."
         raise Unfit(f"{home} has {free / 1e9:.1f} GB free, {FREE_BYTES / 1e9:.0f} GB are needed", remedy)
 
 
 def check_tree(tree: Path) -> None:
-    """Refuse a working directory that holds no DAGs."""
+    """Refuse a working directory without DAGs."""
     if not (tree / "dags").is_dir():
         raise Unfit(f"{tree.resolve()} holds no folder `dags`", "Run this from a checkout of trimtab.")
 
 
 def check_ports(ports: Ports) -> None:
-    """Refuse a port that something listens on."""
+    """Refuse a port on which another process listens."""
     for variable, port in ports.by_variable().items():
         if not is_free(port):
             user = _listener(port)
@@ -64,17 +64,17 @@ def check_ports(ports: Ports) -> None:
 
 
 def _existing(path: Path) -> Path:
-    return next(one for one in (path, *path.parents) if one.exists())
+    return next(folder for folder in (path, *path.parents) if folder.exists())
 
 
 def _listener(port: int) -> str | None:
     try:
         pid = next(
-            one.pid
-            for one in psutil.net_connections("tcp")
-            if one.status == psutil.CONN_LISTEN and one.laddr.port == port and one.pid
+            connection.pid
+            for connection in psutil.net_connections("tcp")
+            if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port and connection.pid
         )
         return f"{psutil.Process(pid).name()} (process {pid})"
     except (StopIteration, psutil.Error, OSError):
-        # Another user's process shows its port to nobody but root.
+        # Only root sees the ports of other users' processes.
         return None

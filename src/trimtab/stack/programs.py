@@ -1,4 +1,4 @@
-"""Which processes the stack is made of, and the supervisor's configuration that runs them."""
+"""The processes of the stack, and the supervisor's configuration for them."""
 
 import shlex
 import sys
@@ -12,7 +12,7 @@ from trimtab.stack.ports import HOST, Ports
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Program:
-    """One supervised process; lower `priority` starts first and ends last."""
+    """A supervised process. A lower `priority` starts earlier and ends later."""
 
     name: str
     command: tuple[str, ...]
@@ -23,7 +23,7 @@ class Program:
 
 
 def programs(home: Path, ports: Ports) -> tuple[Program, ...]:
-    """Name the processes; those of Airflow wait for its database."""
+    """Return the processes. Those of Airflow are started later, when its database exists."""
     hosts = ",".join(f"{host}:{ports.mlflow}" for host in (HOST, "localhost"))
     backend = f"sqlite:///{home.resolve() / 'mlflow.db'}"
     mlflow = ("mlflow", "server", "--host", HOST, "--port", str(ports.mlflow), "--workers", "1")
@@ -45,8 +45,8 @@ def programs(home: Path, ports: Ports) -> tuple[Program, ...]:
             priority=20,
             autostart=False,
         ),
-        # A trigger from the page writes its audit line on the event loop. In one process with the tasks' reports it
-        # waits there for a report's transaction, which waits for the event loop: both failed, a minute later.
+        # A trigger from the page writes its audit log on the event loop. In the same process as the tasks' reports, it
+        # waits for the transaction of a report, which waits for the event loop, and both fail after a minute.
         Program(
             name="airflow-task-api",
             command=(*api, str(ports.tasks), "--apps", "execution"),
@@ -56,7 +56,7 @@ def programs(home: Path, ports: Ports) -> tuple[Program, ...]:
         Program(
             name="airflow-dag-processor", command=("airflow", "dag-processor"), priority=30, autostart=False
         ),
-        # Ends first, and lets running tasks end while what they talk to is still there.
+        # Ends first, so that running tasks can finish while the servers that they need are still there.
         Program(
             name="airflow-scheduler",
             command=("airflow", "scheduler", "--skip-serve-logs"),
@@ -100,21 +100,21 @@ stdout_logfile_backups=1
 """)
 
 
-def supervisor_text(home: Path, socket: Path, of: tuple[Program, ...]) -> str:
-    """Return the supervisor's configuration file."""
+def supervisor_text(home: Path, socket: Path, supervised: tuple[Program, ...]) -> str:
+    """Return the content of the supervisor's configuration file."""
     home = home.resolve()
-    places = {"socket": socket, "folder": home / "stack", "logs": home / "logs"}
-    safe = {name: _escaped(str(path)) for name, path in places.items()}
-    text = _SUPERVISOR.substitute(safe)
-    for one in of:
+    paths = {"socket": socket, "folder": home / "stack", "logs": home / "logs"}
+    escaped = {name: _escaped(str(path)) for name, path in paths.items()}
+    text = _SUPERVISOR.substitute(escaped)
+    for program in supervised:
         text += _PROGRAM.substitute(
-            name=one.name,
-            command=_escaped(shlex.join((sys.executable, "-m", *one.command))),
-            priority=one.priority,
-            autostart=str(one.autostart).lower(),
-            stop=one.stop_seconds,
-            environment=",".join(f'{name}="{value}"' for name, value in one.environment),
-            logs=safe["logs"],
+            name=program.name,
+            command=_escaped(shlex.join((sys.executable, "-m", *program.command))),
+            priority=program.priority,
+            autostart=str(program.autostart).lower(),
+            stop=program.stop_seconds,
+            environment=",".join(f'{name}="{value}"' for name, value in program.environment),
+            logs=escaped["logs"],
         )
     return text
 

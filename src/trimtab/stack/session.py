@@ -1,4 +1,4 @@
-"""The session of processes that a supervisor leads, for ending what a killed one left behind."""
+"""The session of processes that a supervisor leads, to end the processes that a killed supervisor left behind."""
 
 import contextlib
 import os
@@ -14,26 +14,26 @@ _POLL_SECONDS = 0.05
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """A session by its leader; `since` (Unix time of the leader's start) tells a reused process id apart.
+    """A session, identified by its leader. `since`, the Unix time of the leader's start, shows whether its id was reused.
 
-    A process may leave its process group, and Airflow's tasks do; none of the stack's leaves the session.
+    Airflow's tasks leave their process group, but no process of the stack leaves the session.
     """
 
     leader: int
     since: float
 
     def members(self) -> list[int]:
-        """Return the ids of the processes that live in it."""
+        """Return the ids of its running processes."""
         try:
             if abs(psutil.Process(self.leader).create_time() - self.since) > 1:
                 return []
         except psutil.NoSuchProcess:
-            pass  # A killed leader leaves its session behind.
+            pass  # the session outlives a killed leader
         return [process.pid for process in psutil.process_iter() if self._holds(process.pid)]
 
     def end(self) -> list[int]:
-        """End every member, first by request, then by force; return what had to be ended."""
-        found = left = self.members()
+        """End all processes, with SIGTERM and then with SIGKILL, and return their ids."""
+        members = left = self.members()
         for number in (signal.SIGTERM, signal.SIGKILL):
             for pid in left:
                 with contextlib.suppress(ProcessLookupError):
@@ -42,7 +42,7 @@ class Session:
             while left and time.monotonic() < deadline:
                 time.sleep(_POLL_SECONDS)
                 left = self.members()
-        return found
+        return members
 
     def _holds(self, pid: int) -> bool:
         try:

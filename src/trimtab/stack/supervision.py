@@ -1,4 +1,4 @@
-"""The supervisor of one home: what it was started with, and how it is asked over its socket."""
+"""The supervisor of a home: how it was started, and its interface over a socket."""
 
 import json
 import os
@@ -9,24 +9,25 @@ from pathlib import Path
 from typing import Any
 from xmlrpc.client import Fault, ServerProxy
 
+from trimtab import files
 from trimtab.stack.ports import Ports
 from trimtab.stack.session import Session
 
 _SOCKET_LENGTH = 80
-"""Longest path for the socket: macOS takes 103 bytes, and supervisor binds to one with its process id added."""
+"""Longest path of the socket. macOS allows 103 bytes, and the supervisor appends its process id."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class State:
-    """What the last start of a stack left in `stack/stack.json` for those who come later."""
+    """The last start of a stack, as recorded in `stack/stack.json`."""
 
     ports: Ports
     tree: str
     socket: str
     session: Session | None = None
 
-    def word(self) -> str | None:
-        """Return the supervisor's state, RUNNING or SHUTDOWN, or None when none answers."""
+    def status(self) -> str | None:
+        """Return the supervisor's state, RUNNING or SHUTDOWN, or None if no supervisor answers."""
         try:
             return str(self.call("getState")["statename"])
         except Fault:
@@ -35,19 +36,19 @@ class State:
             return None
 
     def running(self) -> bool:
-        """Say whether the supervisor runs, and is not about to end."""
-        return self.word() == "RUNNING"
+        """Return whether the supervisor runs and is not shutting down."""
+        return self.status() == "RUNNING"
 
     def programs(self) -> dict[str, str]:
-        """Return supervisor's word for each program: STARTING, RUNNING, BACKOFF, FATAL, STOPPED."""
-        return {one["name"]: one["statename"] for one in self.call("getAllProcessInfo")}
+        """Return the state of each program: STARTING, RUNNING, BACKOFF, FATAL or STOPPED."""
+        return {info["name"]: info["statename"] for info in self.call("getAllProcessInfo")}
 
     def call(self, method: str, *arguments: object) -> Any:  # XML-RPC types
-        """Call one method of supervisor's XML-RPC interface.
+        """Call a method of the supervisor's XML-RPC interface.
 
         Raises:
             OSError: No supervisor answers at the socket.
-            xmlrpc.client.Fault: It refuses.
+            xmlrpc.client.Fault: The supervisor refuses the call.
         """
         from supervisor.xmlrpc import SupervisorTransport
 
@@ -57,7 +58,7 @@ class State:
 
 
 def load(home: Path) -> State | None:
-    """Return what the last start left, or None when this home never had a stack."""
+    """Return the last start, or None if this home never had a stack."""
     try:
         raw = json.loads(_file(home).read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -67,16 +68,16 @@ def load(home: Path) -> State | None:
 
 
 def new(home: Path, tree: Path, ports: Ports) -> State:
-    """Choose a socket under `home`, or in a short temporary folder when that path is too long, and remember it."""
+    """Record a start with a socket in `home`, or in a temporary folder if that path is too long."""
     socket = home / "stack" / "supervisor.sock"
     if len(os.fsencode(socket)) > _SOCKET_LENGTH:
         socket = Path(tempfile.mkdtemp(prefix="trimtab-")) / socket.name
-    return _kept(home, State(ports=ports, tree=str(tree.resolve()), socket=str(socket)))
+    return _save(home, State(ports=ports, tree=str(tree.resolve()), socket=str(socket)))
 
 
-def led(home: Path, state: State, session: Session) -> State:
-    """Remember the session that the supervisor leads."""
-    return _kept(home, replace(state, session=session))
+def with_session(home: Path, state: State, session: Session) -> State:
+    """Record the session that the supervisor leads."""
+    return _save(home, replace(state, session=session))
 
 
 def clear(home: Path, state: State) -> None:
@@ -88,9 +89,8 @@ def clear(home: Path, state: State) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _kept(home: Path, state: State) -> State:
-    _file(home).parent.mkdir(parents=True, exist_ok=True)
-    _file(home).write_text(json.dumps(asdict(state), indent=2), encoding="utf-8")
+def _save(home: Path, state: State) -> State:
+    files.write(_file(home), json.dumps(asdict(state), indent=2))
     return state
 
 

@@ -7,7 +7,7 @@ import yaml
 
 from trimtab import params
 from trimtab.contracts import Manifest, ModelVersion, Plan, Verdict, from_plain, plain
-from trimtab.data.batches import refs, split, told
+from trimtab.data.batches import refs, split, sufficiently_labelled
 from trimtab.errors import NotEnoughBatches
 
 
@@ -27,7 +27,7 @@ def make_plan(
         NotEnoughBatches: See `data.batches.split`.
     """
     train, judge = split(
-        told(manifests, wanted.data),
+        sufficiently_labelled(manifests, wanted.data),
         judge=wanted.gate.judge_batches,
         window=window_batches or wanted.train.window_batches,
         champion_through=champion.trained_through if champion else None,
@@ -64,7 +64,7 @@ def make_look(
         NotEnoughBatches: No labelled batch came since the last look.
     """
     seen = {block.batch for block in before.blocks} | {ref.batch for ref in before.judged_on}
-    ordered = sorted(told(manifests, wanted.data), key=lambda manifest: manifest.start)
+    ordered = sorted(sufficiently_labelled(manifests, wanted.data), key=lambda manifest: manifest.start)
     since = max((one.end for one in ordered if one.batch in seen), default=challenger.trained_through)
     new = [one for one in ordered if one.start >= since]
     if not new:

@@ -64,6 +64,23 @@ def test_a_secret_in_a_folder_that_others_may_enter_is_named(
     assert isinstance(secret_files.exposed(tmp_path / "var", tmp_path), str)
 
 
+def test_a_checkout_whose_password_others_can_read_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DVC_GLOBAL_CONFIG_DIR", str(tmp_path / "private"))
+    home, tree = tmp_path / "var", tmp_path / "tree"
+    for checkout, url in (("run", "https://me:hunter2@host/data"), ("clone-1/clone", "/srv/data")):
+        config = home / "work" / checkout / ".dvc" / "config.local"
+        config.parent.mkdir(parents=True)
+        config.write_text(f"['remote \"storage\"']\n    url = {url}\n")
+        config.chmod(0o644)
+    named = warning(secret_files.exposed(home, tree))
+    assert f"chmod go-rwx {home}/work/run/.dvc/config.local;" in named
+    assert "clone-1" not in named
+    (home / "work" / "run").chmod(0o700)
+    assert secret_files.exposed(home, tree) == "1 files with secrets, readable by their owner only"
+
+
 class _Late(http.server.BaseHTTPRequestHandler):
     seconds = 0.0
 

@@ -57,15 +57,19 @@ def test_what_nothing_names_goes_and_the_rest_stays_byte_for_byte(
     beside = plant(work / "flight-delay-9" / "build" / "train.log", b"12", days=2)
     alive = plant(work / "clone-alive" / "left", b"1", days=0)
     half = plant(tmp_path / "trimtab-dvc-x" / "left", b"1", days=2)
+    draft = plant(fed.stores.quarantine / "W1-rows-1" / ".rows.parquet.1.part", b"1", days=2)
 
     meant = collect(older_than_hours=24.0, dry_run=True)
-    assert all(path.is_file() for path in (clone, data, half)) and (remote / "files/md5" / orphan).is_file()
+    assert (
+        all(path.is_file() for path in (clone, data, half, draft))
+        and (remote / "files/md5" / orphan).is_file()
+    )
     done = collect(older_than_hours=24.0)
 
     assert replace(done, dry_run=True) == meant
     assert done.remote == done.cache == Part(removed=1, bytes=5, too_young=1)
-    assert (done.folders.removed, done.folders.bytes) == (3, 6)
-    assert not any(path.exists() for path in (clone.parent, data.parent, half.parent))
+    assert (done.folders.removed, done.folders.bytes) == (4, 7)
+    assert not any(path.exists() for path in (clone.parent, data.parent, half.parent, draft))
     assert alive.is_file() and beside.is_file()
     for folder in (remote, cache):
         assert files(folder) == {**kept[folder], f"files/md5/{young}": b"1"}

@@ -6,7 +6,7 @@ import pytest
 
 from tests.support.builders import shipped
 from trimtab.contracts import BatchRef, Manifest
-from trimtab.data.batches import labelled, split, told
+from trimtab.data.batches import labelled, split, sufficiently_labelled
 from trimtab.errors import NotEnoughBatches
 
 MONDAY = datetime(2026, 1, 5, tzinfo=UTC)
@@ -33,7 +33,7 @@ def names(refs: tuple[BatchRef, ...]) -> list[str]:
     return [ref.batch for ref in refs]
 
 
-def test_the_newest_judge_and_all_before_train() -> None:
+def test_the_newest_batches_judge_and_all_before_them_train() -> None:
     newest_first = [manifest(number) for number in (4, 3, 2, 1, 0)]
     train, judge = split(newest_first, judge=2, window=None, champion_through=None)
     assert names(train) == ["W0", "W1", "W2"]
@@ -58,7 +58,7 @@ def test_the_champion_may_have_ended_where_judging_starts() -> None:
     assert names(judge) == ["W3", "W4"]
 
 
-def test_no_batch_judges_that_the_champion_was_trained_on() -> None:
+def test_the_champion_is_not_judged_on_its_training_batches() -> None:
     with pytest.raises(NotEnoughBatches, match="has not seen needs 2 labelled batches, there are 1"):
         split(
             [manifest(number) for number in range(5)],
@@ -74,21 +74,26 @@ def test_something_must_be_left_to_train_on(count: int) -> None:
         split([manifest(number) for number in range(count)], judge=2, window=None, champion_through=None)
 
 
-def test_a_label_is_read_from_the_moment_it_is_known(week: pd.DataFrame) -> None:
+def test_a_label_is_used_from_the_moment_it_is_known(week: pd.DataFrame) -> None:
     # The label of row 3 is known at 05:00; rows 0 and 10, 20, ... have none.
     assert list(labelled(week, MONDAY + timedelta(hours=5))["row_id"]) == ["row-1", "row-2", "row-3"]
     just_before = MONDAY + timedelta(hours=5, seconds=-1)
     assert list(labelled(week, just_before)["row_id"]) == ["row-1", "row-2"]
 
 
-def test_without_a_cutoff_all_labels_are_known(week: pd.DataFrame) -> None:
+def test_without_a_cutoff_all_labels_are_used(week: pd.DataFrame) -> None:
     assert len(labelled(week, None)) == 90
 
 
-def test_a_batch_of_which_too_little_is_labelled_is_left_out() -> None:
+def test_a_batch_with_too_few_labels_is_left_out() -> None:
     batches = [
         replace(manifest(number), rows=10, labelled=labels) for number, labels in enumerate((10, 4, 5, 0))
     ]
-    assert [one.batch for one in told(batches, shipped().data)] == [batches[0].batch, batches[2].batch]
+    assert [batch.batch for batch in sufficiently_labelled(batches, shipped().data)] == [
+        batches[0].batch,
+        batches[2].batch,
+    ]
     lax = shipped().data.model_copy(update={"min_label_coverage": 0.0})
-    assert len(told(batches, lax)) == 3, "nothing can be learnt from a batch without any label"
+    assert (
+        len(sufficiently_labelled(batches, lax)) == 3
+    ), "nothing can be learnt from a batch without any label"

@@ -16,7 +16,7 @@ NOW = datetime(2026, 6, 1, tzinfo=UTC)
 RELEASED = {"released_by": "W2-batch-12345678", "released_reason": "the sensor is new"}
 
 
-def taken_in(folder: Path, data: params.Data) -> Checked:
+def checked_batch(folder: Path, data: params.Data) -> Checked:
     return check(landing.read(folder, "W2"), data, now=NOW)
 
 
@@ -37,30 +37,30 @@ def taken_in(folder: Path, data: params.Data) -> Checked:
         ),
     ],
 )
-def test_a_faulty_row_is_set_apart(
+def test_a_faulty_row_is_refused(
     land: Land, week: pd.DataFrame, data: params.Data, column: str, value: Any, fault: str
 ) -> None:
     week.loc[1, column] = value
-    checked = taken_in(land(week), data)
+    checked = checked_batch(land(week), data)
     assert list(checked.bad["fault"]) == [fault]
-    assert len(checked.kept) == 99
+    assert len(checked.valid) == 99
 
 
-def test_a_row_without_a_time_is_set_apart(land: Land, week: pd.DataFrame, data: params.Data) -> None:
+def test_a_row_without_a_time_is_refused(land: Land, week: pd.DataFrame, data: params.Data) -> None:
     week.loc[0, "event_time"] = pd.NaT
-    assert list(taken_in(land(week), data).bad["fault"]) == ["event_time: expected a value, got null"]
+    assert list(checked_batch(land(week), data).bad["fault"]) == ["event_time: expected a value, got null"]
 
 
 def test_a_row_with_two_faults_names_both(land: Land, week: pd.DataFrame, data: params.Data) -> None:
     week.loc[2, ["wind", "cloud"]] = [151.0, 9.0]
-    faults = list(taken_in(land(week), data).bad["fault"])
+    faults = list(checked_batch(land(week), data).bad["fault"])
     assert faults == ["cloud: expected 0 to 8, got 9.0; wind: expected 0 to 150, got 151.0"]
 
 
-def test_labels_may_all_be_missing_yet(land: Land, week: pd.DataFrame, data: params.Data) -> None:
-    kept = taken_in(land(week.assign(label=None, label_known_at=None)), data).kept
-    assert kept["label"].isna().all()
-    assert str(kept["label_known_at"].dtype) == "datetime64[ns, UTC]"
+def test_a_batch_without_labels_is_accepted(land: Land, week: pd.DataFrame, data: params.Data) -> None:
+    valid = checked_batch(land(week.assign(label=None, label_known_at=None)), data).valid
+    assert valid["label"].isna().all()
+    assert str(valid["label_known_at"].dtype) == "datetime64[ns, UTC]"
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_a_column_of_another_type_refuses_the_batch(
     land: Land, week: pd.DataFrame, data: params.Data, column: str, values: Any, reason: str
 ) -> None:
     with pytest.raises(BatchRejected) as rejected:
-        taken_in(land(week.assign(**{column: values})), data)
+        checked_batch(land(week.assign(**{column: values})), data)
     assert rejected.value.reason == reason
 
 
@@ -90,16 +90,16 @@ def test_a_column_of_another_type_refuses_the_batch(
 def test_numbers_of_any_kind_become_float64(
     land: Land, week: pd.DataFrame, data: params.Data, kind: Any
 ) -> None:
-    kept = taken_in(land(week.assign(wind=week["wind"].astype(kind))), data).kept
-    assert list(kept["wind"].head(3)) == [0.0, 1.0, 2.0]
-    assert kept["wind"].dtype == "float64"
+    valid = checked_batch(land(week.assign(wind=week["wind"].astype(kind))), data).valid
+    assert list(valid["wind"].head(3)) == [0.0, 1.0, 2.0]
+    assert valid["wind"].dtype == "float64"
 
 
-def test_a_released_batch_may_break_the_shares(land: Land, week: pd.DataFrame, data: params.Data) -> None:
+def test_a_released_batch_may_exceed_the_shares(land: Land, week: pd.DataFrame, data: params.Data) -> None:
     week["wind"] += 1000
     week["region"] = "west"
-    checked = taken_in(land(week, note=RELEASED), data)
-    assert (len(checked.kept), len(checked.bad)) == (100, 0)
+    checked = checked_batch(land(week, note=RELEASED), data)
+    assert (len(checked.valid), len(checked.bad)) == (100, 0)
     assert checked.unseen == {"region": 100}
 
 
@@ -107,27 +107,27 @@ def test_a_released_row_must_still_be_usable(land: Land, week: pd.DataFrame, dat
     week.loc[:4, "wind"] = [float("inf"), float("nan"), 1000.0, 3.0, 4.0]
     week.loc[3, "label"] = 7
     week.loc[4, "row_id"] = "row-2"
-    checked = taken_in(land(week, note=RELEASED), data)
+    checked = checked_batch(land(week, note=RELEASED), data)
     assert list(checked.bad["fault"]) == [
         "wind: expected 0 to 150, got inf",
         "wind: expected a value, got null",
         "label: expected 0, 1 or null, got 7",
         "row_id: expected an id that occurs once, got a duplicate",
     ]
-    assert checked.kept["wind"].iloc[0] == 1000.0
+    assert checked.valid["wind"].iloc[0] == 1000.0
 
 
 def test_a_released_batch_must_still_have_its_columns(
     land: Land, week: pd.DataFrame, data: params.Data
 ) -> None:
     with pytest.raises(BatchRejected, match="got none called wind"):
-        taken_in(land(week.drop(columns="wind"), note=RELEASED), data)
+        checked_batch(land(week.drop(columns="wind"), note=RELEASED), data)
 
 
-def test_a_released_batch_without_one_usable_row_is_refused(
+def test_a_released_batch_without_a_usable_row_is_refused(
     land: Land, week: pd.DataFrame, data: params.Data
 ) -> None:
     with pytest.raises(
         BatchRejected, match="expected rows that keep the contract, got none; the first: label:"
     ):
-        taken_in(land(week.assign(label=7), note=RELEASED), data)
+        checked_batch(land(week.assign(label=7), note=RELEASED), data)

@@ -22,7 +22,7 @@ def age(path: Path, seconds: int) -> None:
     os.utime(path, (changed, changed))
 
 
-def test_a_batch_waits_from_the_moment_that_its_manifest_is_there(land: Land, week: pd.DataFrame) -> None:
+def test_a_batch_is_ready_when_its_manifest_is_there(land: Land, week: pd.DataFrame) -> None:
     folder = land(week)
     manifest = folder / "W2.json"
     manifest.rename(folder / ".W2.json.part")
@@ -33,7 +33,7 @@ def test_a_batch_waits_from_the_moment_that_its_manifest_is_there(land: Land, we
 
 
 @pytest.mark.parametrize("alone", ["W2.parquet", "W2.json"])
-def test_a_file_that_stays_alone_waits_to_be_refused(land: Land, week: pd.DataFrame, alone: str) -> None:
+def test_a_single_file_is_ingested_after_the_grace_period(land: Land, week: pd.DataFrame, alone: str) -> None:
     folder = land(week)
     for path in folder.iterdir():
         age(path, 61)
@@ -44,12 +44,12 @@ def test_a_file_that_stays_alone_waits_to_be_refused(land: Land, week: pd.DataFr
         landing.read(folder, "W2")
 
 
-def test_batches_wait_in_the_order_of_their_names(land: Land, week: pd.DataFrame) -> None:
+def test_batches_are_sorted_by_name(land: Land, week: pd.DataFrame) -> None:
     land(week, batch="W3")
     assert waiting(land(week, batch="W1")) == ["W1", "W3"]
 
 
-def test_no_folder_holds_no_batch(tmp_path: Path) -> None:
+def test_a_missing_folder_has_no_batches(tmp_path: Path) -> None:
     assert waiting(tmp_path / "nowhere") == []
 
 
@@ -69,7 +69,7 @@ def test_the_digest_is_of_the_data_file(land: Land, week: pd.DataFrame) -> None:
 
 
 @pytest.mark.parametrize("name", ["../W2", "/etc/passwd", "a b", "", ".hidden", "W2\n"])
-def test_a_name_that_leads_elsewhere_is_refused(land: Land, week: pd.DataFrame, name: str) -> None:
+def test_a_name_that_leads_out_of_the_folder_is_refused(land: Land, week: pd.DataFrame, name: str) -> None:
     with pytest.raises(
         BatchRejected, match="expected a name of letters, digits, dots, dashes and underscores"
     ):
@@ -83,10 +83,10 @@ def test_no_file_outside_the_folder_belongs_to_a_batch(land: Land, week: pd.Data
     assert landing.files(folder / "inner", "../W2") == []
 
 
-def test_what_was_taken_in_goes(land: Land, week: pd.DataFrame) -> None:
+def test_the_files_of_an_ingested_batch_are_removed(land: Land, week: pd.DataFrame) -> None:
     folder = land(week)
     taken = landing.read(folder, "W2")
-    landing.remove(landing.files(folder, "W2"), taken=taken)
+    landing.remove(landing.files(folder, "W2"), landed=taken)
     assert list(folder.iterdir()) == []
 
 
@@ -94,11 +94,11 @@ def test_a_revision_that_landed_meanwhile_stays(land: Land, week: pd.DataFrame) 
     folder = land(week)
     taken = landing.read(folder, "W2")
     land(week.head(50))
-    landing.remove(landing.files(folder, "W2"), taken=taken)
+    landing.remove(landing.files(folder, "W2"), landed=taken)
     assert len(landing.read(folder, "W2").frame) == 50
 
 
-def test_a_corrupt_page_is_told_like_any_unreadable_file(land: Land, week: pd.DataFrame) -> None:
+def test_a_corrupt_page_is_reported_like_any_unreadable_file(land: Land, week: pd.DataFrame) -> None:
     folder = land(week)
     content = bytearray((folder / "W2.parquet").read_bytes())
     content[4:200] = b"\xff" * 196

@@ -65,7 +65,7 @@ def test_what_a_killed_run_left_belongs_to_its_entry(
     assert list(folder.iterdir()) == []
 
 
-def test_a_batch_with_an_odd_name_is_kept_under_a_safe_one(tmp_path: Path, quarantine: Quarantine) -> None:
+def test_a_batch_with_an_odd_name_is_stored_under_a_safe_name(tmp_path: Path, quarantine: Quarantine) -> None:
     path = tmp_path / "a b.parquet"
     path.write_bytes(b"x")
     entry = quarantine.copy_batch("a b", reason="expected a name", files=[path])
@@ -73,7 +73,7 @@ def test_a_batch_with_an_odd_name_is_kept_under_a_safe_one(tmp_path: Path, quara
     assert entry.batch == "a b"
 
 
-def test_refused_rows_come_back_with_their_faults(week: pd.DataFrame, quarantine: Quarantine) -> None:
+def test_refused_rows_are_stored_with_their_faults(week: pd.DataFrame, quarantine: Quarantine) -> None:
     bad = week.head(2).assign(fault="wind: expected 0 to 150, got 1048.4")
     entry = quarantine.put_rows("W2", bad, reason="2 of 100 rows", details={"wind": 2})
     assert (entry.kind, entry.rows, entry.details) == ("rows", 2, {"wind": 2})
@@ -82,7 +82,7 @@ def test_refused_rows_come_back_with_their_faults(week: pd.DataFrame, quarantine
     assert list(quarantine.rows(entry.name)["fault"]) == list(bad["fault"])
 
 
-def test_a_released_batch_is_taken_in_as_a_new_revision(
+def test_a_released_batch_is_ingested_as_a_new_revision(
     land: Land, week: pd.DataFrame, data: params.Data, quarantine: Quarantine
 ) -> None:
     week["wind"] += 1000
@@ -96,7 +96,7 @@ def test_a_released_batch_is_taken_in_as_a_new_revision(
     landed = landing.read(folder, "W2")
     assert landed.released_by == name
     assert landed.source_sha256 != refused.source_sha256
-    assert len(check(landed, data, now=NOW).kept) == 100
+    assert len(check(landed, data, now=NOW).valid) == 100
 
 
 def test_releasing_twice_changes_nothing(land: Land, week: pd.DataFrame, quarantine: Quarantine) -> None:
@@ -108,18 +108,18 @@ def test_releasing_twice_changes_nothing(land: Land, week: pd.DataFrame, quarant
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
-def test_a_release_overwrites_no_revision_that_waits(
+def test_a_release_does_not_overwrite_a_landed_revision(
     land: Land, week: pd.DataFrame, quarantine: Quarantine
 ) -> None:
     folder = land(week)
     name = put(quarantine, folder)
     land(week.head(50))
-    with pytest.raises(Unfit, match="Another W2.parquet waits in .*landing. Let it be taken in first"):
+    with pytest.raises(Unfit, match="Another W2.parquet waits in .*landing. Ingest it first"):
         quarantine.release(name, folder, reason="fine")
     assert len(landing.read(folder, "W2").frame) == 50
 
 
-def test_a_broken_manifest_is_released_as_it_is(
+def test_an_invalid_manifest_is_released_unchanged(
     land: Land, week: pd.DataFrame, quarantine: Quarantine
 ) -> None:
     folder = land(week, note="not json")
@@ -128,7 +128,7 @@ def test_a_broken_manifest_is_released_as_it_is(
         landing.read(folder, "W2")
 
 
-def test_released_rows_land_with_what_was_kept(
+def test_released_rows_land_with_the_valid_rows(
     land: Land, week: pd.DataFrame, data: params.Data, quarantine: Quarantine
 ) -> None:
     week.loc[1, "wind"] = 1048.4
@@ -137,12 +137,12 @@ def test_released_rows_land_with_what_was_kept(
     name = quarantine.put_rows("W2", checked.bad, reason="1 of 100 rows", details={}).name
     landing.remove(landing.files(folder, "W2"))
 
-    refused = quarantine.rows(name).drop(columns="fault").astype(checked.kept.dtypes.to_dict())
-    again = pd.concat([checked.kept, refused], ignore_index=True)
+    refused = quarantine.rows(name).drop(columns="fault").astype(checked.valid.dtypes.to_dict())
+    again = pd.concat([checked.valid, refused], ignore_index=True)
     landing.land(folder, manifest(), again, released_by=name, released_reason="a storm")
     released = check(landing.read(folder, "W2"), data, now=NOW)
-    assert len(released.kept) == 100
-    assert released.kept["wind"].max() == 1048.4
+    assert len(released.valid) == 100
+    assert released.valid["wind"].max() == 1048.4
 
 
 def manifest() -> Manifest:
@@ -170,10 +170,10 @@ def test_a_dropped_entry_keeps_its_reason(week: pd.DataFrame, quarantine: Quaran
 
 
 @pytest.mark.parametrize("name", ["nothing", "../landing", ""])
-def test_an_unknown_name_tells_the_known_ones(
+def test_an_unknown_name_lists_the_entries(
     land: Land, week: pd.DataFrame, quarantine: Quarantine, name: str
 ) -> None:
-    known = put(quarantine, land(week))
+    entry = put(quarantine, land(week))
     for ask in (quarantine.show, quarantine.rows, quarantine.drop):
-        with pytest.raises(UnknownQuarantine, match=f"is called '{name}'; open now: {known}"):
+        with pytest.raises(UnknownQuarantine, match=f"is called '{name}'; open now: {entry}"):
             ask(name)

@@ -30,12 +30,12 @@ def refused(folder: Path, data: params.Data) -> str:
     return rejection(folder, data).reason
 
 
-def test_a_sound_batch_is_kept_whole(land: Land, week: pd.DataFrame, data: params.Data) -> None:
+def test_a_valid_batch_is_accepted_whole(land: Land, week: pd.DataFrame, data: params.Data) -> None:
     checked = taken_in(land(week), data)
-    assert len(checked.kept) == 100
+    assert len(checked.valid) == 100
     assert checked.bad.empty
     assert checked.unseen == {}
-    assert dict(checked.kept.dtypes.astype(str)) == {
+    assert dict(checked.valid.dtypes.astype(str)) == {
         "row_id": "object",
         "event_time": "datetime64[ns, UTC]",
         "region": "object",
@@ -79,26 +79,28 @@ def test_an_unexpected_column(land: Land, week: pd.DataFrame, data: params.Data)
     assert reason == "expected the columns of params.yaml only, got departure_delay too"
 
 
-def test_a_few_unseen_categories_are_kept_and_counted(
+def test_a_few_undeclared_categories_are_accepted_and_counted(
     land: Land, week: pd.DataFrame, data: params.Data
 ) -> None:
     week.loc[:4, "region"] = "west"
     checked = taken_in(land(week), data)
     assert checked.unseen == {"region": 5}
-    assert (len(checked.kept), len(checked.bad)) == (100, 0)
+    assert (len(checked.valid), len(checked.bad)) == (100, 0)
 
 
-def test_many_unseen_categories(land: Land, week: pd.DataFrame, data: params.Data) -> None:
+def test_many_undeclared_categories(land: Land, week: pd.DataFrame, data: params.Data) -> None:
     week.loc[:5, "region"] = "west"
     assert refused(land(week), data) == (
         "expected at most 5.0% undeclared categories in region (data.max_unseen_share), got 6.0%, 6 of 100 rows"
     )
 
 
-def test_of_rows_with_one_id_the_first_is_kept(land: Land, week: pd.DataFrame, data: params.Data) -> None:
+def test_of_rows_with_the_same_id_the_first_is_valid(
+    land: Land, week: pd.DataFrame, data: params.Data
+) -> None:
     week.loc[7, "row_id"] = "row-3"
     checked = taken_in(land(week), data)
-    assert list(checked.kept["wind"].head(8)) == [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0]
+    assert list(checked.valid["wind"].head(8)) == [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0]
     assert list(checked.bad["wind"]) == [7.0]
     assert list(checked.bad["fault"]) == ["row_id: expected an id that occurs once, got a duplicate"]
 
@@ -136,7 +138,7 @@ def test_a_column_of_nulls_although_nulls_are_allowed(
 def test_a_few_values_out_of_range(land: Land, week: pd.DataFrame, data: params.Data) -> None:
     week.loc[[8, 9], "wind"] = [1048.4, -1.0]
     checked = taken_in(land(week), data)
-    assert len(checked.kept) == 98
+    assert len(checked.valid) == 98
     assert list(checked.bad["row_id"]) == ["row-8", "row-9"]
     assert list(checked.bad["fault"]) == [
         "wind: expected 0 to 150, got 1048.4",

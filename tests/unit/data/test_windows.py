@@ -10,7 +10,7 @@ HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
 
 def names(every: str, now: datetime, *, wait: timedelta, until: timedelta) -> list[str]:
-    return [one.batch for one in ended(every, BERLIN, now=now, wait=wait, until=until)]
+    return [window.batch for window in ended(every, BERLIN, now=now, wait=wait, until=until)]
 
 
 def test_days_end_at_midnight_in_the_time_zone_of_the_data() -> None:
@@ -28,7 +28,7 @@ def test_a_window_waits_for_its_labels(minutes: int, there: bool) -> None:
     assert ("2026-01-05" in names("day", now, wait=HOUR, until=3 * DAY)) == there
 
 
-def test_old_windows_are_let_rest() -> None:
+def test_old_windows_are_not_returned() -> None:
     now = datetime(2026, 1, 10, 12, tzinfo=UTC)
     assert names("day", now, wait=HOUR, until=3 * DAY) == ["2026-01-07", "2026-01-08", "2026-01-09"]
 
@@ -39,6 +39,6 @@ def test_a_day_on_which_the_clocks_change_is_one_window() -> None:
 
 
 def test_weeks_follow_each_other_over_the_turn_of_the_year() -> None:
-    found = list(ended("week", BERLIN, now=datetime(2026, 1, 14, tzinfo=UTC), wait=DAY, until=22 * DAY))
-    assert [one.batch for one in found] == ["2025-W52", "2026-W01", "2026-W02"]
-    assert [one.end for one in found[:-1]] == [one.start for one in found[1:]]
+    windows = list(ended("week", BERLIN, now=datetime(2026, 1, 14, tzinfo=UTC), wait=DAY, until=22 * DAY))
+    assert [window.batch for window in windows] == ["2025-W52", "2026-W01", "2026-W02"]
+    assert [window.end for window in windows[:-1]] == [window.start for window in windows[1:]]

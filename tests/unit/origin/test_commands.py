@@ -31,7 +31,7 @@ def test_a_command_without_an_end_is_ended_with_all_it_started(tmp_path: Path) -
     assert not any(map(alive, pids))
 
 
-def test_what_a_command_is_given_and_says_comes_through(tmp_path: Path) -> None:
+def test_a_command_gets_its_input_and_its_output_is_returned(tmp_path: Path) -> None:
     assert commands.run(["cat"], cwd=tmp_path, stdin="a word") == "a word"
     with pytest.raises(CommandFailed, match=r"ended with 3:\nno https://host/x"):
         # pragma: allowlist nextline secret

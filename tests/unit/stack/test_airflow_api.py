@@ -49,6 +49,6 @@ def locked() -> Iterator[str]:
         thread.join()
 
 
-def test_a_trigger_that_met_a_locked_database_is_made_again(locked):
+def test_a_trigger_that_met_a_locked_database_is_retried(locked):
     api = airflow_api.AirflowApi(locked, "admin", "secret")
     assert api.trigger("ingest_batch", run_id="2013-W09") == "2013-W09"

@@ -34,13 +34,13 @@ def test_a_relative_home_becomes_absolute(tmp_path, monkeypatch):
     assert config.environment(Path("var"), PORTS, TREE)["TRIMTAB_HOME"] == str(tmp_path / "var")
 
 
-def test_servers_are_told_and_found_on_the_loopback(environment):
+def test_servers_listen_on_the_loopback_address(environment):
     assert environment["MLFLOW_TRACKING_URI"] == "http://127.0.0.1:15000"
     assert environment["AIRFLOW__API__HOST"] == "127.0.0.1"
     assert environment["AIRFLOW__CORE__EXECUTION_API_SERVER_URL"] == "http://127.0.0.1:18081/execution/"
 
 
-def test_nobody_calls_home(environment):
+def test_telemetry_is_off(environment):
     assert environment["AIRFLOW__USAGE_DATA_COLLECTION__ENABLED"] == "False"
     assert {
         environment[name] for name in ("DO_NOT_TRACK", "MLFLOW_DISABLE_TELEMETRY", "DVC_NO_ANALYTICS")
@@ -55,7 +55,7 @@ def test_assets_are_named_after_the_trees_model(environment):
     assert environment["TRIMTAB_MODEL"] == "flight-delay"
 
 
-def test_a_wrong_params_file_stops_it(tmp_path):
+def test_an_invalid_params_file_is_refused(tmp_path):
     (tmp_path / "params.yaml").write_text("version: 2\n")
     with pytest.raises(ParamsError, match="params.yaml"):
         config.environment(tmp_path / "var", PORTS, tmp_path)

@@ -17,7 +17,7 @@ def _free_ports() -> Ports:
     return Ports(airflow=airflow, tasks=tasks, mlflow=mlflow, service=service)
 
 
-def test_this_machine_and_a_new_home_will_do(tmp_path):
+def test_this_machine_passes_with_a_new_home(tmp_path):
     (tmp_path / "dags").mkdir()
     preflight.check(tmp_path / "not" / "there" / "yet", tmp_path, _free_ports())
 

@@ -14,7 +14,7 @@ def _read(home: Path) -> RawConfigParser:
 
 
 def test_the_stack_is_six_programs(tmp_path):
-    assert [one.name for one in programs(tmp_path, PORTS)] == [
+    assert [program.name for program in programs(tmp_path, PORTS)] == [
         "mlflow",
         "service",
         "airflow-api-server",
@@ -25,22 +25,22 @@ def test_the_stack_is_six_programs(tmp_path):
 
 
 def test_airflow_waits_for_its_database(tmp_path):
-    waiting = {one.name for one in programs(tmp_path, PORTS) if not one.autostart}
+    waiting = {program.name for program in programs(tmp_path, PORTS) if not program.autostart}
     assert waiting == {"airflow-api-server", "airflow-task-api", "airflow-dag-processor", "airflow-scheduler"}
 
 
 def test_the_scheduler_ends_first(tmp_path):
-    assert max(programs(tmp_path, PORTS), key=lambda one: one.priority).name == "airflow-scheduler"
+    assert max(programs(tmp_path, PORTS), key=lambda program: program.priority).name == "airflow-scheduler"
 
 
 def test_tasks_report_to_a_process_of_their_own(tmp_path):
-    commands = {one.name: " ".join(one.command) for one in programs(tmp_path, PORTS)}
+    commands = {program.name: " ".join(program.command) for program in programs(tmp_path, PORTS)}
     assert commands["airflow-api-server"].endswith("--port 18080 --apps core")
     assert commands["airflow-task-api"].endswith("--port 18081 --apps execution")
 
 
 def test_servers_listen_on_the_loopback_only(tmp_path):
-    commands = {one.name: " ".join(one.command) for one in programs(tmp_path, PORTS)}
+    commands = {program.name: " ".join(program.command) for program in programs(tmp_path, PORTS)}
     assert "--host 127.0.0.1 --port 15000" in commands["mlflow"]
     assert "--bind 127.0.0.1:18000" in commands["service"]
 

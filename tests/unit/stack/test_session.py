@@ -30,20 +30,20 @@ def _gone(pid: int) -> bool:
 
 def test_members_are_found_in_every_process_group():
     leader, child = _lead()
-    found = session.of(leader.pid)
-    assert sorted(found.members()) == sorted([leader.pid, child])
-    found.end()
+    started = session.of(leader.pid)
+    assert sorted(started.members()) == sorted([leader.pid, child])
+    started.end()
     leader.wait()
 
 
 def test_what_a_killed_leader_left_is_ended():
     leader, child = _lead()
-    found = session.of(leader.pid)
+    started = session.of(leader.pid)
     leader.kill()
     leader.wait()
-    assert found.end() == [child]
+    assert started.end() == [child]
     assert _gone(child)
-    assert found.members() == []
+    assert started.members() == []
 
 
 def test_a_process_that_ignores_the_request_is_ended_by_force(monkeypatch):

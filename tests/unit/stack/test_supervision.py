@@ -12,14 +12,14 @@ def test_a_home_without_a_stack_has_no_state(tmp_path):
     assert supervision.load(tmp_path) is None
 
 
-def test_what_was_started_is_found_again(tmp_path, monkeypatch):
+def test_a_start_is_recorded(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     state = supervision.new(tmp_path, Path("/tree"), PORTS)
-    state = supervision.led(tmp_path, state, Session(leader=4242, since=1e9))
+    state = supervision.with_session(tmp_path, state, Session(leader=4242, since=1e9))
     assert supervision.load(tmp_path) == state
 
 
-def test_the_socket_lies_in_a_short_home(tmp_path, monkeypatch):
+def test_a_short_home_contains_the_socket(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert supervision.new(Path("var"), Path("/tree"), PORTS).socket == "var/stack/supervisor.sock"
 
@@ -33,8 +33,8 @@ def test_a_long_home_has_its_socket_elsewhere_until_it_is_cleared(tmp_path):
     assert not folder.exists()
 
 
-def test_a_supervisor_that_is_gone_has_no_word(tmp_path, monkeypatch):
+def test_a_supervisor_that_is_gone_has_no_status(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     state = supervision.new(tmp_path, Path("/tree"), PORTS)
-    assert state.word() is None
+    assert state.status() is None
     assert not state.running()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from trimtab.errors import TrimtabError
-from trimtab.origin.commands import without_credentials
+from trimtab.redaction import redact
 
 _GRACE_SECONDS = 5.0
 """Time in which a command that reached its limit is ended and its error is reported."""
@@ -46,13 +46,12 @@ def within(name: str, check: Check, seconds: float) -> Finding:
 
 
 def _make(name: str, check: Check) -> Finding:
+    state: Literal["ok", "warn", "fail"] = "fail"
     try:
         result = check()
+        state, message = ("warn", result.message) if isinstance(result, Warn) else ("ok", result)
     except TrimtabError as error:
-        return Finding(check=name, state="fail", message=without_credentials(str(error)))
+        message = str(error)
     except Exception as error:  # the other checks are made all the same
-        text = f"{type(error).__name__}: {error}. Nothing was changed; look at what it names."
-        return Finding(check=name, state="fail", message=without_credentials(text))
-    if isinstance(result, Warn):
-        return Finding(check=name, state="warn", message=result.message)
-    return Finding(check=name, state="ok", message=result)
+        message = f"{type(error).__name__}: {error}. Nothing was changed; look at what it names."
+    return Finding(check=name, state=state, message=redact(message))

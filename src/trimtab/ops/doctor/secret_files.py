@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from trimtab.ops.doctor.finding import Warn
+from trimtab.redaction import redact
 
 _NAMED_BY = (
     "TRIMTAB_ALERTS_TOKEN_FILE",
@@ -16,6 +17,12 @@ _NAMED_BY = (
 )
 _IN_HOME = ("alerts.token", "airflow/passwords.json", "airflow/secrets.json")
 _IN_TREE = ("deploy/compose/secrets", "deploy/kubernetes/secrets", ".dvc/config.local")
+_OF_CHECKOUTS = [
+    f"work/{checkout}/{file}"
+    for checkout in ("*", "*/clone")
+    for file in (".git/config", ".dvc/config.local")
+]
+"""Files that may hold the URL of the origin or the DVC remote, with a password in it."""
 _READ = stat.S_IRGRP | stat.S_IROTH
 _READ_TO_ENTER = 2
 """Bits between the permissions to read a file and to enter a folder, for the same class of users."""
@@ -28,7 +35,7 @@ def exposed(home: Path, tree: Path) -> str | Warn:
     (`/run/secrets`).
     """
     files = sorted(set(_files(home, tree)))
-    exposed_files = [str(path) for path in files if _is_exposed(path)]
+    exposed_files = [str(path) for path in files if _is_exposed(path, home)]
     if not exposed_files:
         return f"{len(files)} files with secrets, readable by their owner only"
     return Warn(
@@ -40,12 +47,16 @@ def exposed(home: Path, tree: Path) -> str | Warn:
 def _files(home: Path, tree: Path) -> Iterator[Path]:
     dvc = Path(os.environ.get("DVC_GLOBAL_CONFIG_DIR", Path.home() / ".config" / "dvc")) / "config"
     named = [Path(os.environ[name]) for name in _NAMED_BY if name in os.environ]
+    checkouts = (path for pattern in _OF_CHECKOUTS for path in home.glob(pattern))
+    yield from (path for path in checkouts if redact(text := path.read_text(encoding="utf-8")) != text)
     for path in (*named, dvc, *(home / name for name in _IN_HOME), *(tree / name for name in _IN_TREE)):
         if Path("/run/secrets") not in path.parents:
             files = (path,) if path.is_file() else path.rglob("*")
             yield from (file.resolve() for file in files if file.is_file())
 
 
-def _is_exposed(path: Path) -> bool:
+def _is_exposed(path: Path, home: Path) -> bool:
     may_read = path.stat().st_mode & _READ
-    return bool(may_read >> _READ_TO_ENTER & path.parent.stat().st_mode)
+    for folder in {path.parent, *(folder for folder in path.parents if home.resolve() in folder.parents)}:
+        may_read &= folder.stat().st_mode << _READ_TO_ENTER
+    return bool(may_read)

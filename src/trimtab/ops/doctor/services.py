@@ -7,7 +7,6 @@ import requests
 
 from trimtab.errors import Unfit
 from trimtab.ops.doctor.finding import Warn
-from trimtab.origin.commands import without_credentials
 
 READY = {
     "Airflow": ("TRIMTAB_AIRFLOW_URL", "/api/v2/monitor/health"),
@@ -31,10 +30,8 @@ def ask(url: str, variable: str) -> requests.Response:
         answer.raise_for_status()
     except requests.RequestException as error:
         got = error.response.status_code if error.response is not None else type(error).__name__
-        raise Unfit(
-            f"{without_credentials(url)} does not answer with a success ({got})",
-            f"Start it, or correct {variable}.",
-        ) from error
+        what = f"{url} does not answer with a success ({got})"
+        raise Unfit(what, f"Start it, or correct {variable}.") from error
     return answer
 
 

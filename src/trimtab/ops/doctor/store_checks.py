@@ -47,7 +47,7 @@ class Places:
         """Ask the git server for the newest commit."""
         listed = self._git("ls-remote", address(self.stores.origin), f"refs/heads/{BRANCH}")
         if not listed:
-            what = f"The origin at {commands.without_credentials(self.stores.origin)} has no branch {BRANCH}"
+            what = f"The origin at {self.stores.origin} has no branch {BRANCH}"
             raise Unfit(what, "Create it with `trimtab init`.")
         return f"at commit {listed[:10]}"
 
@@ -57,7 +57,7 @@ class Places:
         try:
             return commands.run(command, cwd=None, seconds=self.seconds).strip()
         except CommandFailed as error:
-            url = commands.without_credentials(address(self.stores.dvc_remote))
+            url = address(self.stores.dvc_remote)
             raise StoreUnreachable(
                 "The DVC remote", url, "TRIMTAB_DVC_REMOTE_URL", commands.cause(error)
             ) from error

@@ -6,16 +6,16 @@ is left to do, so that the same command finishes an erasure that was killed. At 
 only if nothing is left, the ledger says that the erasure is complete.
 """
 
-import fcntl
 import hashlib
 import re
 import socket
 from collections.abc import Iterator, Sequence, Set
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 
 from trimtab.data.schema import ROW_ID
 from trimtab.errors import LeaseHeld, Unfit, Unknown
+from trimtab.files import locked
 from trimtab.ledger.facts import Erasure, ErasureEnd
 from trimtab.ledger.leases import Lease
 from trimtab.ledger.tombstones import Tombstones
@@ -92,9 +92,9 @@ def forget(row_ids: Sequence[str], *, actor: str, reason: str, dry_run: bool = F
 @contextmanager
 def _alone(loop: Loop) -> Iterator[None]:
     """Allow one process of this machine. The kernel frees the lock however it ends, so the next may renew its leases."""
-    with (loop.stores.home / "forget.lock").open("w") as lock:
+    with ExitStack() as stack:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            stack.enter_context(locked(loop.stores.home / "forget.lock", wait=False))
         except BlockingIOError as error:
             raise LeaseHeld("forget", "another process of this machine", "it ends") from error
         yield

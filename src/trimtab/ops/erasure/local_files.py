@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Set
 from dataclasses import replace
 from pathlib import Path
 
+from trimtab import files
 from trimtab.contracts import Quarantined, from_json, to_json
 from trimtab.errors import Unfit
 from trimtab.ledger.facts import QuarantineAction
@@ -36,10 +37,10 @@ def erase(loop: Loop, ids: Set[str]) -> None:
     """
     for path in _row_files(loop):
         if _ids_of_rows(path, ids):
-            _replace(path, rowfiles.without_rows(path.read_bytes(), ids))
+            files.write(path, rowfiles.without_rows(path.read_bytes(), ids))
     for path, entry in _entries(loop).items():
         if ids & set(entry.row_ids):
-            _replace(path, to_json(_redacted(entry, ids)).encode())
+            files.write(path, to_json(_redacted(entry, ids)).encode())
     _erase_lines(loop, ids)
 
 
@@ -103,7 +104,7 @@ def _erase_lines(loop: Loop, ids: Set[str]) -> None:
         for path in (*claim.found, spool / aside.FILE):
             if _ids_of_lines(path, ids):
                 lines = path.read_bytes().splitlines(keepends=True)
-                _replace(path, b"".join(line for line in lines if _id_of(line) not in ids))
+                files.write(path, b"".join(line for line in lines if _id_of(line) not in ids))
     finally:
         claim.release()
     if not _within(_DRAIN_SECONDS, lambda: not any(_ids_of_lines(path, ids) for path in _spool_files(loop))):
@@ -127,9 +128,3 @@ def _content(path: Path) -> bytes:
         return path.read_bytes()
     except FileNotFoundError:  # ingested, or written to the log, since it was listed
         return b""
-
-
-def _replace(path: Path, content: bytes) -> None:
-    draft = path.with_name(f".{path.name}.part")
-    draft.write_bytes(content)
-    draft.replace(path)

@@ -91,6 +91,4 @@ def _read(content: bytes) -> "pd.DataFrame | None":
 
 
 def _parquet(frame: pd.DataFrame) -> bytes:
-    content = io.BytesIO()
-    frame.to_parquet(content, index=False)
-    return content.getvalue()
+    return frame.to_parquet(index=False)
