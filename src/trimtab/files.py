@@ -52,8 +52,8 @@ def sync(path: Path) -> None:
 def locked(path: Path, *, wait: bool = True) -> Iterator[int]:
     """Hold a lock file, and yield its descriptor.
 
-    A child process that inherits the descriptor holds the lock as well, so that the lock outlives a killed parent. The library
-    filelock does not hand its descriptor out.
+    A child process that inherits the descriptor holds the lock as well, so that the lock outlives a killed parent. The
+    library filelock does not hand its descriptor out.
 
     Raises:
         BlockingIOError: Another process holds the lock, and `wait` is false.

@@ -136,7 +136,9 @@ def test_doctor_hears_from_all_of_it(site, monkeypatch):
     assert {"metadatabase", "scheduler", "dag_processor"} <= set(parts)
     assert services.alertmanager() == "calls the loop's receiver"
     until(lambda: re.fullmatch(r"\d\d alerts, 2 targets", str(services.prometheus())))
-    assert clocks.clock(site.loop.stores).startswith("agrees with MLflow, TRIMTAB_AIRFLOW_URL, TRIMTAB_PROMETHEUS_URL")
+    assert clocks.clock(site.loop.stores).startswith(
+        "agrees with MLflow, TRIMTAB_AIRFLOW_URL, TRIMTAB_PROMETHEUS_URL"
+    )
 
 
 def test_100_deliveries_around_a_killed_api_server_make_one_retraining(site):

@@ -35,8 +35,8 @@ h1{{color:{_COLOURS[verdict.kind]};margin-bottom:0}} td,th{{padding:.2rem .8rem 
 td:first-child{{color:#1a7f37}} svg text{{font-size:11px;fill:#59636e}}
 </style><h1>{verdict.kind}</h1><p>{escape(verdict.reason)}</p> <h2>Gain by block, and over all blocks so
 far</h2>{_chart(verdict.blocks, verdict, gate)} <p>A bar is one block of {gate.block_hours} h: what the challenger
-loses less per row than {escape(verdict.champion_name)}. To the right, on a scale of its own, is the gain over all blocks with its
-bounds; the dashed line is gate.min_gain, which the lower bound has to pass.</p> <h2>Batches of this
+loses less per row than {escape(verdict.champion_name)}. To the right, on a scale of its own, is the gain over all
+blocks with its bounds; the dashed line is gate.min_gain, which the lower bound has to pass.</p> <h2>Batches of this
 look</h2><table><tr><th>batch<th>labelled rows<th>loss of {escape(verdict.champion_name)}<th>loss of the challenger
 <th>AUC<th>AUC of the challenger{scores}</table> <h2>What else must hold</h2><table>{rows}</table> <h2>Is the gate
 alive?</h2><p>{probes}. Labels known by {verdict.cutoff.isoformat()}.</p>
