@@ -24,8 +24,8 @@ BATCH = Param(
 def list_landed(params: Any = None) -> list[str]:
     from trimtab.loop.ingest import list_landed
 
-    wanted = params["batch"]
-    return [wanted] if wanted else list_landed()
+    batch = params["batch"]
+    return [batch] if batch else list_landed()
 
 
 @task(max_active_tis_per_dagrun=2, map_index_template="{{ task.op_kwargs['batch'] }}")

@@ -55,7 +55,7 @@ def wake(waiting: int) -> None:
     max_active_runs=4,
 )
 def monitor_model(model: Model) -> None:
-    found, assessed = find_unmonitored(), assess()
-    reconcile() >> found
-    measure.expand(item=found) >> assessed
+    unmonitored, assessed = find_unmonitored(), assess()
+    reconcile() >> unmonitored
+    measure.expand(item=unmonitored) >> assessed
     wake.override(outlets=[model.asset("requests")])(assessed)

@@ -46,7 +46,7 @@ def wake_retrain(requests: bool) -> None:
     timeout=timedelta(minutes=5),
 )
 def sweep(model: Model) -> None:
-    found = waiting()
-    reconcile() >> found
-    wake_monitor.override(outlets=[model.asset("batches")])(found["unmonitored"])
-    wake_retrain.override(outlets=[model.asset("requests")])(found["requests"])
+    work = waiting()
+    reconcile() >> work
+    wake_monitor.override(outlets=[model.asset("batches")])(work["unmonitored"])
+    wake_retrain.override(outlets=[model.asset("requests")])(work["requests"])

@@ -257,7 +257,7 @@ class ConceptDrift:
 class Watch:
     """How a new champion and the one before it did on one batch that came after the promotion.
 
-    In `blocks` the new one is `champion`, the one before `challenger`; `trouble` says why there are none.
+    In `blocks` the new one is `champion`, the one before `challenger`; `trouble` says why `blocks` is empty.
     """
 
     former: str

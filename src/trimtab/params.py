@@ -336,7 +336,7 @@ def parse(text: str, *, name: str = FILE) -> Params:
         return Params.model_validate(raw)
     except ValidationError as error:
         # An unknown key explains the missing one beside it: a typo gives both.
-        first = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
+        first = min(error.errors(), key=lambda fault: fault["type"] != "extra_forbidden")
         expected, got = _expected(first["msg"]), first["input"]
         if first["type"] == "missing":
             expected, got = "should be there", None

@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from statistics import fmean, stdev
 
-from trimtab import params
 from trimtab.contracts import BatchScore, ConceptDrift
+from trimtab.params import Params
 
 
-def measure(score: BatchScore, reference_losses: Mapping[str, float], wanted: params.Params) -> ConceptDrift:
+def measure(score: BatchScore, reference_losses: Mapping[str, float], params: Params) -> ConceptDrift:
     """Say how many standard deviations a batch's loss lies above the reference batches'.
 
     The unit is the batch, not the row: batches differ in difficulty without any drift, and a test over rows takes each
@@ -16,17 +16,17 @@ def measure(score: BatchScore, reference_losses: Mapping[str, float], wanted: pa
     Args:
         score: The champion on this batch.
         reference_losses: Mean loss by batch, each under a model that was fitted on the batches before it.
-        wanted: Minimum of labels, of their coverage and of reference batches, below which the batch abstains.
+        params: Minimum of labels, of their coverage and of reference batches, below which the batch abstains.
     """
     losses = list(reference_losses.values())
-    limits = wanted.drift.concept
+    limits = params.drift.concept
     abstained = None
     if score.labelled < limits.min_labels:
         abstained = f"{score.labelled} labelled rows, drift.concept.min_labels is {limits.min_labels}"
-    elif score.coverage < wanted.data.min_label_coverage:
+    elif score.coverage < params.data.min_label_coverage:
         abstained = (
             f"{score.coverage:.0%} of {score.rows} rows labelled, data.min_label_coverage is "
-            f"{wanted.data.min_label_coverage:.0%}"
+            f"{params.data.min_label_coverage:.0%}"
         )
     elif len(losses) < limits.min_reference:
         abstained = f"{len(losses)} reference batches, drift.concept.min_reference is {limits.min_reference}"

@@ -5,8 +5,8 @@ from typing import Protocol
 
 import pandas as pd
 
-from trimtab import params
 from trimtab.contracts import ColumnDrift, DataDrift
+from trimtab.params import Params
 
 
 class Report(Protocol):
@@ -16,9 +16,7 @@ class Report(Protocol):
         """Write the page."""
 
 
-def measure(
-    reference: pd.DataFrame, current: pd.DataFrame, wanted: params.Params
-) -> tuple[DataDrift, Report]:
+def measure(reference: pd.DataFrame, current: pd.DataFrame, params: Params) -> tuple[DataDrift, Report]:
     """Compare a batch with the reference, feature by feature.
 
     A feature that is empty on one side only has drifted by definition; it is left out of Evidently's report, which one
@@ -27,15 +25,15 @@ def measure(
     Args:
         reference: Features of the rows that the champion was trained on, or a sample of them, as `train.design` gives them.
         current: Features of the batch.
-        wanted: `drift.data.sample_rows` rows of each are looked at, drawn with `model.seed`.
+        params: `drift.data.sample_rows` rows of each are looked at, drawn with `model.seed`.
 
     Returns:
         The figures, and Evidently's report.
     """
-    ours, theirs = (_sample(frame, wanted) for frame in (reference, current))
+    ours, theirs = (_sample(frame, params) for frame in (reference, current))
     empty = {name: (bool(ours[name].isna().all()), bool(theirs[name].isna().all())) for name in ours.columns}
     compared = [name for name, sides in empty.items() if not any(sides)]
-    report, columns = _evidently(ours[compared], theirs[compared], wanted)
+    report, columns = _evidently(ours[compared], theirs[compared], params)
     columns += [
         ColumnDrift(column=name, statistic="all null", score=1.0, threshold=0.0, drifted=True)
         for name, sides in empty.items()
@@ -46,25 +44,25 @@ def measure(
     return DataDrift(sampled=len(theirs), share=share, columns=tuple(columns)), report
 
 
-def _sample(frame: pd.DataFrame, wanted: params.Params) -> pd.DataFrame:
-    rows = wanted.drift.data.sample_rows
-    return frame.sample(rows, random_state=wanted.model.seed) if len(frame) > rows else frame
+def _sample(frame: pd.DataFrame, params: Params) -> pd.DataFrame:
+    rows = params.drift.data.sample_rows
+    return frame.sample(rows, random_state=params.model.seed) if len(frame) > rows else frame
 
 
 def _evidently(
-    reference: pd.DataFrame, current: pd.DataFrame, wanted: params.Params
+    reference: pd.DataFrame, current: pd.DataFrame, params: Params
 ) -> tuple[Report, list[ColumnDrift]]:
     os.environ["DO_NOT_TRACK"] = "1"
     from evidently import DataDefinition, Dataset
     from evidently import Report as EvidentlyReport
     from evidently.presets import DataDriftPreset
 
-    categories = [name for name in reference.columns if name in wanted.data.categories]
+    categories = [name for name in reference.columns if name in params.data.categories]
     definition = DataDefinition(
         numerical_columns=[name for name in reference.columns if name not in categories],
         categorical_columns=categories,
     )
-    report = EvidentlyReport([DataDriftPreset(drift_share=wanted.drift.data.max_share)]).run(
+    report = EvidentlyReport([DataDriftPreset(drift_share=params.drift.data.max_share)]).run(
         Dataset.from_pandas(current, definition), Dataset.from_pandas(reference, definition)
     )
     columns = []

@@ -36,21 +36,21 @@ class Measured:
     model_megabytes: float
 
 
-def check_all(found: Measured, gate: params.Gate) -> tuple[Check, ...]:
+def check_all(measured: Measured, gate: params.Gate) -> tuple[Check, ...]:
     """Return every check, those that passed too: what held is evidence as well."""
-    checks = [_predictions(found)]
-    if "baseline" in found.losses:
+    checks = [_predictions(measured)]
+    if "baseline" in measured.losses:
         # A constant is calibrated, and may well win some slice: only a model is a fair measure.
-        checks.append(_baseline(found, gate))
-        if not isinstance(found.label, params.Regression):
-            checks.append(_calibration(found, gate))
-        checks += _slices(found, gate)
+        checks.append(_baseline(measured, gate))
+        if not isinstance(measured.label, params.Regression):
+            checks.append(_calibration(measured, gate))
+        checks += _slices(measured, gate)
     checks.append(
         _at_most(
-            "latency", found.milliseconds_per_row, gate.max_ms_per_row, "ms per row", "gate.max_ms_per_row"
+            "latency", measured.milliseconds_per_row, gate.max_ms_per_row, "ms per row", "gate.max_ms_per_row"
         )
     )
-    checks.append(_at_most("size", found.model_megabytes, gate.max_model_mb, "MB", "gate.max_model_mb"))
+    checks.append(_at_most("size", measured.model_megabytes, gate.max_model_mb, "MB", "gate.max_model_mb"))
     return tuple(checks)
 
 
@@ -75,33 +75,37 @@ def calibration_error(truths: npt.ArrayLike, answers: npt.ArrayLike) -> float:
         return 0.0
     order = np.argsort(chance, kind="stable")
     bins = np.array_split(order, min(_BINS, len(np.unique(chance))))
-    return float(sum(abs(truth[one].mean() - chance[one].mean()) * len(one) for one in bins) / len(chance))
+    return float(
+        sum(abs(truth[rows].mean() - chance[rows].mean()) * len(rows) for rows in bins) / len(chance)
+    )
 
 
-def _predictions(found: Measured) -> Check:
-    wrong = int(broken(found.label, found.predictions["challenger"]).sum())
-    sound = "finite numbers" if isinstance(found.label, params.Regression) else "probabilities"
+def _predictions(measured: Measured) -> Check:
+    wrong = int(broken(measured.label, measured.predictions["challenger"]).sum())
+    sound = "finite numbers" if isinstance(measured.label, params.Regression) else "probabilities"
     return Check(
         name="predictions",
         passed=wrong == 0,
         value=wrong,
         limit=0.0,
-        sentence=f"{wrong} of {len(found.rows)} predictions are no {sound}",
+        sentence=f"{wrong} of {len(measured.rows)} predictions are no {sound}",
     )
 
 
-def _slices(found: Measured, gate: params.Gate) -> list[Check]:
+def _slices(measured: Measured, gate: params.Gate) -> list[Check]:
     checks = []
     for feature in gate.slices:
-        for value, rows in sorted(found.rows.groupby(feature).indices.items(), key=lambda item: str(item[0])):
+        for value, rows in sorted(
+            measured.rows.groupby(feature).indices.items(), key=lambda item: str(item[0])
+        ):
             if len(rows) < gate.slice_min_rows:
                 continue
-            ours = found.rows.iloc[rows]
+            ours = measured.rows.iloc[rows]
             blocks = blocks_of(
                 ours["batch"].tolist(),
                 ours["event_time"].tolist(),
-                found.losses["champion"][rows],
-                found.losses["challenger"][rows],
+                measured.losses["champion"][rows],
+                measured.losses["challenger"][rows],
                 gate,
             )
             gain = paired(blocks, gate, error=gate.error)
@@ -119,9 +123,10 @@ def _slices(found: Measured, gate: params.Gate) -> list[Check]:
     return checks
 
 
-def _calibration(found: Measured, gate: params.Gate) -> Check:
+def _calibration(measured: Measured, gate: params.Gate) -> Check:
     errors = {
-        role: calibration_error(found.truths, found.predictions[role]) for role in ("challenger", "champion")
+        role: calibration_error(measured.truths, measured.predictions[role])
+        for role in ("challenger", "champion")
     }
     excess = errors["challenger"] - errors["champion"]
     return Check(
@@ -134,9 +139,9 @@ def _calibration(found: Measured, gate: params.Gate) -> Check:
     )
 
 
-def _baseline(found: Measured, gate: params.Gate) -> Check:
+def _baseline(measured: Measured, gate: params.Gate) -> Check:
     ours, theirs = (
-        float(found.losses[role].sum()) / max(1, len(found.rows)) for role in ("challenger", "baseline")
+        float(measured.losses[role].sum()) / max(1, len(measured.rows)) for role in ("challenger", "baseline")
     )
     return Check(
         name="baseline",

@@ -46,7 +46,7 @@ alive?</h2><p>{probes}. Labels known by {verdict.cutoff.isoformat()}.</p>
 def _chart(blocks: tuple[Block, ...], verdict: Verdict, gate: params.Gate) -> str:
     if not blocks:
         return "<p>No labelled rows.</p>"
-    gains = [(one.champion - one.challenger) / one.rows for one in blocks]
+    gains = [(block.champion - block.challenger) / block.rows for block in blocks]
     total = paired(blocks, gate, error=verdict.comparison.error)
     bounds = [bound for bound in (total.lower, total.upper) if abs(bound) < UNBOUNDED]
     bars = _Scale.of(0.0, *gains)
@@ -78,9 +78,9 @@ class _Scale:
 
 
 def _lines(scale: _Scale, min_gain: float, left: float, right: float) -> list[str]:
-    wanted = {0.0: ("d1d9e0", ""), min_gain: ("59636e", 'stroke-dasharray="4"')}
-    ends = [end for end in (scale.low, scale.high) if end not in wanted]
-    shown = {**wanted, **{end: ("eef1f4", "") for end in ends}}
+    marks = {0.0: ("d1d9e0", ""), min_gain: ("59636e", 'stroke-dasharray="4"')}
+    ends = [end for end in (scale.low, scale.high) if end not in marks]
+    shown = {**marks, **{end: ("eef1f4", "") for end in ends}}
     return [
         f'<line x1="{left + _PAD:.1f}" x2="{right:.1f}" y1="{scale.y(value):.1f}" y2="{scale.y(value):.1f}" '
         f'stroke="#{colour}" {dash}/><text x="{left:.1f}" y="{scale.y(value) + 4:.1f}">{value:+.3g}</text>'

@@ -9,8 +9,8 @@ from trimtab.contracts import ModelVersion
 def error_of(look: int, gate: params.Gate) -> float:
     """Return the share of `gate.error` that belongs to one look.
 
-    Judging each new batch anew promotes an equal model ever more often: .097 after four looks at a nominal .025, .184
-    after eight. So the error is spent over the looks, little at first (Lan and DeMets, Biometrika 1983, with the
+    Judging each new batch from scratch promotes an equal model ever more often: .097 after four looks at a nominal
+    .025, .184 after eight. So the error is spent over the looks, little at first (Lan and DeMets, Biometrika 1983, with the
     O'Brien-Fleming spending function), by the share of batches that were judged. The looks are then held to their own
     share each: the sum bounds the chance of any false promotion whatever the looks have in common (Boole), where
     exact boundaries would have to rely on it.

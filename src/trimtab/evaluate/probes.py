@@ -45,11 +45,11 @@ def run(gate: params.Gate, label: params.Label) -> dict[str, VerdictKind]:
         row_losses(gate.metric, label, truths, _answers(label, truths, sure)) for sure in (0.55, 0.01, 0.99)
     )
     challengers = {"bad": bad, "edge": champion - gate.min_gain + _noise(champion), "good": good}
-    found = {name: _kind(blocks, champion, losses, gate) for name, losses in challengers.items()}
-    right = found["bad"] == "REJECT" and found["edge"] != "PROMOTE" and found["good"] == "PROMOTE"
+    verdicts = {name: _kind(blocks, champion, losses, gate) for name, losses in challengers.items()}
+    right = verdicts["bad"] == "REJECT" and verdicts["edge"] != "PROMOTE" and verdicts["good"] == "PROMOTE"
     if not right:
-        raise GateDead(found)
-    return found
+        raise GateDead(verdicts)
+    return verdicts
 
 
 def _kind(blocks: int, champion: Floats, challenger: Floats, gate: params.Gate) -> VerdictKind:
@@ -57,14 +57,14 @@ def _kind(blocks: int, champion: Floats, challenger: Floats, gate: params.Gate) 
     names = [f"probe-{number // per_batch}" for number in range(len(champion))]
     step = timedelta(hours=gate.block_hours) / _ROWS
     times = [_BEGIN + number * step for number in range(len(champion))]
-    found = weigh(
+    weighed = weigh(
         blocks_of(names, times, champion, challenger, gate),
         (),
         gate.model_copy(update={"ask": "never"}),
         look=1,
         champion="the probes' champion",
     )
-    return found.kind
+    return weighed.kind
 
 
 def _truths(label: params.Label, count: int) -> Floats:

@@ -18,7 +18,7 @@ Floats = npt.NDArray[np.float64]
 def row_losses(metric: str, label: params.Label, truths: npt.ArrayLike, answers: npt.ArrayLike) -> Floats:
     """Return the loss of each row, lower is better.
 
-    What is no answer (see `broken`) counts as certain and wrong, in a regression as the far end of the declared range:
+    An invalid prediction (see `broken`) counts as certain and wrong, in a regression as the far end of the declared range:
     a model that answers NaN is judged, and not promoted.
 
     Args:
@@ -50,7 +50,7 @@ def row_losses(metric: str, label: params.Label, truths: npt.ArrayLike, answers:
 
 
 def broken(label: params.Label, answers: npt.ArrayLike) -> npt.NDArray[np.bool_]:
-    """Say which answers are none: no probabilities, ones that do not sum to 1, no finite value; shape `(n,)`."""
+    """Say which predictions are invalid: not a probability, not summing to 1, or not finite; shape `(n,)`."""
     answer = np.asarray(answers, dtype=np.float64)
     if isinstance(label, params.Regression):
         return ~np.isfinite(answer)

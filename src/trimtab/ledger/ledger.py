@@ -105,7 +105,7 @@ class Ledger(Database):
         """Return the fact with a key.
 
         Raises:
-            Unknown: There is none.
+            Unknown: The ledger has no such fact.
         """
         fact = self.get(kind, key)
         if fact is None:
@@ -172,7 +172,7 @@ class Ledger(Database):
         return decision(self.snapshot())
 
     def newest(self, connection: Connection, kind: type[Fact], prefix: str) -> int:
-        """Return the id of the newest fact of a kind, 0 when there is none."""
+        """Return the id of the newest fact of a kind, 0 before the first."""
         query = select(func.coalesce(func.max(facts.c.id), 0)).where(self._of(kind, prefix))
         return int(connection.execute(query).scalar_one())
 

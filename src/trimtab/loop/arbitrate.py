@@ -374,7 +374,7 @@ def _plan(
 ) -> Plan:
     if request.challenger is None:
         return make_plan(
-            wanted=loop.params,
+            params=loop.params,
             commit=loop.commit,
             manifests=manifests,
             champion=champion,
@@ -387,7 +387,7 @@ def _plan(
     if before is None or before.verdict is None:
         raise ValueError(f"Version {request.challenger} was never judged, so there is no next look at it")
     return make_look(
-        wanted=loop.params,
+        params=loop.params,
         commit=loop.commit,
         manifests=manifests,
         champion=champion,

@@ -20,7 +20,7 @@ from trimtab.predictions.records import Joined
 log = logging.getLogger(__name__)
 
 _LAST_LOOK = timedelta(days=1)
-"""For so long a window is looked at after `until_days`, whenever the DAG comes round."""
+"""How long after `until_days` a window is checked for the last time, in each run of the DAG."""
 
 
 def gather() -> list[str]:
@@ -39,10 +39,10 @@ def gather() -> list[str]:
     now, landed = loop.ledger.now(), []
     with closing(open_log(loop.stores.prediction_log, loop.params.predictions)) as store:
         for window in _windows(loop, rule, now):
-            found = store.joined(
+            joined = store.joined(
                 loop.model, start=window.start, end=window.end, by="event_time", known_by=now
             )
-            rows = rows_of(found, loop.params.data)
+            rows = rows_of(joined, loop.params.data)
             if len(rows) and _due(loop, rule, window, rows, now):
                 _land(loop, window, rows, (now - window.end).total_seconds() / 3600)
                 landed.append(window.batch)
@@ -69,9 +69,9 @@ def _due(loop: Loop, rule: params.Log, window: Window, rows: pd.DataFrame, now: 
 
 
 def _labels(rows: pd.DataFrame) -> dict[str, object]:
-    known = rows[schema.LABEL].notna()
-    labels = zip(rows[schema.ROW_ID], rows[schema.LABEL], known, strict=True)
-    return {row: label if there else None for row, label, there in labels}
+    present = rows[schema.LABEL].notna()
+    labels = zip(rows[schema.ROW_ID], rows[schema.LABEL], present, strict=True)
+    return {row: label if is_present else None for row, label, is_present in labels}
 
 
 def _land(loop: Loop, window: Window, frame: pd.DataFrame, age_hours: float) -> None:
@@ -82,22 +82,22 @@ def _land(loop: Loop, window: Window, frame: pd.DataFrame, age_hours: float) -> 
     landing.put(
         loop.stores.landing, {f"{window.batch}.parquet": content.getvalue(), f"{window.batch}.json": note}
     )
-    known = int(frame[schema.LABEL].notna().sum())
-    log.info("Batch %s: %s rows of the prediction log, %s labelled", window.batch, len(frame), known)
+    labelled = int(frame[schema.LABEL].notna().sum())
+    log.info("Batch %s: %s rows of the prediction log, %s labelled", window.batch, len(frame), labelled)
 
 
-def rows_of(found: Sequence[Joined], data: params.Data) -> pd.DataFrame:
-    """Return joined predictions as the rows of a batch, with the contract's columns; what the row lacked is null."""
+def rows_of(joined: Sequence[Joined], data: params.Data) -> pd.DataFrame:
+    """Return joined predictions as rows of a batch, with the contract's columns; a feature that is missing is null."""
     columns: dict[str, object] = {
-        schema.ROW_ID: [one.prediction.row_id for one in found],
-        schema.EVENT_TIME: _times([one.prediction.event_time for one in found]),
+        schema.ROW_ID: [entry.prediction.row_id for entry in joined],
+        schema.EVENT_TIME: _times([entry.prediction.event_time for entry in joined]),
     }
     for name, feature in data.features.items():
-        values = [one.prediction.features.get(name) for one in found]
+        values = [entry.prediction.features.get(name) for entry in joined]
         columns[name] = pd.Series(values, dtype="float64" if isinstance(feature, params.Number) else object)
     kind = {"binary": "Int64", "multiclass": "object", "regression": "float64"}[data.label.kind]
-    columns[schema.LABEL] = pd.Series([one.label for one in found], dtype=kind)
-    columns[schema.KNOWN_AT] = _times([one.label_known_at for one in found])
+    columns[schema.LABEL] = pd.Series([entry.label for entry in joined], dtype=kind)
+    columns[schema.KNOWN_AT] = _times([entry.label_known_at for entry in joined])
     return pd.DataFrame(columns)
 
 

@@ -78,22 +78,26 @@ def _measure(loop: Loop, version: Version, record: Batch) -> Observation:
     from trimtab.train.features import design, targets
     from trimtab.train.fit import answers
 
-    manifest, wanted = record.manifest, loop.params
+    manifest, params = record.manifest, loop.params
     frame = loop.origin.fetch_batch(manifest.batch, md5=record.md5, commit=record.commit)
     cache = loop.stores.home / "models"
     reference = pd.read_parquet(tracking.artifact(version.training.run_id, "reference.parquet", cache=cache))
-    drift, report = data_drift.measure(reference, design(frame, wanted.data), wanted)
+    drift, report = data_drift.measure(reference, design(frame, params.data), params)
 
     pipeline = load.load(
-        version.training.source, version.training.digest, wanted.model.trusted_types, cache=cache
+        version.training.source, version.training.digest, params.model.trusted_types, cache=cache
     )
-    known = labelled(frame, state.event_now(loop.ledger.all(Batch)))
-    truths, given, metric = targets(known, wanted.data), answers(pipeline, wanted, known), wanted.gate.metric
-    scored = score(manifest.batch, wanted.data.label, truths, given, metric, rows=len(frame))
-    losses = row_losses(metric, wanted.data.label, truths, given)
-    lower, upper = loss_bounds(known["event_time"].tolist(), losses, wanted.gate) or (None, None)
+    labelled_rows = labelled(frame, state.event_now(loop.ledger.all(Batch)))
+    truths, given, metric = (
+        targets(labelled_rows, params.data),
+        answers(pipeline, params, labelled_rows),
+        params.gate.metric,
+    )
+    scored = score(manifest.batch, params.data.label, truths, given, metric, rows=len(frame))
+    losses = row_losses(metric, params.data.label, truths, given)
+    lower, upper = loss_bounds(labelled_rows["event_time"].tolist(), losses, params.gate) or (None, None)
     against = replace(
-        concept.measure(scored, version.training.reference_losses, wanted), lower=lower, upper=upper
+        concept.measure(scored, version.training.reference_losses, params), lower=lower, upper=upper
     )
 
     age = _age(loop, version.version, record)
@@ -106,7 +110,7 @@ def _measure(loop: Loop, version: Version, record: Batch) -> Observation:
         concept=against,
         report=report,
     )
-    watched = _watch(loop, version.version, manifest, pipeline, known)
+    watched = _watch(loop, version.version, manifest, pipeline, labelled_rows)
     return Observation(
         batch=manifest.batch,
         revision=manifest.revision,
@@ -139,23 +143,23 @@ def _watch(
     since = [each.batch for each in with_labels if each.start >= promotion.event_time]
     if manifest.batch not in since[: loop.params.watch.batches]:
         return None
-    former, wanted = loop.ledger.require(Version, promotion.replaces), loop.params
+    former, params = loop.ledger.require(Version, promotion.replaces), loop.params
     try:
         before = load.load(
             former.training.source,
             former.training.digest,
-            wanted.model.trusted_types,
+            params.model.trusted_types,
             cache=loop.stores.home / "models",
         )
     except UnsafeModel as error:
         return Watch(former=former.version, blocks=(), trouble=str(error))
-    label, truths = wanted.data.label, targets(rows, wanted.data)
+    label, truths = params.data.label, targets(rows, params.data)
     new, old = (
-        row_losses(wanted.gate.metric, label, truths, answers(model, wanted, rows))
+        row_losses(params.gate.metric, label, truths, answers(model, params, rows))
         for model in (pipeline, before)
     )
     batches, times = [manifest.batch] * len(rows), rows["event_time"].tolist()
-    return Watch(former=former.version, blocks=blocks_of(batches, times, new, old, wanted.gate))
+    return Watch(former=former.version, blocks=blocks_of(batches, times, new, old, params.gate))
 
 
 def _age(loop: Loop, version: str, record: Batch) -> int:

@@ -88,8 +88,8 @@ def rollback(version: str | None, *, actor: str, reason: str, key: str | None = 
     Ordered again under the same key (a cleared task), it happens once.
 
     Raises:
-        OrderRefused: There is none, or it never was in Production, is blocked, or cannot be loaded; or the champion is
-            pinned, or was replaced while this was decided.
+        OrderRefused: The version does not exist, was never in Production, is blocked or cannot be loaded; or the champion
+            is pinned, or was replaced in the meantime.
     """
     loop = open_loop()
     repair(loop)

@@ -12,7 +12,7 @@ from trimtab.loop.loop import Loop, open_loop
 
 
 def table() -> str:
-    """Return every open entry with its reason, as text; empty when there is none."""
+    """Return every open entry with its reason, as text; empty without open entries."""
     entries = _open_entries(open_loop())
     return "\n".join(
         f"{entry.name}  {entry.kind}, {entry.rows} rows: {entry.reason}" for entry in entries.values()

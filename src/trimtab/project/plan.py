@@ -18,7 +18,7 @@ def plan(root: Path = Path()) -> Plan:
         from_json(Manifest, path.read_bytes()) for path in sorted((root / "data/batches").glob("*.json"))
     ]
     made = make_plan(
-        wanted=params.load(root / params.FILE),
+        params=params.load(root / params.FILE),
         commit=git("rev-parse", "HEAD", cwd=root).strip(),
         manifests=manifests,
         champion=read_champion(root / "champion.yaml"),

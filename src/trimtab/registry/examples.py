@@ -1,4 +1,4 @@
-"""What a model predicted for a few rows when it was logged, so that whoever loads it later can compare."""
+"""What a model predicted for a few rows when it was logged, so that a later environment can be compared."""
 
 import json
 import tempfile

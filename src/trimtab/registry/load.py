@@ -41,10 +41,10 @@ def load(source: str, digest: str, trusted: Sequence[str], *, cache: Path) -> Pi
     path = cache / digest / MODEL_FILE
     if not path.is_file():
         _download(source, path)
-    found = digest_of(path)
-    if found != digest:
+    actual = digest_of(path)
+    if actual != digest:
         path.unlink()
-        raise UnsafeModel(source, f"expected a file with the digest {digest} of the ledger, got {found}")
+        raise UnsafeModel(source, f"expected a file with the digest {digest} of the ledger, got {actual}")
     strange = [kind for kind in get_untrusted_types(file=path) if kind not in trusted]
     if strange:
         raise UnsafeModel(source, f"expected types of model.trusted_types only, got {', '.join(strange)} too")

@@ -71,8 +71,8 @@ def _requirements(pipeline: Pipeline) -> list[str]:
     """Pin what it takes to load a pipeline: skops, pandas, and the packages that its steps' classes come from."""
     kinds = {kind for _, step in pipeline.steps for kind in type(step).__mro__}
     modules = {kind.__module__.partition(".")[0] for kind in kinds} - {"builtins", "trimtab"}
-    found = metadata.packages_distributions() if modules - {"sklearn"} else {}
-    names = {name for module in modules for name in found.get(module, ())}
+    distributions = metadata.packages_distributions() if modules - {"sklearn"} else {}
+    names = {name for module in modules for name in distributions.get(module, ())}
     return [
         f"{name}=={metadata.version(name)}" for name in sorted(names | {"pandas", "scikit-learn", "skops"})
     ]
@@ -107,13 +107,16 @@ def artifact(run_id: str, path: str, *, cache: Path) -> Path:
     quiet()
     import mlflow
 
-    kept = cache / run_id / path
-    if not kept.is_file():
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=kept.parent) as folder, reaching(mlflow.get_tracking_uri()):
+    path_in_cache = cache / run_id / path
+    if not path_in_cache.is_file():
+        path_in_cache.parent.mkdir(parents=True, exist_ok=True)
+        with (
+            tempfile.TemporaryDirectory(dir=path_in_cache.parent) as folder,
+            reaching(mlflow.get_tracking_uri()),
+        ):
             mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=path, dst_path=folder)
-            Path(folder, path).replace(kept)
-    return kept
+            Path(folder, path).replace(path_in_cache)
+    return path_in_cache
 
 
 def log_verdict(verdict: Verdict, page: Path) -> None:
@@ -216,7 +219,7 @@ def _child_streams(output: Path) -> Iterator[None]:
     """
     sys.stdout.flush()
     sys.stderr.flush()
-    kept = [os.dup(descriptor) for descriptor in range(3)]
+    originals = [os.dup(descriptor) for descriptor in range(3)]
     read, write = os.pipe()
     os.environ[ENDS_WITH_STDIN] = "true"
     with output.open("wb") as file:
@@ -226,7 +229,7 @@ def _child_streams(output: Path) -> Iterator[None]:
             yield
         finally:
             del os.environ[ENDS_WITH_STDIN]
-            for descriptor, original in enumerate(kept):
+            for descriptor, original in enumerate(originals):
                 os.dup2(original, descriptor)
                 os.close(original)
             os.close(read)
@@ -237,12 +240,12 @@ def _experiment(name: str) -> str:
     import mlflow
     from mlflow.exceptions import MlflowException
 
-    found = mlflow.get_experiment_by_name(name)
-    if found is None:
+    experiment = mlflow.get_experiment_by_name(name)
+    if experiment is None:
         try:
             return str(mlflow.create_experiment(name))
         except MlflowException:
-            found = mlflow.get_experiment_by_name(name)  # another process was quicker
-            if found is None:
+            experiment = mlflow.get_experiment_by_name(name)  # another process was quicker
+            if experiment is None:
                 raise
-    return str(found.experiment_id)
+    return str(experiment.experiment_id)

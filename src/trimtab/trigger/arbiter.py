@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
-from trimtab import params
 from trimtab.contracts import Action, Decision
 from trimtab.ledger.facts import Request
+from trimtab.params import Params
 
 Answer = tuple[Action, str]
 Started = tuple[Action, str] | None
@@ -52,20 +52,21 @@ class State:
     failing: Mapping[str, str] = field(default_factory=dict)
 
 
-def arbitrate(waiting: Sequence[Request], state: State, wanted: params.Params) -> list[Decision]:
+def arbitrate(waiting: Sequence[Request], state: State, params: Params) -> list[Decision]:
     """Answer each waiting request: rollbacks first, then looks, then oldest first; at most one of them starts something.
 
     >>> from datetime import UTC, datetime
     >>> from pathlib import Path
+    >>> from trimtab.params import load
     >>> request = Request(source="ui", episode="r1", reason="try", event_time=datetime(2026, 1, 5, tzinfo=UTC))
     >>> state = State(batches=12, fresh_batches=4, champion="1", in_flight=None, batches_since_retraining=1)
-    >>> arbitrate([request], state, params.load(Path("params.yaml")))[0].reason
+    >>> arbitrate([request], state, load(Path("params.yaml")))[0].reason
     'cooldown: 1 batch since the last retraining, trigger.cooldown_batches is 2; tick force to go on'
     """
     answers: list[Decision] = []
     started: Started = None
     for request in sorted(waiting, key=_urgency):
-        action, reason = _answer(request, state, wanted, started)
+        action, reason = _answer(request, state, params, started)
         if action in ("RETRAIN", "JUDGE", "ROLLBACK"):
             started = action, request.key
         answers.append(Decision(request=request.key, action=action, reason=reason))
@@ -76,32 +77,32 @@ def _urgency(request: Request) -> tuple[bool, bool, int]:
     return request.source != "watch", request.source != "look", request.id
 
 
-def _answer(asked: Request, state: State, wanted: params.Params, started: Started) -> Answer:
+def _answer(request: Request, state: State, params: Params, started: Started) -> Answer:
     for rule in _RULES:
-        found = rule(asked, state, wanted, started)
-        if found is not None:
-            return found
-    if asked.source == "watch":
-        return "ROLLBACK", f"{asked.reason}: back to version {asked.challenger}"
-    if asked.source == "look":
-        return "JUDGE", asked.reason
-    return "RETRAIN", f"{asked.source}: {asked.reason}"
+        answer = rule(request, state, params, started)
+        if answer is not None:
+            return answer
+    if request.source == "watch":
+        return "ROLLBACK", f"{request.reason}: back to version {request.challenger}"
+    if request.source == "look":
+        return "JUDGE", request.reason
+    return "RETRAIN", f"{request.source}: {request.reason}"
 
 
-def _moot(asked: Request, state: State, wanted: params.Params, started: Started) -> Answer | None:
-    if asked.champion is not None and asked.champion != state.champion:
-        return "SKIP", f"it was about version {asked.champion}; version {state.champion} is champion by now"
-    if asked.source == "look" and asked.challenger != state.under_judgement:
-        return "SKIP", f"version {asked.challenger} is no longer under judgement"
-    own = asked.force or asked.dry_run or asked.window_batches is not None
-    plain = asked.source not in ("look", "watch") and not own
-    if plain and state.seen_through is not None and asked.event_time <= state.seen_through:
+def _moot(request: Request, state: State, params: Params, started: Started) -> Answer | None:
+    if request.champion is not None and request.champion != state.champion:
+        return "SKIP", f"it was about version {request.champion}; version {state.champion} is champion by now"
+    if request.source == "look" and request.challenger != state.under_judgement:
+        return "SKIP", f"version {request.challenger} is no longer under judgement"
+    changed = request.force or request.dry_run or request.window_batches is not None
+    plain = request.source not in ("look", "watch") and not changed
+    if plain and state.seen_through is not None and request.event_time <= state.seen_through:
         text = f"the last retraining has seen all labels up to {state.seen_through:%Y-%m-%d %H:%M}"
-        return "SKIP", f"{text}; tick force to train again" if asked.source in _PEOPLE else text
+        return "SKIP", f"{text}; tick force to train again" if request.source in _PEOPLE else text
     return None
 
 
-def _joined(asked: Request, state: State, wanted: params.Params, started: Started) -> Answer | None:
+def _joined(request: Request, state: State, params: Params, started: Started) -> Answer | None:
     if started is None:
         return None
     action, first = started
@@ -111,28 +112,28 @@ def _joined(asked: Request, state: State, wanted: params.Params, started: Starte
     return "WAIT", f"the {what} that the request {first} started comes first"
 
 
-def _failing(asked: Request, state: State, wanted: params.Params, started: Started) -> Answer | None:
-    reason = state.failing.get(asked.key)
+def _failing(request: Request, state: State, params: Params, started: Started) -> Answer | None:
+    reason = state.failing.get(request.key)
     if reason is None:
         return None
     return "WAIT", f"{reason}. Push a correction to the origin, or clear the failed Airflow run to try again"
 
 
-def _ordered(asked: Request, state: State, wanted: params.Params, started: Started) -> Answer | None:
+def _ordered(request: Request, state: State, params: Params, started: Started) -> Answer | None:
     if state.paused is not None:
         return "WAIT", f"paused by {state.paused}"
-    if state.pinned is not None and not asked.dry_run:
-        return _held_back(asked, f"version {state.champion} is pinned by {state.pinned}", hint="")
-    target = asked.challenger
+    if state.pinned is not None and not request.dry_run:
+        return _held_back(request, f"version {state.champion} is pinned by {state.pinned}", hint="")
+    target = request.challenger
     if target is not None and target in state.blocked:
         return "WAIT", f"version {target} is blocked by {state.blocked[target]}"
-    if asked.source == "watch" and target is not None and target in state.unloadable:
+    if request.source == "watch" and target is not None and target in state.unloadable:
         return "WAIT", f"version {target} cannot be loaded to go back to it: {state.unloadable[target]}"
     return None
 
 
-def _busy(asked: Request, state: State, wanted: params.Params, started: Started) -> Answer | None:
-    if asked.source == "watch":
+def _busy(request: Request, state: State, params: Params, started: Started) -> Answer | None:
+    if request.source == "watch":
         return None
     if state.in_flight is not None:
         return "WAIT", f"a run is in flight, held by {state.in_flight}"
@@ -141,65 +142,65 @@ def _busy(asked: Request, state: State, wanted: params.Params, started: Started)
             f"the champion, version {state.champion}, cannot be loaded to compare with it: "
             f"{state.unloadable[state.champion]} Bring its artifact back, or go back with `trimtab rollback`"
         )
-    if state.runs_in_hour >= wanted.trigger.max_per_hour:
-        text = f"{state.runs_in_hour} runs within the hour, trigger.max_per_hour is {wanted.trigger.max_per_hour}"
-        return _held_back(asked, text, hint="")
-    if asked.source == "look" and not state.unlooked_batches:
+    if state.runs_in_hour >= params.trigger.max_per_hour:
+        text = f"{state.runs_in_hour} runs within the hour, trigger.max_per_hour is {params.trigger.max_per_hour}"
+        return _held_back(request, text, hint="")
+    if request.source == "look" and not state.unlooked_batches:
         return "WAIT", "no labelled batch has come since the last look"
     return None
 
 
-def _judging(asked: Request, state: State, wanted: params.Params, started: Started) -> Answer | None:
-    if asked.source in ("look", "watch") or state.under_judgement is None or _supersedes(asked, wanted):
+def _judging(request: Request, state: State, params: Params, started: Started) -> Answer | None:
+    if request.source in ("look", "watch") or state.under_judgement is None or _supersedes(request, params):
         return None
     text = f"version {state.under_judgement} is under judgement and has looks left"
-    if asked.source in _PEOPLE:
+    if request.source in _PEOPLE:
         return "SKIP", f"{text}; tick force to train another in its stead"
     return "WAIT", text
 
 
-def _enough(asked: Request, state: State, wanted: params.Params, started: Started) -> Answer | None:
-    if asked.source in ("look", "watch"):
+def _enough(request: Request, state: State, params: Params, started: Started) -> Answer | None:
+    if request.source in ("look", "watch"):
         return None
-    if state.batches < wanted.train.start_batches:
+    if state.batches < params.train.start_batches:
         return "WAIT", (
-            f"{state.batches} of the {wanted.train.start_batches} labelled batches of train.start_batches are in"
+            f"{state.batches} of the {params.train.start_batches} labelled batches of train.start_batches are in"
         )
-    if state.fresh_batches < wanted.gate.judge_batches:
+    if state.fresh_batches < params.gate.judge_batches:
         return "WAIT", (
-            f"{state.fresh_batches} of the {wanted.gate.judge_batches} labelled batches of gate.judge_batches "
+            f"{state.fresh_batches} of the {params.gate.judge_batches} labelled batches of gate.judge_batches "
             f"came after the champion's training"
         )
-    if state.retrainings_in_month >= wanted.trigger.max_per_event_month:
+    if state.retrainings_in_month >= params.trigger.max_per_event_month:
         text = (
             f"{state.retrainings_in_month} retrainings within {_MONTH_DAYS} days, "
-            f"trigger.max_per_event_month is {wanted.trigger.max_per_event_month}"
+            f"trigger.max_per_event_month is {params.trigger.max_per_event_month}"
         )
-        return _held_back(asked, text, hint="")
+        return _held_back(request, text, hint="")
     return None
 
 
-def _patient(asked: Request, state: State, wanted: params.Params, started: Started) -> Answer | None:
-    if asked.source in ("look", "watch") or asked.force:
+def _patient(request: Request, state: State, params: Params, started: Started) -> Answer | None:
+    if request.source in ("look", "watch") or request.force:
         return None
-    rules, since = wanted.trigger, state.batches_since_retraining
+    rules, since = params.trigger, state.batches_since_retraining
     if state.batches_since_rollback == 0:
-        return _held_back(asked, "no batch has come since the last rollback: the same data, the same model")
-    if asked.source == "drift" and state.drifted is not None and state.drifted < rules.confirm_drift:
+        return _held_back(request, "no batch has come since the last rollback: the same data, the same model")
+    if request.source == "drift" and state.drifted is not None and state.drifted < rules.confirm_drift:
         return "WAIT", (
             f"{state.drifted} of the newest {rules.confirm_of} batches drifted, trigger.confirm_drift is "
             f"{rules.confirm_drift}"
         )
     if since is not None and since < rules.cooldown_batches:
         text = f"cooldown: {since} {'batch' if since == 1 else 'batches'} since the last retraining"
-        return _held_back(asked, f"{text}, trigger.cooldown_batches is {rules.cooldown_batches}")
+        return _held_back(request, f"{text}, trigger.cooldown_batches is {rules.cooldown_batches}")
     if state.new_labels is not None and state.new_labels < rules.min_new_labels:
         text = f"{state.new_labels} labels came since the last retraining"
-        return _held_back(asked, f"{text}, trigger.min_new_labels is {rules.min_new_labels}")
+        return _held_back(request, f"{text}, trigger.min_new_labels is {rules.min_new_labels}")
     return None
 
 
-_RULES: tuple[Callable[[Request, State, params.Params, Started], Answer | None], ...] = (
+_RULES: tuple[Callable[[Request, State, Params, Started], Answer | None], ...] = (
     _moot,
     _joined,
     _failing,
@@ -212,14 +213,14 @@ _RULES: tuple[Callable[[Request, State, params.Params, Started], Answer | None],
 """In this order; the first that has something to say answers."""
 
 
-def _held_back(asked: Request, text: str, *, hint: str = "; tick force to go on") -> Answer:
-    return ("SKIP", text + hint) if asked.source in _PEOPLE else ("WAIT", text)
+def _held_back(request: Request, text: str, *, hint: str = "; tick force to go on") -> Answer:
+    return ("SKIP", text + hint) if request.source in _PEOPLE else ("WAIT", text)
 
 
-def _supersedes(asked: Request, wanted: params.Params) -> bool:
+def _supersedes(request: Request, params: Params) -> bool:
     """Say whether a request is worth more than a challenger under judgement.
 
-    With `gate.refit` every look judges the recipe fitted anew, so another challenger of the same recipe would only
+    With `gate.refit` every look judges the recipe, fitted again, so another challenger of the same recipe would only
     forget what the looks before have shown. Without it the challenger ages, and drift asks for a younger one.
     """
-    return asked.force or (asked.source == "drift" and not wanted.gate.refit)
+    return request.force or (request.source == "drift" and not params.gate.refit)

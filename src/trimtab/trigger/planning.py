@@ -5,15 +5,15 @@ from pathlib import Path
 
 import yaml
 
-from trimtab import params
 from trimtab.contracts import Manifest, ModelVersion, Plan, Verdict, from_plain, plain
 from trimtab.data.batches import refs, split, sufficiently_labelled
 from trimtab.errors import NotEnoughBatches
+from trimtab.params import Params
 
 
 def make_plan(
     *,
-    wanted: params.Params,
+    params: Params,
     commit: str,
     manifests: Sequence[Manifest],
     champion: ModelVersion | None,
@@ -27,13 +27,13 @@ def make_plan(
         NotEnoughBatches: See `data.batches.split`.
     """
     train, judge = split(
-        sufficiently_labelled(manifests, wanted.data),
-        judge=wanted.gate.judge_batches,
-        window=window_batches or wanted.train.window_batches,
+        sufficiently_labelled(manifests, params.data),
+        judge=params.gate.judge_batches,
+        window=window_batches or params.train.window_batches,
         champion_through=champion.trained_through if champion else None,
     )
     return Plan(
-        model=wanted.model.name,
+        model=params.model.name,
         commit=commit,
         cutoff=max(manifest.end for manifest in manifests),
         train=train,
@@ -47,7 +47,7 @@ def make_plan(
 
 def make_look(
     *,
-    wanted: params.Params,
+    params: Params,
     commit: str,
     manifests: Sequence[Manifest],
     champion: ModelVersion | None,
@@ -57,22 +57,24 @@ def make_look(
 ) -> Plan:
     """Plan the next look at a challenger: the batches that came since the last one judge, all before them train.
 
-    With `gate.refit` it is the recipe that is judged: fitted anew up to the batches that judge it, as it would be if
+    With `gate.refit` it is the recipe that is judged: fitted again up to the batches that judge it, as it would be if
     it served.
 
     Raises:
         NotEnoughBatches: No labelled batch came since the last look.
     """
     seen = {block.batch for block in before.blocks} | {ref.batch for ref in before.judged_on}
-    ordered = sorted(sufficiently_labelled(manifests, wanted.data), key=lambda manifest: manifest.start)
-    since = max((one.end for one in ordered if one.batch in seen), default=challenger.trained_through)
-    new = [one for one in ordered if one.start >= since]
+    ordered = sorted(sufficiently_labelled(manifests, params.data), key=lambda manifest: manifest.start)
+    since = max(
+        (manifest.end for manifest in ordered if manifest.batch in seen), default=challenger.trained_through
+    )
+    new = [manifest for manifest in ordered if manifest.start >= since]
     if not new:
         raise NotEnoughBatches(0, 1, "The next look at a challenger")
-    train = [one for one in ordered if one.end <= new[0].start]
-    window = wanted.train.window_batches
+    train = [manifest for manifest in ordered if manifest.end <= new[0].start]
+    window = params.train.window_batches
     return Plan(
-        model=wanted.model.name,
+        model=params.model.name,
         commit=commit,
         cutoff=max(manifest.end for manifest in manifests),
         train=refs(train if window is None else train[-window:]),

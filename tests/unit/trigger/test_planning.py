@@ -67,7 +67,7 @@ def verdict(*judged: int) -> Verdict:
 
 def look(manifests: list[Manifest], before: Verdict):
     return make_look(
-        wanted=shipped(),
+        params=shipped(),
         commit="c",
         manifests=manifests,
         champion=None,
@@ -83,7 +83,7 @@ def test_what_trains_does_not_judge(count: int, judge: int, window: int | None) 
     wanted = wanted.model_copy(update={"gate": wanted.gate.model_copy(update={"judge_batches": judge})})
     made = [manifest(number) for number in range(count)]
     try:
-        plan = make_plan(wanted=wanted, commit="c", manifests=made, champion=None, window_batches=window)
+        plan = make_plan(params=wanted, commit="c", manifests=made, champion=None, window_batches=window)
     except NotEnoughBatches:
         assert count <= judge
         return
@@ -118,7 +118,7 @@ def test_a_batch_from_before_the_last_look_that_came_late_trains_and_does_not_ju
 
 def test_batches_without_enough_labels_neither_train_nor_judge() -> None:
     manifests = [manifest(number, labelled=0 if number in (2, 5) else 10) for number in range(6)]
-    found = make_plan(wanted=shipped(), commit="c", manifests=manifests, champion=None)
+    found = make_plan(params=shipped(), commit="c", manifests=manifests, champion=None)
     assert [ref.batch for ref in found.judge] == ["W3", "W4"]
     assert [ref.batch for ref in found.train] == ["W0", "W1"]
     assert found.cutoff == manifests[5].end
