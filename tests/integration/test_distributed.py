@@ -123,9 +123,8 @@ def test_the_loop_closes_on_a_model_that_two_workers_fitted(
     assert done["verdict"] == "PROMOTE", done
     assert all(after > before for before, after in zip(idle, dask.worked(), strict=True))
 
-    known = loop.ledger.keys(Version)
     (version,) = loop.registry.in_stage(loop.model, "Production")
-    training = known[version].training
+    training = loop.ledger.require(Version, version).training
     batches = {one.batch for one in training.batches}
     frame = playground.thin(playground.weeks()[4]).query("label.notna()")
     rows, truths = design(frame, loop.params.data), targets(frame, loop.params.data)

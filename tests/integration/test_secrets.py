@@ -54,6 +54,7 @@ def test_the_password_of_a_store_that_is_away_is_nowhere(variable: str, loop: Lo
         **os.environ,
         variable.strip(): AWAY[variable],
         "PYTHONPATH": os.pathsep.join(map(str, (playground.ROOT / "plugins", playground.ROOT / "src"))),
+        # pragma: allowlist nextline secret
         "TRIMTAB_ALERTS_TOKEN": "open sesame",
         "AIRFLOW_HOME": str(tmp_path / "airflow"),
     }

@@ -58,9 +58,11 @@ def test_no_error_holds_the_password_of_a_url_that_it_was_given(kind: type[error
         ("no answer from http://a:hunter2@h:5000/x, http 3", "no answer from http://h:5000/x, http 3"),
         ("redis://:hunter2@h:1/0 and http://user:@h/x", "redis://h:1/0 and http://h/x"),
         ("https://ghp_0hunter2@github.com/x.git", "https://github.com/x.git"),
+        # pragma: allowlist nextline secret
         ("https://hunter2:x-oauth-basic@github.com/x.git", "https://github.com/x.git"),
         ("mongodb://u:hunter2@h1:27017,h2:27017/db?x=1", "mongodb://h1:27017,h2:27017/db?x=1"),
         ("postgresql://u:hun/ter2?#@h/db", "postgresql://h/db"),
+        # pragma: allowlist nextline secret
         ("postgresql://u:hun@ter2/hunter2@h/db", "postgresql://h/db"),
         ("fatal: unable to access 'http://u:hunter2@h/o.git/'", "fatal: unable to access 'http://h/o.git/'"),
         ("postgresql+psycopg:///db?user=u&password=hunter2&x=1", "postgresql+psycopg:///db?user=u&password=***&x=1"),
@@ -69,6 +71,7 @@ def test_no_error_holds_the_password_of_a_url_that_it_was_given(kind: type[error
         ("mssql+pyodbc:///?odbc_connect=UID%3Dsa%3BPWD%3Dhunter2%3BX%3D1", "mssql+pyodbc:///?odbc_connect=UID%3Dsa%3BPWD%3D***%3BX%3D1"),
         ("host=h password=hunter2 dbname=d", "host=h password=*** dbname=d"),
         ("host=h password='hun ter2' dbname=d", "host=h password='***' dbname=d"),
+        # pragma: allowlist nextline secret
         ('{"password": "hun\\"ter2", "n": 1}', '{"password": "***", "n": 1}'),
         ("{'aws_secret_access_key': 'hunter2', 'n': 1}", "{'aws_secret_access_key': '***', 'n': 1}"),
         ("Authorization: Basic aHVudGVyMg== sent", "Authorization: Basic *** sent"),
@@ -118,11 +121,13 @@ def test_any_password_goes_that_should_have_been_encoded(password: str) -> None:
     ("name", "value", "said", "clean"),
     [
         ("AWS_SECRET_ACCESS_KEY", "hunter2", "denied for hunter2.", "denied for ***."),
+        # pragma: allowlist nextline secret
         ("MLFLOW_TRACKING_URI", "http://u:p%40ss%2Fw0rd@h", "p@ss/w0rd or p%40ss%2Fw0rd", "*** or ***"),
         ("TRIMTAB_LEDGER_URL", "postgresql://u:hun 'ter2@h/d", "for u:hun 'ter2@h/d", "for u:***@h/d"),
         ("AZURE_STORAGE_CONNECTION_STRING", "AccountName=a;AccountKey=ab/cd==", "key ab/cd==", "key ***"),
         ("TRIMTAB_WEBHOOK_URL", "https://hooks.example/T0/x", "to https://hooks.example/T0/x", "to ***"),
         ("ORIGIN", f"https://{'t0ken' * 8}@github.com/x", f"as {'t0ken' * 8}", "as ***"),
+        # pragma: allowlist nextline secret
         ("ORIGIN", "postgresql://postgres:postgres@db/x", "postgresql://db: postgres", "postgresql://db: postgres"),
         ("DB_PASSWORD", "postgres", "postgresql://db: postgres", "postgresql://db: ***"),
         ("SHORT_TOKEN", "an", "an answer", "an answer"),
@@ -155,6 +160,7 @@ def test_what_a_process_prints_and_logs_holds_no_secret() -> None:
             except ValueError as error:
                 raise LookupError(what) from error
         logging.info("message %s %d", "{URL}", 3)
+        # pragma: allowlist nextline secret
         logging.info("parts http://%s:%s@host", "me", "{PASSWORD}")
         logging.info("object %s", ValueError("{URL}"))
         logging.info("wrong %d", "{URL}")

@@ -197,7 +197,7 @@ def _stays_away(loop: Loop, case: Case, folder: Path) -> None:
     playground.land(loop.stores.landing, week.batch, case.frame, week)
     assert ingest.ingest(week.batch)["outcome"] == "ingested"
     assert places_of(loop, *case.ids) == set()
-    with pytest.raises(Unknown, match="Expected row ids that a store holds, got 'nobody'"):
+    with pytest.raises(Unknown, match="Expected row ids that are in a store, got 'nobody'"):
         forget([case.ids[0], "nobody"], actor="ann", reason="article 17")
     with pytest.raises(Unfit, match="The reason names a row id"):
         forget(case.ids, actor="ann", reason=f"row {case.ids[0]}")
@@ -252,7 +252,7 @@ def test_a_row_that_is_served_meanwhile_is_found_again_and_the_same_command_ends
     service.start()
     try:
         with pytest.raises(
-            Unfit, match="wrote one of the rows again, to .*prediction log.*same command again"
+            Unfit, match="One of the rows was written again .*prediction log.*same command again"
         ):
             forget([row], actor="ann", reason="article 17")
     finally:
