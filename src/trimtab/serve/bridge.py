@@ -7,8 +7,10 @@ kilobytes and no thread. See https://github.com/emmett-framework/granian/blob/ma
 import asyncio
 import socket
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from functools import partial
 from io import BytesIO, RawIOBase
 from pathlib import Path
 from typing import Any, NoReturn
@@ -34,6 +36,11 @@ _SMALL_BYTES = 2**16
 """A body of this size is answered within milliseconds."""
 _MAX_BUFFERED_BYTES = 2**28
 """Of all requests together; small bodies are always accepted."""
+_Refusal = Callable[[], HTTPException]
+_TOO_LARGE = partial(RequestEntityTooLarge, "The body is larger than serve.max_rows allows")
+_TOO_LATE = partial(RequestTimeout, "The request did not arrive in time")
+_TOO_MANY = partial(ServiceUnavailable, "Too many large requests are being received; try again")
+_INCOMPLETE = partial(BadRequest, "The body is incomplete")
 _DISCARD_SECONDS = 2.0
 _STALL_SECONDS = 10
 _ENVIRON = {
@@ -85,16 +92,16 @@ class Bridge:
                 await loop.run_in_executor(self._threads, self._answer, environ, proto)
         finally:
             self._buffered_bytes -= len(body)
-        if isinstance(refusal, RequestEntityTooLarge):
+        if refusal is _TOO_LARGE:
             await _discard(proto)
 
-    async def _read(self, scope: Scope, proto: HTTPProtocol, body: bytearray) -> HTTPException | None:
+    async def _read(self, scope: Scope, proto: HTTPProtocol, body: bytearray) -> _Refusal | None:
         """Read the body, and return why it is refused."""
         chunked, length = "transfer-encoding" in scope.headers, int(scope.headers.get("content-length", 0))
         if not chunked and not length:
             return None
         if length > self._max_bytes:
-            return _too_large()
+            return _TOO_LARGE
         try:
             async with asyncio.timeout(self._seconds):
                 if not chunked and length <= _SMALL_BYTES:
@@ -103,18 +110,18 @@ class Bridge:
                     if refusal := self._add(body, chunk):
                         return refusal
         except TimeoutError:
-            return RequestTimeout("The request did not arrive in time")
+            return _TOO_LATE
         except ProtocolClosed:
-            return BadRequest("The body is incomplete")
-        return None if chunked or len(body) == length else BadRequest("The body is incomplete")
+            return _INCOMPLETE
+        return None if chunked or len(body) == length else _INCOMPLETE
 
-    def _add(self, body: bytearray, chunk: bytes) -> HTTPException | None:
+    def _add(self, body: bytearray, chunk: bytes) -> _Refusal | None:
         body += chunk
         self._buffered_bytes += len(chunk)
         if len(body) > self._max_bytes:
-            return _too_large()
+            return _TOO_LARGE
         if len(body) > _SMALL_BYTES and self._buffered_bytes > _MAX_BUFFERED_BYTES:
-            return ServiceUnavailable("Too many large requests are being received; try again")
+            return _TOO_MANY
         return None
 
     def _answer(self, environ: dict[str, Any], proto: HTTPProtocol) -> None:
@@ -126,18 +133,18 @@ class Bridge:
 
 
 class _Refused(RawIOBase):
-    """A body that cannot be read."""
+    """A body that cannot be read.
 
-    def __init__(self, reason: HTTPException) -> None:
-        self._reason = reason
+    It makes an error instead of keeping one. An error refers to the frames that it passed and so to the connection: kept
+    here, which these frames refer to, it would leave the connection open until the garbage collector runs.
+    """
+
+    def __init__(self, refusal: _Refusal) -> None:
+        self._refusal = refusal
 
     def readinto(self, _: object) -> NoReturn:
-        """Raise the reason."""
-        raise self._reason
-
-
-def _too_large() -> RequestEntityTooLarge:
-    return RequestEntityTooLarge("The body is larger than serve.max_rows allows")
+        """Raise the error."""
+        raise self._refusal()
 
 
 def _environ(scope: Scope, body: BytesIO | _Refused) -> dict[str, Any]:
