@@ -1,6 +1,6 @@
-"""`python -m trimtab.serve --bind 127.0.0.1:8080`: the model service under granian, with one process that answers.
+"""`python -m trimtab.serve --bind 127.0.0.1:8080`: the model service under granian, in one process.
 
-One process, because each has counters of its own.
+Several processes would each have their own counters.
 """
 
 import argparse
@@ -18,9 +18,9 @@ from trimtab.serve import tokens
 
 _CONNECTIONS = 1000
 _HEAD_SECONDS = 15
-"""Time for the head of a request; it begins when the connection is free for one, so it limits idle connections too."""
+"""Time for the header of a request. It starts when the connection is idle, so it also limits idle connections."""
 _BUFFER_BYTES = 2**16
-"""Of each connection; a longer head is refused."""
+"""Buffer of a connection; a longer header is refused."""
 _STOP_SECONDS = 8
 """Time to answer open requests and close the log when the service is stopped; supervisord kills after 10."""
 
@@ -29,7 +29,7 @@ def main() -> None:
     """Listen until SIGTERM.
 
     Raises:
-        Unfit: It would listen beyond loopback without tokens, or the tokens or the address cannot be used.
+        Unfit: Tokens are required beyond loopback, or the tokens or the address cannot be used.
     """
     parser = argparse.ArgumentParser(prog="python -m trimtab.serve", description="Run the model service.")
     parser.add_argument("--bind", default="127.0.0.1:8080", help="address and port; port 0 takes a free one")
@@ -52,11 +52,11 @@ def main() -> None:
 def _free(bind: str) -> tuple[str, int]:
     """Return the address and port to listen on.
 
-    Another process that listens there would go unnoticed: granian's sockets share a port.
+    granian's sockets share a port, so another process that listens there would go unnoticed.
     """
     host, _, port = bind.rpartition(":")
     host = host.strip("[]")
-    tokens.refuse_open_door(host, tokens.from_environment())
+    tokens.require_tokens_beyond_loopback(host, tokens.from_environment())
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         with socket.create_server((host, int(port)), family=family) as probe:
@@ -69,7 +69,7 @@ def _free(bind: str) -> tuple[str, int]:
 
 
 def _load(app: str) -> Any:
-    """Make the application, in the process that answers."""
+    """Create the application in the worker process."""
     from trimtab.serve.bridge import Bridge
 
     module, _, name = app.partition(":")

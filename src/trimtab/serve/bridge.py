@@ -1,4 +1,4 @@
-"""The Flask application behind granian's RSGI interface: Flask is called when a request has arrived in full.
+"""Connects Flask to granian's RSGI interface, and calls it only when a request has arrived completely.
 
 granian parses HTTP. The body is read here, on the event loop, within limits of size and time, so a slow client takes some
 kilobytes and no thread. See https://github.com/emmett-framework/granian/blob/master/docs/spec/RSGI.md.
@@ -33,9 +33,9 @@ QUICK = frozenset({"/predict", "/model", "/healthz", "/readyz", "/metrics", "/op
 """Paths that wait for no store, unless the request has an Idempotency-Key."""
 THREADS = 4
 _SMALL_BYTES = 2**16
-"""A body of this size is answered within milliseconds."""
+"""Requests with bodies up to this size take milliseconds."""
 _MAX_BUFFERED_BYTES = 2**28
-"""Of all requests together; small bodies are always accepted."""
+"""Limit for the bodies of all requests together; small bodies are always accepted."""
 _Refusal = Callable[[], HTTPException]
 _TOO_LARGE = partial(RequestEntityTooLarge, "The body is larger than serve.max_rows allows")
 _TOO_LATE = partial(RequestTimeout, "The request did not arrive in time")
@@ -55,13 +55,13 @@ _ENVIRON = {
 
 
 class Bridge:
-    """Reads the body of each request and lets Flask answer.
+    """Reads the body of each request, then calls Flask.
 
-    A request that may wait for a store, or is large, gets one of four threads. All others are answered on the event loop
-    itself: they are short and do not wait, and handing them to a thread takes longer than answering them.
+    A request that may wait for a store, or has a large body, runs in one of four threads. All others run on the event
+    loop: they do not wait, and the detour through a thread would take longer than they do.
 
-    A body beyond the limits is raised as an error where Flask reads it, so that Flask's error handlers word and count the
-    refusal. The limits are `MAX_CONTENT_LENGTH` and `REQUEST_SECONDS` in the application's config.
+    Reading a refused body raises the error in Flask, so that its error handlers make the response and count it. The limits
+    are `MAX_CONTENT_LENGTH` and `REQUEST_SECONDS` in the application's config.
     """
 
     def __init__(self, app: Flask) -> None:
@@ -148,7 +148,7 @@ class _Refused(RawIOBase):
 
 
 def _environ(scope: Scope, body: BytesIO | _Refused) -> dict[str, Any]:
-    """Return the request as PEP 3333 has it. A name with an underscore is left out: it would pass for one with a hyphen."""
+    """Return the environ of PEP 3333, without headers whose names have underscores: they would pass for hyphens."""
     headers: dict[str, str] = {}
     for name, value in scope.headers.items():
         if "_" not in name:
@@ -174,7 +174,7 @@ def _environ(scope: Scope, body: BytesIO | _Refused) -> dict[str, Any]:
 
 
 async def _discard(proto: HTTPProtocol) -> None:
-    """Take the rest of a refused body for a while: most clients read the response only when they have sent all of it."""
+    """Read the rest of a refused body for a while, because most clients read the response only after sending it all."""
     try:
         async with asyncio.timeout(_DISCARD_SECONDS):
             async for _ in proto:
@@ -184,7 +184,7 @@ async def _discard(proto: HTTPProtocol) -> None:
 
 
 def _limit_stalls() -> None:
-    """Let the kernel close a connection whose client takes no byte of its response for some seconds.
+    """Let the kernel close a connection whose client reads no byte of its response for some seconds.
 
     granian has no such limit, and does not show its sockets. A connection inherits the option from the listening socket.
     """

@@ -1,4 +1,4 @@
-"""The last version that answered, in a file beside its model: enough to start from while every store is away."""
+"""The last good version in a file beside its model, from which the service starts while the stores are unavailable."""
 
 import logging
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 from trimtab import files
 from trimtab.contracts import ModelVersion
 from trimtab.params import Params
-from trimtab.registry import load
+from trimtab.registry.load import load as load_pipeline
 from trimtab.serve.holder import Ready, Serving
 from trimtab.serve.scoring import scorer
 
@@ -21,24 +21,12 @@ FILE = "last-good.json"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LastGood:
-    """What `Serving` is made of, and the parameters that it was made with."""
+    """A version that was loaded and checked, and the parameters that it was loaded with."""
 
     version: ModelVersion
     commit: str | None
     batches: Mapping[str, str]
     params: Params
-
-    def serving(self, models: Path) -> Serving:
-        """Load the model from this machine's disk.
-
-        Raises:
-            UnsafeModel: The file has another digest, or holds what is not trusted.
-            StoreUnreachable: The file is gone, and MLflow does not answer.
-        """
-        version, trusted = self.version, self.params.model.trusted_types
-        pipeline = load.load(version.source, version.digest, trusted, cache=models)
-        ready = Ready(scorer=scorer(pipeline, self.params), commit=self.commit, batches=self.batches)
-        return Serving(champion=version, ready=ready)
 
 
 _FORMAT = TypeAdapter(LastGood)
@@ -59,14 +47,34 @@ def write(models: Path, serving: Serving, params: Params) -> None:
 
 
 def read(models: Path) -> LastGood | None:
-    """Return the state, None when there is none. A file that cannot be read is set aside."""
+    """Return the content of the file, None without a file. A file that cannot be read is renamed."""
     path = models / FILE
     try:
         return _FORMAT.validate_json(path.read_bytes())
     except FileNotFoundError:
         return None
     except ValidationError as error:
-        aside = path.with_suffix(".corrupt")
-        path.replace(aside)
-        log.error("%s cannot be used and was moved to %s: %s", path, aside, error)
+        corrupt = path.with_suffix(".corrupt")
+        path.replace(corrupt)
+        log.error("%s cannot be used and was moved to %s: %s", path, corrupt, error)
         return None
+
+
+def load(models: Path, params: Params | None) -> tuple[Params, Serving] | None:
+    """Return the last good version with its parameters, None if it cannot be loaded or is of another model.
+
+    Args:
+        models: The folder of the file and of the models.
+        params: The current parameters, None if they are unavailable.
+    """
+    state = read(models)
+    if state is None or (params is not None and params.model.name != state.params.model.name):
+        return None
+    version, trusted = state.version, state.params.model.trusted_types
+    try:
+        pipeline = load_pipeline(version.source, version.digest, trusted, cache=models)
+        ready = Ready(scorer=scorer(pipeline, state.params), commit=state.commit, batches=state.batches)
+    except Exception:  # the service can still wait for the stores
+        log.exception("The last good version could not be loaded")
+        return None
+    return state.params, Serving(champion=version, ready=ready)

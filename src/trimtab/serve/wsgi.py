@@ -26,15 +26,14 @@ from trimtab.stores import Stores
 log = logging.getLogger(__name__)
 
 _START_SECONDS = 30
-"""Time for the stores to answer at the start; after that the last good version answers from this machine's disk."""
+"""Time for the stores to answer at the start. After that the service starts with the last good version from its disk."""
 
 
 def application() -> Flask:
     """Compose the service from the stores that the environment names.
 
-    It answers with the version in Production, or with the last good one when that cannot be had. What a row looks like and
-    how the model is loaded (`data`, `model`) come from the parameters at the commit that trained the version, everything
-    else from those at the origin's head.
+    It serves the version in Production, or the last good one if that is unavailable. The parameters `data` and `model`
+    come from the commit that trained the version, all others from the origin's head.
 
     Raises:
         StoreUnreachable: The origin does not answer, and there is no last good version.
@@ -81,8 +80,7 @@ def application() -> Flask:
 def _start(where: Stores, registry: Store, models: Path) -> tuple[Params, Serving | None, str | None]:
     """Return the parameters, the version that answers first if there is one, and what is wrong with them."""
     origin = Origin(where)
-    params: Params | None = None
-    serving, cause, note = None, "No version is in Production", None
+    params, serving, cause = None, None, "No version is in Production"
     try:
         params, serving = ask(
             lambda: _current(origin, where.ledger, registry, models), seconds=_START_SECONDS
@@ -90,14 +88,13 @@ def _start(where: Stores, registry: Store, models: Path) -> tuple[Params, Servin
     except Exception as error:  # whatever it is, the last good version answers
         log.exception("The version in Production is unavailable")
         cause = summary(error)
-    if serving is None and (state := _last_good(models, params)) is not None:
-        params, serving = state
-        note = f"{cause}. The last good parameters are in use until the service is restarted"
-    return params or origin.params(origin.head()), serving, note
+    if serving is None and (state := last_good.load(models, params)) is not None:
+        return *state, f"{cause}. The last good parameters are in use until the service is restarted"
+    return params or origin.params(origin.head()), serving, None
 
 
 def _current(origin: Origin, ledger: str, registry: Store, models: Path) -> tuple[Params, Serving | None]:
-    """Return the parameters in force, and the version in Production if there is one."""
+    """Return the current parameters, and the version in Production if there is one."""
     params = origin.params(origin.head())
     version = production.champion(Ledger(ledger, params.model.name))
     if version is None:
@@ -109,15 +106,3 @@ def _current(origin: Origin, ledger: str, registry: Store, models: Path) -> tupl
     serving = Serving(champion=version, ready=preparer(registry, params, models)(version))
     last_good.write(models, serving, params)
     return params, serving
-
-
-def _last_good(models: Path, params: Params | None) -> tuple[Params, Serving] | None:
-    """Return the last good version with its parameters, None without one of the model that the parameters name."""
-    state = last_good.read(models)
-    if state is None or (params is not None and params.model.name != state.params.model.name):
-        return None
-    try:
-        return state.params, state.serving(models)
-    except Exception:  # the service can still wait for the stores
-        log.exception("The last good version could not be loaded")
-        return None

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tests.integration.service import served
 from tests.unit.serve.shelf import ROW
-from trimtab.serve.wire import told
+from trimtab.serve.answers import json_response
 
 CONNECTIONS = 12
 """Three times the threads of the service."""
@@ -22,7 +22,7 @@ CHECKS = 4
 SECONDS_A_BYTE = 0.1
 ANSWER_SECONDS = 20
 HEAD = b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
-BODY = told({"row": ROW}).get_data()
+BODY = json_response({"row": ROW}).get_data()
 
 bodies = st.sampled_from([BODY, BODY + b"0\r\n\r\n", b"0\r\n\r\n"]) | st.binary(max_size=64)
 lengths = st.integers(0, 10**22).map(lambda length: b"%d" % length) | st.sampled_from(

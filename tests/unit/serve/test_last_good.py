@@ -11,7 +11,8 @@ def test_what_was_written_answers_as_before(tmp_path, holder):
     state = last_good.read(tmp_path)
     assert state.params == WANTED
     assert list(state.params.data.features) == list(WANTED.data.features)
-    serving = state.serving(tmp_path)
+    params, serving = last_good.load(tmp_path, None)
+    assert params == WANTED
     assert serving.champion == holder.serving.champion
     assert (serving.ready.commit, serving.ready.batches) == ("c0ffee", {"w1": "revision 1, md5 0"})
     before = holder.serving.ready.scorer.answers([ROW])
