@@ -19,7 +19,6 @@ TODO = (
     "src/trimtab/__main__.py",
     "src/trimtab/predictions",
     "src/trimtab/project",
-    "src/trimtab/serve",
     "src/trimtab/stores.py",
     "src/trimtab/train",
     "tests",

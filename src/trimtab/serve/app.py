@@ -1,102 +1,108 @@
-"""The Flask application: predict, learn the truth, say who answers and how it is."""
+"""The Flask application: routes for predictions, outcomes, the model, health and metrics."""
 
 import time
+from typing import Any
 
 from flask import Flask, Response, g, request
+from pydantic import TypeAdapter
 
-from trimtab import params
 from trimtab.clock import Clock
 from trimtab.errors import RequestRejected
+from trimtab.params import Params
 from trimtab.predictions.records import Role
 from trimtab.predictions.writer import LogWriter
-from trimtab.serve import actions, intake, openapi, refusals
-from trimtab.serve.answers import teller
+from trimtab.serve import error_handlers, openapi
+from trimtab.serve.answers import json_response, response_fields
+from trimtab.serve.bodies import read_json
 from trimtab.serve.faults import fault
 from trimtab.serve.holder import ModelHolder, Serving
-from trimtab.serve.log_metrics import LogState
 from trimtab.serve.metrics import Metrics
-from trimtab.serve.outcomes import truths_of
+from trimtab.serve.outcomes import read_outcomes
 from trimtab.serve.predicting import Predicting
+from trimtab.serve.request_types import feedback_body, row_type
+from trimtab.serve.response_types import Acknowledgement, Health, Identity, Readiness
 from trimtab.serve.retries import HEADER, key_fault
+from trimtab.serve.row_checker import RowChecker
 from trimtab.serve.shadow import Shadow
 from trimtab.serve.tokens import Tokens
-from trimtab.serve.wire import told
 
 _FIELD_BYTES = 512
-"""Room in a body for each field of each row: names, quotes and the longest values fit in many times."""
+"""Bytes of a body allowed per field and row: many times the length of names, quotes and values."""
 
 
 def create_app(
     holder: ModelHolder,
     log: LogWriter,
-    wanted: params.Params,
+    params: Params,
     clock: Clock,
     *,
     tokens: Tokens,
     former: ModelHolder | None = None,
     shadow: Shadow | None = None,
 ) -> Flask:
-    """Make the application around holders and a log; several may live in one process."""
+    """Make the application. A process may have several, which share no state."""
     app = Flask("trimtab", static_folder=None)
-    most, model = wanted.serve.max_rows, wanted.model.name
-    app.config["MAX_CONTENT_LENGTH"] = most * (len(wanted.data.features) + 2) * _FIELD_BYTES
-    app.config["REQUEST_SECONDS"] = wanted.serve.request_seconds
-    app.extensions["metrics"] = metrics = Metrics(wanted, _by_role(holder, former, shadow), shadow)
-    metrics.watch(LogState(model, log))
-    predicting = Predicting(holder, former, shadow, log, wanted, clock, metrics)
-    tell = teller(wanted.data.label)
-    document = openapi.document(wanted, secured=tokens.wanted)
+    max_rows, model = params.serve.max_rows, params.model.name
+    app.config["MAX_CONTENT_LENGTH"] = max_rows * (len(params.data.features) + 2) * _FIELD_BYTES
+    app.config["REQUEST_SECONDS"] = params.serve.request_seconds
+    app.extensions["log"] = log
+    metrics = Metrics(params, _by_role(holder, former, shadow), shadow, log)
+    predicting = Predicting(holder, former, shadow, log, params, clock, metrics)
+    fields = response_fields(params.data.label)
+    checker = RowChecker(params.data, max_rows)
+    row_schema = TypeAdapter(row_type(params.data)).json_schema()
+    outcomes = feedback_body(params.data.label, max_rows)
+    document = openapi.document(params, checker.body, outcomes, secured=tokens.required)
     _observe(app, metrics)
-    refusals.register(app, metrics)
+    error_handlers.register(app, metrics)
 
     @app.post("/predict")
     def predict() -> Response:
         client = tokens.client(request.headers.get("Authorization"), "predict")
-        content, taken = actions.parted(intake.body())
-        made, again = predicting.answer(intake.listed(content, "row", most), _key(client), taken)
-        shown = [
+        made, is_retry = predicting.answer(checker.check(read_json()), _key(client))
+        predictions = [
             {
-                "prediction_id": one.prediction_id,
-                "row_id": one.row_id,
-                "version": one.version,
-                **tell(one.answer),
+                "prediction_id": prediction.prediction_id,
+                "row_id": prediction.row_id,
+                "version": prediction.version,
+                **fields(prediction.answer),
             }
-            for one in made
+            for prediction in made
         ]
-        answer = told({"model": model, "predictions": shown})
-        if again:
-            answer.headers["Idempotent-Replayed"] = "true"
-        return answer
+        response = json_response({"model": model, "predictions": predictions})
+        if is_retry:
+            response.headers["Idempotent-Replayed"] = "true"
+        return response
 
     @app.post("/feedback")
     def feedback() -> Response:
         tokens.client(request.headers.get("Authorization"), "feedback")
-        truths = truths_of(intake.listed(intake.body(), "item", most), log, model, wanted.data.label)
+        truths = read_outcomes(read_json(), outcomes, log, model)
         new = log.learn(truths, received_at=clock())
-        metrics.learnt(new or 0)
-        return told({"received": len(truths), "new": new})
+        metrics.received(new or 0)
+        return json_response(Acknowledgement(received=len(truths), new=new))
 
     @app.get("/model")
-    def who() -> Response:
+    def model_in_production() -> Response:
         tokens.client(request.headers.get("Authorization"), None)
-        return told(_identity(_serving(holder), wanted))
+        return json_response(_identity(_serving(holder), model, row_schema))
 
     @app.get("/healthz")
     def healthz() -> Response:
-        return told({"status": "ok"})
+        return json_response(Health(status="ok"))
 
     @app.get("/readyz")
     def readyz() -> Response:
         version = _serving(holder).champion.version
-        return told({"status": "ok", "version": version, "trouble": holder.trouble})
+        return json_response(Readiness(status="ok", version=version, trouble=holder.trouble))
 
     @app.get("/metrics")
-    def exposition() -> Response:
+    def prometheus() -> Response:
         return Response(metrics.text(), content_type="text/plain; version=0.0.4; charset=utf-8")
 
     @app.get("/openapi.json")
-    def described() -> Response:
-        return told(document)
+    def openapi_document() -> Response:
+        return json_response(document)
 
     return app
 
@@ -115,7 +121,7 @@ def _by_role(
 def _serving(holder: ModelHolder) -> Serving:
     serving = holder.serving
     if serving is None:
-        raise refusals.not_ready(holder.trouble)
+        raise error_handlers.not_ready(holder.trouble)
     return serving
 
 
@@ -129,19 +135,19 @@ def _key(client: str) -> str | None:
     return f"{client}\n{key}"
 
 
-def _identity(serving: Serving, wanted: params.Params) -> dict[str, object]:
+def _identity(serving: Serving, model: str, row_schema: dict[str, Any]) -> Identity:
     version, ready = serving.champion, serving.ready
-    return {
-        "model": wanted.model.name,
-        "version": version.version,
-        "stage": "Production",
-        "run_id": version.run_id,
-        "digest": version.digest,
-        "commit": ready.commit,
-        "batches": dict(ready.batches),
-        "trained_through": version.trained_through.isoformat(),
-        "row": openapi.row_schema(wanted.data),
-    }
+    return Identity(
+        model=model,
+        version=version.version,
+        stage="Production",
+        run_id=version.run_id,
+        digest=version.digest,
+        commit=ready.commit,
+        batches=dict(ready.batches),
+        trained_through=version.trained_through.isoformat(),
+        row=row_schema,
+    )
 
 
 def _observe(app: Flask, metrics: Metrics) -> None:

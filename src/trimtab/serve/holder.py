@@ -1,4 +1,4 @@
-"""Holds the model that answers, and follows promotions without dropping a request."""
+"""Holds the version that answers, and follows promotions without failing a request."""
 
 import gc
 import logging
@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from trimtab.contracts import ModelVersion
-from trimtab.redaction import redact
+from trimtab.errors import StoreUnreachable, UnsafeModel
 from trimtab.serve.scoring import Scorer
 
 log = logging.getLogger(__name__)
@@ -15,9 +15,9 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ready:
-    """A model that was loaded, checked and tried.
+    """A model that was loaded and checked.
 
-    `commit` is of the code that trained it, `batches` says revision and md5 of each batch that it was trained on.
+    `commit` is that of the code that trained it; `batches` has revision and MD5 of each training batch.
     """
 
     scorer: Scorer
@@ -27,22 +27,24 @@ class Ready:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Serving:
-    """One model with its version; a request takes one and keeps it to its end."""
+    """A version and its model. A request uses the same one from start to end."""
 
     champion: ModelVersion
     ready: Ready
 
 
 class ModelHolder:
-    """Looks for a version, makes it ready, and swaps it in; the last good one goes on until then.
+    """Looks for a version, prepares it, and replaces the last good one by it.
 
     Args:
-        find: Returns the version that should answer, or None; may raise when the registry is away.
-        prepare: Loads a version, checks and tries it; a model for which it raises is not taken.
-        keeps: Whether the last version goes on when `find` returns None: the champion does, a challenger does not.
+        find: Returns the version that should answer, or None; may raise while a store is unavailable.
+        prepare: Loads and checks a version; may raise, and then the version is not used.
+        keeps: Whether the last version keeps answering if `find` returns None: true for a champion, not for a challenger.
+        serving: Answers until the first look.
+        note: What is wrong even if all looks succeed.
 
-    `serving` is replaced as a whole. `trouble` says why the last look failed; it is None after a good one. `failures`
-    counts the looks that failed.
+    `serving` is replaced as a whole, `failures` counts the failed looks, and `trouble` is why the last one failed, or the
+    note.
     """
 
     def __init__(
@@ -51,14 +53,17 @@ class ModelHolder:
         find: Callable[[], ModelVersion | None],
         prepare: Callable[[ModelVersion], Ready],
         keeps: bool = True,
+        serving: Serving | None = None,
+        note: str | None = None,
     ) -> None:
-        self._find, self._prepare, self._keeps = find, prepare, keeps
-        self.serving: Serving | None = None
-        self.trouble: str | None = None
+        self._find, self._prepare, self._keeps, self._note = find, prepare, keeps, note
+        self.serving = serving
         self.failures = 0
+        self.trouble = note
+        self._cause: str | None = None
 
     def refresh(self) -> bool:
-        """Look once, and say whether another model answers now; trouble never takes the good one away."""
+        """Look once, and return whether another version answers now. A failure never removes the last good one."""
         before = self.serving
         try:
             version = self._find()
@@ -67,22 +72,30 @@ class ModelHolder:
             elif self.serving is None or self.serving.champion != version:
                 self.serving = Serving(champion=version, ready=self._prepare(version))
                 log.info("Version %s is ready", version.version)
-        except Exception as error:  # whatever it is, the service goes on with the last good model and says so
+        except Exception as error:  # whatever it is, the last good version keeps answering
             self.failures += 1
-            trouble = redact(f"{type(error).__name__}: {error}")
-            if trouble != self.trouble:  # once a cause, not once a look
-                log.exception("A version could not be taken over")
-            self.trouble = trouble
+            if str(error) != self._cause:  # once per cause, not once per look
+                log.exception("A version could not be found or loaded")
+            self._cause, self.trouble = str(error), summary(error)
         else:
-            self.trouble = None
+            self._cause, self.trouble = None, self._note
         return self.serving is not before
 
 
-class Follower:
-    """Lets holders look again and again, in a thread of its own, until `close`.
+def summary(error: Exception) -> str:
+    """Return a fixed sentence for a failure. It contains nothing of the exception, because anybody may read it."""
+    if isinstance(error, StoreUnreachable):
+        return f"{error.store} does not answer"
+    if isinstance(error, UnsafeModel):
+        return "The version in Production was refused; the log says why"
+    return "The version in Production could not be loaded; the log says why"
 
-    After a look that brought another model it keeps all that now lives out of Python's full collections: with the
-    modules that a model imports, each of them stops every request for 150 to 230 ms.
+
+class Follower:
+    """Refreshes holders periodically in a thread, until `close`.
+
+    At the start, and whenever another version answers, it freezes all objects for the garbage collector. Otherwise each
+    full collection, which walks all imported modules, stops every request for 150 to 230 ms.
     """
 
     def __init__(self, holders: Sequence[ModelHolder], refresh_seconds: float) -> None:
@@ -90,17 +103,20 @@ class Follower:
         self._stop = threading.Event()
 
     def start(self) -> None:
-        """Begin to look."""
+        """Start the thread."""
         threading.Thread(target=self._loop, name="model-holder", daemon=True).start()
 
     def close(self) -> None:
-        """Stop looking."""
+        """Stop the thread."""
         self._stop.set()
 
     def _loop(self) -> None:
+        changed = any(holder.serving for holder in self._holders)
         while not self._stop.is_set():
-            if any([holder.refresh() for holder in self._holders]):  # a list: each of them has to look
-                gc.unfreeze()  # what the former model left behind is freed
+            changed |= any([holder.refresh() for holder in self._holders])  # a list, because each has to look
+            if changed:
+                gc.unfreeze()  # so that the former model is freed
                 gc.collect()
                 gc.freeze()
+            changed = False
             self._stop.wait(self._refresh_seconds)

@@ -1,7 +1,8 @@
-"""What Prometheus reads of the service; every label is bounded, and every series names the model."""
+"""The Prometheus metrics of the service. Every label is bounded, and every series has the label `model`."""
 
 import threading
 from bisect import bisect_left
+from collections import Counter as CountOf
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 
@@ -14,73 +15,103 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
-from trimtab import params
+from trimtab.params import Params
 from trimtab.predictions.records import Role
-from trimtab.serve.answers import bounds
+from trimtab.predictions.writer import LogWriter
+from trimtab.serve.answers import bucket_bounds
 from trimtab.serve.holder import ModelHolder
 from trimtab.serve.shadow import Shadow
 
+_Values = Iterable[tuple[Sequence[str], float]]
+"""The labels of a series beside `model`, and its value."""
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+
+_LOG_GAUGES = {
+    "queued": ("trimtab_log_queued", "Records that wait to be written to the prediction log."),
+    "spooled": (
+        "trimtab_log_spooled",
+        "Records that wait because the prediction log was unavailable or slow.",
+    ),
+    "spool_bytes": ("trimtab_log_spool_bytes", "Size on disk of all waiting records, in bytes."),
+    "spool_limit_bytes": ("trimtab_log_spool_limit_bytes", "Size at which requests are refused, in bytes."),
+    "away": ("trimtab_log_away", "1 while the prediction log does not answer."),
+}
+_LOG_COUNTERS = {
+    "written": ("trimtab_log_written", "Records written to the prediction log."),
+    "replayed": ("trimtab_log_replayed", "Written records that had waited in the spool."),
+    "refused": ("trimtab_log_refused", "Records that the prediction log cannot accept, moved aside."),
+    "failures": ("trimtab_log_failures", "Failed attempts to reach the prediction log."),
+}
 
 
 class Metrics:
-    """Counters of one service, in a registry of their own.
+    """Metrics of one service, in a registry of their own.
 
     Args:
-        wanted: The model's name, its features and the kind of its answers.
-        holders: By role; they say which version answers as champion, and how often one could not be taken over.
-        shadow: Says how many rows the challenger did not see; None without.
+        params: The parameters; they name the model, its features and the kind of its label.
+        holders: By role; they give the version that answers, and the number of failed attempts to load one.
+        shadow: Gives the number of dropped rows; None without mirrored traffic.
+        log: Gives the state of the prediction log.
     """
 
     def __init__(
-        self, wanted: params.Params, holders: Mapping[Role, ModelHolder], shadow: Shadow | None
+        self,
+        params: Params,
+        holders: Mapping[Role, ModelHolder],
+        shadow: Shadow | None,
+        log: LogWriter,
     ) -> None:
-        self._model = model = wanted.model.name
+        self._model = model = params.model.name
         self._registry = CollectorRegistry()
-        self._requests = self._counter("trimtab_requests", "Requests answered.", "route", "status")
+        self._requests = self._counter("trimtab_requests", "HTTP requests answered.", "route", "status")
         self._predictions = self._counter("trimtab_predictions", "Rows predicted.", "version")
-        self._roles = self._counter("trimtab_rows", "Rows predicted, by the role of who answered.", "role")
-        self._unseen = self._counter("trimtab_unseen_categories", "Undeclared categories served.", "feature")
-        self._missing = self._counter("trimtab_missing_inputs", "Missing values served.", "feature")
+        self._roles = self._counter(
+            "trimtab_rows", "Rows predicted, by the role of the version that answered.", "role"
+        )
+        self._unseen = self._counter(
+            "trimtab_unseen_categories", "Undeclared categories in predicted rows.", "feature"
+        )
+        self._missing = self._counter(
+            "trimtab_missing_inputs", "Missing values in predicted rows.", "feature"
+        )
         self._refused = self._counter("trimtab_refused_inputs", "Faults of refused rows.", "feature")
-        self._faults = self._counter("trimtab_faults", "Faults found in refused requests.")
-        self._outcomes = self._counter("trimtab_outcomes", "Outcomes learnt: new ones and corrections.")
+        self._faults = self._counter("trimtab_faults", "Faults of refused requests.")
+        self._outcomes = self._counter("trimtab_outcomes", "Outcomes received: new ones and corrections.")
         self._seconds = Histogram(
             "trimtab_request_seconds",
-            "Time from request to answer, in seconds.",
+            "Time from the request to the response, in seconds.",
             ["model", "route"],
             buckets=_BUCKETS,
             registry=self._registry,
         )
-        self._answers = _Answers(model, bounds(wanted.data.label))
-        self._features = frozenset(wanted.data.features)
-        # A series that is there from the start shows its first increase.
+        self._answers = _Answers(model, bucket_bounds(params.data.label))
+        self._features = frozenset(params.data.features)
+        # A series that exists from the start shows its first increase.
         for series in (self._faults, self._outcomes):
             series.labels(model)
-        for feature in wanted.data.features:
+        for feature in params.data.features:
             self._missing.labels(model, feature)
             self._refused.labels(model, feature)
-        for feature in wanted.data.categories:
+        for feature in params.data.categories:
             self._unseen.labels(model, feature)
         self._registry.register(self._answers)
-        self._registry.register(_State(model, holders, shadow))
-        # What the labels of a series cost is most of what counting it costs.
+        self._registry.register(_State(model, holders, shadow, log))
+        # Looking up the labels of a series takes most of the time of counting.
         self._count_of = lru_cache(256)(
             lambda route, status: self._requests.labels(model, route, str(status))
         )
         self._seconds_of = lru_cache(64)(lambda route: self._seconds.labels(model, route))
 
     def answered(self, route: str, status: int, seconds: float) -> None:
-        """Count one request; `route` is the rule that matched, never the path that a client made up."""
+        """Count a request; `route` is the rule that matched, never the path of the request."""
         self._count_of(route, status).inc()
         self._seconds_of(route).observe(seconds)
 
-    def asked(self, missing: Mapping[str, int], unseen: Mapping[str, int]) -> None:
-        """Count missing values and undeclared categories of served rows, by feature."""
-        for feature, count in missing.items():
-            self._missing.labels(self._model, feature).inc(count)
-        for feature, count in unseen.items():
-            self._unseen.labels(self._model, feature).inc(count)
+    def asked(self, missing: Sequence[str], unseen: Sequence[str]) -> None:
+        """Count the features of missing values and of undeclared categories, each as often as it occurs."""
+        for counter, features in ((self._missing, missing), (self._unseen, unseen)):
+            for feature, count in CountOf(features).items() if features else ():
+                counter.labels(self._model, feature).inc(count)
 
     def predicted(self, version: str, role: str, answers: Sequence[float]) -> None:
         """Count predicted rows, and their answers in a histogram."""
@@ -91,20 +122,16 @@ class Metrics:
     def refused(self, faults: Sequence[Mapping[str, object]]) -> None:
         """Count the faults of one refused request; those of a declared feature also by feature."""
         self._faults.labels(self._model).inc(len(faults))
-        for one in faults:
-            if one["field"] in self._features:
-                self._refused.labels(self._model, str(one["field"])).inc()
+        for field in (str(fault["field"]) for fault in faults):
+            if field in self._features:
+                self._refused.labels(self._model, field).inc()
 
-    def learnt(self, outcomes: int) -> None:
-        """Count outcomes that were new."""
+    def received(self, outcomes: int) -> None:
+        """Count new outcomes."""
         self._outcomes.labels(self._model).inc(outcomes)
 
-    def watch(self, collector: Collector) -> None:
-        """Show what a collector reads at each scrape, too."""
-        self._registry.register(collector)
-
     def text(self) -> bytes:
-        """Return the exposition."""
+        """Return all metrics in the text format of Prometheus."""
         return generate_latest(self._registry)
 
     def _counter(self, name: str, meaning: str, *labels: str) -> Counter:
@@ -112,7 +139,7 @@ class Metrics:
 
 
 class _Answers(Collector):
-    """A histogram that takes many values at once: prometheus-client's own costs microseconds a value."""
+    """A histogram that takes many values at once; prometheus-client's own takes microseconds per value."""
 
     def __init__(self, model: str, bounds: Sequence[float]) -> None:
         self._model, self._bounds = model, bounds
@@ -131,7 +158,7 @@ class _Answers(Collector):
     def collect(self) -> Iterable[Metric]:
         family = HistogramMetricFamily(
             "trimtab_prediction_answer",
-            "Answers: the probability (of the likeliest class), or the value in the label's unit.",
+            "Predicted values: the probability (of the most likely class), or the value in the label's unit.",
             labels=["model", "version"],
         )
         with self._lock:
@@ -145,33 +172,50 @@ class _Answers(Collector):
 
 
 class _State(Collector):
-    """Read at each scrape, so that no series of a former version stays behind."""
+    """State that is read at each scrape, so that no series of a former version remains."""
 
-    def __init__(self, model: str, holders: Mapping[Role, ModelHolder], shadow: Shadow | None) -> None:
-        self._model, self._holders, self._shadow = model, holders, shadow
+    def __init__(
+        self, model: str, holders: Mapping[Role, ModelHolder], shadow: Shadow | None, log: LogWriter
+    ) -> None:
+        self._model, self._holders, self._shadow, self._log = model, holders, shadow, log
 
     def collect(self) -> Iterable[Metric]:
-        info = GaugeMetricFamily(
-            "trimtab_model_info", "1 for the version that answers.", labels=["model", "version"]
+        """Yield one family per metric."""
+        champion, log = self._holders["champion"], self._log.state()
+        serving, dropped = champion.serving, self._shadow.dropped if self._shadow is not None else 0
+        version = [([serving.champion.version], 1)] if serving else []
+        fast: _Values = [([], serving.ready.scorer.fast)] if serving else []
+        failures = [([role], holder.failures) for role, holder in self._holders.items()]
+        yield self._gauge("trimtab_model_info", "1 for the version that answers.", version, "version")
+        yield self._gauge(
+            "trimtab_model_fast", "1 if the version predicts without a data frame, 0 if it is slow.", fast
         )
-        fast = GaugeMetricFamily(
-            "trimtab_model_fast",
-            "1 when the version answers without a frame, 0 when it is slow.",
-            labels=["model"],
+        yield self._gauge(
+            "trimtab_last_good",
+            "1 while the service uses the last good version or its parameters, because the current ones are unavailable.",
+            [([], champion.trouble is not None)],
         )
-        serving = self._holders["champion"].serving
-        if serving is not None:
-            info.add_metric([self._model, serving.champion.version], 1)
-            fast.add_metric([self._model], float(serving.ready.scorer.fast))
-        errors = CounterMetricFamily(
+        yield self._count(
             "trimtab_reload_errors",
-            "Looks for the version of a role, or tries to load it, that failed.",
-            labels=["model", "role"],
+            "Failed attempts to find or load the version of a role.",
+            failures,
+            "role",
         )
-        for role, holder in self._holders.items():
-            errors.add_metric([self._model, role], holder.failures)
-        dropped = CounterMetricFamily(
-            "trimtab_shadow_dropped", "Rows that the challenger did not get to see.", labels=["model"]
+        yield self._count(
+            "trimtab_shadow_dropped", "Rows that the mirrored model did not predict.", [([], dropped)]
         )
-        dropped.add_metric([self._model], self._shadow.dropped if self._shadow is not None else 0)
-        return [info, fast, errors, dropped]
+        yield from (self._gauge(*texts, [([], getattr(log, field))]) for field, texts in _LOG_GAUGES.items())
+        yield from (
+            self._count(*texts, [([], getattr(log, field))]) for field, texts in _LOG_COUNTERS.items()
+        )
+
+    def _gauge(self, name: str, meaning: str, values: _Values, *label: str) -> Metric:
+        return self._filled(GaugeMetricFamily(name, meaning, labels=["model", *label]), values)
+
+    def _count(self, name: str, meaning: str, values: _Values, *label: str) -> Metric:
+        return self._filled(CounterMetricFamily(name, meaning, labels=["model", *label]), values)
+
+    def _filled(self, family: GaugeMetricFamily | CounterMetricFamily, values: _Values) -> Metric:
+        for labels, value in values:
+            family.add_metric([self._model, *labels], float(value))
+        return family

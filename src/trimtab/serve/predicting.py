@@ -1,43 +1,44 @@
-"""The work behind `POST /predict`: check, choose who answers, answer, log, let the challenger see it."""
+"""Makes predictions: choose the version, predict, log, and offer the rows to the challenger."""
 
 import os
 import zlib
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
 import numpy as np
 
-from trimtab import params
 from trimtab.clock import Clock
 from trimtab.data.schema import ROW_ID
 from trimtab.errors import ModelBroken
+from trimtab.params import Params
 from trimtab.predictions.records import Prediction, Role
 from trimtab.predictions.writer import LogWriter
-from trimtab.serve import answers, refusals
-from trimtab.serve.actions import Actions, noted
+from trimtab.serve import answers, error_handlers
 from trimtab.serve.holder import ModelHolder, Serving
 from trimtab.serve.metrics import Metrics
+from trimtab.serve.request_types import Action
 from trimtab.serve.retries import Retries
-from trimtab.serve.rows import Checked, RowChecker
+from trimtab.serve.row_checker import CheckedRows, Row
 from trimtab.serve.shadow import Shadow
 
 _HASHES = 2**32
 _REMEMBERED_REQUESTS = 20
-"""Of the largest size, whose answers are remembered for a retry."""
+"""Requests of the largest size whose predictions are remembered for a retry."""
+_Asked = tuple[str, Row, datetime, Action | None]
+"""The id of the future prediction, and its row, event time and action."""
 
 
 class Predicting:
-    """Answers requests with the champion, and a share of the rows with the champion before it.
+    """Predicts with the champion, and a share of the rows with the former champion.
 
     Args:
-        champion: Holds the model that answers.
-        former: Holds the one before; None without a holdback.
-        shadow: Takes what was asked, for the challenger; None without.
-        log: Takes every answer before the client sees it.
-        wanted: The parameters.
-        clock: Says when it was served.
-        metrics: Counts.
+        champion: Holds the version in Production.
+        former: Holds the version before it; None without a holdback.
+        shadow: Mirrors the requests to the challenger; None without mirrored traffic.
+        log: Stores every prediction before the response is sent.
+        params: The parameters.
+        clock: Gives the time of a prediction.
+        metrics: Counts rows and predictions.
     """
 
     def __init__(
@@ -46,102 +47,80 @@ class Predicting:
         former: ModelHolder | None,
         shadow: Shadow | None,
         log: LogWriter,
-        wanted: params.Params,
+        params: Params,
         clock: Clock,
         metrics: Metrics,
     ) -> None:
         self._champion, self._former, self._shadow = champion, former, shadow
         self._log, self._clock, self._metrics = log, clock, metrics
-        self._model, self._label = wanted.model.name, wanted.data.label
-        self._share = wanted.serve.holdback_share
-        self._checker = RowChecker(wanted.data)
-        self._retries = Retries(log, self._model, _REMEMBERED_REQUESTS * wanted.serve.max_rows)
+        self._model, self._label = params.model.name, params.data.label
+        self._share = params.serve.holdback_share
+        self._retries = Retries(log, self._model, _REMEMBERED_REQUESTS * params.serve.max_rows)
 
-    def answer(
-        self, rows: Sequence[Any], key: str | None, actions: Actions = ()
-    ) -> tuple[Sequence[Prediction], bool]:
-        """Return a prediction for each row, in their order, and whether they were given before.
+    def answer(self, request: CheckedRows, key: str | None) -> tuple[Sequence[Prediction], bool]:
+        """Return a prediction for each row, in their order, and whether they were made before.
 
         Args:
-            rows: As the client sent them.
+            request: Rows and actions.
             key: The same for a client's retry; None makes new predictions in any case.
-            actions: What the client does upon the answers, one a row; none when it does not say.
 
         Raises:
-            RequestRejected: A row breaks the contract, or the key came with other rows before.
-            Conflict: A request with this key is being answered right now.
+            RequestRejected: The key came with another body before.
+            Conflict: A request with this key is being processed.
             ServiceUnavailable: There is no model yet.
-            ModelBroken: The model answered with something that is no number.
-            StoreUnreachable: The log does not take it.
+            ModelBroken: The model predicted NaN or infinity.
+            StoreUnreachable: The log does not accept the predictions.
         """
-        checked = self._checker.check(rows)
         if key is None:
-            return self._make(checked, random_ids(len(rows)), actions), False
-        return self._retries.answer(key, rows, actions, lambda ids: self._make(checked, ids, actions))
+            return self._make(request, random_ids(len(request.rows))), False
+        return self._retries.answer(key, request, lambda ids: self._make(request, ids))
 
-    def _make(self, checked: Checked, ids: Sequence[str], actions: Actions) -> list[Prediction]:
+    def _make(self, request: CheckedRows, ids: Sequence[str]) -> list[Prediction]:
         serving = self._champion.serving  # read once: it may be replaced at any time
         if serving is None:
-            raise refusals.not_ready(self._champion.trouble)
+            raise error_handlers.not_ready(self._champion.trouble)
         former = self._former.serving if self._former is not None else None
         now = self._clock()
+        asked = list(zip(ids, request.rows, request.times, request.actions, strict=True))
         if former is None:
-            made = self._by(serving, "champion", None, checked, ids, now)
+            made = self._by(serving, "champion", None, asked, now)
         else:
-            made = self._shared(serving, former, checked, ids, now)
-        if actions:
-            made = noted(made, actions)
+            made = self._shared(serving, former, asked, now)
         self._log.add(made)
-        self._metrics.asked(checked.missing, checked.unseen)
+        self._metrics.asked(request.missing, request.unseen)
         if self._shadow is not None:
             self._shadow.offer(made)
         return made
 
     def _shared(
-        self, serving: Serving, former: Serving, checked: Checked, ids: Sequence[str], now: datetime
+        self, serving: Serving, former: Serving, asked: Sequence[_Asked], now: datetime
     ) -> list[Prediction]:
-        held = [held_back(row[ROW_ID], self._share) for row in checked.rows]
-        ours = [place for place, one in enumerate(held) if not one]
-        theirs = [place for place, one in enumerate(held) if one]
-        made = self._part(serving, "champion", 1 - self._share, checked, ids, now, ours)
-        made |= self._part(former, "holdback", self._share, checked, ids, now, theirs)
-        return [made[place] for place in range(len(held))]
-
-    def _part(
-        self,
-        serving: Serving,
-        role: Role,
-        propensity: float,
-        checked: Checked,
-        ids: Sequence[str],
-        now: datetime,
-        places: Sequence[int],
-    ) -> dict[int, Prediction]:
-        if not places:
-            return {}
-        part = Checked(
-            [checked.rows[place] for place in places], [checked.times[place] for place in places], {}, {}
-        )
-        found = self._by(serving, role, propensity, part, [ids[place] for place in places], now)
-        return dict(zip(places, found, strict=True))
+        """Predict a share of the row ids with the former champion, and the others with the champion."""
+        held = [held_back(row[ROW_ID], self._share) for _, row, _, _ in asked]
+        own = [row for row, is_held in zip(asked, held, strict=True) if not is_held]
+        former_rows = [row for row, is_held in zip(asked, held, strict=True) if is_held]
+        by_champion = iter(self._by(serving, "champion", 1 - self._share, own, now))
+        by_former = iter(self._by(former, "holdback", self._share, former_rows, now))
+        return [next(by_former if is_held else by_champion) for is_held in held]
 
     def _by(
         self,
         serving: Serving,
         role: Role,
         propensity: float | None,
-        checked: Checked,
-        ids: Sequence[str],
+        asked: Sequence[_Asked],
         now: datetime,
     ) -> list[Prediction]:
+        if not asked:
+            return []
         version = serving.champion.version
-        found = serving.ready.scorer.answers(checked.rows)
-        if not np.isfinite(found).all():
+        predicted = serving.ready.scorer.answers([row for _, row, _, _ in asked])
+        if not np.isfinite(predicted).all():
             raise ModelBroken(version)
-        self._metrics.predicted(version, role, answers.figures(self._label, found))
+        self._metrics.predicted(version, role, answers.histogram_values(self._label, predicted))
         return [
             Prediction(
-                prediction_id=name,
+                prediction_id=prediction_id,
                 row_id=row[ROW_ID],
                 model=self._model,
                 version=version,
@@ -149,17 +128,18 @@ class Predicting:
                 event_time=time,
                 role=role,
                 answer=answer,
-                propensity=propensity,
+                action=action.name if action else None,
+                propensity=action.propensity if action else propensity,
                 features=row,
             )
-            for name, row, time, answer in zip(
-                ids, checked.rows, checked.times, answers.kept(self._label, found), strict=True
+            for (prediction_id, row, time, action), answer in zip(
+                asked, answers.logged(self._label, predicted), strict=True
             )
         ]
 
 
 def held_back(row_id: str, share: float) -> bool:
-    """Tell whether the former champion answers a row: always the same for one id, for about this share of them.
+    """Return whether the former champion predicts a row: a fixed choice per id, true for about this share of the ids.
 
     >>> sum(held_back(str(number), 0.1) for number in range(10_000))
     1033
@@ -171,6 +151,6 @@ def random_ids(count: int) -> list[str]:
     """Return random UUIDs of version 4 as text, in a quarter of the time that `uuid.uuid4` takes."""
     text = os.urandom(16 * count).hex()
     return [
-        f"{one[:8]}-{one[8:12]}-4{one[13:16]}-{'89ab'[int(one[16], 16) & 3]}{one[17:20]}-{one[20:]}"
-        for one in (text[start : start + 32] for start in range(0, len(text), 32))
+        f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{'89ab'[int(digits[16], 16) & 3]}{digits[17:20]}-{digits[20:]}"
+        for digits in (text[start : start + 32] for start in range(0, len(text), 32))
     ]

@@ -1,4 +1,4 @@
-"""A version on its way to answer: loaded by its digest, compared with its example, tried."""
+"""Prepares a version for serving: load it by its digest, try it, compare its answers with those of its example."""
 
 import logging
 from collections.abc import Callable
@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from trimtab import params
 from trimtab.contracts import ModelVersion
 from trimtab.errors import UnsafeModel
+from trimtab.params import Params
 from trimtab.registry import examples, load
 from trimtab.registry.mlflow_store import Store
 from trimtab.serve.holder import Ready
@@ -18,29 +18,29 @@ from trimtab.train.fit import arranged
 log = logging.getLogger(__name__)
 
 _RELATIVE, _ABSOLUTE = 1e-9, 1e-12
-"""The example may have been answered on another kind of processor."""
+"""The answers of the example may come from another kind of processor."""
 _BATCH = "trimtab.batch."
 
 
-def preparer(registry: Store, wanted: params.Params, cache: Path) -> Callable[[ModelVersion], Ready]:
-    """Return how the service makes a version ready.
+def preparer(registry: Store, params: Params, cache: Path) -> Callable[[ModelVersion], Ready]:
+    """Return a function that prepares a version.
 
-    It raises UnsafeModel when the file is another than the ledger says, holds what is not trusted, or answers the
-    example that was logged with it differently; StoreUnreachable when MLflow does not answer.
+    It raises UnsafeModel if the file has another digest than the ledger says, holds a type that is not trusted, or does
+    not reproduce the answers that were logged with its example; StoreUnreachable if MLflow does not answer.
     """
 
     def prepare(version: ModelVersion) -> Ready:
-        pipeline = load.load(version.source, version.digest, wanted.model.trusted_types, cache=cache)
-        ready = scorer(pipeline, wanted)
+        pipeline = load.load(version.source, version.digest, params.model.trusted_types, cache=cache)
+        ready = scorer(pipeline, params)
         example = examples.read(registry.uri, version.run_id)
         if example is None:
             log.warning(
-                "Version %s was logged without answers to its example; they are not compared", version.version
+                "Version %s was logged without an example, so its answers are not compared", version.version
             )
         else:
-            found, label = ready.answers(example.rows), wanted.data.label
+            answers, label = ready.answers(example.rows), params.data.label
             expected = arranged(pipeline, label, example.predicted)
-            if found.shape != expected.shape or not np.allclose(found, expected, _RELATIVE, _ABSOLUTE):
+            if answers.shape != expected.shape or not np.allclose(answers, expected, _RELATIVE, _ABSOLUTE):
                 raise UnsafeModel(
                     version.source,
                     "expected the answers to its example that were logged when it was trained, got others",

@@ -1,104 +1,101 @@
-"""Who may predict and who may tell outcomes: bearer tokens, kept as digests, compared in constant time."""
+"""Which client may predict or report outcomes: bearer tokens, stored as digests, compared in constant time."""
 
 import hashlib
 import hmac
-import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Literal
 
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter
 from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import Forbidden, Unauthorized
 
 from trimtab.errors import Unfit
 
 FILE_VARIABLE, VARIABLE = "TRIMTAB_SERVICE_TOKENS_FILE", "TRIMTAB_SERVICE_TOKENS"
-ROLES = ("predict", "feedback")
+Role = Literal["predict", "feedback"]
 _FORM = '{"NAME": {"roles": ["predict", "feedback"], "sha256": "HEX DIGEST OF THE TOKEN"}}'
-_DIGEST_LENGTH = 64
 
 
-@dataclass(frozen=True, slots=True)
-class Client:
-    """A client by name; without tokens everybody is the same one."""
+class Client(BaseModel):
+    """What a client may do, and the SHA-256 of its token."""
 
-    name: str
-    roles: frozenset[str]
-    digest: str
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    roles: Annotated[frozenset[Role], Field(min_length=1)]
+    sha256: Annotated[str, StringConstraints(pattern="^[0-9A-Fa-f]{64}$", to_lower=True)]
+
+
+_CLIENTS = TypeAdapter(
+    Annotated[dict[str, Client], Field(min_length=1)],
+    config=ConfigDict(hide_input_in_errors=True),  # somebody may have written a token instead of its digest
+)
 
 
 class Tokens:
-    """The clients of a service; no clients lets everybody in."""
+    """The clients of a service. Without any, no token is needed, and every request has the client name `""`."""
 
     def __init__(self, clients: Mapping[str, Client]) -> None:
-        self._clients = tuple(clients.values())
+        self._clients = clients
 
     @property
-    def wanted(self) -> bool:
-        """Whether a token is asked for."""
+    def required(self) -> bool:
+        """Whether a request needs a token."""
         return bool(self._clients)
 
-    def client(self, header: str | None, role: str | None) -> str:
-        """Return the name of the client that an `Authorization` header stands for.
+    def client(self, header: str | None, role: Role | None) -> str:
+        """Return the name of the client that an `Authorization` header belongs to.
 
         Args:
-            header: As it came, None when there was none.
-            role: What it must be allowed to do; None for what any client may.
+            header: Its value; None if the request has none.
+            role: The role that the client must have; None if every client may do this.
 
         Raises:
-            Unauthorized: No token, or an unknown one.
-            Forbidden: Its client has another role.
+            Unauthorized: The token is missing or unknown.
+            Forbidden: The client has another role.
         """
         if not self._clients:
             return ""
-        kind, _, token = (header or "").partition(" ")
+        scheme, _, token = (header or "").partition(" ")
         digest = hashlib.sha256(token.strip().encode()).hexdigest()
-        found = None
-        for one in self._clients:  # all of them, so that the time tells nothing
-            if hmac.compare_digest(one.digest, digest):
-                found = one
-        if found is None or kind.lower() != "bearer":
+        # All of them are compared, so that the time reveals nothing.
+        names = [name for name, client in self._clients.items() if hmac.compare_digest(client.sha256, digest)]
+        if not names or scheme.lower() != "bearer":
             raise Unauthorized(
                 "Expected `Authorization: Bearer TOKEN` with a token of this service",
                 www_authenticate=WWWAuthenticate("bearer"),
             )
-        if role is not None and role not in found.roles:
+        if role is not None and role not in self._clients[names[-1]].roles:
             raise Forbidden(f"Expected a token with the role {role}")
-        return found.name
+        return names[-1]
 
 
 def from_environment() -> Tokens:
     """Read the clients from the file that TRIMTAB_SERVICE_TOKENS_FILE names, or from TRIMTAB_SERVICE_TOKENS itself.
 
     Raises:
-        Unfit: They are set and cannot be used.
+        Unfit: The variable is set, and its content cannot be used.
     """
     path, text = os.environ.get(FILE_VARIABLE), os.environ.get(VARIABLE)
-    where = FILE_VARIABLE if path else VARIABLE
+    if not path and text is None:
+        return Tokens({})
     try:
-        if path:
-            text = Path(path).read_text(encoding="utf-8")
-        content = json.loads(text) if text is not None else {}
-        clients = {name: _client(name, one) for name, one in content.items()}
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        return Tokens(_CLIENTS.validate_json(Path(path).read_bytes() if path else text or ""))
+    except (OSError, ValueError) as error:
         raise Unfit(
-            f"{where} cannot be used: {type(error).__name__}: {error}", f"Expected {_FORM}"
+            f"{FILE_VARIABLE if path else VARIABLE} cannot be used: {type(error).__name__}: {error}",
+            f"Expected {_FORM}, or leave it unset",
         ) from error
-    if text is not None and not clients:
-        raise Unfit(f"{where} names no client", f"Expected {_FORM}, or leave it unset")
-    return Tokens(clients)
 
 
-def refuse_open_door(host: str, tokens: Tokens) -> None:
-    """Let a service without tokens listen on loopback only.
+def require_tokens_beyond_loopback(host: str, tokens: Tokens) -> None:
+    """Check that a service without tokens listens on the loopback interface only.
 
     Raises:
-        Unfit: It would listen elsewhere.
+        Unfit: It would listen on another interface.
     """
-    if not tokens.wanted and not is_loopback(host):
+    if not tokens.required and not is_loopback(host):
         raise Unfit(
             f"The service would listen on {host} and let everybody in",
             f"Set {FILE_VARIABLE} to a file of {_FORM}, or bind to 127.0.0.1",
@@ -106,19 +103,10 @@ def refuse_open_door(host: str, tokens: Tokens) -> None:
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether only this machine reaches an address; so is a socket in the file system."""
+    """Return whether only this machine can reach an address, which may be a socket in the file system."""
     if host == "localhost" or host.startswith(("/", "unix:")):
         return True
     try:
         return ip_address(host).is_loopback
     except ValueError:
         return False
-
-
-def _client(name: str, content: Mapping[str, Any]) -> Client:
-    roles, digest = content["roles"], content["sha256"]
-    if not isinstance(roles, list) or not roles or not set(roles) <= set(ROLES):
-        raise ValueError(f"{name}: roles should be of {', '.join(ROLES)}, got {roles!r}")
-    if not isinstance(digest, str) or len(digest) != _DIGEST_LENGTH or int(digest, 16) < 0:
-        raise ValueError(f"{name}: sha256 should be {_DIGEST_LENGTH} hexadecimal digits")
-    return Client(name=name, roles=frozenset(roles), digest=digest.lower())

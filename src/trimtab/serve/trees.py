@@ -1,4 +1,4 @@
-"""Gradient boosting on histograms as one tree: a row then costs one call instead of one for each tree."""
+"""Merges the trees of a `HistGradientBoosting*` model into one, so that a row takes one call instead of one per tree."""
 
 from itertools import pairwise
 from typing import Any
@@ -9,19 +9,19 @@ from sklearn.ensemble._hist_gradient_boosting.predictor import TreePredictor
 
 Floats = npt.NDArray[np.float64]
 
-_AT_ONCE = 2**15
-"""Copies of rows that are walked together: a few megabytes, whatever the number of trees."""
+_MAX_COPIES = 2**15
+"""Copies of rows that one call predicts: a few megabytes for any number of trees."""
 
 
 class MergedTrees:
     """The raw predictions of a fitted `HistGradientBoosting*`, equal to its own to the bit.
 
-    All trees hang below a balanced tree that splits on one more feature, the tree's number. Each row is copied once a
-    tree, with that number, and all copies walk down in one call. The leaves are added in the order of the trees, as
-    scikit-learn does, since floats do not add up to the same in another order.
+    All trees hang below a balanced tree that splits on one more feature, the tree's number. Each row is copied once
+    per tree, with that number, and one call predicts all copies. The leaves are added in the order of the trees, as in
+    scikit-learn, because the sum of floats depends on the order.
 
     Args:
-        estimator: Fitted; its private attributes are read, so whoever builds this compares its answers.
+        estimator: Fitted. Its private attributes are read, so the caller has to compare the predictions.
     """
 
     def __init__(self, estimator: Any) -> None:
@@ -30,20 +30,19 @@ class MergedTrees:
         self._baseline = np.asarray(estimator._baseline_prediction, dtype=np.float64).reshape(-1)
         self._numbers = np.arange(len(trees), dtype=np.float64)
         self._merged = _merged(trees, features)
-        self._known, map_of = estimator._bin_mapper.make_known_categories_bitsets()
+        self._category_bits, map_of = estimator._bin_mapper.make_known_categories_bitsets()
         self._map_of = np.append(map_of, map_of.dtype.type(0))
 
     def raw(self, codes: Floats) -> Floats:
         """Return the sum of the leaves for each row, shape `(n, outputs)`.
 
         Args:
-            codes: Shape `(n, features)`, as the trees want them.
+            codes: Shape `(n, features)`, encoded as for the trees.
         """
-        most = max(1, _AT_ONCE // len(self._numbers))
+        most = max(1, _MAX_COPIES // len(self._numbers))
         parts = [self._raw(codes[start : start + most]) for start in range(0, len(codes), most)]
-        found = parts[0] if len(parts) == 1 else np.concatenate(parts)
         # scikit-learn's softmax adds in the order of memory.
-        return np.asfortranarray(found)
+        return np.asfortranarray(parts[0] if len(parts) == 1 else np.concatenate(parts))
 
     def _raw(self, codes: Floats) -> Floats:
         rows, features = codes.shape
@@ -51,7 +50,7 @@ class MergedTrees:
         copies = np.empty((rows, trees, features + 1))
         copies[:, :, :-1] = codes[:, None, :]
         copies[:, :, -1] = self._numbers
-        leaves = self._merged.predict(copies.reshape(rows * trees, -1), self._known, self._map_of, 1)
+        leaves = self._merged.predict(copies.reshape(rows * trees, -1), self._category_bits, self._map_of, 1)
         sums = np.empty((rows, trees // outputs + 1, outputs))
         sums[:, 0] = self._baseline
         sums[:, 1:] = leaves.reshape(rows, -1, outputs)

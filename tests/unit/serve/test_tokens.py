@@ -83,15 +83,13 @@ def test_two_clients_with_one_key_are_two_requests(secured, log):
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("{", "JSONDecodeError"),
-        ("[]", "AttributeError"),
-        ("{}", "names no client"),
-        ('{"a": {}}', "KeyError: 'roles'"),
-        (
-            '{"a": {"roles": ["admin"], "sha256": "00"}}',
-            "a: roles should be of predict, feedback, got ['admin']",
-        ),
-        ('{"a": {"roles": ["predict"], "sha256": "s3cret"}}', "a: sha256 should be 64 hexadecimal digits"),
+        ("{", "Invalid JSON"),
+        ("[]", "Input should be an object"),
+        ("{}", "should have at least 1 item"),
+        ('{"a": {}}', "a.roles\n  Field required"),
+        ('{"a": {"roles": [], "sha256": "00"}}', "a.roles\n  Frozenset should have at least 1 item"),
+        ('{"a": {"roles": ["admin"], "sha256": "00"}}', "Input should be 'predict' or 'feedback'"),
+        ('{"a": {"roles": ["predict"], "sha256": "s3cret"}}', "a.sha256\n  String should match pattern"),
     ],
 )
 def test_clients_that_cannot_be_read_stop_the_service(monkeypatch, text, reason):
@@ -99,6 +97,7 @@ def test_clients_that_cannot_be_read_stop_the_service(monkeypatch, text, reason)
     with pytest.raises(Unfit, match="TRIMTAB_SERVICE_TOKENS") as unfit:
         tokens.from_environment()
     assert reason in str(unfit.value)
+    assert "s3cret" not in str(unfit.value)
 
 
 def test_a_file_that_is_not_there_stops_the_service(monkeypatch, tmp_path):
@@ -109,7 +108,7 @@ def test_a_file_that_is_not_there_stops_the_service(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "::1", "localhost", "/run/service.sock"])
 def test_without_tokens_it_listens_on_loopback(host):
-    tokens.refuse_open_door(host, tokens.Tokens({}))
+    tokens.require_tokens_beyond_loopback(host, tokens.Tokens({}))
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.1", "service.internal"])
@@ -117,9 +116,9 @@ def test_without_tokens_it_listens_nowhere_else(host):
     with pytest.raises(
         Unfit, match="would listen on .* and let everybody in. Set TRIMTAB_SERVICE_TOKENS_FILE"
     ):
-        tokens.refuse_open_door(host, tokens.Tokens({}))
+        tokens.require_tokens_beyond_loopback(host, tokens.Tokens({}))
 
 
 def test_with_tokens_it_listens_anywhere():
-    clients = {"a": tokens.Client(name="a", roles=frozenset(["predict"]), digest=digest("a"))}
-    tokens.refuse_open_door("0.0.0.0", tokens.Tokens(clients))
+    clients = {"a": tokens.Client(roles=frozenset(["predict"]), sha256=digest("a"))}
+    tokens.require_tokens_beyond_loopback("0.0.0.0", tokens.Tokens(clients))
