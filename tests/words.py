@@ -18,7 +18,6 @@ TODO = (
     "benchmarks",
     "dags",
     "docs/explanation/policy.md",
-    "src/trimtab/__main__.py",
     "src/trimtab/contracts.py",
     "src/trimtab/drift",
     "src/trimtab/evaluate",

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.support.commands import ROOT_COMMAND, resolves
 from trimtab import __version__, errors, params
-from trimtab.__main__ import _parser
 
 ROOT = Path(__file__).parents[2]
 TRACKED = [
@@ -26,11 +26,6 @@ PROJECT = yaml.safe_load((ROOT / "MLproject").read_text())
 DVC = yaml.safe_load((ROOT / "dvc.yaml").read_text())
 
 
-def verbs() -> set[str]:
-    actions = [action for action in _parser()._actions if action.dest == "verb"]
-    return set(actions[0].choices or ())
-
-
 def test_no_parameter_has_a_default_in_the_code() -> None:
     for section in vars(params).values():
         if isinstance(section, type) and issubclass(section, params._Section):
@@ -41,7 +36,7 @@ def test_no_parameter_has_a_default_in_the_code() -> None:
 def test_entry_points_are_verbs_and_run_the_checkouts_own_code() -> None:
     for name, entry in PROJECT["entry_points"].items():
         assert entry["command"] == f"PYTHONPATH=src python -m trimtab {name}"
-        assert name in verbs()
+        assert ROOT_COMMAND.commands[name].hidden
 
 
 def test_every_dvc_stage_is_an_entry_point_or_the_plan() -> None:
@@ -95,6 +90,18 @@ def test_the_changelog_begins_with_this_version() -> None:
     heads = re.findall(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
     assert heads[0] == __version__
     assert f'version = "{__version__}"' in (ROOT / "pyproject.toml").read_text()
+
+
+def test_every_command_that_the_code_names_exists() -> None:
+    suffixes = (".py", ".sh", ".yaml", ".yml", ".html")
+    texts = {path: path.read_text() for path in TRACKED if path.suffix in suffixes}
+    named = [
+        (path.name, words)
+        for path, text in texts.items()
+        for words in re.findall(r"`trimtab((?: [a-z][a-z-]*)+)", text)
+    ]
+    assert len(named) > 30
+    assert [(name, words) for name, words in named if not resolves(words)] == []
 
 
 def test_every_error_is_drawn_in_the_tree() -> None:

@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from tests import reference
+from tests.support.commands import resolves
 from trimtab import clock, contracts, params
 from trimtab.data import ingest, landing
 from trimtab.predictions.protocol import PredictionLog
@@ -29,15 +30,6 @@ LISTED = subprocess.run(
 PAGES = [name for name in LISTED.stdout.splitlines() if (ROOT / name).is_file()]
 UNWRAPPED = ("docs/explanation/policy.md", "docs/plan-", "tests/integration/review/")
 """Pages whose lines may be longer than 100 columns: written by others, or by a program."""
-COMMANDS = {
-    *("init", "up", "down", "status", "champion"),
-    *(f"batch {verb}" for verb in ("ingest", "quarantine list", "quarantine release", "quarantine drop")),
-    *(f"model {verb}" for verb in ("history", "why", "live-at", "promote", "rollback")),
-    *(f"model {verb}" for verb in ("pin", "unpin", "block", "unblock")),
-    *(f"loop {verb}" for verb in ("pause", "resume", "reconcile", "metrics")),
-    *(f"ops {verb}" for verb in ("backup", "restore", "gc", "erase", "doctor")),
-}
-"""The commands of the target, until the command line has its groups: then its own tree takes their place."""
 
 
 @cache
@@ -115,7 +107,7 @@ def test_every_decision_says_what_violates_it() -> None:
 @pytest.mark.parametrize("page", PAGES)
 def test_every_command_that_a_page_names_exists(page: str) -> None:
     for words in re.findall(r"(?<!-n )(?<!the )\btrimtab((?: [a-z][a-z-]*)+)", code(page)):
-        assert any(f"{words} ".startswith(f" {command} ") for command in COMMANDS), words
+        assert resolves(words), words
 
 
 @pytest.mark.parametrize("page", PAGES)

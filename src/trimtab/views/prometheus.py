@@ -1,4 +1,4 @@
-"""`trimtab metrics`: the loop's metrics in Prometheus' text format, read from the ledger at each scrape.
+"""`trimtab loop metrics`: the loop's metrics in Prometheus' text format, read from the ledger at each scrape.
 
 They are pulled, not pushed. The loop's state is in the ledger, so a scrape is right after every crash. A Pushgateway
 would go on showing what a dead run pushed last, and counters need a process that lives on.
