@@ -7,11 +7,13 @@ from typing import Any
 
 import typer
 import yaml
+from pydantic import SecretStr
 from typer.core import TyperGroup
 from typer.main import get_command
 
 from trimtab import params
 from trimtab.cli import app
+from trimtab.settings import Ports, Settings
 
 ROOT = Path(__file__).parents[1]
 _INTRODUCTION = """\
@@ -138,9 +140,46 @@ def _sections(group: TyperGroup, context: typer.Context) -> Iterator[str]:
             yield "".join(("\n| parameter | meaning |\n|---|---|\n", *rows)) if rows else ""
 
 
+_SETTINGS = """\
+# Settings
+
+These environment variables say where trimtab runs; `params.yaml` says how it decides. This page is
+generated from `src/trimtab/settings.py` (`make reference`). An empty variable counts as unset. A
+value that cannot be used stops the command with an error that names the variable.
+
+Where one Airflow runs several models, a file `NAME.env` for each model in `TRIMTAB_MODELS` sets
+these variables for that model only ([Scale beyond one machine](../how-to/scaling.md)).
+
+| variable | default | meaning |
+|---|---|---|
+"""
+_PORTS = """
+## Ports of the embedded stack
+
+`trimtab up` starts its servers on these ports of the loopback address.
+
+| variable | default | meaning |
+|---|---|---|
+"""
+
+
+def settings() -> str:
+    """Return `docs/reference/settings.md`."""
+    return "".join((_SETTINGS, *_variables(Settings), _PORTS, *_variables(Ports)))
+
+
+def _variables(group: type[Settings] | type[Ports]) -> Iterator[str]:
+    for name, field in group.model_fields.items():
+        home = {"home": Path("TRIMTAB_HOME")}
+        default = field.get_default(call_default_factory=True, validated_data=home)
+        shown = "" if default in (None, "", SecretStr("")) else f"`{default}`"
+        yield f"| `{group.variable(name)}` | {shown} | {field.description} |\n"
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "docs/reference/commands.md": commands,
     "docs/reference/parameters.md": parameters,
+    "docs/reference/settings.md": settings,
 }
 
 if __name__ == "__main__":

@@ -28,7 +28,6 @@ TODO = (
     "src/trimtab/project",
     "src/trimtab/registry",
     "src/trimtab/serve",
-    "src/trimtab/stores.py",
     "src/trimtab/train",
     "src/trimtab/trigger",
     "tests",

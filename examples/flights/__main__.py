@@ -1,7 +1,6 @@
 """`make demo`: plays a year of flights through the whole loop."""
 
 import logging
-import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -34,7 +33,6 @@ def play(
 
     The demo stops what it started. Its home stays for inspection until the next fresh start.
     """
-    os.environ.setdefault("DO_NOT_TRACK", "1")
     redaction.install()
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     logging.getLogger("alembic").setLevel(logging.WARNING)

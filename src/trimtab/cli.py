@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from trimtab import __version__, redaction
+from trimtab import __version__, redaction, settings
 from trimtab.errors import TrimtabError
 
 if TYPE_CHECKING:
@@ -34,7 +34,6 @@ Actor = Annotated[
         "--by", default_factory=getpass.getuser, show_default="your login name", help="Who gives the order."
     ),
 ]
-Batches = Annotated[list[str] | None, typer.Argument(help="Batch ids. By default all that have landed.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would be deleted, and delete nothing.")]
 Folder = Annotated[Path, typer.Argument(help="Folder that a workflow hands over as an artifact.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
@@ -57,8 +56,9 @@ class _ReportingErrors(TyperGroup):
 def _print(result: object, **_: object) -> None:
     """Print what a command returns: text as it is, anything else as JSON."""
     if result is not None:
-        text = result if isinstance(result, str) else json.dumps(result, indent=2, default=str)
-        print(redaction.redact(text))
+        print(
+            redaction.redact(result if isinstance(result, str) else json.dumps(result, indent=2, default=str))
+        )
 
 
 def _group(name: str, text: str, parent: typer.Typer) -> typer.Typer:
@@ -98,8 +98,7 @@ def _start(
     """Keep a tabular model in production up to date, and explain each decision."""
     # Imports allocate many objects and leave no garbage; searching for it takes a tenth of a short command.
     gc.set_threshold(100_000)
-    os.environ.setdefault("DO_NOT_TRACK", "1")
-    if "TRIMTAB_ENDS_WITH_STDIN" in os.environ:
+    if settings.read().ends_with_stdin:
         threading.Thread(target=_exit_with_stdin, daemon=True).start()
     redaction.install()
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
@@ -115,24 +114,21 @@ def _exit_with_stdin() -> None:
 @app.command()
 def init() -> str:
     """Create the origin from this working tree, and the ledger."""
-    from trimtab import stores
     from trimtab.loop.initialise import initialise
 
     initialise(Path())
-    return f"The origin is at {stores.from_environment().origin}"
+    return f"The origin is at {settings.read().origin}"
 
 
 @app.command()
 def up() -> str:
-    """Start Airflow, MLflow and the prediction service on this machine."""
-    from trimtab import stores
+    """Start Airflow, MLflow and the model service on this machine."""
     from trimtab.loop.initialise import initialise
     from trimtab.stack import control
 
-    home = stores.from_environment().home
+    home = settings.read().home
     initialise(Path())
     control.start(home)
-    typer.echo("Waiting for Airflow, MLflow and the service ...", err=True)
     control.wait_healthy(home, timeout=_HEALTHY_SECONDS)
     return control.status(home)
 
@@ -140,24 +136,26 @@ def up() -> str:
 @app.command()
 def down() -> str:
     """Stop what `trimtab up` started."""
-    from trimtab import stores
     from trimtab.stack import control
 
-    control.stop(stores.from_environment().home)
+    control.stop(settings.read().home)
     return "Stopped."
 
 
 @app.command()
 def status() -> str:
     """Print which processes run on this machine, and their addresses."""
-    from trimtab import stores
     from trimtab.stack import control
 
-    return control.status(stores.from_environment().home)
+    return control.status(settings.read().home)
 
 
 @batch.command()
-def ingest(batches: Batches = None) -> dict[str, Any]:
+def ingest(
+    batches: Annotated[
+        list[str] | None, typer.Argument(help="Batch ids. By default all that have landed.")
+    ] = None,
+) -> dict[str, Any]:
     """Ingest landed batches, and print the outcome of each."""
     from trimtab.loop.ingest import ingest, list_landed
 
@@ -231,8 +229,7 @@ def live_at(
     """Show which version was in Production at a given time."""
     from trimtab.views.history import live_at
 
-    aware = time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
-    return _entries(live_at(aware, event=event_time), as_json)
+    return _entries(live_at(time if time.tzinfo else time.replace(tzinfo=UTC), event=event_time), as_json)
 
 
 def _entries(entries: "Sequence[Entry]", as_json: bool) -> object:
@@ -452,8 +449,7 @@ def champion() -> str:
     from trimtab.project.champion import champion
 
     current = champion()
-    name = f"version {current.version}" if current else "no version, so the baseline is compared with"
-    return f"champion.yaml names {name}"
+    return f"champion.yaml names {f'version {current.version}' if current else 'the baseline'}"
 
 
 @app.command(hidden=True)

@@ -5,6 +5,7 @@ that raise it use the same words, and takes secrets out of it.
 
     TrimtabError
     ├── ParamsError          a value in params.yaml, or an override from the UI, is wrong
+    ├── SettingsError        an environment variable is wrong, or missing
     ├── BatchRejected        a whole batch breaks the data contract; it goes to quarantine
     ├── RequestRejected      a prediction or feedback request breaks the data contract; HTTP 422
     ├── NotEnoughBatches     there is too little data to train and to judge
@@ -47,6 +48,13 @@ class ParamsError(TrimtabError):
 
     def __init__(self, file: str, key: str, expected: str, got: object) -> None:
         super().__init__(f"{file}: {key}: {expected}, got {textwrap.shorten(redact(repr(got)), 120)}")
+
+
+class SettingsError(TrimtabError):
+    """An environment variable that cannot be used, or is missing."""
+
+    def __init__(self, variable: str, expected: str, got: object) -> None:
+        super().__init__(f"{variable}: {expected}, got {got!r}. See docs/reference/settings.md.")
 
 
 class BatchRejected(TrimtabError):

@@ -3,6 +3,7 @@
 import ast
 import re
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -120,6 +121,48 @@ def test_only_the_clock_reads_the_clock() -> None:
         assert not [
             one for one in calls if one.attr in ("now", "utcnow", "today") and _is_datetime(one)
         ], path
+
+
+NO_SETTINGS = {
+    "plugins/trimtab_models.py": "sets the variables of an Airflow task's model, and hides their secrets",
+    "src/trimtab/drift/data_drift.py": "turns off the telemetry of a library",
+    "src/trimtab/origin/commands.py": "is the environment of git and DVC",
+    "src/trimtab/redaction.py": "finds the secrets among all variables",
+    "src/trimtab/registry/mlflow_store.py": "sets MLflow's telemetry and time limits",
+    "src/trimtab/registry/tracking.py": "sets variables of the MLflow Project's processes",
+    "src/trimtab/stack/config.py": "extends PATH and NO_PROXY for the stack",
+    "src/trimtab/stack/control.py": "is the environment of the stack",
+}
+"""Files that use the environment, but read no setting of trimtab from it, and what for."""
+
+
+def test_only_the_settings_read_the_environment() -> None:
+    users = {
+        str(path.relative_to(ROOT))
+        for path in CODE
+        if path.relative_to(ROOT).parts[0] in ("src", "plugins", "dags", "examples")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute | ast.alias)
+        and (node.attr if isinstance(node, ast.Attribute) else node.name) in ("environ", "environb", "getenv")
+    }
+    assert users == {"src/trimtab/settings.py", *NO_SETTINGS}
+    others = [key for file in NO_SETTINGS for key in _keys_read(ast.parse((ROOT / file).read_text()))]
+    assert set(others) == {"'PATH'", "'NO_PROXY'"}
+
+
+def _keys_read(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        match node:
+            case (
+                ast.Subscript(value=ast.Attribute(attr="environ"), slice=key, ctx=ast.Load())
+                | ast.Call(
+                    func=ast.Attribute(value=ast.Attribute(attr="environ"), attr="get"), args=[key, *_]
+                )
+                | ast.Compare(
+                    left=key, ops=[ast.In() | ast.NotIn()], comparators=[ast.Attribute(attr="environ")]
+                )
+            ):
+                yield ast.unparse(key)
 
 
 def _is_datetime(node: ast.Attribute) -> bool:

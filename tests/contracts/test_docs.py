@@ -18,6 +18,7 @@ from tests.support.commands import resolves
 from trimtab import clock, contracts, params
 from trimtab.data import ingest, landing
 from trimtab.predictions.protocol import PredictionLog
+from trimtab.settings import Ports, Settings
 
 ROOT = Path(__file__).parents[2]
 LISTED = subprocess.run(
@@ -114,6 +115,13 @@ def test_every_command_that_a_page_names_exists(page: str) -> None:
 def test_every_make_target_that_a_page_names_exists(page: str) -> None:
     targets = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     assert set(re.findall(r"\bmake ([a-z][a-z0-9-]+)", code(page))) <= targets
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_variable_that_a_page_names_exists(page: str) -> None:
+    variables = {group.variable(field) for group in (Settings, Ports) for field in group.model_fields}
+    variables |= {"TRIMTAB_TOKEN", "TRIMTAB_TEST_MONGODB_URL"}  # read by deploy/checks and by tests
+    assert set(re.findall(r"\bTRIMTAB_[A-Z_]*[A-Z]\b", text(page))) <= variables
 
 
 @pytest.mark.parametrize("page", reference.PAGES)

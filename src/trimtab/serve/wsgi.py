@@ -10,7 +10,7 @@ import logging
 
 from flask import Flask
 
-from trimtab import redaction, stores
+from trimtab import redaction, settings
 from trimtab.clock import system_clock
 from trimtab.ledger import Ledger
 from trimtab.origin.origin import Origin
@@ -36,7 +36,7 @@ def application() -> Flask:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     logging.getLogger("urllib3").setLevel(logging.ERROR)  # the holder tells a cause once, this each retry
     clients = tokens.from_environment()
-    where = stores.from_environment()
+    where = settings.read()
     origin = Origin(where)
     wanted = origin.params(origin.head())
     ledger, registry = Ledger(where.ledger, wanted.model.name), Store(where.mlflow)

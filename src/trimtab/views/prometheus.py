@@ -14,7 +14,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 from sqlalchemy.exc import SQLAlchemyError
 
-from trimtab import stores
+from trimtab import settings
 from trimtab.errors import TrimtabError
 from trimtab.loop.loop import open_loop
 from trimtab.views.prometheus_inputs import Inputs, read
@@ -41,9 +41,9 @@ def exposition(models: Models | None = None) -> bytes:
 def _of_many(models: Models) -> bytes:
     inputs: dict[str, Inputs] = {}
     failure: Exception | None = None
-    for name, settings in models.items():
+    for name, values in models.items():
         try:
-            with stores.of(settings):
+            with settings.for_model(values):
                 inputs[name] = _read()
         except (TrimtabError, SQLAlchemyError, OSError) as error:
             log.exception("Model %s cannot be read", name)
