@@ -19,22 +19,20 @@ KEEP = Param(14, type="integer", minimum=1, title="Keep", description="Number of
 
 @task
 def back_up(params: Any = None) -> dict[str, Any]:
-    import os
-    from pathlib import Path
-
+    from trimtab import settings
     from trimtab.ops.backup import backup
 
-    folder = os.environ.get("TRIMTAB_BACKUPS")
-    if not folder:
+    folder = settings.read().backups
+    if folder is None:
         raise AirflowFailException("Expected a folder in TRIMTAB_BACKUPS, got none. Set it where tasks run.")
-    taken = backup(Path(folder), keep=params["keep"])
+    taken = backup(folder, keep=params["keep"])
     return {"folder": str(taken.folder), "counts": taken.counts, "removed": list(taken.removed)}
 
 
 def _every_night(model: Model) -> str | None:
     """Start 20 minutes after the model before: a ledger that models share has one lease for backups."""
     hour, minute = divmod(3 * 60 + 15 + 20 * model.place, 60)
-    return f"{minute} {hour % 24} * * *" if model.get("TRIMTAB_BACKUPS") else None
+    return f"{minute} {hour % 24} * * *" if model.read().backups else None
 
 
 @trimtab_dag(

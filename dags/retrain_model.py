@@ -125,7 +125,7 @@ def close(holder: str) -> str | None:
 )
 def retrain_model(model: Model) -> None:
     # `train` and `refit` get a pod template of their own; executors without pods ignore it.
-    template, holder = model.get("TRIMTAB_TRAINING_POD_TEMPLATE"), "{{ run_id }}"
+    template, holder = model.read().training_pod_template, "{{ run_id }}"
     pod = {"executor_config": {"pod_template_file": template} if template else {}}
     judged = conclude.override(outlets=[model.asset("champion")])
     run_key = arbitrate(holder)

@@ -77,13 +77,13 @@ def _app() -> Any:
     def health(chosen: Chosen, last: Annotated[int, Query(ge=1, le=MOST)] = LAST) -> Response:
         from sqlalchemy.exc import SQLAlchemyError
 
-        from trimtab import stores
+        from trimtab import settings
         from trimtab.errors import TrimtabError
         from trimtab.views.health import health as read
         from trimtab.views.page.html import page
 
         try:
-            with stores.of(chosen[0].settings):
+            with settings.for_model(chosen[0].settings):
                 shown, mlflow = read(last), _mlflow()
         except (TrimtabError, SQLAlchemyError, OSError) as error:
             away = f"The ledger does not answer ({type(error).__name__})."
@@ -100,13 +100,13 @@ def _app() -> Any:
 
     @app.get("/evidence/{sha256}")
     def evidence(chosen: Chosen, sha256: str) -> Response:
-        from trimtab import stores
+        from trimtab import settings
         from trimtab.contracts import to_json
         from trimtab.errors import TrimtabError, Unknown
         from trimtab.views.health import evidence as read
 
         try:
-            with stores.of(chosen[0].settings):
+            with settings.for_model(chosen[0].settings):
                 text = to_json(read(sha256))
         except Unknown as error:
             return failed(404, "No such evidence", str(error), "The link may belong to another ledger.")
@@ -158,9 +158,10 @@ def _headers(nonce: str) -> dict[str, str]:
 
 def _mlflow() -> str | None:
     """Return MLflow's address for a browser, without credentials: TRIMTAB_MLFLOW_PAGE, or MLFLOW_TRACKING_URI."""
+    from trimtab import settings
     from trimtab.redaction import without_credentials
-    from trimtab.stores import setting
 
-    url = setting("TRIMTAB_MLFLOW_PAGE") or setting("MLFLOW_TRACKING_URI") or ""
+    where = settings.read()
+    url = where.mlflow_page or where.mlflow
     is_page = urlsplit(url).scheme in ("http", "https") and urlsplit(url).hostname
     return without_credentials(url).rstrip("/") if is_page else None

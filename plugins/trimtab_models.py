@@ -13,7 +13,14 @@ from pathlib import Path
 from typing import Any
 
 VARIABLE = "TRIMTAB_MODELS"
-OWN = ("TRIMTAB_HOME", "TRIMTAB_ORIGIN_URL", "TRIMTAB_LANDING", "TRIMTAB_DVC_REMOTE_URL", "TRIMTAB_BACKUPS")
+OWN = {
+    "model": "TRIMTAB_MODEL",
+    "home": "TRIMTAB_HOME",
+    "origin": "TRIMTAB_ORIGIN_URL",
+    "landing": "TRIMTAB_LANDING",
+    "dvc_remote": "TRIMTAB_DVC_REMOTE_URL",
+    "backups": "TRIMTAB_BACKUPS",
+}
 """Settings that must differ between any two models."""
 _WHOLE = {VARIABLE, "TRIMTAB_NOW", "TRIMTAB_ALERTS_TOKEN", "TRIMTAB_ALERTS_TOKEN_FILE"}
 _TASK_TIMEOUT = timedelta(minutes=15)
@@ -65,9 +72,11 @@ class Model:
         """Return the URI of its asset of a kind."""
         return f"trimtab://{self.name}/{kind}"
 
-    def get(self, variable: str) -> str | None:
-        """Return a setting of the model, or else of the environment."""
-        return self.settings.get(variable, os.environ.get(variable))
+    def read(self) -> Any:
+        """Return the settings of the model: those of its file, or else of the environment."""
+        from trimtab.settings import Settings
+
+        return Settings(**self.settings)
 
     def enter(self, context: Any) -> None:
         """Set its environment and hide the secrets in it before a task runs. Each task has a process of its own."""
@@ -81,15 +90,12 @@ class Model:
         for secret in redaction.secrets(os.environ):
             mask_secret(secret)
 
-    def where(self, variable: str) -> str | None:
+    def where(self, setting: str) -> str | None:
         """Return the value of a setting in `OWN` in a normal form, so that equal places compare as equal."""
-        home = Path(self.get("TRIMTAB_HOME") or "var")
-        below = {"ORIGIN_URL": "origin.git", "LANDING": "landing", "DVC_REMOTE_URL": "dvc-remote", "HOME": ""}
-        kind = variable.removeprefix("TRIMTAB_")
-        place = self.get(variable) or (str(home / below[kind]) if kind in below else None)
+        place = getattr(self.read(), setting)
         if place is None:
             return None
-        return place.rstrip("/") if "://" in place else str(Path(place).resolve())
+        return place.rstrip("/") if "://" in str(place) else str(Path(place).resolve())
 
 
 def trimtab_dag(
@@ -143,11 +149,11 @@ def models() -> list[Model]:
     Raises:
         ModelsError: The folder or a file in it cannot be used.
     """
-    folder = os.environ.get(VARIABLE)
-    if not folder:
-        return [Model(os.environ.get("TRIMTAB_MODEL", "model"))]
+    folder = here().read().models
+    if folder is None:
+        return [here()]
     try:
-        many = [_read(path, place) for place, path in enumerate(sorted(Path(folder).glob("*.env")))]
+        many = [_read(path, place) for place, path in enumerate(sorted(folder.glob("*.env")))]
     except (OSError, UnicodeDecodeError) as error:
         raise ModelsError(folder, "files that can be read", str(error)) from error
     if not many:
@@ -158,7 +164,9 @@ def models() -> list[Model]:
 
 def here() -> Model:
     """Return the model of the running task."""
-    return Model(os.environ.get("TRIMTAB_MODEL", "model"))
+    from trimtab.settings import Settings
+
+    return Model(Settings().model or "model")
 
 
 def _read(path: Path, place: int) -> Model:
@@ -190,10 +198,10 @@ def _pairs(path: Path) -> Iterator[tuple[int, str, str]]:
 
 def _refuse_same_places(models: list[Model]) -> None:
     """Refuse two models with the same name or the same place."""
-    for variable in ("TRIMTAB_MODEL", *OWN):
+    for setting, variable in OWN.items():
         taken: dict[str, Model] = {}
         for model in models:
-            got = model.name if variable == "TRIMTAB_MODEL" else model.where(variable)
+            got = model.name if setting == "model" else model.where(setting)
             if got is None:
                 continue
             if other := taken.get(got):

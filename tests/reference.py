@@ -5,9 +5,15 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import typer
 import yaml
+from pydantic import SecretStr
+from typer.core import TyperGroup
+from typer.main import get_command
 
 from trimtab import params
+from trimtab.cli import app
+from trimtab.settings import Ports, Settings
 
 ROOT = Path(__file__).parents[1]
 _INTRODUCTION = """\
@@ -91,7 +97,90 @@ def _allowed(field: Mapping[str, Any]) -> str:
     return ", ".join(filter(None, (kinds.get(kind, kind), " and ".join(words))))
 
 
-PAGES: dict[str, Callable[[], str]] = {"docs/reference/parameters.md": parameters}
+_COMMANDS = """\
+# Commands
+
+This page is generated from the help of `trimtab` (`make reference`). `trimtab --install-completion`
+sets up completion in your shell.
+
+A command that fails prints `ErrorName: sentence` to standard error and exits with status 1. Wrong
+usage exits with status 2. Logs go to standard error, results to standard output.
+"""
+_ENTRY_POINTS = """
+## Entry points
+
+DVC, the MLflow Project and CI call these in a checkout. The help does not list them.
+
+| command | what it does |
+|---|---|
+"""
+
+
+def commands() -> str:
+    """Return `docs/reference/commands.md`."""
+    root = get_command(app)
+    assert isinstance(root, TyperGroup)
+    sections = _sections(root, typer.Context(root, info_name="trimtab"))
+    hidden = {name: command.help for name, command in root.commands.items() if command.hidden}
+    rows = (f"| `trimtab {name}` | {text} |\n" for name, text in hidden.items())
+    return "".join((_COMMANDS, *sections, _ENTRY_POINTS, *rows))
+
+
+def _sections(group: TyperGroup, context: typer.Context) -> Iterator[str]:
+    yield f"\n## `{context.command_path}`\n\n{group.help}\n"
+    for name, command in group.commands.items():
+        inner = typer.Context(command, info_name=name, parent=context)
+        if isinstance(command, TyperGroup):
+            yield from _sections(command, inner)
+        elif not command.hidden:
+            words = [word for word in command.collect_usage_pieces(inner) if word != "[OPTIONS]"]
+            yield f"\n### `{' '.join((inner.command_path, *words))}`\n\n{command.help}\n"
+            records = [record for parameter in command.params if (record := parameter.get_help_record(inner))]
+            rows = [f"| `{names}` | {text.replace('  [', ' [')} |\n" for names, text in records]
+            yield "".join(("\n| parameter | meaning |\n|---|---|\n", *rows)) if rows else ""
+
+
+_SETTINGS = """\
+# Settings
+
+These environment variables say where trimtab runs; `params.yaml` says how it decides. This page is
+generated from `src/trimtab/settings.py` (`make reference`). An empty variable counts as unset. A
+value that cannot be used stops the command with an error that names the variable.
+
+Where one Airflow runs several models, a file `NAME.env` for each model in `TRIMTAB_MODELS` sets
+these variables for that model only ([Scale beyond one machine](../how-to/scaling.md)).
+
+| variable | default | meaning |
+|---|---|---|
+"""
+_PORTS = """
+## Ports of the embedded stack
+
+`trimtab up` starts its servers on these ports of the loopback address.
+
+| variable | default | meaning |
+|---|---|---|
+"""
+
+
+def settings() -> str:
+    """Return `docs/reference/settings.md`."""
+    return "".join((_SETTINGS, *_variables(Settings), _PORTS, *_variables(Ports)))
+
+
+def _variables(group: type[Settings] | type[Ports]) -> Iterator[str]:
+    for name, field in group.model_fields.items():
+        home = {"home": Path("TRIMTAB_HOME")}
+        default = field.get_default(call_default_factory=True, validated_data=home)
+        shown = "" if default in (None, "", SecretStr("")) else f"`{default}`"
+        yield f"| `{group.variable(name)}` | {shown} | {field.description} |\n"
+
+
+PAGES: dict[str, Callable[[], str]] = {
+    "docs/reference/commands.md": commands,
+    "docs/reference/parameters.md": parameters,
+    "docs/reference/settings.md": settings,
+}
 
 if __name__ == "__main__":
     for name, page in PAGES.items():

@@ -16,10 +16,8 @@ PHRASES = re.compile(r"\b((?i:mend(?:s|ed|ing)?|anew|whoever)|lies? in|(?:is|are
 """The last two are case-sensitive: `is None` is Python."""
 TODO = (
     "benchmarks",
-    "src/trimtab/__main__.py",
     "src/trimtab/predictions",
     "src/trimtab/project",
-    "src/trimtab/stores.py",
     "src/trimtab/train",
     "tests",
 )

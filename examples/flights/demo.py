@@ -14,16 +14,16 @@ from examples.flights.records import Demo, First, Line
 from examples.flights.scorecard import Batch, Recipe, scorecard
 from examples.flights.traffic import Client
 from examples.flights.watch import Watch
-from trimtab import params as settings
-from trimtab import stores
+from trimtab import params as parameters
+from trimtab import settings
 from trimtab.clock import system_clock
 from trimtab.errors import Unfit
 from trimtab.ledger import Ledger, facts, state
 from trimtab.loop.initialise import initialise
 from trimtab.params import Params
-from trimtab.stack import airflow_api, control, health, ports, preflight
+from trimtab.settings import Ports, Settings
+from trimtab.stack import airflow_api, control, health, preflight
 from trimtab.stack.airflow_api import AirflowApi
-from trimtab.stores import Stores
 
 INTERRUPTED = 130
 """The exit status of a command that Ctrl-C ended."""
@@ -33,14 +33,15 @@ _HEALTHY_SECONDS = 180
 
 def play(weeks: int | None, tree: Path, withhold: int) -> int:
     """Play `weeks` weeks (all if None), or resume; return the exit status. Errors as `open_home` and `Player.play`."""
-    where, params, out = stores.from_environment(), settings.load(tree / settings.FILE), progress.Progress()
+    where, out = settings.read(), progress.Progress()
+    params = parameters.load(tree / parameters.FILE)
     out.doing("reading the flights")
     played = list(islice(flights.weeks(), weeks))
     check_weeks(weeks, len(played), params, withhold)
     running = control.running(where.home)
     if not running:
         control.stop(where.home)  # remains of a killed stack occupy its ports
-        preflight.check(where.home, tree, ports.from_environment())
+        preflight.check(where.home, tree, Ports())
     demo = open_home(where, tree, len(played), withhold=withhold, running=running, out=out)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
@@ -82,7 +83,7 @@ def check_weeks(weeks: int | None, available: int, params: Params, withhold: int
 
 
 def open_home(
-    where: Stores, tree: Path, weeks: int, *, withhold: int = 0, running: bool, out: progress.Progress
+    where: Settings, tree: Path, weeks: int, *, withhold: int = 0, running: bool, out: progress.Progress
 ) -> Demo:
     """Decide whether to start fresh or to resume, print which, and clear the home for a fresh start.
 
@@ -108,7 +109,7 @@ def open_home(
     return demo
 
 
-def _start(where: Stores, tree: Path, out: progress.Progress) -> None:
+def _start(where: Settings, tree: Path, out: progress.Progress) -> None:
     out.doing("creating the origin and starting the stack")
     initialise(tree)
     control.start(where.home, tree)
@@ -116,7 +117,7 @@ def _start(where: Stores, tree: Path, out: progress.Progress) -> None:
 
 
 def _play(
-    demo: Demo, params: Params, where: Stores, weeks: Sequence[flights.Week], out: progress.Progress
+    demo: Demo, params: Params, where: Settings, weeks: Sequence[flights.Week], out: progress.Progress
 ) -> Demo:
     addresses = control.addresses(where.home)
     out.say(control.status(where.home))
@@ -132,7 +133,7 @@ def _play(
 def through(
     demo: Demo,
     params: Params,
-    where: Stores,
+    where: Settings,
     weeks: Sequence[flights.Week],
     out: progress.Progress,
     *,
@@ -168,7 +169,7 @@ def through(
 
 
 def _compare(
-    demo: Demo, params: Params, where: Stores, ledger: Ledger, report: Callable[[str], None]
+    demo: Demo, params: Params, where: Settings, ledger: Ledger, report: Callable[[str], None]
 ) -> tuple[Line, ...]:
     from trimtab.origin.origin import Origin
 
@@ -198,7 +199,7 @@ def _recipe(first: First | None, ledger: Ledger) -> Recipe:
     return Recipe(batches=[ref.batch for ref in version.training.batches], cutoff=judgements[-1].event_time)
 
 
-def print_result(demo: Demo, where: Stores, out: progress.Progress) -> None:
+def print_result(demo: Demo, where: Settings, out: progress.Progress) -> None:
     """Print how long the demo took, the scorecard, and where to find more."""
     out.say(f"\n{progress.timing(demo)}\n\n{progress.scorecard_table(demo.scorecard)}\n")
     out.say(

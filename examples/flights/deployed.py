@@ -1,7 +1,6 @@
 """Plays the flights through a running system (`--deployed`), in containers or in a cluster."""
 
 import json
-import os
 import time
 from itertools import islice
 from pathlib import Path
@@ -11,13 +10,13 @@ from examples.flights.demo import check_weeks, print_result, through
 from examples.flights.records import Demo
 from examples.flights.traffic import Client
 from trimtab import params as parameters
-from trimtab import stores
+from trimtab import settings
 from trimtab.clock import system_clock
 from trimtab.errors import RunFailed, TrimtabError, Unfit
 from trimtab.ledger import Ledger
 from trimtab.ledger.facts import Batch
+from trimtab.settings import Settings
 from trimtab.stack.airflow_api import AirflowApi
-from trimtab.stores import Stores
 
 _USER = "admin"
 _HEALTHY_SECONDS = 180
@@ -31,14 +30,15 @@ def play(weeks: int | None, tree: Path) -> int:
     the files in TRIMTAB_AIRFLOW_PASSWORDS_FILE (JSON, name to password) and TRIMTAB_SERVICE_TOKEN_FILE.
 
     Raises:
-        Unfit: A variable is missing, or the loop holds batches that this demo did not land.
+        SettingsError: A variable is missing.
+        Unfit: The loop holds batches that this demo did not land.
         RunFailed: A run of the loop failed, or the system does not start; the next call resumes.
     """
-    where, out = stores.from_environment(), progress.Progress()
+    where, out = settings.read(), progress.Progress()
     params = parameters.load(tree / parameters.FILE)
-    airflow_url, service_url = _required("TRIMTAB_AIRFLOW_URL"), _required("TRIMTAB_SERVICE_URL")
-    passwords = json.loads(Path(_required("TRIMTAB_AIRFLOW_PASSWORDS_FILE")).read_text(encoding="utf-8"))
-    token = Path(_required("TRIMTAB_SERVICE_TOKEN_FILE")).read_text(encoding="utf-8").strip()
+    airflow_url, service_url = where.require("airflow_url"), where.require("service_url")
+    passwords = json.loads(where.require("airflow_passwords_file").read_text(encoding="utf-8"))
+    token = where.require("service_token_file").read_text(encoding="utf-8").strip()
     out.doing("reading the flights")
     played = list(islice(flights.weeks(), weeks))
     check_weeks(weeks, len(played), params)
@@ -59,7 +59,7 @@ def play(weeks: int | None, tree: Path) -> int:
     return 0
 
 
-def _opened(where: Stores, tree: Path, weeks: int, model: str) -> Demo:
+def _opened(where: Settings, tree: Path, weeks: int, model: str) -> Demo:
     marker = records.load(where.home)
     if marker is not None and marker.params_sha256 == resume.digest(tree) and weeks >= marker.weeks:
         return marker
@@ -75,7 +75,7 @@ def _opened(where: Stores, tree: Path, weeks: int, model: str) -> Demo:
     return demo
 
 
-def _wait_for(airflow: AirflowApi, where: Stores, out: progress.Progress) -> None:
+def _wait_for(airflow: AirflowApi, where: Settings, out: progress.Progress) -> None:
     until = time.monotonic() + _HEALTHY_SECONDS
     while not _has_dags(airflow):
         out.doing("waiting for Airflow to load its DAGs")
@@ -90,10 +90,3 @@ def _has_dags(airflow: AirflowApi) -> bool:
         return any(dag["dag_id"] == _DAG for dag in airflow.get("/api/v2/dags")["dags"])
     except TrimtabError:
         return False
-
-
-def _required(variable: str) -> str:
-    value = os.environ.get(variable)
-    if not value:
-        raise Unfit(f"{variable} is not set", "`python -m examples.flights --deployed` needs it.")
-    return value

@@ -22,7 +22,7 @@ from trimtab.evaluate.scores import score
 from trimtab.ledger import Ledger, state
 from trimtab.ledger.facts import Batch, QuarantineAction
 from trimtab.params import Params
-from trimtab.stores import Stores
+from trimtab.settings import Settings
 
 FIRST_MODEL = "first model"
 _INGEST_SECONDS = 300
@@ -40,7 +40,7 @@ class Player:
         *,
         demo: Demo,
         params: Params,
-        where: Stores,
+        where: Settings,
         ledger: Ledger,
         client: Client,
         watch: Watch,

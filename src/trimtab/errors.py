@@ -5,6 +5,7 @@ that raise it use the same words, and takes secrets out of it.
 
     TrimtabError
     ├── ParamsError          a value in params.yaml, or an override from the UI, is wrong
+    ├── SettingsError        an environment variable is wrong, or missing
     ├── BatchRejected        a whole batch breaks the data contract; it goes to quarantine
     ├── RequestRejected      a prediction or feedback request breaks the data contract; HTTP 422
     ├── NotEnoughBatches     there is too little data to train and to judge
@@ -47,6 +48,13 @@ class ParamsError(TrimtabError):
 
     def __init__(self, file: str, key: str, expected: str, got: object) -> None:
         super().__init__(f"{file}: {key}: {expected}, got {textwrap.shorten(redact(repr(got)), 120)}")
+
+
+class SettingsError(TrimtabError):
+    """An environment variable that cannot be used, or is missing."""
+
+    def __init__(self, variable: str, expected: str, got: object) -> None:
+        super().__init__(f"{variable}: {expected}, got {got!r}. See docs/reference/settings.md.")
 
 
 class BatchRejected(TrimtabError):
@@ -92,7 +100,7 @@ class UnknownQuarantine(TrimtabError):
     def __init__(self, name: str, open_entries: Sequence[str]) -> None:
         super().__init__(
             f"No open quarantine entry is called {name!r}; open now: {', '.join(open_entries) or 'none'}. "
-            f"See `trimtab quarantine list`."
+            f"See `trimtab batch quarantine list`."
         )
 
 
@@ -182,7 +190,7 @@ class Unknown(TrimtabError):
     """A name that is not in the ledger."""
 
     def __init__(self, expected: str, got: str) -> None:
-        super().__init__(f"Expected {expected}, got {got!r}. See `trimtab history`.")
+        super().__init__(f"Expected {expected}, got {got!r}. See `trimtab model history`.")
 
 
 class OrderRefused(TrimtabError):
@@ -204,7 +212,8 @@ class ModelBroken(TrimtabError):
 
     def __init__(self, version: str) -> None:
         super().__init__(
-            f"Version {version} answered with NaN or infinity; nothing was logged. Roll back: trimtab rollback --reason ..."
+            f"Version {version} answered with NaN or infinity; nothing was logged. "
+            "Roll back: trimtab model rollback --reason ..."
         )
 
 

@@ -3,13 +3,14 @@
 import ast
 import re
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
 
+from tests.support.commands import ROOT_COMMAND, resolves
 from trimtab import __version__, errors, params
-from trimtab.__main__ import _parser
 
 ROOT = Path(__file__).parents[2]
 TRACKED = [
@@ -26,11 +27,6 @@ PROJECT = yaml.safe_load((ROOT / "MLproject").read_text())
 DVC = yaml.safe_load((ROOT / "dvc.yaml").read_text())
 
 
-def verbs() -> set[str]:
-    actions = [action for action in _parser()._actions if action.dest == "verb"]
-    return set(actions[0].choices or ())
-
-
 def test_no_parameter_has_a_default_in_the_code() -> None:
     for section in vars(params).values():
         if isinstance(section, type) and issubclass(section, params._Section):
@@ -41,7 +37,7 @@ def test_no_parameter_has_a_default_in_the_code() -> None:
 def test_entry_points_are_verbs_and_run_the_checkouts_own_code() -> None:
     for name, entry in PROJECT["entry_points"].items():
         assert entry["command"] == f"PYTHONPATH=src python -m trimtab {name}"
-        assert name in verbs()
+        assert ROOT_COMMAND.commands[name].hidden
 
 
 def test_every_dvc_stage_is_an_entry_point_or_the_plan() -> None:
@@ -97,6 +93,18 @@ def test_the_changelog_begins_with_this_version() -> None:
     assert f'version = "{__version__}"' in (ROOT / "pyproject.toml").read_text()
 
 
+def test_every_command_that_the_code_names_exists() -> None:
+    suffixes = (".py", ".sh", ".yaml", ".yml", ".html")
+    texts = {path: path.read_text() for path in TRACKED if path.suffix in suffixes}
+    named = [
+        (path.name, words)
+        for path, text in texts.items()
+        for words in re.findall(r"`trimtab((?: [a-z][a-z-]*)+)", text)
+    ]
+    assert len(named) > 30
+    assert [(name, words) for name, words in named if not resolves(words)] == []
+
+
 def test_every_error_is_drawn_in_the_tree() -> None:
     kinds = [
         name for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, Exception)
@@ -113,6 +121,48 @@ def test_only_the_clock_reads_the_clock() -> None:
         assert not [
             one for one in calls if one.attr in ("now", "utcnow", "today") and _is_datetime(one)
         ], path
+
+
+NO_SETTINGS = {
+    "plugins/trimtab_models.py": "sets the variables of an Airflow task's model, and hides their secrets",
+    "src/trimtab/drift/data_drift.py": "turns off the telemetry of a library",
+    "src/trimtab/origin/commands.py": "is the environment of git and DVC",
+    "src/trimtab/redaction.py": "finds the secrets among all variables",
+    "src/trimtab/registry/mlflow_store.py": "sets MLflow's telemetry and time limits",
+    "src/trimtab/registry/tracking.py": "sets variables of the MLflow Project's processes",
+    "src/trimtab/stack/config.py": "extends PATH and NO_PROXY for the stack",
+    "src/trimtab/stack/control.py": "is the environment of the stack",
+}
+"""Files that use the environment, but read no setting of trimtab from it, and what for."""
+
+
+def test_only_the_settings_read_the_environment() -> None:
+    users = {
+        str(path.relative_to(ROOT))
+        for path in CODE
+        if path.relative_to(ROOT).parts[0] in ("src", "plugins", "dags", "examples")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute | ast.alias)
+        and (node.attr if isinstance(node, ast.Attribute) else node.name) in ("environ", "environb", "getenv")
+    }
+    assert users == {"src/trimtab/settings.py", *NO_SETTINGS}
+    others = [key for file in NO_SETTINGS for key in _keys_read(ast.parse((ROOT / file).read_text()))]
+    assert set(others) == {"'PATH'", "'NO_PROXY'"}
+
+
+def _keys_read(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        match node:
+            case (
+                ast.Subscript(value=ast.Attribute(attr="environ"), slice=key, ctx=ast.Load())
+                | ast.Call(
+                    func=ast.Attribute(value=ast.Attribute(attr="environ"), attr="get"), args=[key, *_]
+                )
+                | ast.Compare(
+                    left=key, ops=[ast.In() | ast.NotIn()], comparators=[ast.Attribute(attr="environ")]
+                )
+            ):
+                yield ast.unparse(key)
 
 
 def _is_datetime(node: ast.Attribute) -> bool:

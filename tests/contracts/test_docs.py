@@ -14,9 +14,11 @@ import pytest
 import yaml
 
 from tests import reference
+from tests.support.commands import resolves
 from trimtab import clock, contracts, params
 from trimtab.data import ingest, landing
 from trimtab.predictions.protocol import PredictionLog
+from trimtab.settings import Ports, Settings
 
 ROOT = Path(__file__).parents[2]
 LISTED = subprocess.run(
@@ -29,15 +31,6 @@ LISTED = subprocess.run(
 PAGES = [name for name in LISTED.stdout.splitlines() if (ROOT / name).is_file()]
 UNWRAPPED = ("docs/explanation/policy.md", "docs/plan-", "tests/integration/review/")
 """Pages whose lines may be longer than 100 columns: written by others, or by a program."""
-COMMANDS = {
-    *("init", "up", "down", "status", "champion"),
-    *(f"batch {verb}" for verb in ("ingest", "quarantine list", "quarantine release", "quarantine drop")),
-    *(f"model {verb}" for verb in ("history", "why", "live-at", "promote", "rollback")),
-    *(f"model {verb}" for verb in ("pin", "unpin", "block", "unblock")),
-    *(f"loop {verb}" for verb in ("pause", "resume", "reconcile", "metrics")),
-    *(f"ops {verb}" for verb in ("backup", "restore", "gc", "erase", "doctor")),
-}
-"""The commands of the target, until the command line has its groups: then its own tree takes their place."""
 
 
 @cache
@@ -115,13 +108,20 @@ def test_every_decision_says_what_violates_it() -> None:
 @pytest.mark.parametrize("page", PAGES)
 def test_every_command_that_a_page_names_exists(page: str) -> None:
     for words in re.findall(r"(?<!-n )(?<!the )\btrimtab((?: [a-z][a-z-]*)+)", code(page)):
-        assert any(f"{words} ".startswith(f" {command} ") for command in COMMANDS), words
+        assert resolves(words), words
 
 
 @pytest.mark.parametrize("page", PAGES)
 def test_every_make_target_that_a_page_names_exists(page: str) -> None:
     targets = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     assert set(re.findall(r"\bmake ([a-z][a-z0-9-]+)", code(page))) <= targets
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_variable_that_a_page_names_exists(page: str) -> None:
+    variables = {group.variable(field) for group in (Settings, Ports) for field in group.model_fields}
+    variables |= {"TRIMTAB_TOKEN", "TRIMTAB_TEST_MONGODB_URL"}  # read by deploy/checks and by tests
+    assert set(re.findall(r"\bTRIMTAB_[A-Z_]*[A-Z]\b", text(page))) <= variables
 
 
 @pytest.mark.parametrize("page", reference.PAGES)

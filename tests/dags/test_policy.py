@@ -65,7 +65,7 @@ def test_parsing_imports_nothing_heavy(tmp_path):
     code = (
         "import sys; from airflow.dag_processing.dagbag import DagBag; import airflow.sdk; before = set(sys.modules);"
         f" assert len(DagBag({str(FOLDER)!r}).dags) == {len(list(FOLDER.glob('*.py')))};"
-        f" print(*(name for name in {HEAVY!r} if name in set(sys.modules) - before))"
+        f" print(*(name for name in set(sys.modules) - before if name.partition('.')[0] in {HEAVY!r}))"
     )
     settings = {
         "AIRFLOW_HOME": str(tmp_path),
@@ -76,7 +76,9 @@ def test_parsing_imports_nothing_heavy(tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", code], env=settings, capture_output=True, text=True, check=True
     )
-    assert done.stdout.splitlines()[-1] == ""
+    # The settings say which models there are; they import nothing else but pydantic.
+    light = {"trimtab", "trimtab.settings", "trimtab.errors", "trimtab.redaction"}
+    assert set(done.stdout.splitlines()[-1].split()) <= light
 
 
 def test_a_file_imports_of_airflow_only_its_authoring_interface():

@@ -19,8 +19,8 @@ from trimtab.ledger import state
 from trimtab.ledger.facts import Judgement
 from trimtab.loop.initialise import initialise
 from trimtab.loop.loop import Loop, open_loop
+from trimtab.settings import Ports
 from trimtab.stack import airflow_api, config, control, health
-from trimtab.stack.ports import VARIABLES
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
@@ -66,8 +66,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     for name, value in playground.environment(home).items():
         patch.setenv(name, value)
     patch.delenv("MLFLOW_TRACKING_URI")
-    for variable in VARIABLES.values():
-        patch.setenv(variable, str(_free_port()))
+    for server in Ports.model_fields:
+        patch.setenv(Ports.variable(server), str(_free_port()))
     try:
         initialise(tree)
         control.start(home, tree)

@@ -24,13 +24,14 @@ from tests.support import dashboards, monitoring, playground
 from tests.support.ledger import decisions, lease_holder
 from tests.support.moments import SMALL
 from tests.support.monitoring import Prometheus, until
+from trimtab import settings
 from trimtab.ledger.facts import Alert, Answer, Batch, Judgement, Request, Run, Version
 from trimtab.loop.arbitrate import waiting_requests
 from trimtab.loop.initialise import initialise
 from trimtab.loop.loop import Loop
 from trimtab.ops.doctor import clocks, services
+from trimtab.settings import Ports
 from trimtab.stack import airflow_api, config, control, supervision
-from trimtab.stack.ports import VARIABLES
 
 THREADS, DELIVERIES = 8, 100
 SETTINGS = SMALL | {
@@ -91,9 +92,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in playground.environment(home).items():
             patch.setenv(name, value)
-        ports = monitoring.free_ports(len(VARIABLES))
-        for variable, port in zip(VARIABLES.values(), ports, strict=True):
-            patch.setenv(variable, str(port))
+        ports = monitoring.free_ports(len(Ports.model_fields))
+        for server, port in zip(Ports.model_fields, ports, strict=True):
+            patch.setenv(Ports.variable(server), str(port))
         tree = playground.tree(folder / "tree", **SETTINGS)
         initialise(tree)
         control.start(home, tree)
@@ -132,13 +133,12 @@ def test_doctor_hears_from_all_of_it(site, monkeypatch):
     monkeypatch.setenv("TRIMTAB_PROMETHEUS_URL", site.prometheus.url)
     monkeypatch.setenv("TRIMTAB_ALERTMANAGER_URL", known[0]["url"].removesuffix("/api/v2/alerts"))
     monkeypatch.setenv("TRIMTAB_AIRFLOW_URL", found.airflow)
-    parts = services.airflow().removesuffix(" healthy").split(", ")
+    where = settings.read()
+    parts = services.airflow(where.require("airflow_url")).removesuffix(" healthy").split(", ")
     assert {"metadatabase", "scheduler", "dag_processor"} <= set(parts)
-    assert services.alertmanager() == "calls the loop's receiver"
-    until(lambda: re.fullmatch(r"\d\d alerts, 2 targets", str(services.prometheus())))
-    assert clocks.clock(site.loop.stores).startswith(
-        "agrees with MLflow, TRIMTAB_AIRFLOW_URL, TRIMTAB_PROMETHEUS_URL"
-    )
+    assert services.alertmanager(where.require("alertmanager_url")) == "calls the loop's receiver"
+    until(lambda: re.fullmatch(r"\d\d alerts, 2 targets", str(services.prometheus(site.prometheus.url))))
+    assert clocks.clock(where).startswith("agrees with MLflow, TRIMTAB_AIRFLOW_URL, TRIMTAB_PROMETHEUS_URL")
 
 
 def test_100_deliveries_around_a_killed_api_server_make_one_retraining(site):

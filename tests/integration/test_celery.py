@@ -28,9 +28,9 @@ from trimtab.ledger import state
 from trimtab.ledger.facts import Batch, QuarantineAction, Version
 from trimtab.loop.loop import Loop
 from trimtab.origin import commands
+from trimtab.settings import Ports
 from trimtab.stack import config
 from trimtab.stack.airflow_api import AirflowApi
-from trimtab.stack.ports import Ports
 
 pytestmark = pytest.mark.timeout(600)
 

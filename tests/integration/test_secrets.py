@@ -25,9 +25,9 @@ AWAY = {
 PROGRAM = """
 import json, logging, sys, time
 from starlette.testclient import TestClient
-from trimtab.__main__ import main
-for verbs in ("ingest", "reconcile", "history", "quarantine list", "metrics", "doctor"):
-    main(verbs.split())
+from trimtab.cli import app
+for command in ("batch ingest", "loop reconcile", "model history", "batch quarantine list", "loop metrics", "ops doctor"):
+    app(command.split(), standalone_mode=False)
 import trimtab_alerts
 with TestClient(trimtab_alerts.AlertsApp(), headers={"Authorization": "Bearer open sesame"}) as client:
     print(client.get("/metrics").text, client.post("/alerts", json=json.loads(sys.argv[1])).text)
@@ -42,7 +42,7 @@ while sys.argv[2] == "refused" and time.monotonic() < patience:
 for response in (client.get("/readyz"), client.post("/predict", json={}), client.get("/metrics")):
     print(response.status, response.text)
 """
-"""A day of verbs, the receiver of alerts and the service, in one process."""
+"""A day of commands, the receiver of alerts and the service, in one process."""
 
 
 @pytest.mark.parametrize("variable", AWAY)

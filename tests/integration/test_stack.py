@@ -22,8 +22,8 @@ from trimtab.errors import CommandFailed, Unfit
 from trimtab.ledger import state
 from trimtab.ledger.facts import Batch, Judgement
 from trimtab.loop.initialise import initialise
+from trimtab.settings import Ports
 from trimtab.stack import airflow_api, config, control, supervision
-from trimtab.stack.ports import VARIABLES
 
 
 @pytest.fixture(scope="module")
@@ -33,8 +33,9 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in playground.environment(folder / "var").items():
             patch.setenv(name, value)
-        for variable, port in zip(VARIABLES.values(), _free_ports(len(VARIABLES)), strict=True):
-            patch.setenv(variable, str(port))
+        ports = _free_ports(len(Ports.model_fields))
+        for server, port in zip(Ports.model_fields, ports, strict=True):
+            patch.setenv(Ports.variable(server), str(port))
         patch.setenv("TRIMTAB_BACKUPS", str(folder / "backups"))
         asking = SMALL | {"gate__ask": "promotion", "gate__ask_minutes": 0.5}
         tree = playground.tree(folder / "tree", **asking)

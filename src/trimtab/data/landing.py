@@ -141,7 +141,7 @@ def put(folder: Path, contents: Mapping[str, bytes]) -> list[Path]:
     targets = [folder / name for name in contents]
     for path, content in zip(targets, contents.values(), strict=True):
         if path.is_file() and path.read_bytes() != content:
-            remedy = "Ingest it first (`trimtab ingest`), then release again."
+            remedy = "Ingest it first (`trimtab batch ingest`), then release again."
             raise Unfit(f"Another {path.name} waits in {folder}", remedy)
     for path, content in zip(targets, contents.values(), strict=True):
         write(path, content)

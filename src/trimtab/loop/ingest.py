@@ -94,7 +94,7 @@ def _quarantine_rows(loop: Loop, landed: landing.Landed, checked: Checked) -> No
 
 
 def _without_forgotten(loop: Loop, landed: landing.Landed) -> landing.Landed:
-    """Drop the rows that `trimtab forget` erased from the landed file itself: quarantine would keep them."""
+    """Drop the rows that `trimtab ops erase` erased from the landed file itself: quarantine would keep them."""
     if schema.ROW_ID not in landed.frame:
         return landed
     forgotten = pd.Series(

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 
-from trimtab import stores
+from trimtab import settings
 from trimtab.contracts import ModelVersion
 from trimtab.data.quarantine import Quarantine
 from trimtab.errors import Unfit
@@ -17,13 +17,14 @@ from trimtab.origin.origin import Origin
 from trimtab.params import Params
 from trimtab.registry import production
 from trimtab.registry.mlflow_store import Store
+from trimtab.settings import Settings
 
 
 @dataclass(frozen=True, kw_only=True)
 class Loop:
     """The stores, and the parameters of one commit of the origin."""
 
-    stores: stores.Stores
+    stores: Settings
     origin: Origin
     ledger: Ledger
     commit: str
@@ -90,7 +91,7 @@ def open_loop() -> Loop:
         ParamsError: The origin's `params.yaml` cannot be used.
         Unfit: The ledger has another schema than this code, or one of many models has another's origin.
     """
-    where = stores.from_environment()
+    where = settings.read()
     origin = Origin(where)
     commit = origin.head()
     params = origin.params(commit)
@@ -100,11 +101,10 @@ def open_loop() -> Loop:
     return Loop(stores=where, origin=origin, ledger=ledger, commit=commit, params=params)
 
 
-def _refuse_other_model(model: str, where: stores.Stores) -> None:
+def _refuse_other_model(model: str, where: Settings) -> None:
     """Refuse an origin of another model if one Airflow has many."""
-    expected = stores.setting("TRIMTAB_MODEL")
-    if stores.setting("TRIMTAB_MODELS") and expected not in (None, model):
+    if where.models and where.model not in (None, model):
         raise Unfit(
-            f"Expected the origin of model {expected!r}, got {where.origin}, which is of {model!r}",
+            f"Expected the origin of model {where.model!r}, got {where.origin}, which is of {model!r}",
             "Correct TRIMTAB_ORIGIN_URL or TRIMTAB_MODEL of that model in the folder of TRIMTAB_MODELS.",
         )

@@ -2,17 +2,16 @@
 
 import json
 import logging
-import os
 import urllib.error
 import urllib.request
 
+from trimtab import settings
 from trimtab.ledger.facts import Notice
 from trimtab.loop.loop import Loop
 from trimtab.redaction import redact
 
 log = logging.getLogger(__name__)
 
-VARIABLE = "TRIMTAB_WEBHOOK_URL"
 _SECONDS = 5.0
 
 
@@ -29,8 +28,7 @@ def notify(loop: Loop, *, key: str, kind: str, text: str) -> None:
         return
     text = redact(text)
     log.warning("%s: %s", kind, text)
-    url = os.environ.get(VARIABLE)
-    if url:
+    if url := settings.read().webhook_url:
         content = json.dumps({"model": loop.model, "kind": kind, "text": text}).encode()
         headers = {"Content-Type": "application/json"}
         try:
@@ -38,6 +36,6 @@ def notify(loop: Loop, *, key: str, kind: str, text: str) -> None:
             with urllib.request.urlopen(request, timeout=_SECONDS):
                 pass
         except (OSError, ValueError) as error:  # the loop goes on; the next run tries again
-            log.error("%s did not accept the notice (%s); the next run tries again", VARIABLE, error)
+            log.error("TRIMTAB_WEBHOOK_URL did not accept the notice (%s); the next run tries again", error)
             return
     loop.ledger.append(Notice(key=key, kind=kind, text=text))

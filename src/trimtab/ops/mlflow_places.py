@@ -1,10 +1,9 @@
 """Where MLflow has its database and its artifacts, which a client of its server does not see."""
 
-import os
 from dataclasses import dataclass
 
 from trimtab.errors import Unfit
-from trimtab.stores import Stores
+from trimtab.settings import Settings
 
 PROXIED = "mlflow-artifacts:"
 
@@ -23,13 +22,13 @@ class MlflowPlaces:
         return f"{self.artifacts.rstrip('/')}/{location.removeprefix(PROXIED).lstrip('/')}"
 
 
-def mlflow_places(stores: Stores) -> MlflowPlaces:
+def mlflow_places(stores: Settings) -> MlflowPlaces:
     """Read the two addresses from the environment; the default is the embedded server's.
 
     Raises:
         Unfit: MLflow is a server on another machine, and the environment does not name its database.
     """
-    database = os.environ.get("TRIMTAB_MLFLOW_BACKEND_URL")
+    database = stores.mlflow_backend_url
     if database is None and not stores.mlflow.startswith("http"):
         database = stores.mlflow
     if database is None and stores.mlflow.startswith(("http://127.0.0.1", "http://localhost")):
@@ -40,5 +39,4 @@ def mlflow_places(stores: Stores) -> MlflowPlaces:
             "Set TRIMTAB_MLFLOW_BACKEND_URL to its --backend-store-uri, and TRIMTAB_MLFLOW_ARTIFACTS to its "
             "--artifacts-destination.",
         )
-    artifacts = os.environ.get("TRIMTAB_MLFLOW_ARTIFACTS", str(stores.home / "mlflow-artifacts"))
-    return MlflowPlaces(database=database, artifacts=artifacts)
+    return MlflowPlaces(database=database, artifacts=stores.mlflow_artifacts)

@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection, func, select
 
-from trimtab import files, params, stores
+from trimtab import files, params, settings
 from trimtab.errors import Unfit
 from trimtab.ledger import Ledger, state
 from trimtab.ledger.facts import Batch, Version
@@ -26,6 +26,7 @@ from trimtab.origin import creation
 from trimtab.origin.commands import git
 from trimtab.origin.mirror import address
 from trimtab.registry.mlflow_store import Store
+from trimtab.settings import Settings
 
 _MARK = "restoring"
 
@@ -38,10 +39,10 @@ def restore(source: Path) -> dict[str, Any]:
         StoreUnreachable: A store does not answer; run it again.
     """
     source = source.resolve()
-    backup, where = manifest.verified(source), stores.from_environment()
+    backup, where = manifest.verified(source), settings.read()
     places = mlflow_places(where)
-    settings = params.parse(git("show", f"{backup.commit}:{params.FILE}", cwd=source / "origin.git"))
-    _begin(source, where, places, settings.predictions)
+    parameters = params.parse(git("show", f"{backup.commit}:{params.FILE}", cwd=source / "origin.git"))
+    _begin(source, where, places, parameters.predictions)
     for folder in (where.landing, where.work, where.dvc_cache):
         folder.mkdir(parents=True, exist_ok=True)
     _restore_objects(source, where)
@@ -49,7 +50,7 @@ def restore(source: Path) -> dict[str, Any]:
     where.quarantine.mkdir(parents=True, exist_ok=True)
     if (source / "quarantine").is_dir():
         shutil.copytree(source / "quarantine", where.quarantine, dirs_exist_ok=True)
-    prediction_log.fill(where.prediction_log, settings.predictions, source / "log")
+    prediction_log.fill(where.prediction_log, parameters.predictions, source / "log")
     _restore_artifacts(source, places)
     _restore_mlflow(source, places, backup.model)
     _restore_ledger(source, Ledger(where.ledger, backup.model))
@@ -92,12 +93,12 @@ def agree(deleted_versions: Collection[str] = ()) -> dict[str, Any]:
     }
 
 
-def _begin(source: Path, where: stores.Stores, places: MlflowPlaces, settings: params.Predictions) -> None:
+def _begin(source: Path, where: Settings, places: MlflowPlaces, log: params.Predictions) -> None:
     mark = where.home / _MARK
     earlier = mark.read_text(encoding="utf-8") if mark.is_file() else None
     if earlier == str(source):
         return
-    full = [name for name, empty in _emptiness(where, places, settings).items() if not empty]
+    full = [name for name, empty in _emptiness(where, places, log).items() if not empty]
     if full or earlier:
         raise Unfit(
             f"Expected empty stores, got content in {', '.join(full) or 'none'}"
@@ -107,7 +108,7 @@ def _begin(source: Path, where: stores.Stores, places: MlflowPlaces, settings: p
     files.write(mark, str(source))
 
 
-def _emptiness(where: stores.Stores, places: MlflowPlaces, settings: params.Predictions) -> dict[str, bool]:
+def _emptiness(where: Settings, places: MlflowPlaces, log: params.Predictions) -> dict[str, bool]:
     with dvc_objects.remote(where) as remote:
         no_objects = not remote.all()
     return {
@@ -116,7 +117,7 @@ def _emptiness(where: stores.Stores, places: MlflowPlaces, settings: params.Pred
         "MLflow's database": not _count(places.database, ("runs", "model_versions")),
         "MLflow's artifacts": folders.is_empty(places.artifacts),
         "the ledger": not _count(where.ledger, ("facts",)),
-        "the prediction log": prediction_log.count(where.prediction_log, settings) == 0,
+        "the prediction log": prediction_log.count(where.prediction_log, log) == 0,
         "the quarantine": folders.is_empty(str(where.quarantine)),
     }
 
@@ -131,13 +132,13 @@ def _count(url: str, names: Collection[str]) -> int:
         )
 
 
-def _restore_objects(source: Path, where: stores.Stores) -> None:
+def _restore_objects(source: Path, where: Settings) -> None:
     with dvc_objects.remote(where) as remote:
         for path in sorted((source / "data").glob("??/*")):
             remote.put(path, path.parent.name + path.name)
 
 
-def _restore_origin(source: Path, where: stores.Stores) -> None:
+def _restore_origin(source: Path, where: Settings) -> None:
     url = address(where.origin)
     if not Path(url).is_absolute():
         git("push", "-q", "--mirror", where.origin, cwd=source / "origin.git")

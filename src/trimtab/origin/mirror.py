@@ -7,7 +7,7 @@ from trimtab import files
 from trimtab.errors import CommandFailed, StoreUnreachable, Unfit
 from trimtab.origin.commands import cause, git
 from trimtab.redaction import without_credentials
-from trimtab.stores import Stores
+from trimtab.settings import Settings
 
 BRANCH = "main"
 _REFS = ("+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*")
@@ -19,7 +19,7 @@ def address(url: str) -> str:
     return url if remote else str(Path(url).resolve())
 
 
-def unreachable(stores: Stores, error: CommandFailed) -> StoreUnreachable:
+def unreachable(stores: Settings, error: CommandFailed) -> StoreUnreachable:
     """Build the error for a git server that does not answer, with git's reason."""
     return StoreUnreachable("The origin", address(stores.origin), "TRIMTAB_ORIGIN_URL", cause(error))
 
@@ -31,7 +31,7 @@ class Mirror:
         StoreUnreachable: The git server does not answer.
     """
 
-    def __init__(self, stores: Stores) -> None:
+    def __init__(self, stores: Settings) -> None:
         self._stores = stores
         self._folder = stores.home / "mirror.git"
 

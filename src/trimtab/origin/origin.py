@@ -19,7 +19,7 @@ from trimtab.errors import CommandFailed, OriginConflict, StoreUnreachable
 from trimtab.ledger.facts import Batch
 from trimtab.origin.commands import cause, dvc, git
 from trimtab.origin.mirror import BRANCH, Mirror, address, unreachable
-from trimtab.stores import Stores
+from trimtab.settings import Settings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,7 +46,7 @@ class Origin:
         StoreUnreachable: The git server or the DVC remote does not answer. No batch is left half written.
     """
 
-    def __init__(self, stores: Stores) -> None:
+    def __init__(self, stores: Settings) -> None:
         self._stores = stores
         self._mirror = Mirror(stores)
 

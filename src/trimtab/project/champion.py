@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from trimtab import params, stores
+from trimtab import params, settings
 from trimtab.contracts import ModelVersion
 from trimtab.ledger import Ledger
 from trimtab.registry import production
@@ -11,7 +11,7 @@ from trimtab.trigger.planning import write_champion
 
 def champion(root: Path = Path()) -> ModelVersion | None:
     """Look the version in Production up and write it to `champion.yaml` in `root`."""
-    where = stores.from_environment()
+    where = settings.read()
     model = params.load(root / params.FILE).model.name
     version = production.champion(Ledger(where.ledger, model))
     write_champion(root / "champion.yaml", version)

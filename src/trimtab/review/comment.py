@@ -1,12 +1,10 @@
 """`trimtab comment`: report on a pull request how its model compares with the one in Production."""
 
-import os
 from pathlib import Path
 
-from trimtab import params
-from trimtab.errors import Unfit
+from trimtab import params, settings
 from trimtab.review import artifact, markdown, pull
-from trimtab.review.github import BOT, GitHub
+from trimtab.review.github import GitHub
 
 JUDGING = (
     "src/trimtab/evaluate/",
@@ -33,12 +31,17 @@ def comment(folder: Path, root: Path = Path()) -> str:
     Raises:
         ReviewRefused: The artifact is not one of `trimtab evaluate`.
         GitHubRefused: GitHub does not accept the comment.
-        Unfit: A variable is not set.
+        SettingsError: A variable is not set.
     """
+    job = settings.read()
     github = GitHub(
-        _need("GITHUB_API_URL"), _need("GITHUB_REPOSITORY"), _need("GITHUB_TOKEN"), author=_author()
+        job.require("github_api_url"),
+        job.require("github_repository"),
+        job.require("github_token").get_secret_value(),
+        author=job.comment_author,
     )
-    request = pull.find(Path(_need("GITHUB_EVENT_PATH")), github, _run_url())
+    run_url = f"{job.github_server_url}/{job.github_repository}/actions/runs/{job.github_run_id}"
+    request = pull.find(job.require("github_event_path"), github, run_url)
     if request is None:
         return "The pull request has newer commits or is closed: no comment was written."
     touched = tuple(name for name in github.changed(request.number) if name.startswith(JUDGING))
@@ -53,18 +56,3 @@ def _text(folder: Path, gate: params.Gate, source: markdown.Source) -> str:
     verdict = artifact.read(folder)
     judged = artifact.judge_again(verdict, gate)
     return markdown.comment(verdict, judged, artifact.gate_of(verdict, gate).min_gain, source)
-
-
-def _run_url() -> str:
-    words = [os.environ.get(name, "") for name in ("GITHUB_SERVER_URL", "GITHUB_REPOSITORY", "GITHUB_RUN_ID")]
-    return f"{words[0]}/{words[1]}/actions/runs/{words[2]}"
-
-
-def _author() -> str:
-    return os.environ.get("TRIMTAB_COMMENT_AUTHOR", BOT)
-
-
-def _need(name: str) -> str:
-    if not os.environ.get(name):
-        raise Unfit(f"{name} is not set", "`trimtab comment` runs in a job of GitHub Actions, which sets it.")
-    return os.environ[name]

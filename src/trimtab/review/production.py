@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from trimtab import params, stores
+from trimtab import params, settings
 from trimtab.project.champion import champion
 from trimtab.registry.load import MODEL_FILE, load
 
@@ -15,7 +15,7 @@ def production(folder: Path, root: Path = Path()) -> str:
         UnsafeModel: The model's digest is not the one in the ledger.
         StoreUnreachable: The ledger or MLflow does not answer.
     """
-    version, cache = champion(root), stores.from_environment().home / "models"
+    version, cache = champion(root), settings.read().home / "models"
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copy2(root / "champion.yaml", folder / "champion.yaml")
     if version is None:

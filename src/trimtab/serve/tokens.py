@@ -2,16 +2,15 @@
 
 import hashlib
 import hmac
-import os
 from collections.abc import Mapping
 from ipaddress import ip_address
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter
 from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import Forbidden, Unauthorized
 
+from trimtab import settings
 from trimtab.errors import Unfit
 
 FILE_VARIABLE, VARIABLE = "TRIMTAB_SERVICE_TOKENS_FILE", "TRIMTAB_SERVICE_TOKENS"
@@ -77,11 +76,13 @@ def from_environment() -> Tokens:
     Raises:
         Unfit: The variable is set, and its content cannot be used.
     """
-    path, text = os.environ.get(FILE_VARIABLE), os.environ.get(VARIABLE)
-    if not path and text is None:
+    path, secret = settings.read().service_tokens_file, settings.read().service_tokens
+    if not path and secret is None:
         return Tokens({})
     try:
-        return Tokens(_CLIENTS.validate_json(Path(path).read_bytes() if path else text or ""))
+        return Tokens(
+            _CLIENTS.validate_json(path.read_bytes() if path else secret.get_secret_value() if secret else "")
+        )
     except (OSError, ValueError) as error:
         raise Unfit(
             f"{FILE_VARIABLE if path else VARIABLE} cannot be used: {type(error).__name__}: {error}",

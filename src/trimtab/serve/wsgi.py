@@ -5,7 +5,7 @@ from pathlib import Path
 
 from flask import Flask
 
-from trimtab import redaction, stores
+from trimtab import redaction, settings
 from trimtab.clock import system_clock
 from trimtab.contracts import ModelVersion
 from trimtab.ledger import Ledger
@@ -21,7 +21,7 @@ from trimtab.serve.app import create_app
 from trimtab.serve.holder import Follower, ModelHolder, Ready, Serving, summary
 from trimtab.serve.preparing import preparer
 from trimtab.serve.shadow import Shadow
-from trimtab.stores import Stores
+from trimtab.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ def application() -> Flask:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     logging.getLogger("urllib3").setLevel(logging.ERROR)  # the holder logs a cause once, urllib3 each retry
     clients = tokens.from_environment()
-    where = stores.from_environment()
+    where = settings.read()
     registry, models = Store(where.mlflow), where.home / "models"
     params, serving, note = _start(where, registry, models)
     ledger, prepare = Ledger(where.ledger, params.model.name), preparer(registry, params, models)
@@ -77,7 +77,7 @@ def application() -> Flask:
     return app
 
 
-def _start(where: Stores, registry: Store, models: Path) -> tuple[Params, Serving | None, str | None]:
+def _start(where: Settings, registry: Store, models: Path) -> tuple[Params, Serving | None, str | None]:
     """Return the parameters, the version that answers first if there is one, and what is wrong with them."""
     origin = Origin(where)
     params, serving, cause = None, None, "No version is in Production"

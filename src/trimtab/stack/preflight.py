@@ -8,7 +8,8 @@ from pathlib import Path
 import psutil  # type: ignore[import-untyped]  # its stubs are a package of their own
 
 from trimtab.errors import Unfit
-from trimtab.stack.ports import Ports, is_free
+from trimtab.settings import Ports
+from trimtab.stack.ports import is_free
 
 PYTHON = (3, 11)
 FREE_BYTES = 2_000_000_000
@@ -56,11 +57,14 @@ def check_tree(tree: Path) -> None:
 
 def check_ports(ports: Ports) -> None:
     """Refuse a port on which another process listens."""
-    for variable, port in ports.by_variable().items():
+    if len({port for _, port in ports}) < len(Ports.model_fields):
+        variables = ", ".join(map(Ports.variable, Ports.model_fields))
+        raise Unfit(f"Two servers have the same port ({ports})", f"Set them with {variables}.")
+    for server, port in ports:
         if not is_free(port):
             user = _listener(port)
             what = f"Port {port} is in use" + (f" by {user}" if user else "")
-            raise Unfit(what, f"End that, or set {variable} to another port.")
+            raise Unfit(what, f"End that, or set {Ports.variable(server)} to another port.")
 
 
 def _existing(path: Path) -> Path:

@@ -7,10 +7,8 @@ uses them hangs.
 """
 
 import importlib
-import os
 
-VARIABLE = "TRIMTAB_PRELOAD"
-"""Set for the scheduler only, because Airflow imports its local settings in each of its processes."""
+from trimtab import settings
 
 MODULES = (
     "pandas",
@@ -29,7 +27,7 @@ MODULES = (
 
 
 def preload() -> None:
-    """Import the modules if the environment variable is set."""
-    if os.environ.get(VARIABLE):
+    """Import the modules, in the scheduler only: Airflow imports its local settings in each of its processes."""
+    if settings.read().preload:
         for name in MODULES:
             importlib.import_module(name)

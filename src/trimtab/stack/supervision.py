@@ -10,7 +10,7 @@ from typing import Any
 from xmlrpc.client import Fault, ServerProxy
 
 from trimtab import files
-from trimtab.stack.ports import Ports
+from trimtab.settings import Ports
 from trimtab.stack.session import Session
 
 _SOCKET_LENGTH = 80
@@ -90,7 +90,7 @@ def clear(home: Path, state: State) -> None:
 
 
 def _save(home: Path, state: State) -> State:
-    files.write(_file(home), json.dumps(asdict(state), indent=2))
+    files.write(_file(home), json.dumps(asdict(state), indent=2, default=Ports.model_dump))
     return state
 
 

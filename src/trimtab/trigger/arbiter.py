@@ -140,7 +140,7 @@ def _busy(request: Request, state: State, params: Params, started: Started) -> A
     if state.champion is not None and state.champion in state.unloadable:
         return "WAIT", (
             f"the champion, version {state.champion}, cannot be loaded to compare with it: "
-            f"{state.unloadable[state.champion]} Bring its artifact back, or go back with `trimtab rollback`"
+            f"{state.unloadable[state.champion]} Bring its artifact back, or go back with `trimtab model rollback`"
         )
     if state.runs_in_hour >= params.trigger.max_per_hour:
         text = f"{state.runs_in_hour} runs within the hour, trigger.max_per_hour is {params.trigger.max_per_hour}"

@@ -1,4 +1,4 @@
-"""`trimtab metrics`: the loop's metrics in Prometheus' text format, read from the ledger at each scrape.
+"""`trimtab loop metrics`: the loop's metrics in Prometheus' text format, read from the ledger at each scrape.
 
 They are pulled, not pushed. The loop's state is in the ledger, so a scrape is right after every crash. A Pushgateway
 would go on showing what a dead run pushed last, and counters need a process that lives on.
@@ -14,7 +14,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 from sqlalchemy.exc import SQLAlchemyError
 
-from trimtab import stores
+from trimtab import settings
 from trimtab.errors import TrimtabError
 from trimtab.loop.loop import open_loop
 from trimtab.views.prometheus_inputs import Inputs, read
@@ -41,9 +41,9 @@ def exposition(models: Models | None = None) -> bytes:
 def _of_many(models: Models) -> bytes:
     inputs: dict[str, Inputs] = {}
     failure: Exception | None = None
-    for name, settings in models.items():
+    for name, values in models.items():
         try:
-            with stores.of(settings):
+            with settings.for_model(values):
                 inputs[name] = _read()
         except (TrimtabError, SQLAlchemyError, OSError) as error:
             log.exception("Model %s cannot be read", name)

@@ -12,7 +12,7 @@ import sklearn
 import yaml
 from mlflow import MlflowClient
 
-from trimtab.__main__ import main
+from tests.support.commands import trimtab
 from trimtab.errors import Unfit
 from trimtab.ledger.facts import Transition, TransitionEnd, Version
 from trimtab.loop.loop import Loop
@@ -58,7 +58,7 @@ def test_doctor_reports_no_problem_of_a_sound_loop_and_each_damage(
     (led.stores.home / "alerts.token").write_text("secret")
     (led.stores.home / "alerts.token").chmod(0o644)
     capsys.readouterr()
-    assert main(["doctor", "--json"]) == 1
+    assert trimtab("ops", "doctor", "--json") == 1
     said = {each["check"]: Finding(**each) for each in json.loads(capsys.readouterr().out)}
     print(*said.values(), sep="\n")
     assert checks(said, "fail") == {"ledger", "DVC remote", "model service", "Prometheus"}

@@ -6,7 +6,6 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 
@@ -103,7 +102,7 @@ def test_a_clock_that_is_off_is_named(
     handler = type("Clock", (_Late,), {"seconds": seconds})
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        where = replace(stores_below(tmp_path), mlflow=f"http://127.0.0.1:{server.server_port}")
+        where = stores_below(tmp_path, mlflow=f"http://127.0.0.1:{server.server_port}")
         result = clocks.clock(where)
         server.shutdown()
     text = warning(result) if seconds else str(result)
@@ -137,13 +136,11 @@ def test_a_prometheus_and_an_alertmanager_without_trimtab_are_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with running(tmp_path, "prometheus", "{}", f"--storage.tsdb.path={tmp_path}/tsdb") as url:
-        monkeypatch.setenv("TRIMTAB_PROMETHEUS_URL", url)
-        assert "none of trimtab's. Load deploy/prometheus/rules" in warning(services.prometheus())
+        assert "none of trimtab's. Load deploy/prometheus/rules" in warning(services.prometheus(url))
     nobody = "{route: {receiver: nobody}, receivers: [{name: nobody}]}"
     options = (f"--storage.path={tmp_path}/silences", "--cluster.listen-address=")
     with running(tmp_path, "prometheus-alertmanager", nobody, *options) as url:
-        monkeypatch.setenv("TRIMTAB_ALERTMANAGER_URL", url)
-        assert "no receiver calls Airflow's /trimtab/prometheus/alerts" in warning(services.alertmanager())
+        assert "no receiver calls Airflow's /trimtab/prometheus/alerts" in warning(services.alertmanager(url))
 
 
 def test_the_probe_of_a_remote_that_never_answers_is_ended(
@@ -152,7 +149,7 @@ def test_the_probe_of_a_remote_that_never_answers_is_ended(
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/data"
         monkeypatch.setenv("TRIMTAB_DVC_REMOTE_URL", url)
-        places = Places(replace(stores_below(tmp_path), dvc_remote=url), seconds=12)
+        places = Places(stores_below(tmp_path, dvc_remote=url), seconds=12)
         with pytest.raises(StoreUnreachable, match=r"no end after 12 s.*TRIMTAB_DVC_REMOTE_URL") as refused:
             places.remote()
     print(refused.value)

@@ -13,9 +13,9 @@ import pytest
 from mlflow import MlflowClient
 
 from tests.support import playground
+from tests.support.commands import trimtab
 from tests.support.predictions import learn, prediction, truth
 from tests.support.processes import killed
-from trimtab.__main__ import main
 from trimtab.errors import Unfit, Unknown
 from trimtab.ledger import state
 from trimtab.ledger.facts import Batch, Erasure, ErasureEnd, QuarantineAction
@@ -148,7 +148,7 @@ def test_forgotten_rows_are_nowhere_and_the_loop_goes_on(
     assert places_of(led, *case.ids) == before and led.ledger.all(Erasure) == []
     capsys.readouterr()
 
-    assert main(["forget", *case.ids, "--reason", "article 17", "--by", "ann"]) == 0
+    assert trimtab("ops", "erase", *case.ids, "--reason", "article 17", "--by", "ann") == 0
 
     said = json.loads(capsys.readouterr().out)
     assert {**said, "dry_run": True} == json.loads(json.dumps(asdict(meant)))
@@ -216,7 +216,7 @@ def test_killed_anywhere_the_same_command_ends_it(led: Loop) -> None:
 
     for reached in (revised, removed):
         assert not reached()
-        killed(["forget", *case.ids, "--reason", "article 17", "--by", "ann"], reached)
+        killed(["ops", "erase", *case.ids, "--reason", "article 17", "--by", "ann"], reached)
         assert len(led.ledger.all(Erasure)) == 1 and led.ledger.all(ErasureEnd) == []
         assert places_of(led, *case.ids)
     done = forget(case.ids, actor="another", reason="another")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from trimtab.__main__ import main
+from tests.support.commands import trimtab
 from trimtab.errors import Unfit
 from trimtab.ledger import Ledger
 from trimtab.ledger.facts import Batch
@@ -102,4 +102,4 @@ def test_another_model_of_the_ledger_has_its_data_elsewhere_and_loses_none(fed: 
 def test_without_a_grace_nothing_is_collected(loop: Loop) -> None:
     with pytest.raises(Unfit, match="expected more than 0, got 0"):
         collect(older_than_hours=0.0)
-    assert main(["gc", "--older-than-hours", "-1"]) == 1
+    assert trimtab("ops", "gc", "--older-than-hours", "-1") == 1

@@ -53,11 +53,11 @@ def test_a_process_whose_lease_was_taken_over_changes_nothing(name: str, fed: Lo
     words = {
         "backup": ["backup", str(tmp_path)],
         "gc": ["gc", "--older-than-hours", "1e-9"],
-        "forget": ["forget", row, "--reason", "article 17"],
+        "forget": ["erase", row, "--reason", "article 17"],
     }
     files = data_files(fed)
     process = subprocess.Popen(
-        [sys.executable, "-m", "trimtab", *words[name]], stderr=subprocess.PIPE, text=True
+        [sys.executable, "-m", "trimtab", "ops", *words[name]], stderr=subprocess.PIPE, text=True
     )
     while fed.ledger.leases.current(LEASE) is None:
         assert process.poll() is None

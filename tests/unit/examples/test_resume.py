@@ -10,7 +10,7 @@ from examples.flights import records, resume
 from examples.flights.records import Demo, Served, Week
 from trimtab.contracts import BatchScore
 from trimtab.errors import Unfit
-from trimtab.stores import Stores
+from trimtab.settings import Settings
 
 BEGUN = Demo(
     params_sha256="aa",
@@ -34,16 +34,8 @@ def decide(
     return resume.decide(marker, present=present or set(), running=running, params_sha256=params, weeks=weeks)
 
 
-def stores(home: Path) -> Stores:
-    return Stores(
-        home=home,
-        origin=str(home / "origin.git"),
-        dvc_remote=str(home / "dvc-remote"),
-        mlflow="http://127.0.0.1:5000",
-        ledger=f"sqlite:///{home}/ledger.db",
-        prediction_log=f"sqlite:///{home}/predictions.db",
-        landing=home / "landing",
-    )
+def stores(home: Path, **places: str) -> Settings:
+    return Settings(home=home, **({"mlflow": "http://127.0.0.1:5000"} | places))
 
 
 def test_an_empty_home_starts_fresh_and_removes_nothing():
@@ -125,7 +117,7 @@ def test_the_stores_and_the_page_belong_to_the_demo(tmp_path: Path):
 
 
 def test_a_store_outside_the_home_is_refused(tmp_path: Path):
-    outside = replace(stores(tmp_path), ledger="postgresql://db/trimtab")
+    outside = stores(tmp_path, ledger="postgresql://db/trimtab")
 
     with pytest.raises(
         Unfit, match="TRIMTAB_LEDGER_URL is postgresql://db/trimtab, which is outside the demo's home"

@@ -7,8 +7,8 @@ import pytest
 
 from tests.unit.stack.test_config import TREE
 from trimtab.errors import StoreUnreachable
+from trimtab.settings import Ports
 from trimtab.stack import airflow_api, config
-from trimtab.stack.ports import Ports
 
 
 def test_an_airflow_that_does_not_run_is_named_with_its_variable():

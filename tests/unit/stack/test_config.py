@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from trimtab.errors import ParamsError
+from trimtab.settings import Ports
 from trimtab.stack import config
-from trimtab.stack.ports import Ports
 
 TREE = Path(__file__).parents[3]
 PORTS = Ports(airflow=18080, tasks=18081, mlflow=15000, service=18000)

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from trimtab.errors import Unfit
+from trimtab.settings import Ports
 from trimtab.stack import preflight
-from trimtab.stack.ports import Ports
 
 
 def _free_ports() -> Ports:
@@ -56,3 +56,10 @@ def test_a_port_in_use_is_named_with_its_user_and_its_variable():
         with pytest.raises(Unfit, match=rf"Port {port} is in use by .*\(process {os.getpid()}\)") as caught:
             preflight.check_ports(ports)
     assert str(caught.value).endswith("End that, or set TRIMTAB_MLFLOW_PORT to another port.")
+
+
+def test_two_servers_on_one_port_are_refused():
+    free = _free_ports()
+    ports = free.model_copy(update={"service": free.airflow})
+    with pytest.raises(Unfit, match=rf"same port \(airflow={free.airflow} .* service={free.airflow}\)"):
+        preflight.check_ports(ports)

@@ -1,7 +1,7 @@
 from configparser import RawConfigParser
 from pathlib import Path
 
-from trimtab.stack.ports import Ports
+from trimtab.settings import Ports
 from trimtab.stack.programs import programs, supervisor_text
 
 PORTS = Ports(airflow=18080, tasks=18081, mlflow=15000, service=18000)

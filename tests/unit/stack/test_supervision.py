@@ -1,8 +1,8 @@
 import tempfile
 from pathlib import Path
 
+from trimtab.settings import Ports
 from trimtab.stack import supervision
-from trimtab.stack.ports import Ports
 from trimtab.stack.session import Session
 
 PORTS = Ports(airflow=18080, tasks=18081, mlflow=15000, service=18000)

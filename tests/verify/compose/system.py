@@ -24,7 +24,7 @@ BACKUP_SECONDS = 240
 
 FACTS = """
 import json, os
-from trimtab import stores
+from trimtab import settings
 from trimtab.loop.loop import open_loop
 from trimtab.views import history
 from trimtab.predictions.opening import open_log
@@ -141,7 +141,9 @@ class System:
     def restore(self, folder: str) -> None:
         """Start what holds data, empty, and fill it from a backup, as docs/how-to/recovery.md says."""
         self.compose("up", "--detach", "--wait", "--wait-timeout", "300", *STORES)
-        said = self.compose("run", "--rm", "--no-deps", "-T", "worker", "trimtab", "restore", folder).stdout
+        said = self.compose(
+            "run", "--rm", "--no-deps", "-T", "worker", "trimtab", "ops", "restore", folder
+        ).stdout
         print(f"    {said.strip()}", flush=True)
 
     def facts(self) -> dict[str, Any]:

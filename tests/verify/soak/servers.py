@@ -11,7 +11,8 @@ from pathlib import Path
 import requests
 
 from tests.integration.predictions.servers import free_port
-from trimtab.stack.ports import HOST, Ports
+from trimtab.settings import Ports
+from trimtab.stack.ports import HOST
 from trimtab.stack.programs import programs
 
 PATIENCE_SECONDS = 120

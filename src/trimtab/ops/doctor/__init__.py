@@ -1,12 +1,13 @@
 """Check the stores, the services, the versions and this machine, and say what to do about each problem."""
 
+from collections.abc import Callable
 from pathlib import Path
 
-from trimtab import stores
+from trimtab import settings
 from trimtab.ops.doctor import clocks, machine, models, secret_files, services
-from trimtab.ops.doctor.finding import Check, Finding, within
+from trimtab.ops.doctor.finding import Check, Finding, Warn, within
 from trimtab.ops.doctor.store_checks import Places
-from trimtab.stores import Stores
+from trimtab.settings import Settings
 
 __all__ = ["Finding", "examine"]
 
@@ -16,11 +17,11 @@ _SECONDS = 60.0
 
 def examine(*, seconds: float = _SECONDS) -> list[Finding]:
     """Make all checks, even if some fail; each command is ended after `seconds`."""
-    checks = _checks(stores.from_environment(), seconds)
+    checks = _checks(settings.read(), seconds)
     return [within(name, check, seconds) for name, check in checks.items()]
 
 
-def _checks(where: Stores, seconds: float) -> dict[str, Check]:
+def _checks(where: Settings, seconds: float) -> dict[str, Check]:
     places, home = Places(where, seconds), where.home
     return {
         "Python": machine.python,
@@ -35,8 +36,13 @@ def _checks(where: Stores, seconds: float) -> dict[str, Check]:
         "ledger": places.ledger,
         "prediction log": places.predictions,
         "Production versions": lambda: models.production(places),
-        "Airflow": services.airflow,
-        "model service": lambda: services.ready(*services.READY["model service"]),
-        "Prometheus": services.prometheus,
-        "Alertmanager": services.alertmanager,
+        "Airflow": _service(where, "airflow_url", services.airflow),
+        "model service": _service(where, "service_url", services.model_service),
+        "Prometheus": _service(where, "prometheus_url", services.prometheus),
+        "Alertmanager": _service(where, "alertmanager_url", services.alertmanager),
     }
+
+
+def _service(where: Settings, field: str, check: Callable[[str], str | Warn]) -> Check:
+    unset = f"not set up: {Settings.variable(field)} is not set"
+    return lambda: check(url) if (url := getattr(where, field)) else unset

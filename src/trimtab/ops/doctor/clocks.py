@@ -1,6 +1,5 @@
 """Compare this machine's clock with those of other machines, and check the settings that change the meaning of times."""
 
-import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -12,23 +11,24 @@ from sqlalchemy.exc import SQLAlchemyError
 from trimtab.clock import system_clock
 from trimtab.ledger.engine import open_engine
 from trimtab.ops.doctor.finding import Warn
-from trimtab.ops.doctor.services import ALERTMANAGER, PROMETHEUS
-from trimtab.stores import Stores
+from trimtab.settings import Settings
 
 _OFF_SECONDS = 5.0
 """The Date of a page has whole seconds, and a request takes time; Airflow's tokens tolerate ten."""
 _ANSWER_SECONDS = 5.0
-_PAGES = ("TRIMTAB_AIRFLOW_URL", "TRIMTAB_SERVICE_URL", PROMETHEUS, ALERTMANAGER)
-_ZONE = "AIRFLOW__CORE__DEFAULT_TIMEZONE"
+_PAGES = ("airflow_url", "service_url", "prometheus_url", "alertmanager_url")
 
 
-def clock(where: Stores) -> str | Warn:
+def clock(where: Settings) -> str | Warn:
     """Compare the clocks; machines that do not answer are left to other checks."""
-    if pinned := os.environ.get("TRIMTAB_NOW"):
-        return Warn(f"TRIMTAB_NOW stops it at {pinned}: no lease expires. Unset it, unless this is a replay.")
-    zone = os.environ.get(_ZONE, "utc")
+    if where.now:
+        return Warn(
+            f"TRIMTAB_NOW stops it at {where.now}: no lease expires. Unset it, unless this is a replay."
+        )
+    zone = where.airflow_timezone
     if zone.lower() not in ("utc", "etc/utc"):
-        return Warn(f"{_ZONE} is {zone}: cron times of DAGs are in that zone. Set it to utc.")
+        variable = Settings.variable("airflow_timezone")
+        return Warn(f"{variable} is {zone}: cron times of DAGs are in that zone. Set it to utc.")
     apart = {name: (now - system_clock()).total_seconds() for name, now in _others(where)}
     off = [f"{name} is {seconds:+.0f} s" for name, seconds in apart.items() if abs(seconds) > _OFF_SECONDS]
     if off:
@@ -37,8 +37,8 @@ def clock(where: Stores) -> str | Warn:
     return f"agrees with {', '.join(apart)}" if apart else "not compared: no other clock can be reached"
 
 
-def _others(where: Stores) -> Iterator[tuple[str, datetime]]:
-    pages = {name: os.environ[name] for name in _PAGES if os.environ.get(name)}
+def _others(where: Settings) -> Iterator[tuple[str, datetime]]:
+    pages = {Settings.variable(field): url for field in _PAGES if (url := getattr(where, field))}
     servers = {"the origin": where.origin, "MLflow": where.mlflow, "the DVC remote": where.dvc_remote}
     for name, url in (servers | pages).items():
         if url.startswith(("http://", "https://")) and (now := _date(url)):

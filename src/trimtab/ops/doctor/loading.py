@@ -15,7 +15,7 @@ from typing import Any
 import sklearn
 from sklearn.exceptions import InconsistentVersionWarning
 
-from trimtab import params, stores
+from trimtab import params, settings
 from trimtab.contracts import ModelVersion, from_json
 from trimtab.errors import StoreUnreachable
 from trimtab.registry.load import MODEL_FILE
@@ -25,16 +25,16 @@ from trimtab.serve.preparing import preparer
 _SAVED_WITH = "_sklearn_version"
 
 
-def examine(versions: list[ModelVersion], settings: params.Params) -> Iterator[dict[str, str]]:
+def examine(versions: list[ModelVersion], parameters: params.Params) -> Iterator[dict[str, str]]:
     """Load each version as the service does.
 
     Yields:
         `version`, the scikit-learn that `saved` it, the one installed `here`, and `error`.
     """
-    registry = Store(stores.from_environment().mlflow)
-    registry.stages(settings.model.name)  # makes MLflow use this registry
+    registry = Store(settings.read().mlflow)
+    registry.stages(parameters.model.name)  # makes MLflow use this registry
     with tempfile.TemporaryDirectory() as folder:
-        prepare = preparer(registry, settings, Path(folder))
+        prepare = preparer(registry, parameters, Path(folder))
         for version in versions:
             error = ""
             try:

@@ -1,20 +1,13 @@
 """Find files with passwords, keys and tokens that other users of this machine can read."""
 
-import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from trimtab import settings
 from trimtab.ops.doctor.finding import Warn
 from trimtab.redaction import redact
 
-_NAMED_BY = (
-    "TRIMTAB_ALERTS_TOKEN_FILE",
-    "TRIMTAB_SERVICE_TOKENS_FILE",
-    "TRIMTAB_SERVICE_TOKEN_FILE",
-    "TRIMTAB_AIRFLOW_PASSWORDS_FILE",
-    "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE",
-)
 _IN_HOME = ("alerts.token", "airflow/passwords.json", "airflow/secrets.json")
 _IN_TREE = ("deploy/compose/secrets", "deploy/kubernetes/secrets", ".dvc/config.local")
 _OF_CHECKOUTS = [
@@ -45,8 +38,9 @@ def exposed(home: Path, tree: Path) -> str | Warn:
 
 
 def _files(home: Path, tree: Path) -> Iterator[Path]:
-    dvc = Path(os.environ.get("DVC_GLOBAL_CONFIG_DIR", Path.home() / ".config" / "dvc")) / "config"
-    named = [Path(os.environ[name]) for name in _NAMED_BY if name in os.environ]
+    where = settings.read()
+    named = [path for field, path in where if field.endswith("_file") and path]
+    dvc = where.dvc_global_config_dir / "config"
     checkouts = (path for pattern in _OF_CHECKOUTS for path in home.glob(pattern))
     yield from (path for path in checkouts if redact(text := path.read_text(encoding="utf-8")) != text)
     for path in (*named, dvc, *(home / name for name in _IN_HOME), *(tree / name for name in _IN_TREE)):
