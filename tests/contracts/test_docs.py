@@ -196,6 +196,9 @@ def test_the_batches_of_your_own_data_keep_the_contract_of_that_page(tmp_path: P
     batches = sorted(path.stem for path in (tmp_path / "var/landing").glob("*.json"))
     assert batches == ["2026-W12", "2026-W13", "2026-W14"]
     data = params.parse(yaml.safe_dump(content)).data
-    checked = [ingest.check(landing.read(tmp_path / "var/landing", batch), data, now=clock.system_clock()) for batch in batches]
+    checked = [
+        ingest.check(landing.read(tmp_path / "var/landing", batch), data, now=clock.system_clock())
+        for batch in batches
+    ]
     assert [len(batch.bad) for batch in checked] == [0, 0, 0]
     assert sum(len(batch.valid) for batch in checked) == count
