@@ -30,7 +30,6 @@ TODO = (
     "src/trimtab/registry",
     "src/trimtab/serve",
     "src/trimtab/stores.py",
-    "src/trimtab/train",
     "src/trimtab/trigger",
     "tests",
 )

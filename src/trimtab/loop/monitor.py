@@ -76,7 +76,7 @@ def _measure(loop: Loop, version: Version, record: Batch) -> Observation:
     from trimtab.evaluate.scores import row_losses, score
     from trimtab.registry import load, tracking
     from trimtab.train.features import design, targets
-    from trimtab.train.fit import answers
+    from trimtab.train.fit import predict
 
     manifest, wanted = record.manifest, loop.params
     frame = loop.origin.fetch_batch(manifest.batch, md5=record.md5, commit=record.commit)
@@ -88,7 +88,7 @@ def _measure(loop: Loop, version: Version, record: Batch) -> Observation:
         version.training.source, version.training.digest, wanted.model.trusted_types, cache=cache
     )
     known = labelled(frame, state.event_now(loop.ledger.all(Batch)))
-    truths, given, metric = targets(known, wanted.data), answers(pipeline, wanted, known), wanted.gate.metric
+    truths, given, metric = targets(known, wanted.data), predict(pipeline, wanted, known), wanted.gate.metric
     scored = score(manifest.batch, wanted.data.label, truths, given, metric, rows=len(frame))
     losses = row_losses(metric, wanted.data.label, truths, given)
     lower, upper = loss_bounds(known["event_time"].tolist(), losses, wanted.gate) or (None, None)
@@ -129,7 +129,7 @@ def _watch(
     from trimtab.evaluate.scores import row_losses
     from trimtab.registry import load
     from trimtab.train.features import targets
-    from trimtab.train.fit import answers
+    from trimtab.train.fit import predict
 
     promotion = state.promotion_of(production.completed(loop.ledger), version)
     if promotion is None or promotion.replaces is None or manifest.start < promotion.event_time:
@@ -151,7 +151,7 @@ def _watch(
         return Watch(former=former.version, blocks=(), trouble=str(error))
     label, truths = wanted.data.label, targets(rows, wanted.data)
     new, old = (
-        row_losses(wanted.gate.metric, label, truths, answers(model, wanted, rows))
+        row_losses(wanted.gate.metric, label, truths, predict(model, wanted, rows))
         for model in (pipeline, before)
     )
     batches, times = [manifest.batch] * len(rows), rows["event_time"].tolist()

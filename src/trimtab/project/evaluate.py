@@ -94,7 +94,7 @@ def _measure(
     wanted: params.Params, rows: pd.DataFrame, models: dict[str, Pipeline], megabytes: float
 ) -> Measured:
     label, truths = wanted.data.label, targets(rows, wanted.data)
-    answers = {role: fit.answers(model, wanted, rows) for role, model in models.items()}
+    answers = {role: fit.predict(model, wanted, rows) for role, model in models.items()}
     return Measured(
         label=label,
         rows=rows,
@@ -110,7 +110,7 @@ def _milliseconds(model: Pipeline, wanted: params.Params, rows: pd.DataFrame) ->
     taken = []
     for _ in range(_TIMED_TRIES):
         began = time.perf_counter()
-        fit.answers(model, wanted, rows)
+        fit.predict(model, wanted, rows)
         taken.append(time.perf_counter() - began)
     return 1000 * min(taken) / max(1, len(rows))
 

@@ -44,7 +44,7 @@ def refit(root: Path = Path()) -> Refit:
 def _refit(root: Path, wanted: params.Params, plan: Plan) -> Refit:
     build = root / "build"
     judged, batches = pd.read_parquet(build / "judge.parquet"), _window(plan, wanted)
-    rows = files.read(build / "train.parquet", build / "judge.parquet").of([ref.batch for ref in batches])
+    rows = files.read(build / "train.parquet", build / "judge.parquet").select([ref.batch for ref in batches])
     sibling = from_json(Training, (root / "build" / "training.json").read_bytes())
     training = fit_and_log(root, wanted, plan, rows, batches, reference=True)
     try:
@@ -75,6 +75,6 @@ def _difference(wanted: params.Params, ours: Training, sibling: Training, rows: 
         if list(pipeline.feature_names_in_) != list(wanted.data.features):
             expected = f"expected the features {', '.join(wanted.data.features)}"
             raise UnsafeModel(one.source, f"{expected}, got {', '.join(pipeline.feature_names_in_)}")
-        answers.append(fit.answers(pipeline, wanted, rows))
+        answers.append(fit.predict(pipeline, wanted, rows))
     difference = apart(answers[0], answers[1], targets(rows, wanted.data), wanted.data.label)
     return difference if np.isfinite(difference) else 1.0

@@ -13,7 +13,7 @@ from trimtab.origin.origin import md5_of, pointer
 from trimtab.registry import tracking
 from trimtab.train import row_groups as files
 from trimtab.train.features import design, targets
-from trimtab.train.fit import build, fit_rows, fresh_answers
+from trimtab.train.fit import build, fit_rows, forward_chained_predictions
 from trimtab.train.row_groups import Rows
 from trimtab.trigger.planning import read_run
 
@@ -82,7 +82,7 @@ def _reference(wanted: params.Params, rows: Rows) -> list[BatchScore]:
     truths = {part.batch: targets(part.read([LABEL]), wanted.data) for part in rows.parts}
     return [
         score(name, wanted.data.label, truths[name], answers, wanted.gate.metric)
-        for name, answers in fresh_answers(wanted, rows).items()
+        for name, answers in forward_chained_predictions(wanted, rows).items()
     ]
 
 

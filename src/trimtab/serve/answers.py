@@ -13,7 +13,7 @@ Floats = npt.NDArray[np.float64]
 
 
 def kept(label: params.Label, answers: Floats) -> list[Answer]:
-    """Return answers, shaped as `train.fit.answers` shapes them, as the log keeps them.
+    """Return answers, shaped as `train.fit.predict` shapes them, as the log keeps them.
 
     >>> kept(params.Multiclass(kind="multiclass", classes=["a", "b"]), np.array([[0.25, 0.75]]))
     [{'a': 0.25, 'b': 0.75}]

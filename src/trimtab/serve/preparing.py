@@ -13,7 +13,7 @@ from trimtab.registry import examples, load
 from trimtab.registry.mlflow_store import Store
 from trimtab.serve.holder import Ready
 from trimtab.serve.scoring import scorer
-from trimtab.train.fit import arranged
+from trimtab.train.fit import shape_predictions
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ def preparer(registry: Store, wanted: params.Params, cache: Path) -> Callable[[M
             )
         else:
             found, label = ready.answers(example.rows), wanted.data.label
-            expected = arranged(pipeline, label, example.predicted)
+            expected = shape_predictions(pipeline, label, example.predicted)
             if found.shape != expected.shape or not np.allclose(found, expected, _RELATIVE, _ABSOLUTE):
                 raise UnsafeModel(
                     version.source,

@@ -34,7 +34,7 @@ class Scorer(Protocol):
     fast: bool
 
     def answers(self, rows: Sequence[Row]) -> Floats:
-        """Return the answers to sound rows, shaped as `train.fit.answers` shapes them."""
+        """Return the answers to sound rows, shaped as `train.fit.predict` shapes them."""
 
 
 class SlowScorer:
@@ -47,7 +47,7 @@ class SlowScorer:
 
     def answers(self, rows: Sequence[Row]) -> Floats:
         """Return the answers to sound rows."""
-        return fit.answers(self._pipeline, self._wanted, frame_of(rows, self._wanted.data))
+        return fit.predict(self._pipeline, self._wanted, frame_of(rows, self._wanted.data))
 
 
 class FastScorer:
@@ -70,7 +70,9 @@ class FastScorer:
         table = [
             (*[codes.get(row[name]) for name, codes in self._codes], *self._numbers(row)) for row in rows
         ]
-        return fit.arranged(self._estimator, self._label, self._predict(np.array(table, dtype=np.float64)))
+        return fit.shape_predictions(
+            self._estimator, self._label, self._predict(np.array(table, dtype=np.float64))
+        )
 
     def _walk(self, trees: MergedTrees) -> Callable[[Floats], Floats]:
         loss = self._estimator._loss

@@ -11,7 +11,7 @@ from trimtab.contracts import ModelVersion
 from trimtab.registry.load import load
 from trimtab.serve.holder import ModelHolder, Ready
 from trimtab.serve.scoring import scorer
-from trimtab.train.fit import answers, build, fit
+from trimtab.train.fit import build, fit, predict
 
 
 def test_one_row_is_answered_with_version_and_id(client):
@@ -34,7 +34,7 @@ def test_answers_equal_the_models_own_to_the_bit(client, holder, shelf):
     assert [one["row_id"] for one in answer["predictions"]] == frame["row_id"].tolist()
     version = holder.serving.champion
     pipeline = load(version.source, version.digest, WANTED.model.trusted_types, cache=shelf.folder)
-    expected = answers(pipeline, WANTED, frame).tolist()
+    expected = predict(pipeline, WANTED, frame).tolist()
     assert [one["probability"] for one in answer["predictions"]] == expected
 
 
@@ -237,7 +237,7 @@ def test_classes_and_values_are_answered_and_learnt(log, label, metric, name, go
     client = client_of(holder, log, wanted)
 
     told = client.post("/predict", json={"row": ROW}).json["predictions"][0]
-    (direct,) = answers(pipeline, wanted, pd.DataFrame([ROW])).tolist()
+    (direct,) = predict(pipeline, wanted, pd.DataFrame([ROW])).tolist()
     if label is VALUE:
         assert told["value"] == direct
     else:
