@@ -26,7 +26,6 @@ TODO = (
     "src/trimtab/loop",
     "src/trimtab/params.py",
     "src/trimtab/predictions",
-    "src/trimtab/project",
     "src/trimtab/registry",
     "src/trimtab/serve",
     "src/trimtab/stores.py",

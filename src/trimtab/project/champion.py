@@ -1,4 +1,4 @@
-"""`trimtab champion`: write who is champion into `champion.yaml`, so that `dvc repro` compares with it."""
+"""`trimtab champion`: write the current champion to `champion.yaml`, which `dvc repro` compares the challenger with."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from trimtab.trigger.planning import write_champion
 
 
 def champion(root: Path = Path()) -> ModelVersion | None:
-    """Look the version in Production up and write it to `champion.yaml` in `root`."""
+    """Look up the version in Production, write it to `champion.yaml` in `root`, and return it."""
     where = stores.from_environment()
     model = params.load(root / params.FILE).model.name
     version = production.champion(Ledger(where.ledger, model))
