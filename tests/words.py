@@ -25,7 +25,6 @@ TODO = (
     "src/trimtab/ledger",
     "src/trimtab/loop",
     "src/trimtab/params.py",
-    "src/trimtab/predictions",
     "src/trimtab/registry",
     "src/trimtab/serve",
     "src/trimtab/stores.py",

@@ -11,8 +11,7 @@ from trimtab.trigger.planning import write_champion
 
 def champion(root: Path = Path()) -> ModelVersion | None:
     """Look up the version in Production, write it to `champion.yaml` in `root`, and return it."""
-    where = stores.from_environment()
     model = params.load(root / params.FILE).model.name
-    version = production.champion(Ledger(where.ledger, model))
+    version = production.champion(Ledger(stores.from_environment().ledger, model))
     write_champion(root / "champion.yaml", version)
     return version

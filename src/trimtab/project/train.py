@@ -84,16 +84,16 @@ def _reference(parameters: params.Params, rows: Rows) -> list[BatchScore]:
 def _log(
     root: Path, parameters: params.Params, training: Training, rows: Rows, settings: Mapping[str, object]
 ) -> None:
-    sample = design(rows.sample(parameters.drift.data.sample_rows, parameters.model.seed), parameters.data)
-    sample.to_parquet(root / "build" / "reference.parquet", index=False)
+    reference = root / "build" / "reference.parquet"
+    sample = rows.sample(parameters.drift.data.sample_rows, parameters.model.seed)
+    design(sample, parameters.data).to_parquet(reference, index=False)
     metrics = {"rows": float(training.rows), "fit_seconds": training.seconds}
     metrics |= {f"fresh_loss_{batch}": loss for batch, loss in training.reference_losses.items()}
     logged = {
         "estimator_class": parameters.model.estimator,
         **{name: str(value) for name, value in settings.items()},
     }
-    files = [root / "run.yaml", root / params.FILE, root / "build" / "reference.parquet"]
-    tracking.log(params=logged, metrics=metrics, files=files)
+    tracking.log(params=logged, metrics=metrics, files=[root / "run.yaml", root / params.FILE, reference])
 
 
 def _lineage(root: Path, plan: Plan, batches: Sequence[BatchRef]) -> dict[str, str]:

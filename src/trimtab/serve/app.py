@@ -72,7 +72,7 @@ def create_app(
     def feedback() -> Response:
         tokens.client(request.headers.get("Authorization"), "feedback")
         truths = truths_of(intake.listed(intake.body(), "item", most), log, model, wanted.data.label)
-        new = log.learn(truths, received_at=clock())
+        new = log.add_outcomes(truths, received_at=clock())
         metrics.learnt(new or 0)
         return told({"received": len(truths), "new": new})
 

@@ -7,7 +7,7 @@ from typing import Any
 from trimtab import params
 from trimtab.data.schema import KNOWN_AT, LABEL, ROW_ID
 from trimtab.errors import RequestRejected
-from trimtab.predictions.records import LONGEST_ID, Truth
+from trimtab.predictions.records import LONGEST_ID, Outcome
 from trimtab.predictions.writer import LogWriter
 from trimtab.serve.faults import Fault, fault, is_id, moment
 from trimtab.serve.rows import number_expected
@@ -16,7 +16,7 @@ PREDICTION_ID = "prediction_id"
 _FIELDS = (ROW_ID, PREDICTION_ID, LABEL, KNOWN_AT)
 
 
-def truths_of(items: Sequence[object], log: LogWriter, model: str, label: params.Label) -> list[Truth]:
+def truths_of(items: Sequence[object], log: LogWriter, model: str, label: params.Label) -> list[Outcome]:
     """Return the outcomes of a request, each under its row's id; a prediction's id is looked up in the log.
 
     Raises:
@@ -24,16 +24,16 @@ def truths_of(items: Sequence[object], log: LogWriter, model: str, label: params
         StoreUnreachable: The prediction log does not answer.
     """
     named = [item.get(PREDICTION_ID) for item in items if isinstance(item, Mapping)]
-    rows = log.rows_of(model, [str(one) for one in named if is_id(one)])
+    rows = log.row_ids(model, [str(one) for one in named if is_id(one)])
     faults = [one for number, item in enumerate(items) for one in _faults(number, item, rows, label)]
     if faults:
         raise RequestRejected(faults)
     return [_truth(item, rows, model) for item in items if isinstance(item, Mapping)]
 
 
-def _truth(item: Mapping[str, Any], rows: Mapping[str, str], model: str) -> Truth:
+def _truth(item: Mapping[str, Any], rows: Mapping[str, str], model: str) -> Outcome:
     prediction = item.get(PREDICTION_ID)
-    return Truth(
+    return Outcome(
         model=model,
         row_id=item[ROW_ID] if prediction is None else rows[prediction],
         prediction_id=prediction,

@@ -42,7 +42,7 @@ def test_every_answer_is_in_the_log(client, log):
     answer = client.post("/predict", json={"rows": [ROW, {**ROW, "row_id": "b"}]}).json
     ids = [one["prediction_id"] for one in answer["predictions"]]
     assert log.count() == (2, 0)
-    assert log.rows_of("flight-delay", ids) == {ids[0]: "a", ids[1]: "b"}
+    assert log.row_ids("flight-delay", ids) == {ids[0]: "a", ids[1]: "b"}
 
 
 def test_a_refused_request_leaves_nothing_in_the_log(client, log):
