@@ -14,7 +14,7 @@ from trimtab import params
 from trimtab.contracts import Block
 from trimtab.evaluate.scores import row_losses
 from trimtab.train.features import targets
-from trimtab.train.fit import answers, build, fit
+from trimtab.train.fit import build, fit, predict
 
 KEPT = Path(tempfile.gettempdir()) / "trimtab-bench-losses.npz"
 FIRST = 6
@@ -72,7 +72,7 @@ def flights_losses(wanted: params.Params) -> Losses:
         for week in range(model, len(frames)):
             truths = targets(frames[week], wanted.data)
             of[model, week] = row_losses(
-                wanted.gate.metric, wanted.data.label, truths, answers(pipeline, wanted, frames[week])
+                wanted.gate.metric, wanted.data.label, truths, predict(pipeline, wanted, frames[week])
             )
     print(file=sys.stderr)
     np.savez(KEPT, **{f"{model}-{week}": losses for (model, week), losses in of.items()})

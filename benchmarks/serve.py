@@ -29,7 +29,7 @@ from examples.flights import flights
 from trimtab import params
 from trimtab.registry import tracking
 from trimtab.train.features import design
-from trimtab.train.fit import answers, build, fit
+from trimtab.train.fit import build, fit, predict
 
 ROWS = (1, 100)
 CONNECTIONS = (1, 8, 64)
@@ -234,7 +234,7 @@ def model(wanted: params.Params, folder: Path) -> tuple[str, str, pd.DataFrame, 
             pipeline, design(known.head(5), wanted.data), wanted.model.trusted_types
         )
     rows = weeks[TRAINED_WEEKS].head(max(ROWS)).reset_index(drop=True)
-    return source, uri, rows, answers(pipeline, wanted, rows)
+    return source, uri, rows, predict(pipeline, wanted, rows)
 
 
 def main() -> None:

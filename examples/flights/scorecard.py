@@ -75,7 +75,7 @@ def scorecard(
     Returns:
         Managed, never, schedule and every week, in this order. All policies are scored on the same rows.
     """
-    from trimtab.train.fit import answers
+    from trimtab.train.fit import predict
 
     by_name = {batch.name: batch for batch in batches}
     never = _fitted(_labelled([by_name[name] for name in first.batches], first.cutoff), params)
@@ -90,7 +90,7 @@ def scorecard(
         name, judged = batches[place].name, judged_rows(batches[place])
         scores["managed"].append(_score(name, judged, judged["served"].tolist()))
         for policy, model in {"never": never, "schedule": scheduled, "weekly": weekly}.items():
-            scores[policy].append(_score(name, judged, answers(model, params, judged)))
+            scores[policy].append(_score(name, judged, predict(model, params, judged)))
     return (
         _line("managed by trimtab", retrainings, promotions, scores["managed"]),
         _line(NEVER, 0, 0, scores["never"]),

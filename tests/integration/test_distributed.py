@@ -228,7 +228,7 @@ def test_workers_that_cannot_read_the_run_s_folder_are_named(dask: DaskCluster, 
 
 
 def test_a_cluster_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("trimtab.train.distributed.PATIENCE_SECONDS", 1)
+    monkeypatch.setattr("trimtab.train.distributed.CONNECT_TIMEOUT_SECONDS", 1)
     nowhere = f"tcp://{HOST}:{free_port()}"
     wanted = params.load(playground.ROOT / params.FILE)
     settings = SETTINGS | {"scheduler": nowhere}

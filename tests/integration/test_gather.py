@@ -16,7 +16,7 @@ from trimtab.loop.initialise import initialise
 from trimtab.loop.loop import Loop
 from trimtab.predictions.opening import open_log
 from trimtab.predictions.protocol import PredictionLog
-from trimtab.predictions.records import Heard, Prediction, Truth
+from trimtab.predictions.records import Outcome, Prediction, ReceivedOutcome
 
 MONDAY = datetime(2026, 1, 5, 5, tzinfo=UTC)
 """Midnight in New York."""
@@ -70,10 +70,10 @@ def served(store: PredictionLog, rows: pd.DataFrame, *, role: str = "champion") 
 
 def told(store: PredictionLog, numbers: Sequence[int], *, days: float, label: int = 1) -> None:
     known = MONDAY + timedelta(days=days)
-    store.learn(
+    store.add_outcomes(
         [
-            Heard(
-                truth=Truth(
+            ReceivedOutcome(
+                outcome=Outcome(
                     model=playground.MODEL,
                     row_id=f"row-{number}",
                     prediction_id=None,

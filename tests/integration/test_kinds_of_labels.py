@@ -13,7 +13,7 @@ from tests.support.playground import retrained
 from trimtab.loop import ingest, monitor
 from trimtab.loop.loop import Loop
 from trimtab.registry import load
-from trimtab.train.fit import answers
+from trimtab.train.fit import predict
 
 ROWS = 600
 SIGMAS = 20.0
@@ -88,7 +88,7 @@ def test_the_loop_closes(shop_loop: Loop, kind: str) -> None:
     pipeline = load.load(
         champion.source, champion.digest, shop_loop.params.model.trusted_types, cache=shop_loop.stores.home
     )
-    said = answers(pipeline, shop_loop.params, sold(kind, 9)[1].head(5))
+    said = predict(pipeline, shop_loop.params, sold(kind, 9)[1].head(5))
     assert said.shape == ((5, 3) if kind == "multiclass" else (5,))
 
     taken_in(shop_loop, *sold(kind, 4))

@@ -17,7 +17,7 @@ from trimtab.loop.loop import Loop
 from trimtab.predictions.opening import open_log
 from trimtab.predictions.protocol import PredictionLog
 from trimtab.registry import production
-from trimtab.train.fit import answers, build, fit
+from trimtab.train.fit import build, fit, predict
 
 KNOWN_AT = "2013-12-31T00:00:00Z"
 
@@ -39,7 +39,7 @@ def test_a_service_lives_through_two_promotions_under_traffic(loop: Loop, servic
     honest = fit(build(loop.params), loop.params, frame)
     turned = fit(build(loop.params), loop.params, frame.assign(label=1 - frame["label"]))
     expected = {
-        version: answers(pipeline, loop.params, frame.head(20)).tolist()
+        version: predict(pipeline, loop.params, frame.head(20)).tolist()
         for version, pipeline in (("1", honest), ("2", turned))
     }
 
@@ -148,7 +148,7 @@ def test_a_challenger_in_staging_answers_into_the_log_only(loop: Loop, service: 
     while len(log.find(loop.model, sorted(shadows))) < len(rows) and time.monotonic() < patience:
         time.sleep(0.05)
     found = log.find(loop.model, sorted(shadows)).values()
-    expected = answers(turned, loop.params, frame.head(20)).tolist()
+    expected = predict(turned, loop.params, frame.head(20)).tolist()
     by_row = dict(zip([row["row_id"] for row in rows], expected, strict=True))
     assert {one.row_id: one.answer for one in found} == by_row
     assert {(one.role, one.version) for one in found} == {("shadow", "2")}

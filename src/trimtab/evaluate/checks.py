@@ -23,7 +23,7 @@ class Measured:
     """What is known of challenger and champion on the rows of one look.
 
     `rows` has `batch`, `event_time` and the features, shape `(n, …)`; `truths` are their labels as numbers, shape `(n,)`.
-    `predictions` and `losses` map `challenger`, `champion` and `baseline` to answers (see `train.fit.answers`) and to
+    `predictions` and `losses` map `challenger`, `champion` and `baseline` to answers (see `train.fit.predict`) and to
     losses of shape `(n,)`; without a champion, the baseline is the champion and is not named twice.
     """
 

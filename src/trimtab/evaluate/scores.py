@@ -26,7 +26,7 @@ def row_losses(metric: str, label: params.Label, truths: npt.ArrayLike, answers:
             `squared_error` or `absolute_error` (in units of the label).
         label: Which answers belong to which metric.
         truths: Shape `(n,)`: 0 or 1, the number of the class, or the value, as `train.features.targets` gives them.
-        answers: Shape `(n,)`, or `(n, k)` for a multiclass label, as `train.fit.answers` gives them.
+        answers: Shape `(n,)`, or `(n, k)` for a multiclass label, as `train.fit.predict` gives them.
 
     >>> row_losses("brier", params.Binary(kind="binary"), [1, 0, 0], [0.9, 0.5, float("nan")]).round(2).tolist()
     [0.01, 0.25, 1.0]

@@ -15,7 +15,7 @@ from trimtab.ledger import state
 from trimtab.ledger.facts import Batch
 from trimtab.loop.loop import Loop, open_loop
 from trimtab.predictions.opening import open_log
-from trimtab.predictions.records import Joined
+from trimtab.predictions.records import JoinedPrediction
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +86,7 @@ def _land(loop: Loop, window: Window, frame: pd.DataFrame, age_hours: float) -> 
     log.info("Batch %s: %s rows of the prediction log, %s labelled", window.batch, len(frame), labelled)
 
 
-def rows_of(joined: Sequence[Joined], data: params.Data) -> pd.DataFrame:
+def rows_of(joined: Sequence[JoinedPrediction], data: params.Data) -> pd.DataFrame:
     """Return joined predictions as rows of a batch, with the contract's columns; a feature that is missing is null."""
     columns: dict[str, object] = {
         schema.ROW_ID: [entry.prediction.row_id for entry in joined],

@@ -76,7 +76,7 @@ def _measure(loop: Loop, version: Version, record: Batch) -> Observation:
     from trimtab.evaluate.scores import row_losses, score
     from trimtab.registry import load, tracking
     from trimtab.train.features import design, targets
-    from trimtab.train.fit import answers
+    from trimtab.train.fit import predict
 
     manifest, params = record.manifest, loop.params
     frame = loop.origin.fetch_batch(manifest.batch, md5=record.md5, commit=record.commit)
@@ -90,7 +90,7 @@ def _measure(loop: Loop, version: Version, record: Batch) -> Observation:
     labelled_rows = labelled(frame, state.event_now(loop.ledger.all(Batch)))
     truths, given, metric = (
         targets(labelled_rows, params.data),
-        answers(pipeline, params, labelled_rows),
+        predict(pipeline, params, labelled_rows),
         params.gate.metric,
     )
     scored = score(manifest.batch, params.data.label, truths, given, metric, rows=len(frame))
@@ -133,7 +133,7 @@ def _watch(
     from trimtab.evaluate.scores import row_losses
     from trimtab.registry import load
     from trimtab.train.features import targets
-    from trimtab.train.fit import answers
+    from trimtab.train.fit import predict
 
     promotion = state.promotion_of(production.completed(loop.ledger), version)
     if promotion is None or promotion.replaces is None or manifest.start < promotion.event_time:
@@ -155,7 +155,7 @@ def _watch(
         return Watch(former=former.version, blocks=(), trouble=str(error))
     label, truths = params.data.label, targets(rows, params.data)
     new, old = (
-        row_losses(params.gate.metric, label, truths, answers(model, params, rows))
+        row_losses(params.gate.metric, label, truths, predict(model, params, rows))
         for model in (pipeline, before)
     )
     batches, times = [manifest.batch] * len(rows), rows["event_time"].tolist()

@@ -1,1 +1,1 @@
-"""The prediction log: what the service answered, and what became of it; the service writes it, steps read it."""
+"""The prediction log: predictions and outcomes, which the service writes and ingestion joins into batches."""

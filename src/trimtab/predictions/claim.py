@@ -13,7 +13,7 @@ _SEGMENT, _LOCK = ".jsonl", ".lock"
 class Claim:
     """A process's name in a spool folder, held by a file lock, which the kernel frees however the process ends.
 
-    `found` are the files that dead processes left, oldest first, under names of this one.
+    `inherited` are the files that dead processes left, oldest first, under names of this one.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -21,7 +21,7 @@ class Claim:
         self._folder, self._owner, self._number = folder, uuid.uuid4().hex[:12], 0
         with _waited(folder / _LOCK):  # one process at a time looks who is dead
             self._lock = _tried(self._lock_of(self._owner))
-            self.found = [path for owner in self._others() for path in self._taken(owner)]
+            self.inherited = [path for owner in self._others() for path in self._taken(owner)]
 
     def next(self) -> Path:
         """Name one more file."""

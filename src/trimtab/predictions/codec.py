@@ -1,54 +1,49 @@
-"""Records of the log as lines of JSON: what lies in the spool."""
+"""Writes the records of the prediction log as lines of JSON, and reads them back."""
 
 import json
-from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
 import orjson
 
-from trimtab.predictions.records import Heard, Prediction, Truth
+from trimtab.predictions.records import Outcome, Prediction, ReceivedOutcome, field_values
 
-Record = Prediction | Heard
+Record = Prediction | ReceivedOutcome
 
-_TIMES = ("served_at", "event_time", "label_known_at", "received_at")
+_TIME_FIELDS = ("served_at", "event_time", "label_known_at", "received_at")
 
 
-def line(record: Record) -> bytes:
-    """Write a record as one line."""
-    if isinstance(record, Heard):
-        content = {**_plain(record.truth), "received_at": record.received_at}
+def encode(record: Record) -> bytes:
+    """Return a record as one line, with the line break."""
+    if isinstance(record, ReceivedOutcome):
+        content = {**field_values(record.outcome), "received_at": record.received_at}
     else:
-        content = _plain(record)
-    return dumped(content) + b"\n"
+        content = field_values(record)
+    return to_json(content) + b"\n"
 
 
-def record(text: bytes) -> Record:
-    """Read what `line` wrote.
+def decode(line: bytes) -> Record:
+    """Return the record that `encode` wrote as a line.
 
     Raises:
-        ValueError: It is no such line.
+        ValueError: The line holds no record.
     """
     try:
-        content = json.loads(text)
-        for name in _TIMES:
+        content = json.loads(line)
+        for name in _TIME_FIELDS:
             if name in content:
                 content[name] = datetime.fromisoformat(content[name])
         received_at = content.pop("received_at", None)
         if received_at is None:
             return Prediction(**content)
-        return Heard(truth=Truth(**content), received_at=received_at)
+        return ReceivedOutcome(outcome=Outcome(**content), received_at=received_at)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"Expected a record of the prediction log, got {text[:80]!r}") from error
+        raise ValueError(f"Expected a record of the prediction log, got {line[:80]!r}") from error
 
 
-def dumped(content: Any) -> bytes:
-    """Write JSON; times in ISO 8601."""
+def to_json(content: Any) -> bytes:
+    """Return a value as JSON, with times in ISO 8601."""
     try:
-        return orjson.dumps(content)  # a fifth of the time that `json` takes, on every request
-    except TypeError:  # an integer beyond 64 bits, or half of a surrogate pair
+        return orjson.dumps(content)  # five times as fast as `json`, and called for every request
+    except TypeError:  # an integer of more than 64 bits, or a lone surrogate
         return json.dumps(content, separators=(",", ":"), default=datetime.isoformat).encode()
-
-
-def _plain(value: Prediction | Truth) -> dict[str, Any]:
-    return {field.name: getattr(value, field.name) for field in fields(value)}

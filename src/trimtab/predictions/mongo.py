@@ -1,18 +1,19 @@
 """The prediction log in MongoDB.
 
-It asks for find, count, range, sort, bulk upsert, insert, delete, unique and TTL indexes, and for nothing else: what speaks
-MongoDB's wire beside `mongod` agrees on these, and is silently wrong on aggregations. The join is done here.
+It uses only find, count, range, sort, bulk upsert, insert, delete, and unique and TTL indexes. Other servers that speak
+MongoDB's protocol support these, but return wrong results for aggregations without an error, so the join is done here.
 
-    predictions   _id is the prediction's; the fields are those of `Prediction`
-    feedback      (model, row_id, revision) is unique: two that learn of one row at once cannot both be its next
+    predictions   `_id` is the prediction id; the other fields are those of `Prediction`
+    feedback      (model, row_id, revision) is unique, so two processes cannot both write the next revision of a row
     trimtab       {_id: "predictions", version: 2}
 """
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import fields
 from datetime import UTC, datetime
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 from bson.errors import InvalidDocument
@@ -21,30 +22,37 @@ from pymongo.collection import Collection
 from pymongo.errors import BulkWriteError, DocumentTooLarge, PyMongoError
 
 from trimtab.errors import StoreUnreachable
-from trimtab.predictions.joining import Told, join, news
-from trimtab.predictions.protocol import PredictionLog, chunks
-from trimtab.predictions.records import SHADOW, Heard, Joined, Moment, Prediction, Truth
-from trimtab.predictions.version import VERSION, unfit
+from trimtab.predictions.joining import LabelRevision, join, new_outcomes
+from trimtab.predictions.protocol import VERSION, PredictionLog, chunks, unsupported_version
+from trimtab.predictions.records import (
+    SHADOW,
+    JoinedPrediction,
+    Outcome,
+    Prediction,
+    ReceivedOutcome,
+    TimeField,
+    field_values,
+)
 from trimtab.redaction import redact
 
 Document = dict[str, Any]
 
 _DATABASE = "trimtab"
-"""When the URL names none."""
+"""Used if the URL names no database."""
 _MARKER = "predictions"
-_DUPLICATE = 11000
-_OF_THE_RECORD = {2, 52, 55, 57, 121, 10334, 17280}
-"""Codes that no later try changes: bad value, field name, validation, size."""
-_LARGEST = 2**63 - 1
+_DUPLICATE_KEY = 11000
+_RECORD_ERRORS = {2, 52, 55, 57, 121, 10334, 17280}
+"""Error codes that depend on the record, so that a retry is useless: bad value, field name, validation, size."""
+_MAX_INT64 = 2**63 - 1
 
 
 class MongoLog(PredictionLog):
-    """A prediction log in the database that a `mongodb://` URL names, or in `trimtab`."""
+    """A prediction log in the database that a `mongodb://` URL names, by default `trimtab`."""
 
     def __init__(
         self, url: str, *, retention_days: float | None, timeout_seconds: float, write_seconds: float
     ) -> None:
-        self._shown = redact(url)
+        self._redacted_url = redact(url)
         self._client: MongoClient[Document] = MongoClient(
             url,
             tz_aware=True,
@@ -54,7 +62,7 @@ class MongoLog(PredictionLog):
             serverSelectionTimeoutMS=round(timeout_seconds * 1000),
             socketTimeoutMS=round(write_seconds * 1000),
         )
-        # What is taken for written is deleted here: it must be on the disk of the majority there.
+        # The spool deletes what is written, so a majority of the servers must have it on disk.
         database = self._client.get_default_database(_DATABASE).with_options(
             write_concern=WriteConcern(w="majority", j=True)
         )
@@ -64,52 +72,52 @@ class MongoLog(PredictionLog):
         self._prepared, self._preparing = False, threading.Lock()
 
     @property
-    def shown(self) -> str:
+    def redacted_url(self) -> str:
         """See `PredictionLog`."""
-        return self._shown
+        return self._redacted_url
 
     def prepare(self) -> None:
         """See `PredictionLog`."""
-        with self._talk():
+        with self._connected():
             self._client.admin.command("ping")
 
     def add(self, predictions: Sequence[Prediction]) -> None:
-        """See `PredictionLog`; each by itself."""
-        written = [
-            UpdateOne({"_id": one.prediction_id}, {"$setOnInsert": _document(one)}, upsert=True)
-            for one in predictions
+        """See `PredictionLog`. Each prediction is written independently."""
+        upserts = [
+            UpdateOne({"_id": prediction.prediction_id}, {"$setOnInsert": _document(prediction)}, upsert=True)
+            for prediction in predictions
         ]
-        with self._talk():
+        with self._connected():
             try:
-                self._predictions.bulk_write(written, ordered=False)
+                self._predictions.bulk_write(upserts, ordered=False)
             except BulkWriteError as error:
-                if _codes(error) != {_DUPLICATE}:  # which is another process that wrote the same
+                if _codes(error) != {_DUPLICATE_KEY}:  # another process wrote the same predictions
                     raise
 
     def find(self, model: str, prediction_ids: Sequence[str]) -> dict[str, Prediction]:
         """See `PredictionLog`."""
-        with self._talk():
+        with self._connected():
             return {
-                found["_id"]: _prediction(found)
+                document["_id"]: _prediction(document)
                 for chunk in chunks(prediction_ids)
-                for found in self._predictions.find({"_id": {"$in": list(chunk)}, "model": model})
+                for document in self._predictions.find({"_id": {"$in": list(chunk)}, "model": model})
             }
 
-    def learn(self, heard: Sequence[Heard]) -> int:
-        """See `PredictionLog`; again for those rows of which another process learnt at the same time."""
-        learnt, left = 0, list(heard)
-        while left:
-            with self._talk():
-                found = news(self._known(left), left)
-                written = self._insert([_outcome(one, revision) for one, revision in found])
-            learnt += written
-            lost = {_row(one.truth) for one, _ in found[written:]}
-            left = [one for one in left if _row(one.truth) in lost]
-        return learnt
+    def add_outcomes(self, outcomes: Sequence[ReceivedOutcome]) -> int:
+        """See `PredictionLog`. Repeats the rows for which another process wrote an outcome at the same time."""
+        total, remaining = 0, list(outcomes)
+        while remaining:
+            with self._connected():
+                new = new_outcomes(self._label_revisions(remaining), remaining)
+                written = self._insert([_outcome_document(entry, revision) for entry, revision in new])
+            total += written
+            conflicting = {_row(entry.outcome) for entry, _ in new[written:]}
+            remaining = [entry for entry in remaining if _row(entry.outcome) in conflicting]
+        return total
 
     def count(self) -> tuple[int, int]:
         """See `PredictionLog`."""
-        with self._talk():
+        with self._connected():
             return self._predictions.count_documents({}), self._feedback.count_documents({})
 
     def joined(
@@ -118,27 +126,27 @@ class MongoLog(PredictionLog):
         *,
         start: datetime,
         end: datetime,
-        by: Moment = "served_at",
+        by: TimeField = "served_at",
         known_by: datetime | None = None,
-    ) -> list[Joined]:
+    ) -> list[JoinedPrediction]:
         """See `PredictionLog`."""
         window = {"model": model, by: {"$gte": start, "$lt": end}}
-        with self._talk():
+        with self._connected():
             inside = self._predictions.find(window, {"row_id": 1, "role": 1})
-            rows = sorted({found["row_id"] for found in inside if found["role"] != SHADOW})
-            answers = (_prediction(one) for one in self._of_rows(self._predictions, model, rows))
-            told: dict[str, list[Told]] = {}
-            for one in self._of_rows(self._feedback, model, rows):
-                told.setdefault(one["row_id"], []).append(_told(one))
-            return join(answers, told, by=by, start=start, end=end, known_by=known_by)
+            rows = sorted({document["row_id"] for document in inside if document["role"] != SHADOW})
+            predictions = map(_prediction, self._find_rows(self._predictions, model, rows))
+            labels: dict[str, list[LabelRevision]] = {}
+            for document in self._find_rows(self._feedback, model, rows):
+                labels.setdefault(document["row_id"], []).append(_label_revision(document))
+            return join(predictions, labels, by=by, start=start, end=end, known_by=known_by)
 
     def purge(self, now: datetime) -> int:
-        """See `PredictionLog`: MongoDB deletes by its TTL index, within a minute or so."""
+        """See `PredictionLog`. MongoDB deletes through its TTL index, within about a minute."""
         return 0
 
     def forget(self, model: str, row_ids: Sequence[str]) -> int:
-        """See `PredictionLog`; cut off in between, a part is gone: delete again."""
-        with self._talk():
+        """See `PredictionLog`. An interruption may leave some records; a repeated call deletes them."""
+        with self._connected():
             return sum(
                 collection.delete_many({"model": model, "row_id": {"$in": list(chunk)}}).deleted_count
                 for chunk in chunks(row_ids)
@@ -149,39 +157,40 @@ class MongoLog(PredictionLog):
         """See `PredictionLog`."""
         self._client.close()
 
-    def _of_rows(
+    def _find_rows(
         self, collection: Collection[Document], model: str, rows: Sequence[str]
     ) -> Iterator[Document]:
         for chunk in chunks(rows):
             yield from collection.find({"model": model, "row_id": {"$in": list(chunk)}})
 
-    def _known(self, heard: Sequence[Heard]) -> dict[tuple[str, str], list[Told]]:
-        known: dict[tuple[str, str], list[Told]] = {}
-        asked = {_row(one.truth) for one in heard}
-        for model in {key[0] for key in asked}:
-            rows = sorted(row for of_model, row in asked if of_model == model)
-            for found in self._of_rows(self._feedback, model, rows):
-                known.setdefault((model, found["row_id"]), []).append(_told(found))
-        return known
+    def _label_revisions(
+        self, outcomes: Sequence[ReceivedOutcome]
+    ) -> dict[tuple[str, str], list[LabelRevision]]:
+        revisions: dict[tuple[str, str], list[LabelRevision]] = {}
+        rows = sorted({_row(entry.outcome) for entry in outcomes})
+        for model, of_model in groupby(rows, key=itemgetter(0)):
+            for document in self._find_rows(self._feedback, model, [row_id for _, row_id in of_model]):
+                revisions.setdefault((model, document["row_id"]), []).append(_label_revision(document))
+        return revisions
 
     def _insert(self, outcomes: Sequence[Document]) -> int:
-        """Write outcomes in order, up to the first whose revision another process wrote; return how many."""
+        """Write outcomes in order, up to the first whose revision another process has written; return how many."""
         try:
             if outcomes:
                 self._feedback.insert_many(outcomes)
         except BulkWriteError as error:
-            if _codes(error) != {_DUPLICATE}:
+            if _codes(error) != {_DUPLICATE_KEY}:
                 raise
             return int(error.details["nInserted"])
         return len(outcomes)
 
     @contextmanager
-    def _talk(self) -> Iterator[None]:
+    def _connected(self) -> Iterator[None]:
         try:
             self._prepare()
             yield
         except BulkWriteError as error:
-            if _codes(error) <= _OF_THE_RECORD | {_DUPLICATE}:
+            if _codes(error) <= _RECORD_ERRORS | {_DUPLICATE_KEY}:
                 raise
             raise self._unreachable(error) from error
         except (DocumentTooLarge, InvalidDocument):
@@ -190,27 +199,27 @@ class MongoLog(PredictionLog):
             raise self._unreachable(error) from error
 
     def _unreachable(self, error: PyMongoError) -> StoreUnreachable:
-        return StoreUnreachable("The prediction log", self._shown, "TRIMTAB_PREDICTION_LOG_URL", error)
+        return StoreUnreachable("The prediction log", self._redacted_url, "TRIMTAB_PREDICTION_LOG_URL", error)
 
     def _prepare(self) -> None:
         if self._prepared:
             return
         with self._preparing:
-            found = self._marker.find_one({"_id": _MARKER})
-            if found is not None and found["version"] != VERSION:
-                raise unfit(self._shown, found["version"])
+            marker = self._marker.find_one({"_id": _MARKER})
+            if marker is not None and marker["version"] != VERSION:
+                raise unsupported_version(self._redacted_url, marker["version"])
             for keys in (["model", "row_id"], ["model", "served_at"], ["model", "event_time"]):
                 self._predictions.create_index([(name, ASCENDING) for name in keys])
             unique = [(name, ASCENDING) for name in ("model", "row_id", "revision")]
             self._feedback.create_index(unique, unique=True)
-            _expire(self._predictions, "served_at", self._expiry)
-            _expire(self._feedback, "received_at", self._expiry)
+            _set_expiry(self._predictions, "served_at", self._expiry)
+            _set_expiry(self._feedback, "received_at", self._expiry)
             self._marker.update_one({"_id": _MARKER}, {"$setOnInsert": {"version": VERSION}}, upsert=True)
         self._prepared = True
 
 
-def _expire(collection: Collection[Document], field: str, seconds: int | None) -> None:
-    """Make the TTL index that `retention_days` asks for, and drop any other."""
+def _set_expiry(collection: Collection[Document], field: str, seconds: int | None) -> None:
+    """Create the TTL index for the retention, and drop one with another retention."""
     keys = [(field, ASCENDING)]
     for name, index in collection.index_information().items():
         if [tuple(key) for key in index["key"]] == keys:
@@ -222,35 +231,35 @@ def _expire(collection: Collection[Document], field: str, seconds: int | None) -
 
 
 def _codes(error: BulkWriteError) -> set[int]:
-    codes = {int(one["code"]) for one in error.details.get("writeErrors", [])}
-    return codes | {int(one.get("code", 0)) for one in error.details.get("writeConcernErrors", [])}
+    errors = [*error.details.get("writeErrors", []), *error.details.get("writeConcernErrors", [])]
+    return {int(entry.get("code", 0)) for entry in errors}
 
 
-def _document(one: Prediction) -> Document:
-    found = {field.name: getattr(one, field.name) for field in fields(one) if field.name != "prediction_id"}
-    return {**found, "features": {name: _bson(value) for name, value in one.features.items()}}
+def _document(prediction: Prediction) -> Document:
+    document = {name: value for name, value in field_values(prediction).items() if name != "prediction_id"}
+    return {**document, "features": {name: _bson(value) for name, value in prediction.features.items()}}
 
 
 def _bson(value: object) -> object:
-    """Turn an integer beyond BSON's 64 bits into a float, as which the contract reads numbers anyhow."""
-    return float(value) if type(value) is int and abs(value) > _LARGEST else value
+    """Return integers that do not fit into BSON's 64 bits as floats; the data contract reads numbers as floats anyway."""
+    return float(value) if type(value) is int and abs(value) > _MAX_INT64 else value
 
 
-def _prediction(found: Mapping[str, Any]) -> Prediction:
+def _prediction(document: Document) -> Prediction:
     return Prediction(
-        prediction_id=found["_id"], **{name: value for name, value in found.items() if name != "_id"}
+        prediction_id=document["_id"], **{name: value for name, value in document.items() if name != "_id"}
     )
 
 
-def _row(truth: Truth) -> tuple[str, str]:
-    return truth.model, truth.row_id
+def _row(outcome: Outcome) -> tuple[str, str]:
+    return outcome.model, outcome.row_id
 
 
-def _outcome(heard: Heard, revision: int) -> Document:
-    truth = heard.truth
-    outcome = {field.name: getattr(truth, field.name) for field in fields(truth)}
-    return {**outcome, "label": _bson(truth.label), "revision": revision, "received_at": heard.received_at}
+def _outcome_document(entry: ReceivedOutcome, revision: int) -> Document:
+    label = _bson(entry.outcome.label)
+    values = {"label": label, "revision": revision, "received_at": entry.received_at}
+    return {**field_values(entry.outcome), **values}
 
 
-def _told(found: Mapping[str, Any]) -> Told:
-    return Told(found["label_known_at"].astimezone(UTC), found["revision"], found["label"])
+def _label_revision(document: Document) -> LabelRevision:
+    return LabelRevision(document["label_known_at"].astimezone(UTC), document["revision"], document["label"])

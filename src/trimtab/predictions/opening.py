@@ -9,24 +9,24 @@ from trimtab.predictions.protocol import PredictionLog
 from trimtab.predictions.sql import SqlLog
 
 
-def open_log(url: str, wanted: params.Predictions) -> PredictionLog:
-    """Return the log at an address: `sqlite:///file`, `postgresql://...` or `mongodb://...`; no store is touched yet.
+def open_log(url: str, settings: params.Predictions) -> PredictionLog:
+    """Return the log at a URL: `sqlite:///file`, `postgresql://...` or `mongodb://...`. It does not connect yet.
 
     Raises:
-        Unfit: The address is of another kind.
+        Unfit: The URL has another scheme.
     """
     scheme = urlsplit(url).scheme
     kind = scheme.partition("+")[0]
     if kind == "mongodb":
         return MongoLog(
             url,
-            retention_days=wanted.retention_days,
-            timeout_seconds=wanted.timeout_seconds,
-            write_seconds=wanted.write_seconds,
+            retention_days=settings.retention_days,
+            timeout_seconds=settings.timeout_seconds,
+            write_seconds=settings.write_seconds,
         )
     if kind in ("sqlite", "postgresql"):
-        return SqlLog(url, retention_days=wanted.retention_days, timeout_seconds=wanted.timeout_seconds)
+        return SqlLog(url, retention_days=settings.retention_days, timeout_seconds=settings.timeout_seconds)
     raise Unfit(
         f"TRIMTAB_PREDICTION_LOG_URL: expected sqlite:///..., postgresql://... or mongodb://..., got {scheme}://...",
-        "Name a log of one of these kinds.",
+        "Set it to a URL of one of these kinds.",
     )

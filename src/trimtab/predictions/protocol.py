@@ -1,49 +1,53 @@
-"""What every prediction log does, whatever store it lies in."""
+"""The interface of the prediction log, which is the same for every store."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Protocol
 
-from trimtab.predictions.records import Heard, Joined, Moment, Prediction
+from trimtab.errors import Unfit
+from trimtab.predictions.records import JoinedPrediction, Prediction, ReceivedOutcome, TimeField
 
+VERSION = 2
+"""Version of the tables or collections. Version 1, in SQL only, had `probability` instead of `answer`."""
 CHUNK = 500
-"""Ids in one query: a store takes a bounded number of parameters."""
+"""Largest number of ids in one query, because stores limit the parameters of a query."""
 
 
 class PredictionLog(Protocol):
-    """Append-only but for erasure: a corrected label is one more record, and the one known last is in force.
+    """A log of predictions and outcomes. Records are only added, except that erasure and retention delete some.
 
-    Opening one touches no store. Every method may raise:
-        StoreUnreachable: The store does not answer; what was to be written may be there or not: write it again.
-        Unfit: Another trimtab wrote the log, and this one cannot read it.
+    A corrected label is another record, and the label that became known last is in force. The constructor does not
+    connect to the store. Every method may raise:
+        StoreUnreachable: The store does not answer. A write may have succeeded or not, and has to be repeated.
+        Unfit: Another version of trimtab wrote the log, and this one cannot read it.
     """
 
     @property
-    def shown(self) -> str:
-        """The address without its password."""
+    def redacted_url(self) -> str:
+        """The URL without its password."""
         ...
 
     def prepare(self) -> None:
-        """Reach the store; make what is missing, and migrate what an older trimtab left."""
+        """Connect to the store, create what is missing, and migrate a log of an older version."""
         ...
 
     def add(self, predictions: Sequence[Prediction]) -> None:
-        """Write predictions; of two with one id, in one call or in several, the first stays."""
+        """Write predictions. If an id is written twice, in one call or in several, the first prediction stays."""
         ...
 
     def find(self, model: str, prediction_ids: Sequence[str]) -> dict[str, Prediction]:
-        """Return those of the predictions that are known, by id."""
+        """Return the stored predictions among these ids, by id."""
         ...
 
-    def learn(self, heard: Sequence[Heard]) -> int:
-        """Write outcomes and return how many were news, as `joining.news` has it.
+    def add_outcomes(self, outcomes: Sequence[ReceivedOutcome]) -> int:
+        """Write the outcomes that are new (see `joining.new_outcomes`), and return how many there were.
 
-        SQL writes all or none. MongoDB may write a part when it goes away; sent again, the rest is written.
+        SQL writes all or none. MongoDB may write a part if the connection fails; a repeated call writes the rest.
         """
         ...
 
     def count(self) -> tuple[int, int]:
-        """Return how many predictions and how many outcomes there are: shadows and corrections counted."""
+        """Return the numbers of predictions and of outcomes, including mirrored predictions and corrections."""
         ...
 
     def joined(
@@ -52,26 +56,34 @@ class PredictionLog(Protocol):
         *,
         start: datetime,
         end: datetime,
-        by: Moment = "served_at",
+        by: TimeField = "served_at",
         known_by: datetime | None = None,
-    ) -> list[Joined]:
-        """Return the predictions that count and lie in [start, end), with their truth, as `joining.join` has it."""
+    ) -> list[JoinedPrediction]:
+        """Return the predictions that count in a window of time, each with its label (see `joining.join`)."""
         ...
 
     def purge(self, now: datetime) -> int:
-        """Delete what is older than the retention, and return how many records; 0 where the store does it itself."""
+        """Delete what is older than the retention and return how many records; 0 if the store deletes by itself."""
         ...
 
     def forget(self, model: str, row_ids: Sequence[str]) -> int:
-        """Delete all that is known of some rows, predictions and outcomes, and return how many records."""
+        """Delete the predictions and outcomes of these rows, and return how many records."""
         ...
 
     def close(self) -> None:
-        """Let go of all connections."""
+        """Close all connections."""
         ...
 
 
 def chunks(ids: Sequence[str]) -> Iterator[Sequence[str]]:
-    """Cut a list of ids into pieces that one query takes."""
+    """Split ids into parts that fit into one query."""
     for start in range(0, len(ids), CHUNK):
         yield ids[start : start + CHUNK]
+
+
+def unsupported_version(redacted_url: str, version: object) -> Unfit:
+    """Return the error for a log of another version."""
+    return Unfit(
+        f"The prediction log at {redacted_url} has version {version}, this trimtab supports version {VERSION}",
+        "Install the trimtab that wrote it, or set another log in TRIMTAB_PREDICTION_LOG_URL.",
+    )

@@ -1,30 +1,30 @@
-"""What the prediction log holds: predictions, outcomes, and the two joined.
+"""The records of the prediction log: predictions, outcomes, and predictions joined with their labels.
 
-Times are kept in UTC and to the millisecond, cut off: no store keeps less, so all stores tell the same.
+Times are in UTC and truncated to milliseconds, which every store can keep. So all stores return the same times.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Any, Literal
 
 Label = int | str | float
 Answer = float | Mapping[str, float]
 """The probability of label 1, the value of a regression, or the probability of each class."""
 Role = Literal["champion", "shadow", "holdback"]
-Moment = Literal["served_at", "event_time"]
+TimeField = Literal["served_at", "event_time"]
 
 SHADOW: Role = "shadow"
 LONGEST_ID = 300
-"""Characters of an id that every store's index has room for."""
+"""Largest number of characters of an id that the index of every store can hold."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prediction:
-    """One answer of a model; `features` is the row as the client sent it.
+    """A model's answer to one row; `features` is the row as the client sent it.
 
-    The client got it unless its role is `shadow`. `action` is what was done upon it and `propensity` the chance that
-    this was done, when the client told.
+    The client received the answer unless its role is `shadow`. `action` is what the client did because of it, and
+    `propensity` the probability with which it chose this action; both are None unless the client sent them.
     """
 
     prediction_id: str
@@ -40,13 +40,13 @@ class Prediction:
     propensity: float | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "served_at", _kept(self.served_at))
-        object.__setattr__(self, "event_time", _kept(self.event_time))
+        object.__setattr__(self, "served_at", _to_milliseconds(self.served_at))
+        object.__setattr__(self, "event_time", _to_milliseconds(self.event_time))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Truth:
-    """One outcome, for a row; `prediction_id` when the client named it by that."""
+class Outcome:
+    """The true value of a row; `prediction_id` is None unless the client sent it instead of the row id."""
 
     model: str
     row_id: str
@@ -55,27 +55,32 @@ class Truth:
     label_known_at: datetime
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "label_known_at", _kept(self.label_known_at))
+        object.__setattr__(self, "label_known_at", _to_milliseconds(self.label_known_at))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Heard:
-    """An outcome with the time at which the service heard of it."""
+class ReceivedOutcome:
+    """An outcome with the time at which the service received it."""
 
-    truth: Truth
+    outcome: Outcome
     received_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Joined:
-    """The prediction that counts for a row, with the label in force; None while it is not known."""
+class JoinedPrediction:
+    """The prediction that counts for a row, with the label in force, which is None while no label is known."""
 
     prediction: Prediction
     label: Label | None
     label_known_at: datetime | None
 
 
-def _kept(time: datetime) -> datetime:
+def field_values(record: Prediction | Outcome) -> dict[str, Any]:
+    """Return the fields by name. `dataclasses.asdict` would also copy the features of every row."""
+    return {field.name: getattr(record, field.name) for field in fields(record)}
+
+
+def _to_milliseconds(time: datetime) -> datetime:
     if time.tzinfo is None:
-        raise ValueError(f"The prediction log keeps aware times only, got {time!r}")
+        raise ValueError(f"The prediction log needs times with a time zone, got {time!r}")
     return time.astimezone(UTC).replace(microsecond=time.microsecond // 1000 * 1000)

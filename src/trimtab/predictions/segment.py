@@ -6,7 +6,7 @@ from pathlib import Path
 
 from trimtab.predictions import codec
 from trimtab.predictions.codec import Record
-from trimtab.predictions.records import Heard, Prediction
+from trimtab.predictions.records import Prediction, ReceivedOutcome
 
 
 class Segment:
@@ -30,7 +30,7 @@ class Segment:
         self._file: int | None = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
 
     @classmethod
-    def found(cls, path: Path) -> "Segment":
+    def take_over(cls, path: Path) -> "Segment":
         """Take over a file that another process left; a torn last line was never acknowledged, and is cut off."""
         segment = cls(path)
         content = path.read_bytes()
@@ -63,7 +63,7 @@ class Segment:
             self.held.extend(records)
 
     def load(self) -> tuple[list[Record], list[bytes]]:
-        """Return its records, and what is none of its lines.
+        """Return its records, and the lines that hold no record.
 
         Raises:
             FileNotFoundError: It was removed, because all of it is in the store.
@@ -74,7 +74,7 @@ class Segment:
         records, broken = [], []
         for line in self.path.read_bytes()[: self.size].splitlines():
             try:
-                records.append(codec.record(line))
+                records.append(codec.decode(line))
             except ValueError:
                 broken.append(line)
         return records, broken
@@ -101,7 +101,7 @@ class Segment:
 
     def _note(self, records: Sequence[Record]) -> None:
         self.ids += [record.prediction_id for record in records if isinstance(record, Prediction)]
-        self.truths += sum(isinstance(record, Heard) for record in records)
+        self.truths += sum(isinstance(record, ReceivedOutcome) for record in records)
 
     def _truncate(self) -> None:
         assert self._file is not None

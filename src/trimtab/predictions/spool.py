@@ -27,16 +27,16 @@ class Spool:
         self.folder, self.most_bytes = folder, most_bytes
         self._batch, self._queue = batch, queue
         self._claim = Claim(folder)
-        self._segments = deque(Segment.found(path) for path in self._claim.found)
+        self._segments = deque(Segment.take_over(path) for path in self._claim.inherited)
         self._active: Segment | None = None
         self._closed = False
         self._held = self._accepted = self._dropped = 0
-        self._size = sum(one.size for one in self._segments)
-        self._truths = sum(one.truths for one in self._segments)
+        self._size = sum(segment.size for segment in self._segments)
+        self._truths = sum(segment.truths for segment in self._segments)
         self._ids: dict[str, Segment] = {}
-        for one in self._segments:
-            self._note(one, one.ids)
-            self._accepted += one.count
+        for segment in self._segments:
+            self._note(segment, segment.ids)
+            self._accepted += segment.count
         self._changed = threading.Condition()
 
     def append(self, records: Sequence[Record]) -> None:
@@ -45,7 +45,7 @@ class Spool:
         Raises:
             SpoolRefused: There is no room for them.
         """
-        lines = b"".join(codec.line(one) for one in records)
+        lines = b"".join(codec.encode(record) for record in records)
         with self._changed:
             if self._closed:
                 raise SpoolRefused(self.folder, "the service stops")
@@ -61,7 +61,7 @@ class Spool:
             return bool(self._segments) and self._segments[0] is not self._active
 
     def oldest(self, *, seconds: float) -> Segment | None:
-        """Return the oldest segment, sealed; None when there is none within some seconds."""
+        """Return the oldest segment, sealed; None if the spool stays empty for some seconds."""
         with self._changed:
             if not self._segments and not self._closed:
                 self._changed.wait(seconds)
@@ -75,9 +75,9 @@ class Spool:
         """Forget the oldest segment: it is in the store."""
         with self._changed:
             self._segments.popleft()
-            for one in segment.ids:
-                if self._ids.get(one) is segment:
-                    del self._ids[one]
+            for prediction_id in segment.ids:
+                if self._ids.get(prediction_id) is segment:
+                    del self._ids[prediction_id]
             self._held -= 0 if segment.held is None else segment.count
             self._size -= segment.size
             self._truths -= segment.truths
@@ -89,25 +89,25 @@ class Spool:
         """Force all that waits to the disk; the store is away."""
         with self._changed:
             waiting = list(self._segments)
-            for one in waiting:
-                one.late = True
-        for one in waiting:
-            one.sync()
+            for segment in waiting:
+                segment.late = True
+        for segment in waiting:
+            segment.sync()
 
     def find(self, prediction_ids: Collection[str]) -> dict[str, Prediction]:
         """Return those of the predictions that wait here; of two with one id the first."""
         with self._changed:
-            inside = {self._ids[one]: None for one in prediction_ids if one in self._ids}
-        found: dict[str, Prediction] = {}
+            inside = {self._ids[id_]: None for id_ in prediction_ids if id_ in self._ids}
+        predictions: dict[str, Prediction] = {}
         for segment in inside:
             try:
                 records = segment.load()[0]
             except FileNotFoundError:  # it is in the store since
                 continue
-            for one in records:
-                if isinstance(one, Prediction) and one.prediction_id in prediction_ids:
-                    found.setdefault(one.prediction_id, one)
-        return found
+            for record in records:
+                if isinstance(record, Prediction) and record.prediction_id in prediction_ids:
+                    predictions.setdefault(record.prediction_id, record)
+        return predictions
 
     def has_truths(self) -> bool:
         """Tell whether an outcome waits here."""
@@ -122,7 +122,7 @@ class Spool:
     def sizes(self) -> tuple[int, int, int]:
         """Return the records that wait in memory, those that wait on disk only or too long, and bytes of all."""
         with self._changed:
-            late = sum(one.count for one in self._segments if one.late or one.held is None)
+            late = sum(segment.count for segment in self._segments if segment.late or segment.held is None)
             return self._accepted - self._dropped - late, late, self._size
 
     def stop(self) -> None:
@@ -151,8 +151,8 @@ class Spool:
         self._size += len(lines)
         self._accepted += len(records)
         self._hold(segment, len(records))
-        self._truths += sum(not isinstance(one, Prediction) for one in records)
-        self._note(segment, [one.prediction_id for one in records if isinstance(one, Prediction)])
+        self._truths += sum(not isinstance(record, Prediction) for record in records)
+        self._note(segment, [record.prediction_id for record in records if isinstance(record, Prediction)])
         if segment.count >= self._batch:
             self._seal()
 
@@ -165,8 +165,8 @@ class Spool:
             segment.held = None
 
     def _note(self, segment: Segment, prediction_ids: Sequence[str]) -> None:
-        for one in prediction_ids:
-            self._ids.setdefault(one, segment)
+        for prediction_id in prediction_ids:
+            self._ids.setdefault(prediction_id, segment)
 
     def _seal(self) -> None:
         if self._active is not None:

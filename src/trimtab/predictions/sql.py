@@ -3,43 +3,64 @@
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import fields
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import URL, Column, Connection, Insert, Table, delete, func, insert, make_url, select, text
+from sqlalchemy import (
+    URL,
+    Column,
+    Connection,
+    Insert,
+    Row,
+    Table,
+    delete,
+    func,
+    insert,
+    make_url,
+    select,
+    text,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, TimeoutError
 
 from trimtab.errors import StoreUnreachable
 from trimtab.ledger.engine import open_engine
 from trimtab.predictions import sql_schema
-from trimtab.predictions.joining import Told, join, news
+from trimtab.predictions.joining import LabelRevision, join, new_outcomes
 from trimtab.predictions.protocol import PredictionLog, chunks
-from trimtab.predictions.records import SHADOW, Heard, Joined, Moment, Prediction, Truth
+from trimtab.predictions.records import (
+    SHADOW,
+    JoinedPrediction,
+    Prediction,
+    ReceivedOutcome,
+    TimeField,
+    field_values,
+)
 from trimtab.predictions.sql_tables import feedback, predictions
 from trimtab.redaction import redact
 
 _ADVISORY_LOCK = 7_317_002
-"""Any constant but the ledger's, which may lie in the same database."""
-_PURGED_AT_ONCE = 5000
+"""Any number other than the ledger's, because both may be in the same database."""
+_PURGE_CHUNK = 5000
 
 
 class SqlLog(PredictionLog):
-    """A prediction log in whatever SQLAlchemy reaches of SQLite and PostgreSQL."""
+    """A prediction log in SQLite or PostgreSQL, through SQLAlchemy."""
 
     def __init__(self, url: str, *, retention_days: float | None, timeout_seconds: float) -> None:
         address = make_url(url)
-        self._shown = redact(url)
-        self._engine = open_engine(_timed(address, timeout_seconds).render_as_string(hide_password=False))
+        self._redacted_url = redact(url)
+        self._engine = open_engine(
+            _with_timeouts(address, timeout_seconds).render_as_string(hide_password=False)
+        )
         self._retention = None if retention_days is None else timedelta(days=retention_days)
         self._insert = sqlite.insert if address.get_backend_name() == "sqlite" else postgresql.insert
         self._prepared, self._preparing = False, threading.Lock()
 
     @property
-    def shown(self) -> str:
+    def redacted_url(self) -> str:
         """See `PredictionLog`."""
-        return self._shown
+        return self._redacted_url
 
     def prepare(self) -> None:
         """See `PredictionLog`."""
@@ -47,11 +68,11 @@ class SqlLog(PredictionLog):
             connection.execute(select(1))
 
     def add(self, predictions_: Sequence[Prediction]) -> None:
-        """See `PredictionLog`; all or none."""
-        rows = [_columns(one) for one in predictions_]
-        written: Insert = self._insert(predictions).on_conflict_do_nothing()
+        """See `PredictionLog`. It writes all or none."""
+        rows = [field_values(prediction) for prediction in predictions_]
+        insert_new: Insert = self._insert(predictions).on_conflict_do_nothing()
         with self._connect() as connection, _transaction(connection):
-            connection.execute(written, rows)
+            connection.execute(insert_new, rows)
 
     def find(self, model: str, prediction_ids: Sequence[str]) -> dict[str, Prediction]:
         """See `PredictionLog`."""
@@ -63,25 +84,25 @@ class SqlLog(PredictionLog):
                 for row in connection.execute(query.where(predictions.c.prediction_id.in_(chunk))).mappings()
             }
 
-    def learn(self, heard: Sequence[Heard]) -> int:
-        """See `PredictionLog`; all or none."""
-        with self._connect() as connection, _alone(connection):
-            found = [
-                {**_columns(one.truth), "revision": revision, "received_at": one.received_at}
-                for one, revision in news(_known(connection, heard), heard)
+    def add_outcomes(self, outcomes: Sequence[ReceivedOutcome]) -> int:
+        """See `PredictionLog`. It writes all or none."""
+        with self._connect() as connection, _exclusive_transaction(connection):
+            rows = [
+                {**field_values(entry.outcome), "revision": revision, "received_at": entry.received_at}
+                for entry, revision in new_outcomes(_label_revisions(connection, outcomes), outcomes)
             ]
-            if found:
-                connection.execute(insert(feedback), found)
-        return len(found)
+            if rows:
+                connection.execute(insert(feedback), rows)
+        return len(rows)
 
     def count(self) -> tuple[int, int]:
         """See `PredictionLog`."""
         with self._connect() as connection:
-            answers, outcomes = (
+            prediction_count, outcome_count = (
                 connection.execute(select(func.count()).select_from(table)).scalar_one()
                 for table in (predictions, feedback)
             )
-        return int(answers), int(outcomes)
+        return int(prediction_count), int(outcome_count)
 
     def joined(
         self,
@@ -89,20 +110,22 @@ class SqlLog(PredictionLog):
         *,
         start: datetime,
         end: datetime,
-        by: Moment = "served_at",
+        by: TimeField = "served_at",
         known_by: datetime | None = None,
-    ) -> list[Joined]:
+    ) -> list[JoinedPrediction]:
         """See `PredictionLog`."""
-        ours = (predictions.c.model == model, predictions.c.role != SHADOW)
-        rows = select(predictions.c.row_id).where(*ours, predictions.c[by] >= start, predictions.c[by] < end)
-        told: dict[str, list[Told]] = {}
+        counts = (predictions.c.model == model, predictions.c.role != SHADOW)
+        rows = select(predictions.c.row_id).where(
+            *counts, predictions.c[by] >= start, predictions.c[by] < end
+        )
+        labels: dict[str, list[LabelRevision]] = {}
         with self._connect() as connection:
             query = select(feedback).where(feedback.c.model == model, feedback.c.row_id.in_(rows))
             for row in connection.execute(query):
-                told.setdefault(row.row_id, []).append(Told(row.label_known_at, row.revision, row.label))
-            query = select(predictions).where(*ours, predictions.c.row_id.in_(rows))
-            found = (Prediction(**row) for row in connection.execute(query).mappings())
-            return join(found, told, by=by, start=start, end=end, known_by=known_by)
+                labels.setdefault(row.row_id, []).append(_label_revision(row))
+            query = select(predictions).where(*counts, predictions.c.row_id.in_(rows))
+            candidates = (Prediction(**row) for row in connection.execute(query).mappings())
+            return join(candidates, labels, by=by, start=start, end=end, known_by=known_by)
 
     def purge(self, now: datetime) -> int:
         """See `PredictionLog`."""
@@ -114,7 +137,7 @@ class SqlLog(PredictionLog):
         )
 
     def forget(self, model: str, row_ids: Sequence[str]) -> int:
-        """See `PredictionLog`; all or none."""
+        """See `PredictionLog`. It deletes all or none."""
         with self._connect() as connection, _transaction(connection):
             return sum(
                 connection.execute(
@@ -129,14 +152,14 @@ class SqlLog(PredictionLog):
         self._engine.dispose()
 
     def _purge(self, table: Table, key: Column[Any], time: Column[Any], before: datetime) -> int:
-        """Delete in bounded transactions: nobody else writes to SQLite while one is open."""
+        """Delete in short transactions, because an open one keeps all other writers out of SQLite."""
         total = 0
-        old = select(key).where(time < before).limit(_PURGED_AT_ONCE)
+        old = select(key).where(time < before).limit(_PURGE_CHUNK)
         while True:
             with self._connect() as connection, _transaction(connection):
-                gone = connection.execute(delete(table).where(key.in_(old))).rowcount
-            total += gone
-            if gone < _PURGED_AT_ONCE:
+                deleted = connection.execute(delete(table).where(key.in_(old))).rowcount
+            total += deleted
+            if deleted < _PURGE_CHUNK:
                 return total
 
     @contextmanager
@@ -146,18 +169,18 @@ class SqlLog(PredictionLog):
                 self._prepare(connection)
                 yield connection
         except (DataError, IntegrityError):
-            raise  # of the record, not of the store
+            raise  # the record is at fault, not the store
         except (DBAPIError, TimeoutError) as error:
             cause = error.orig if isinstance(error, DBAPIError) else error
             raise StoreUnreachable(
-                "The prediction log", self._shown, "TRIMTAB_PREDICTION_LOG_URL", cause
+                "The prediction log", self._redacted_url, "TRIMTAB_PREDICTION_LOG_URL", cause
             ) from error
 
     def _prepare(self, connection: Connection) -> None:
         if self._prepared:
             return
-        with self._preparing, _alone(connection):
-            sql_schema.prepare(connection, self._shown)
+        with self._preparing, _exclusive_transaction(connection):
+            sql_schema.prepare(connection, self._redacted_url)
         self._prepared = True
 
 
@@ -170,16 +193,16 @@ def _transaction(connection: Connection) -> Iterator[None]:
 
 
 @contextmanager
-def _alone(connection: Connection) -> Iterator[None]:
-    """A transaction beside which no other of its kind runs: two would both find the same outcome new."""
+def _exclusive_transaction(connection: Connection) -> Iterator[None]:
+    """Run one transaction at a time. Of two at once, both would find the same outcome new."""
     with _transaction(connection):
         if connection.dialect.name != "sqlite":
             connection.execute(text("select pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK})
         yield
 
 
-def _timed(address: URL, seconds: float) -> URL:
-    """Let no connection to a dead machine hang; what the URL says itself goes first."""
+def _with_timeouts(address: URL, seconds: float) -> URL:
+    """Limit how long a connection to a dead machine can hang. Limits that the URL contains take precedence."""
     if address.get_backend_name() == "sqlite":
         return address
     limits = {
@@ -190,15 +213,15 @@ def _timed(address: URL, seconds: float) -> URL:
     return address.set(query=limits)
 
 
-def _columns(value: Prediction | Truth) -> dict[str, Any]:
-    # asdict would copy every row's features
-    return {field.name: getattr(value, field.name) for field in fields(value)}
-
-
-def _known(connection: Connection, heard: Sequence[Heard]) -> dict[tuple[str, str], list[Told]]:
-    known: dict[tuple[str, str], list[Told]] = {}
-    for chunk in chunks(sorted({one.truth.row_id for one in heard})):
+def _label_revisions(
+    connection: Connection, outcomes: Sequence[ReceivedOutcome]
+) -> dict[tuple[str, str], list[LabelRevision]]:
+    revisions: dict[tuple[str, str], list[LabelRevision]] = {}
+    for chunk in chunks(sorted({entry.outcome.row_id for entry in outcomes})):
         for row in connection.execute(select(feedback).where(feedback.c.row_id.in_(chunk))):
-            told = Told(row.label_known_at, row.revision, row.label)
-            known.setdefault((row.model, row.row_id), []).append(told)
-    return known
+            revisions.setdefault((row.model, row.row_id), []).append(_label_revision(row))
+    return revisions
+
+
+def _label_revision(row: Row[Any]) -> LabelRevision:
+    return LabelRevision(row.label_known_at, row.revision, row.label)

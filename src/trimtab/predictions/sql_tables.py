@@ -18,28 +18,28 @@ from sqlalchemy import (
 )
 
 from trimtab.ledger.tables import UtcTime
-from trimtab.predictions.codec import dumped
+from trimtab.predictions.codec import to_json
 from trimtab.predictions.records import LONGEST_ID
 
 metadata = MetaData()
 
 
 class Json(TypeDecorator[Any]):
-    """JSON as text, the same in every database.
+    """JSON as text, which is the same in every database.
 
-    SQLite gives a column of type JSON the affinity of a number and parses its text itself, which is not always the
-    nearest float: an answer would not come back equal to the bit.
+    A column of type JSON has numeric affinity in SQLite, so SQLite parses the text of a number itself. Its result is not
+    always the nearest float, and an answer would not be read back equal to the bit.
     """
 
     impl = Text
     cache_ok = True
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> str:
-        """Write it."""
-        return dumped(value).decode()
+        """Encode a value."""
+        return to_json(value).decode()
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
-        """Read it back."""
+        """Decode a value; NULL is None."""
         return None if value is None else json.loads(value)
 
 
@@ -79,4 +79,4 @@ feedback = Table(
 )
 
 marker = Table("prediction_log", metadata, Column("version", Integer, nullable=False))
-"""One row: the version of these tables."""
+"""Holds the version of these tables, in one row."""

@@ -1,6 +1,6 @@
 """Takes the writes of the prediction log off the request path, and bridges the times at which its store is away.
 
-A request is answered when its predictions lie in a file of the spool on this machine; a thread writes them to the
+A request is answered when its predictions are in a file of the spool on this machine; a thread writes them to the
 store, many at once, and removes the file. So:
 
 - The process is killed at any instant: nothing that was answered is lost. The next process writes what lies there.
@@ -22,14 +22,14 @@ from typing import TypeVar
 from trimtab import params
 from trimtab.clock import Clock
 from trimtab.errors import StoreUnreachable, Unfit
-from trimtab.predictions import aside
-from trimtab.predictions.asking import ask
+from trimtab.predictions import dead_letters
 from trimtab.predictions.codec import Record
 from trimtab.predictions.protocol import PredictionLog
-from trimtab.predictions.records import Heard, Prediction, Truth
+from trimtab.predictions.records import Outcome, Prediction, ReceivedOutcome
 from trimtab.predictions.segment import Segment
 from trimtab.predictions.spool import Spool
 from trimtab.predictions.state import State
+from trimtab.predictions.timeout import call_with_timeout
 
 T = TypeVar("T")
 
@@ -39,9 +39,13 @@ log = logging.getLogger(__name__)
 class LogWriter:
     """Stands between the service and its prediction log; made once a process, after any fork."""
 
-    def __init__(self, store: PredictionLog, folder: Path, wanted: params.Predictions, clock: Clock) -> None:
-        self._store, self._wanted, self._clock = store, wanted, clock
-        self._spool = Spool(folder, most_bytes=wanted.spool_mb * 1e6, batch=wanted.batch, queue=wanted.queue)
+    def __init__(
+        self, store: PredictionLog, folder: Path, settings: params.Predictions, clock: Clock
+    ) -> None:
+        self._store, self._settings, self._clock = store, settings, clock
+        self._spool = Spool(
+            folder, most_bytes=settings.spool_mb * 1e6, batch=settings.batch, queue=settings.queue
+        )
         self._away = False
         self._trouble: str | None = None
         self._written = self._replayed = self._refused = self._failures = 0
@@ -73,30 +77,31 @@ class LogWriter:
     def find(self, model: str, prediction_ids: Sequence[str]) -> dict[str, Prediction]:
         """Return those of the predictions that wait or are in the store.
 
-        While the store is away only those that wait can be known; who then answers anew under the same id is safe: the
-        first stays.
+        While the store is away, only those that wait are returned. To answer again under the same id is then safe,
+        because the log keeps the first prediction.
         """
-        found = {key: one for key, one in self._spool.find(prediction_ids).items() if one.model == model}
-        missing = [one for one in prediction_ids if one not in found]
+        waiting = self._spool.find(prediction_ids)
+        predictions = {id_: entry for id_, entry in waiting.items() if entry.model == model}
+        missing = [id_ for id_ in prediction_ids if id_ not in predictions]
         if missing:
             try:
-                found |= self._ask(lambda: self._store.find(model, missing))
+                predictions |= self._ask(lambda: self._store.find(model, missing))
             except StoreUnreachable as error:
                 log.warning("A prediction may be in the log unseen: %s", error)
-        return found
+        return predictions
 
-    def rows_of(self, model: str, prediction_ids: Sequence[str]) -> dict[str, str]:
+    def row_ids(self, model: str, prediction_ids: Sequence[str]) -> dict[str, str]:
         """Return the row id of each prediction that is known.
 
         Raises:
             StoreUnreachable: The store is away, and one of them does not wait here.
         """
         waiting = self._spool.find(prediction_ids)
-        missing = [one for one in prediction_ids if one not in waiting]
+        missing = [id_ for id_ in prediction_ids if id_ not in waiting]
         stored = self._ask(lambda: self._store.find(model, missing)) if missing else {}
-        return {key: one.row_id for key, one in [*waiting.items(), *stored.items()] if one.model == model}
+        return {id_: entry.row_id for id_, entry in (waiting | stored).items() if entry.model == model}
 
-    def learn(self, truths: Sequence[Truth], *, received_at: datetime) -> int | None:
+    def add_outcomes(self, outcomes: Sequence[Outcome], *, received_at: datetime) -> int | None:
         """Write outcomes and return how many were news; None while that is not known, because they wait.
 
         They are written at once, so that who sends them is told what was news; they wait when the store is away, or
@@ -105,13 +110,13 @@ class LogWriter:
         Raises:
             SpoolRefused: They can neither be written nor wait.
         """
-        heard = [Heard(truth=one, received_at=received_at) for one in truths]
+        received = [ReceivedOutcome(outcome=outcome, received_at=received_at) for outcome in outcomes]
         if not self._spool.has_truths():
             try:
-                return self._ask(lambda: self._store.learn(heard))
+                return self._ask(lambda: self._store.add_outcomes(received))
             except StoreUnreachable as error:
-                log.warning("%d outcomes wait: %s", len(truths), error)
-        self._spool.append(heard)
+                log.warning("%d outcomes wait: %s", len(outcomes), error)
+        self._spool.append(received)
         return None
 
     def flush(self, *, seconds: float) -> bool:
@@ -135,11 +140,11 @@ class LogWriter:
 
     def close(self) -> None:
         """Accept no more, write what waits for some seconds, and leave the rest to the next process."""
-        self._deadline = time.monotonic() + self._wanted.timeout_seconds
+        self._deadline = time.monotonic() + self._settings.timeout_seconds
         self._stopping.set()
         self._spool.stop()
         if self._thread.is_alive():
-            self._thread.join(self._wanted.timeout_seconds)
+            self._thread.join(self._settings.timeout_seconds)
         self._keep()
         self._spool.close()
         if not self._thread.is_alive():
@@ -148,11 +153,11 @@ class LogWriter:
     def _run(self) -> None:
         while time.monotonic() < self._deadline:
             if not self._spool.has_sealed():  # one transaction a request costs more than the request
-                self._stopping.wait(self._wanted.gather_seconds)
-            segment = self._spool.oldest(seconds=self._wanted.retry_seconds)
+                self._stopping.wait(self._settings.gather_seconds)
+            segment = self._spool.oldest(seconds=self._settings.retry_seconds)
             if segment is None and self._stopping.is_set():
                 return
-            if not self._turn(segment) and self._stopping.wait(self._wanted.retry_seconds):
+            if not self._turn(segment) and self._stopping.wait(self._settings.retry_seconds):
                 return
 
     def _turn(self, segment: Segment | None) -> bool:
@@ -164,7 +169,7 @@ class LogWriter:
                 self._store.prepare()
             if time.monotonic() >= self._purge_at:
                 self._store.purge(self._clock())
-                self._purge_at = time.monotonic() + self._wanted.purge_minutes * 60
+                self._purge_at = time.monotonic() + self._settings.purge_minutes * 60
         except Exception as error:  # the thread outlives whatever it is, and says so
             self._failed(error)
             self._keep()
@@ -174,7 +179,7 @@ class LogWriter:
 
     def _back(self) -> None:
         if self._away:
-            log.info("The prediction log at %s is back", self._store.shown)
+            log.info("The prediction log at %s is back", self._store.redacted_url)
         self._away, self._trouble = False, None
 
     def _keep(self) -> None:
@@ -191,22 +196,22 @@ class LogWriter:
             raise
         except Exception:
             self._store.prepare()  # raises when it is the store as a whole; a record holds up no other
-            for one in records:
-                self._put_or_aside(one)
+            for record in records:
+                self._put_or_aside(record)
         for line in broken:
             self._aside(line, "no record of the prediction log")
-        self._back()  # first: whoever sees nothing wait any more asks the store
+        self._back()  # first: a reader that sees an empty spool queries the store
         self._spool.drop(segment)
         self._written += segment.count
         self._replayed += segment.count if segment.late else 0
 
     def _put(self, records: Sequence[Record]) -> None:
-        predictions = [one for one in records if isinstance(one, Prediction)]
+        predictions = [record for record in records if isinstance(record, Prediction)]
         if predictions:
             self._store.add(predictions)
-        heard = [one for one in records if isinstance(one, Heard)]
-        if heard:
-            self._store.learn(heard)
+        received = [record for record in records if isinstance(record, ReceivedOutcome)]
+        if received:
+            self._store.add_outcomes(received)
 
     def _put_or_aside(self, record: Record) -> None:
         try:
@@ -217,7 +222,7 @@ class LogWriter:
             self._aside(record, f"{type(error).__name__}: {error}")
 
     def _aside(self, record: Record | bytes, reason: str) -> None:
-        path = aside.put(self._spool.folder, record, reason)
+        path = dead_letters.append(self._spool.folder, record, reason)
         log.error("A record that the prediction log does not take was put into %s: %s", path, reason)
         self._refused += 1
         self._written -= 1
@@ -226,7 +231,7 @@ class LogWriter:
         if self._away:
             raise self._silent("it was away at the last try")
         try:
-            return ask(question, seconds=self._wanted.timeout_seconds)
+            return call_with_timeout(question, seconds=self._settings.timeout_seconds)
         except StoreUnreachable as error:
             self._failed(error)
             raise
@@ -235,7 +240,9 @@ class LogWriter:
             raise self._silent(error) from error
 
     def _silent(self, cause: object) -> StoreUnreachable:
-        return StoreUnreachable("The prediction log", self._store.shown, "TRIMTAB_PREDICTION_LOG_URL", cause)
+        return StoreUnreachable(
+            "The prediction log", self._store.redacted_url, "TRIMTAB_PREDICTION_LOG_URL", cause
+        )
 
     def _failed(self, error: Exception) -> None:
         self._failures += 1

@@ -1,1 +1,1 @@
-"""The entry points of the MLflow Project, run in a checkout of one commit."""
+"""The entry points of the MLflow Project, which run in a checkout of one commit."""

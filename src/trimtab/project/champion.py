@@ -1,4 +1,4 @@
-"""`trimtab champion`: write who is champion into `champion.yaml`, so that `dvc repro` compares with it."""
+"""`trimtab champion`: write the current champion to `champion.yaml`, which `dvc repro` compares the challenger with."""
 
 from pathlib import Path
 
@@ -10,9 +10,8 @@ from trimtab.trigger.planning import write_champion
 
 
 def champion(root: Path = Path()) -> ModelVersion | None:
-    """Look the version in Production up and write it to `champion.yaml` in `root`."""
-    where = settings.read()
+    """Look up the version in Production, write it to `champion.yaml` in `root`, and return it."""
     model = params.load(root / params.FILE).model.name
-    version = production.champion(Ledger(where.ledger, model))
+    version = production.champion(Ledger(settings.read().ledger, model))
     write_champion(root / "champion.yaml", version)
     return version

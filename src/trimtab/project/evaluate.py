@@ -1,7 +1,7 @@
-"""`trimtab evaluate`: challenger and champion on the same rows that neither has seen, and the gate's verdict."""
+"""`trimtab evaluate`: compare challenger and champion on rows that neither has seen, and write the gate's verdict."""
 
 import json
-import time
+import timeit
 from pathlib import Path
 
 import pandas as pd
@@ -27,31 +27,30 @@ from trimtab.evaluate.compare import blocks_of
 from trimtab.evaluate.scores import row_losses, score
 from trimtab.evaluate.weigh import weigh
 from trimtab.registry import load, tracking
-from trimtab.train import fit
-from trimtab.train import row_groups as files
+from trimtab.train import fit, row_groups
 from trimtab.train.features import targets
 from trimtab.trigger.planning import read_champion, read_run
 
 _TIMED_ROWS = 1000
-_TIMED_TRIES = 3
+_TIMED_RUNS = 3
 
 
 def evaluate(root: Path = Path()) -> Verdict:
-    """Judge the model of `build/training.json`, and write `verdict.json` and its evidence to `build/`.
+    """Judge the model of `build/training.json`, and write the verdict and its evidence to `build/`.
 
     Raises:
-        GateDead: A probe was judged wrongly, so that no verdict can be trusted.
-        UnsafeModel: A model cannot be loaded safely.
+        GateDead: The gate judged a probe wrongly, so no verdict can be trusted.
+        UnsafeModel: The digest of a model is not the recorded one, or a type in its file is not trusted.
     """
-    wanted, plan = params.load(root / params.FILE), read_run(root / "run.yaml")
+    parameters, plan = params.load(root / params.FILE), read_run(root / "run.yaml")
     training = from_json(Training, (root / "build" / "training.json").read_bytes())
     rows = pd.read_parquet(root / "build" / "judge.parquet")
-    champion, models = _models(root, wanted, training)
-    gate = looks.gate_for(plan.champion, wanted.gate)
-    probed = _probe(root / "build", wanted)
-    found = _measure(wanted, rows, models, load.megabytes(training.digest, cache=_cache()))
-    blocks = _blocks(plan, found, gate)
-    checks = check_all(found, gate)
+    champion, models = _models(root, parameters, training)
+    gate = looks.gate_for(plan.champion, parameters.gate)
+    probe_verdicts = _run_probes(root / "build", parameters)
+    measured = _measure(parameters, rows, models, load.megabytes(training.digest, cache=_cache()))
+    blocks = _blocks(plan, measured, gate)
+    checks = check_all(measured, gate)
     weighed = weigh(blocks, checks, gate, look=plan.look, champion=champion_name(champion))
     verdict = Verdict(
         kind=weighed.kind,
@@ -60,107 +59,108 @@ def evaluate(root: Path = Path()) -> Verdict:
         comparison=weighed.comparison,
         blocks=blocks,
         checks=checks,
-        probes=probed,
+        probes=probe_verdicts,
         judged_on=plan.judge,
         champion=champion,
-        challenger_scores=_by_batch(found, "challenger", gate),
-        champion_scores=_by_batch(found, "champion", gate),
+        challenger_scores=_scores_by_batch(measured, "challenger", gate),
+        champion_scores=_scores_by_batch(measured, "champion", gate),
         cutoff=plan.cutoff,
     )
     _write(root, plan, verdict, gate)
     return verdict
 
 
-def _probe(build: Path, wanted: params.Params) -> dict[str, VerdictKind]:
-    """Run the probes; a wrong answer leaves a file, by which the DAG's task knows a dead gate from another failure."""
+def _run_probes(build: Path, parameters: params.Params) -> dict[str, VerdictKind]:
+    """Run the probes. After a wrong verdict, write the file by which the DAG tells a dead gate from other failures."""
     try:
-        return probes.run(wanted.gate, wanted.data.label)
+        return probes.run(parameters.gate, parameters.data.label)
     except GateDead as error:
         (build / probes.DEAD_GATE_FILE).write_text(str(error), encoding="utf-8")
         raise
 
 
-def _models(root: Path, wanted: params.Params, training: Training) -> tuple[str | None, dict[str, Pipeline]]:
-    baseline = fit.fit_rows(fit.baseline(wanted), wanted, files.read(root / "build" / "train.parquet"))
-    challenger = _load(wanted, training.source, training.digest)
-    named = read_champion(root / "champion.yaml")
-    if named is None:
+def _models(
+    root: Path, parameters: params.Params, training: Training
+) -> tuple[str | None, dict[str, Pipeline]]:
+    rows = row_groups.read(root / "build" / "train.parquet")
+    baseline = fit.fit_rows(fit.baseline(parameters), parameters, rows)
+    challenger = _load(parameters, training.source, training.digest)
+    version = read_champion(root / "champion.yaml")
+    if version is None:
         return None, {"challenger": challenger, "champion": baseline}
-    champion = _load(wanted, named.source, named.digest)
-    return named.version, {"challenger": challenger, "champion": champion, "baseline": baseline}
+    champion = _load(parameters, version.source, version.digest)
+    return version.version, {"challenger": challenger, "champion": champion, "baseline": baseline}
 
 
 def _measure(
-    wanted: params.Params, rows: pd.DataFrame, models: dict[str, Pipeline], megabytes: float
+    parameters: params.Params, rows: pd.DataFrame, models: dict[str, Pipeline], megabytes: float
 ) -> Measured:
-    label, truths = wanted.data.label, targets(rows, wanted.data)
-    answers = {role: fit.answers(model, wanted, rows) for role, model in models.items()}
+    label, metric, truths = parameters.data.label, parameters.gate.metric, targets(rows, parameters.data)
+    predictions = {role: fit.predict(model, parameters, rows) for role, model in models.items()}
     return Measured(
         label=label,
         rows=rows,
         truths=truths,
-        predictions=answers,
-        losses={role: row_losses(wanted.gate.metric, label, truths, one) for role, one in answers.items()},
-        milliseconds_per_row=_milliseconds(models["challenger"], wanted, rows.head(_TIMED_ROWS)),
+        predictions=predictions,
+        losses={role: row_losses(metric, label, truths, values) for role, values in predictions.items()},
+        milliseconds_per_row=_milliseconds_per_row(models["challenger"], parameters, rows.head(_TIMED_ROWS)),
         model_megabytes=megabytes,
     )
 
 
-def _milliseconds(model: Pipeline, wanted: params.Params, rows: pd.DataFrame) -> float:
-    taken = []
-    for _ in range(_TIMED_TRIES):
-        began = time.perf_counter()
-        fit.answers(model, wanted, rows)
-        taken.append(time.perf_counter() - began)
-    return 1000 * min(taken) / max(1, len(rows))
+def _milliseconds_per_row(model: Pipeline, parameters: params.Params, rows: pd.DataFrame) -> float:
+    seconds = timeit.repeat(lambda: fit.predict(model, parameters, rows), number=1, repeat=_TIMED_RUNS)
+    return 1000 * min(seconds) / max(1, len(rows))
 
 
-def _blocks(plan: Plan, found: Measured, gate: params.Gate) -> tuple[Block, ...]:
-    batches, times = found.rows[BATCH].tolist(), found.rows["event_time"].tolist()
-    return (
-        *plan.judged,
-        *blocks_of(batches, times, found.losses["champion"], found.losses["challenger"], gate),
-    )
+def _blocks(plan: Plan, measured: Measured, gate: params.Gate) -> tuple[Block, ...]:
+    batches, times = measured.rows[BATCH].tolist(), measured.rows["event_time"].tolist()
+    new = blocks_of(batches, times, measured.losses["champion"], measured.losses["challenger"], gate)
+    return (*plan.judged, *new)
 
 
-def _load(wanted: params.Params, source: str, digest: str) -> Pipeline:
-    return load.load(source, digest, wanted.model.trusted_types, cache=_cache())
+def _load(parameters: params.Params, source: str, digest: str) -> Pipeline:
+    return load.load(source, digest, parameters.model.trusted_types, cache=_cache())
 
 
 def _cache() -> Path:
     return settings.read().home / "models"
 
 
-def _by_batch(found: Measured, role: str, gate: params.Gate) -> tuple[BatchScore, ...]:
-    answers, truths = found.predictions[role], found.truths
+def _scores_by_batch(measured: Measured, role: str, gate: params.Gate) -> tuple[BatchScore, ...]:
+    predictions, truths = measured.predictions[role], measured.truths
     return tuple(
-        score(str(batch), found.label, truths[rows], answers[rows], gate.metric)
-        for batch, rows in found.rows.groupby(BATCH, sort=False).indices.items()
+        score(str(batch), measured.label, truths[rows], predictions[rows], gate.metric)
+        for batch, rows in measured.rows.groupby(BATCH, sort=False).indices.items()
     )
 
 
 def _write(root: Path, plan: Plan, verdict: Verdict, gate: params.Gate) -> None:
-    build, figures = root / "build", verdict.comparison
+    build = root / "build"
     (build / "verdict.json").write_text(to_json(verdict), encoding="utf-8")
-    metrics = {
-        "verdict": verdict.kind,
-        "gain": {"estimate": figures.gain, "lower": figures.lower, "upper": figures.upper},
-        "challenger": {
-            "loss": figures.challenger_loss,
-            "auc": [one.auc for one in verdict.challenger_scores],
-        },
-        "champion": {"loss": figures.champion_loss, "auc": [one.auc for one in verdict.champion_scores]},
-        "blocks": figures.blocks,
-        "rows": figures.rows,
-    }
-    (build / "metrics.json").write_text(json.dumps(metrics, indent=2, sort_keys=True), encoding="utf-8")
+    metrics = json.dumps(_metrics(verdict), indent=2, sort_keys=True)
+    (build / "metrics.json").write_text(metrics, encoding="utf-8")
     lines = [
-        f"{number},{one.champion / one.rows},{one.challenger / one.rows}"
-        for number, one in enumerate(verdict.blocks)
+        f"{number},{block.champion / block.rows},{block.challenger / block.rows}"
+        for number, block in enumerate(verdict.blocks)
     ]
     (build / "losses.csv").write_text("\n".join(["block,champion,challenger", *lines, ""]), encoding="utf-8")
     page = build / "evidence.html"
     page.write_text(evidence.page(verdict, gate), encoding="utf-8")
-    tags = {"trimtab.commit": plan.commit, "trimtab.decision": plan.decision or "a person's own run"}
+    tags = {"trimtab.commit": plan.commit, "trimtab.decision": plan.decision or "manual run"}
     with tracking.open_run(plan.model, tags=tags):
         tracking.log_verdict(verdict, page)
+
+
+def _metrics(verdict: Verdict) -> dict[str, object]:
+    comparison = verdict.comparison
+    challenger_auc = [batch.auc for batch in verdict.challenger_scores]
+    champion_auc = [batch.auc for batch in verdict.champion_scores]
+    return {
+        "verdict": verdict.kind,
+        "gain": {"estimate": comparison.gain, "lower": comparison.lower, "upper": comparison.upper},
+        "challenger": {"loss": comparison.challenger_loss, "auc": challenger_auc},
+        "champion": {"loss": comparison.champion_loss, "auc": champion_auc},
+        "blocks": comparison.blocks,
+        "rows": comparison.rows,
+    }

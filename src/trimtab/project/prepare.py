@@ -1,4 +1,4 @@
-"""`trimtab prepare`: collect the planned rows in `build/`."""
+"""`trimtab prepare`: write the rows of the planned batches to `build/`."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,44 +15,45 @@ from trimtab.trigger.planning import read_run
 
 
 def prepare(root: Path = Path()) -> None:
-    """Write `build/train.parquet` and `build/judge.parquet`: planned batches, labels known by the cut-off only.
+    """Write the rows whose label was known at the cut-off to `build/train.parquet` and `build/judge.parquet`.
 
-    One batch is in memory at a time, and is a row group of the file.
+    Only one batch is in memory at a time, and each batch becomes a row group of its file.
     """
     plan = read_run(root / "run.yaml")
     build = root / "build"
     build.mkdir(exist_ok=True)
     for name, refs in (("train", plan.train), ("judge", plan.judge)):
-        paths = [_data(root, ref) for ref in refs]
+        paths = [_batch_file(root, ref) for ref in refs]
         frames = (
             labelled(pd.read_parquet(path), plan.cutoff).assign(**{BATCH: ref.batch})
             for ref, path in zip(refs, paths, strict=True)
         )
-        written = row_groups.write(build / f"{name}.parquet", _schema(refs, paths), frames)
-        print(f"{name}: {written} labelled rows of {len(refs)} batches", flush=True)
+        rows = row_groups.write(build / f"{name}.parquet", _schema(refs, paths), frames)
+        print(f"{name}: {rows} labelled rows of {len(refs)} batches", flush=True)
 
 
 def _schema(refs: Sequence[BatchRef], paths: Sequence[Path]) -> pa.Schema:
-    """Return the columns of all batches: a feature that `params.yaml` gained later is null in those before it."""
-    found = pa.schema([])
+    """Return the union of the batches' columns, so that a feature can be null in the batches before it was added."""
+    schema = pa.schema([])
     for ref, path in zip(refs, paths, strict=True):
         try:
-            own = pq.read_schema(path).remove_metadata()
-            found = pa.unify_schemas([found, own], promote_options="permissive")
+            batch_schema = pq.read_schema(path).remove_metadata()
+            schema = pa.unify_schemas([schema, batch_schema], promote_options="permissive")
         except pa.ArrowException as error:
-            reason = f"expected the types of the batches before it, got another: {error}"
+            reason = f"expected the column types of the batches before it, got others: {error}"
             raise BatchRejected(ref.batch, reason) from error
-    return found.append(pa.field(BATCH, pa.string()))
+    return schema.append(pa.field(BATCH, pa.string()))
 
 
-def _data(root: Path, ref: BatchRef) -> Path:
+def _batch_file(root: Path, ref: BatchRef) -> Path:
     path = root / "data" / "batches" / ref.batch
     manifest = from_json(Manifest, path.with_name(f"{ref.batch}.json").read_bytes())
     if manifest.revision != ref.revision:
+        reason = f"expected revision {ref.revision} as in run.yaml, got {manifest.revision} in this checkout"
+        raise BatchRejected(ref.batch, reason)
+    parquet = path.with_name(f"{ref.batch}.parquet")
+    if not parquet.is_file():
         raise BatchRejected(
-            ref.batch, f"run.yaml wants revision {ref.revision}, this checkout holds {manifest.revision}"
+            ref.batch, f"expected {parquet}, got no such file. Run `dvc pull` in this checkout"
         )
-    data = path.with_name(f"{ref.batch}.parquet")
-    if not data.is_file():
-        raise BatchRejected(ref.batch, f"expected {data}, got no such file. Run `dvc pull` in this checkout")
-    return data
+    return parquet

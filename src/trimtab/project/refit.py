@@ -1,4 +1,4 @@
-"""`trimtab refit`: fit a promoted recipe again through the newest labelled batch, and see that it is sane."""
+"""`trimtab refit`: fit a promoted recipe again on the newest labelled batches, and compare it with the judged model."""
 
 from pathlib import Path
 
@@ -11,70 +11,65 @@ from trimtab.errors import UnsafeModel
 from trimtab.evaluate.scores import apart
 from trimtab.project.train import fit_and_log
 from trimtab.registry import load
-from trimtab.train import fit
-from trimtab.train import row_groups as files
+from trimtab.train import fit, row_groups
 from trimtab.train.features import targets
 from trimtab.trigger.planning import read_run
 
 
 def refit(root: Path = Path()) -> Refit:
-    """Refit when `build/verdict.json` promotes and `gate.refit` says so; write `build/refit.json` in any case.
+    """Refit the recipe if `gate.refit` is set and the verdict allows it, and always write `build/refit.json`.
 
-    The gate judged the recipe on batches that it had not seen. What goes to Production has seen them too: on flights
-    that is worth a third of the gain. The refit is loaded as the service will load it, and has to predict much the
-    same as its judged sibling.
+    The gate judged the recipe on batches that its model was not trained on. The refit is trained on these batches too,
+    which is worth a third of the gain on the flights. It is loaded in the same way as in the service, and its
+    predictions must be close to those of the judged model.
     """
-    wanted, plan = params.load(root / params.FILE), read_run(root / "run.yaml")
+    parameters, plan = params.load(root / params.FILE), read_run(root / "run.yaml")
     verdict = from_json(Verdict, (root / "build" / "verdict.json").read_bytes())
-    if not wanted.gate.refit:
-        done = Refit(
-            training=None,
-            difference=None,
-            accepted=False,
-            reason="gate.refit is false: the judged model is served",
-        )
+    if not parameters.gate.refit:
+        reason = "gate.refit is false: the judged model is served"
+        result = Refit(training=None, difference=None, accepted=False, reason=reason)
     elif verdict.kind not in ("PROMOTE", "ASK"):
-        done = Refit(training=None, difference=None, accepted=False, reason=f"the verdict is {verdict.kind}")
+        reason = f"the verdict is {verdict.kind}"
+        result = Refit(training=None, difference=None, accepted=False, reason=reason)
     else:
-        done = _refit(root, wanted, plan)
-    (root / "build" / "refit.json").write_text(to_json(done), encoding="utf-8")
-    return done
+        result = _refit(root, parameters, plan)
+    (root / "build" / "refit.json").write_text(to_json(result), encoding="utf-8")
+    return result
 
 
-def _refit(root: Path, wanted: params.Params, plan: Plan) -> Refit:
+def _refit(root: Path, parameters: params.Params, plan: Plan) -> Refit:
     build = root / "build"
-    judged, batches = pd.read_parquet(build / "judge.parquet"), _window(plan, wanted)
-    rows = files.read(build / "train.parquet", build / "judge.parquet").of([ref.batch for ref in batches])
-    sibling = from_json(Training, (root / "build" / "training.json").read_bytes())
-    training = fit_and_log(root, wanted, plan, rows, batches, reference=True)
+    judge_rows, batches = pd.read_parquet(build / "judge.parquet"), _batches(plan, parameters)
+    planned = row_groups.read(build / "train.parquet", build / "judge.parquet")
+    rows = planned.select([ref.batch for ref in batches])
+    judged = from_json(Training, (build / "training.json").read_bytes())
+    training = fit_and_log(root, parameters, plan, rows, batches, reference=True)
     try:
-        difference = _difference(wanted, training, sibling, judged)
+        difference = _difference(parameters, training, judged, judge_rows)
     except UnsafeModel as error:
-        return Refit(
-            training=training, difference=None, accepted=False, reason=f"the refit is no good: {error}"
-        )
-    limit, newest = wanted.gate.refit_tolerance, batches[-1].batch
-    accepted = difference <= limit
+        reason = f"the refit cannot be served: {error}"
+        return Refit(training=training, difference=None, accepted=False, reason=reason)
+    limit, newest = parameters.gate.refit_tolerance, batches[-1].batch
     reason = (
-        f"refitted through batch {newest}: its predictions differ by {difference:.4f} from its judged sibling's, "
-        f"gate.refit_tolerance is {limit:g}"
+        f"refitted through batch {newest}: its predictions differ by {difference:.4f} from those of the judged "
+        f"model, gate.refit_tolerance is {limit:g}"
     )
-    return Refit(training=training, difference=difference, accepted=accepted, reason=reason)
+    return Refit(training=training, difference=difference, accepted=difference <= limit, reason=reason)
 
 
-def _window(plan: Plan, wanted: params.Params) -> tuple[BatchRef, ...]:
-    every, window = (*plan.train, *plan.judge), plan.window_batches or wanted.train.window_batches
-    return every if window is None else every[-window:]
+def _batches(plan: Plan, parameters: params.Params) -> tuple[BatchRef, ...]:
+    batches, window = (*plan.train, *plan.judge), plan.window_batches or parameters.train.window_batches
+    return batches if window is None else batches[-window:]
 
 
-def _difference(wanted: params.Params, ours: Training, sibling: Training, rows: pd.DataFrame) -> float:
+def _difference(parameters: params.Params, refitted: Training, judged: Training, rows: pd.DataFrame) -> float:
     cache = settings.read().home / "models"
-    answers = []
-    for one in (ours, sibling):
-        pipeline = load.load(one.source, one.digest, wanted.model.trusted_types, cache=cache)
-        if list(pipeline.feature_names_in_) != list(wanted.data.features):
-            expected = f"expected the features {', '.join(wanted.data.features)}"
-            raise UnsafeModel(one.source, f"{expected}, got {', '.join(pipeline.feature_names_in_)}")
-        answers.append(fit.answers(pipeline, wanted, rows))
-    difference = apart(answers[0], answers[1], targets(rows, wanted.data), wanted.data.label)
+    predictions = []
+    for model in (refitted, judged):
+        pipeline = load.load(model.source, model.digest, parameters.model.trusted_types, cache=cache)
+        if list(pipeline.feature_names_in_) != list(parameters.data.features):
+            expected = f"expected the features {', '.join(parameters.data.features)}"
+            raise UnsafeModel(model.source, f"{expected}, got {', '.join(pipeline.feature_names_in_)}")
+        predictions.append(fit.predict(pipeline, parameters, rows))
+    difference = apart(predictions[0], predictions[1], targets(rows, parameters.data), parameters.data.label)
     return difference if np.isfinite(difference) else 1.0

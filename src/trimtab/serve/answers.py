@@ -15,7 +15,7 @@ Floats = npt.NDArray[np.float64]
 
 
 def logged(label: Label, answers: Floats) -> list[Answer]:
-    """Return answers, shaped as `train.fit.answers` shapes them, as the log stores them.
+    """Return answers, shaped as `train.fit.predict` shapes them, as the log stores them.
 
     >>> logged(Multiclass(kind="multiclass", classes=["a", "b"]), np.array([[0.25, 0.75]]))
     [{'a': 0.25, 'b': 0.75}]

@@ -78,7 +78,7 @@ def create_app(
     def feedback() -> Response:
         tokens.client(request.headers.get("Authorization"), "feedback")
         truths = read_outcomes(read_json(), outcomes, log, model)
-        new = log.learn(truths, received_at=clock())
+        new = log.add_outcomes(truths, received_at=clock())
         metrics.received(new or 0)
         return json_response(Acknowledgement(received=len(truths), new=new))
 

@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from trimtab.predictions.records import Truth
+from trimtab.predictions.records import Outcome
 from trimtab.predictions.writer import LogWriter
 from trimtab.serve.bodies import Body, under
 from trimtab.serve.request_types import is_id
 
 
-def read_outcomes(content: Any, body: Body, log: LogWriter, model: str) -> list[Truth]:
+def read_outcomes(content: Any, body: Body, log: LogWriter, model: str) -> list[Outcome]:
     """Return the outcomes of a request, each under its row's id; rows of prediction ids are looked up in the log.
 
     Raises:
@@ -18,5 +18,5 @@ def read_outcomes(content: Any, body: Body, log: LogWriter, model: str) -> list[
     """
     items = [item for item in body.items(content) if isinstance(item, dict)]
     prediction_ids = [item["prediction_id"] for item in items if is_id(item.get("prediction_id"))]
-    checked = body.check(content, context=log.rows_of(model, prediction_ids))
-    return [Truth(model=model, **dict(item)) for item in under(checked, "item")]
+    checked = body.check(content, context=log.row_ids(model, prediction_ids))
+    return [Outcome(model=model, **dict(item)) for item in under(checked, "item")]

@@ -13,7 +13,7 @@ from trimtab.registry import examples, load
 from trimtab.registry.mlflow_store import Store
 from trimtab.serve.holder import Ready
 from trimtab.serve.scoring import scorer
-from trimtab.train.fit import arranged
+from trimtab.train.fit import shape_predictions
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ def preparer(registry: Store, params: Params, cache: Path) -> Callable[[ModelVer
             )
         else:
             answers, label = ready.answers(example.rows), params.data.label
-            expected = arranged(pipeline, label, example.predicted)
+            expected = shape_predictions(pipeline, label, example.predicted)
             if answers.shape != expected.shape or not np.allclose(answers, expected, _RELATIVE, _ABSOLUTE):
                 raise UnsafeModel(
                     version.source,

@@ -34,7 +34,7 @@ class Scorer(Protocol):
     fast: bool
 
     def answers(self, rows: Sequence[Row]) -> Floats:
-        """Return the answers to checked rows, shaped as by `train.fit.answers`."""
+        """Return the answers to checked rows, shaped as by `train.fit.predict`."""
 
 
 class FrameScorer:
@@ -47,7 +47,7 @@ class FrameScorer:
 
     def answers(self, rows: Sequence[Row]) -> Floats:
         """Return the answers to checked rows."""
-        return fit.answers(self._pipeline, self._params, frame_of(rows, self._params.data))
+        return fit.predict(self._pipeline, self._params, frame_of(rows, self._params.data))
 
 
 class ArrayScorer:
@@ -70,7 +70,9 @@ class ArrayScorer:
         table = [
             (*[codes.get(row[name]) for name, codes in self._codes], *self._numbers(row)) for row in rows
         ]
-        return fit.arranged(self._estimator, self._label, self._predict(np.array(table, dtype=np.float64)))
+        return fit.shape_predictions(
+            self._estimator, self._label, self._predict(np.array(table, dtype=np.float64))
+        )
 
     def _walk(self, trees: MergedTrees) -> Callable[[Floats], Floats]:
         loss = self._estimator._loss

@@ -11,8 +11,8 @@ from trimtab.contracts import ModelVersion
 from trimtab.ledger import Ledger
 from trimtab.origin.origin import Origin
 from trimtab.params import Params
-from trimtab.predictions.asking import ask
 from trimtab.predictions.opening import open_log
+from trimtab.predictions.timeout import call_with_timeout
 from trimtab.predictions.writer import LogWriter
 from trimtab.registry import production
 from trimtab.registry.mlflow_store import Store
@@ -82,7 +82,7 @@ def _start(where: Settings, registry: Store, models: Path) -> tuple[Params, Serv
     origin = Origin(where)
     params, serving, cause = None, None, "No version is in Production"
     try:
-        params, serving = ask(
+        params, serving = call_with_timeout(
             lambda: _current(origin, where.ledger, registry, models), seconds=_START_SECONDS
         )
     except Exception as error:  # whatever it is, the last good version answers

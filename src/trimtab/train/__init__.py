@@ -1,1 +1,1 @@
-"""From labelled batches to a fitted pipeline."""
+"""Fits a pipeline on labelled batches."""

@@ -1,4 +1,4 @@
-"""The design matrix: declared features in declared order, how categories become codes, and labels numbers."""
+"""Builds the design matrix: the declared features in declared order, categories as codes, and labels as numbers."""
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,7 @@ from trimtab.data.schema import LABEL
 def design(frame: pd.DataFrame, data: params.Data) -> pd.DataFrame:
     """Return the features of a batch, shape `(n, number of features)`, in the order of `data.features`.
 
-    Numbers are float64 with NaN where they are missing; categories are strings, and a missing or undeclared one is None.
+    Numbers are float64, and missing ones are NaN. Categories are strings, and missing or undeclared ones are None.
     """
     columns = {}
     for name, feature in data.features.items():
@@ -26,7 +26,11 @@ def design(frame: pd.DataFrame, data: params.Data) -> pd.DataFrame:
 
 
 def targets(frame: pd.DataFrame, data: params.Data) -> npt.NDArray[np.float64] | npt.NDArray[np.int64]:
-    """Return the labels of labelled rows as numbers, shape `(n,)`: 0 or 1, the number of the class, or the value."""
+    """Return the labels of labelled rows as numbers, shape `(n,)`.
+
+    A binary label is 0 or 1, a multiclass label the position of its class in `data.label.classes`, and a regression
+    label its value.
+    """
     if isinstance(data.label, params.Regression):
         return frame[LABEL].to_numpy(dtype="float64")
     if isinstance(data.label, params.Multiclass):
@@ -35,9 +39,9 @@ def targets(frame: pd.DataFrame, data: params.Data) -> npt.NDArray[np.float64] |
 
 
 def encoder(data: params.Data) -> ColumnTransformer:
-    """Return the encoder of `design`: categories first, as codes in the order of `params.yaml`, then numbers as they are.
+    """Return an encoder for the output of `design`: first categories, coded in declared order, then unchanged numbers.
 
-    An unknown category becomes NaN, which gradient boosting on histograms treats as missing.
+    An undeclared category becomes NaN, which gradient boosting on histograms treats as missing.
     """
     numbers = [name for name in data.features if name not in data.categories]
     codes = OrdinalEncoder(

@@ -1,4 +1,4 @@
-"""Fit the pipeline that `params.yaml` names, and learn how well a fresh one does on a batch it has not seen."""
+"""Builds and fits the pipeline of `params.yaml`, and predicts with it."""
 
 import inspect
 from collections.abc import Iterable, Iterator
@@ -23,174 +23,176 @@ from trimtab.train.row_groups import Rows
 Floats = npt.NDArray[np.float64]
 
 _MIN_HISTORY = 2
-"""Batches that a fresh model of the reference must at least have been fitted on."""
+"""Smallest number of batches that a fresh model of the reference is fitted on."""
 
 
 @runtime_checkable
 class Distributed(Protocol):
-    """An estimator whose rows need not pass through this process at once."""
+    """An estimator that is fitted one batch at a time, so that this process never holds all rows."""
 
     def fit_parts(self, parts: Iterable[tuple[Floats, npt.NDArray[Any]]], *, folder: Path) -> Any:
-        """Fit on matrices `(n, features)` and labels `(n,)`, one pair after another; `folder` may hold files."""
+        """Fit on pairs of features `(n, features)` and labels `(n,)`; temporary files go to `folder`."""
 
 
-def build(wanted: params.Params) -> Pipeline:
+def build(parameters: params.Params) -> Pipeline:
     """Return the unfitted pipeline: encoder, then the estimator of `model.estimator`.
 
     Raises:
-        ParamsError: The estimator cannot be imported, does not answer what `data.label` needs, or refuses a setting.
+        ParamsError: The estimator cannot be imported, does not fit `data.label`, or does not have one of the settings.
     """
-    kind = _import("model.estimator", wanted.model.estimator, wanted.data.label)
-    accepted = inspect.signature(kind).parameters
-    settings = dict(wanted.model.settings)
+    estimator_class = _import("model.estimator", parameters.model.estimator, parameters.data.label)
+    accepted = inspect.signature(estimator_class).parameters
+    settings = dict(parameters.model.settings)
     if "random_state" in accepted:
-        settings.setdefault("random_state", wanted.model.seed)
+        settings.setdefault("random_state", parameters.model.seed)
     if "categorical_features" in accepted:
-        settings.setdefault("categorical_features", list(range(len(wanted.data.categories))))
+        settings.setdefault("categorical_features", list(range(len(parameters.data.categories))))
     try:
-        estimator = kind(**settings)
+        estimator = estimator_class(**settings)
     except TypeError as error:
-        raise ParamsError(params.FILE, "model.settings", f"{error}", wanted.model.settings) from error
-    return Pipeline([("encode", encoder(wanted.data)), ("estimator", estimator)])
+        raise ParamsError(params.FILE, "model.settings", f"{error}", parameters.model.settings) from error
+    return Pipeline([("encode", encoder(parameters.data)), ("estimator", estimator)])
 
 
-def baseline(wanted: params.Params) -> Pipeline:
-    """Return the unfitted pipeline of `gate.baseline`, which plays champion while there is none."""
-    kind = _import("gate.baseline", wanted.gate.baseline, wanted.data.label)
-    return Pipeline([("encode", encoder(wanted.data)), ("estimator", kind())])
+def baseline(parameters: params.Params) -> Pipeline:
+    """Return the unfitted pipeline of `gate.baseline`, the trivial model that every challenger must beat."""
+    estimator_class = _import("gate.baseline", parameters.gate.baseline, parameters.data.label)
+    return Pipeline([("encode", encoder(parameters.data)), ("estimator", estimator_class())])
 
 
-def fit(pipeline: Pipeline, wanted: params.Params, frame: pd.DataFrame) -> Pipeline:
-    """Fit a pipeline on labelled rows; the same rows and seed give equal predictions to the bit.
+def fit(pipeline: Pipeline, parameters: params.Params, frame: pd.DataFrame) -> Pipeline:
+    """Fit a pipeline on labelled rows. The same rows and seed give predictions that are equal to the bit.
 
     Raises:
-        ParamsError: The estimator refuses the settings, or the missing values that the contract allows.
-        OneClass: The labels are all of one class, from which nothing can be learnt.
+        ParamsError: The estimator rejects its settings, or the missing values that the data contract allows.
+        OneClass: All labels are of one class, from which a classifier cannot learn.
     """
-    truths = targets(frame, wanted.data)
-    _expect_classes(wanted, len(frame), truths)
-    with _refusal(wanted):
-        return pipeline.fit(design(frame, wanted.data), truths)
+    labels = targets(frame, parameters.data)
+    _expect_classes(parameters, len(frame), labels)
+    with _params_error(parameters):
+        return pipeline.fit(design(frame, parameters.data), labels)
 
 
-def fit_rows(pipeline: Pipeline, wanted: params.Params, rows: Rows) -> Pipeline:
-    """Fit on rows in files, with no more of them in this process than the estimator needs there.
+def fit_rows(pipeline: Pipeline, parameters: params.Params, rows: Rows) -> Pipeline:
+    """Fit a pipeline on rows in files, and read no more of them at once than the estimator needs.
 
-    A `Distributed` estimator gets them a batch at a time; one of `sklearn.dummy`, which looks at no feature, their labels;
-    any other all at once.
+    A `Distributed` estimator gets one batch at a time. An estimator of `sklearn.dummy` ignores the features, so it gets
+    the labels only. Any other estimator gets all rows at once.
 
     Raises:
-        ParamsError: As `fit`.
-        OneClass: As `fit`.
+        ParamsError: See `fit`.
+        OneClass: See `fit`, or there are no rows.
     """
     estimator = pipeline.named_steps["estimator"]
     if not rows.parts:
         raise OneClass(0, [])
     if isinstance(estimator, DummyClassifier | DummyRegressor):
-        return _fit_labels(pipeline, wanted, rows)
+        return _fit_labels(pipeline, parameters, rows)
     if isinstance(estimator, Distributed):
-        return _fit_parts(pipeline, wanted, rows)
-    return fit(pipeline, wanted, rows.frame())
+        return _fit_parts(pipeline, parameters, rows)
+    return fit(pipeline, parameters, rows.frame())
 
 
-def _fit_labels(pipeline: Pipeline, wanted: params.Params, rows: Rows) -> Pipeline:
-    truths = targets(rows.frame([LABEL]), wanted.data)
-    _expect_classes(wanted, len(rows), truths)
-    coded = pipeline.named_steps["encode"].fit_transform(design(rows.parts[0].read(), wanted.data))
-    pipeline.named_steps["estimator"].fit(
-        np.broadcast_to(np.float64(0), (len(truths), coded.shape[1])), truths
-    )
+def _fit_labels(pipeline: Pipeline, parameters: params.Params, rows: Rows) -> Pipeline:
+    labels = targets(rows.frame([LABEL]), parameters.data)
+    _expect_classes(parameters, len(rows), labels)
+    encoded = pipeline.named_steps["encode"].fit_transform(design(rows.parts[0].read(), parameters.data))
+    zeros = np.broadcast_to(np.float64(0), (len(labels), encoded.shape[1]))
+    pipeline.named_steps["estimator"].fit(zeros, labels)
     return pipeline
 
 
-def _fit_parts(pipeline: Pipeline, wanted: params.Params, rows: Rows) -> Pipeline:
-    classes = [np.unique(targets(part.read([LABEL]), wanted.data)) for part in rows.parts]
-    _expect_classes(wanted, len(rows), np.concatenate(classes))
-    encode = pipeline.named_steps["encode"].fit(design(rows.parts[0].read(), wanted.data))
+def _fit_parts(pipeline: Pipeline, parameters: params.Params, rows: Rows) -> Pipeline:
+    classes = [np.unique(targets(part.read([LABEL]), parameters.data)) for part in rows.parts]
+    _expect_classes(parameters, len(rows), np.concatenate(classes))
+    encode = pipeline.named_steps["encode"].fit(design(rows.parts[0].read(), parameters.data))
     frames = (part.read() for part in rows.parts)
-    coded = ((encode.transform(design(one, wanted.data)), targets(one, wanted.data)) for one in frames)
-    with _refusal(wanted):
-        pipeline.named_steps["estimator"].fit_parts(coded, folder=rows.parts[0].path.parent)
+    encoded = (
+        (encode.transform(design(frame, parameters.data)), targets(frame, parameters.data))
+        for frame in frames
+    )
+    with _params_error(parameters):
+        pipeline.named_steps["estimator"].fit_parts(encoded, folder=rows.parts[0].path.parent)
     return pipeline
 
 
-def answers(pipeline: Pipeline, wanted: params.Params, frame: pd.DataFrame) -> Floats:
-    """Return what a fitted pipeline answers for each row.
+def predict(pipeline: Pipeline, parameters: params.Params, frame: pd.DataFrame) -> Floats:
+    """Return the prediction of a fitted pipeline for each row.
 
     Returns:
-        Shape `(n,)` for a binary label (the probability of 1) and for a regression (the value); `(n, k)` for a
-        multiclass label, a probability for each declared class in their order. A class that training lacked has 0.
+        Shape `(n,)` for a binary label (the probability of 1) and for a regression (the value). Shape `(n, k)` for a
+        multiclass label: the probability of each class in declared order, 0 for a class without training rows.
 
     Raises:
-        ParamsError: The pipeline was fitted for labels of another kind.
+        ParamsError: The pipeline was fitted for another kind of label.
     """
-    label = wanted.data.label
-    if isinstance(label, params.Regression) == hasattr(pipeline, "predict_proba"):
-        got = "a classifier" if hasattr(pipeline, "predict_proba") else "a regressor"
-        expected = f"should be the kind that the model was trained for (its {label.kind} does not fit)"
+    label, classifies = parameters.data.label, hasattr(pipeline, "predict_proba")
+    if isinstance(label, params.Regression) == classifies:
+        got = "a classifier" if classifies else "a regressor"
+        expected = f"should be the kind that the model was trained for (it is {label.kind})"
         raise ParamsError(params.FILE, "data.label.kind", expected, got)
     if not len(frame):
         return np.zeros((0, len(label.classes)) if isinstance(label, params.Multiclass) else 0)
-    rows = design(frame, wanted.data)
-    number = isinstance(label, params.Regression)
-    return arranged(pipeline, label, pipeline.predict(rows) if number else pipeline.predict_proba(rows))
+    features = design(frame, parameters.data)
+    predicted = pipeline.predict_proba(features) if classifies else pipeline.predict(features)
+    return shape_predictions(pipeline, label, predicted)
 
 
-def arranged(model: Any, label: params.Label, predicted: npt.ArrayLike) -> Floats:
-    """Shape what a fitted model's `predict` or `predict_proba` returned as `answers` does."""
-    found = np.asarray(predicted, dtype=np.float64)
+def shape_predictions(model: Any, label: params.Label, predicted: npt.ArrayLike) -> Floats:
+    """Return the output of a fitted model's `predict` or `predict_proba` in the shape that `predict` above returns."""
+    values = np.asarray(predicted, dtype=np.float64)
     if isinstance(label, params.Regression):
-        return found
+        return values
     classes = len(label.classes) if isinstance(label, params.Multiclass) else 2
-    if found.shape[1] < classes:
-        few, found = found, np.zeros((len(found), classes))
-        found[:, model.classes_] = few
-    return found if isinstance(label, params.Multiclass) else found[:, 1]
+    if values.shape[1] < classes:
+        partial, values = values, np.zeros((len(values), classes))
+        values[:, model.classes_] = partial
+    return values if isinstance(label, params.Multiclass) else values[:, 1]
 
 
-def fresh_answers(wanted: params.Params, rows: Rows) -> dict[str, Floats]:
-    """Predict each of the newest batches with a model that was fitted on the batches before it.
+def forward_chained_predictions(parameters: params.Params, rows: Rows) -> dict[str, Floats]:
+    """Predict each of the newest batches with a fresh model that was fitted on all batches before it.
 
-    Forward chaining, so each batch is scored by a model that is as fresh as it can be and has not seen it: how hard the
-    batches are, with their batch-to-batch variation, and without the optimism of a score on training rows.
+    The losses of these predictions show how hard each batch is for the freshest possible model. No model has seen the
+    batch that it predicts, so the losses are not optimistic as losses on training rows would be.
 
     Args:
-        wanted: `train.reference_batches` says how many batches are scored.
+        parameters: `train.reference_batches` is the number of batches to predict.
         rows: Labelled rows.
 
     Returns:
-        Answers by batch, for the newest batches that have at least two batches before them.
+        Predictions by batch, for the newest batches that have at least two batches before them.
     """
-    parts, found = rows.parts, {}
-    for place in range(max(_MIN_HISTORY, len(parts) - wanted.train.reference_batches), len(parts)):
-        fresh = fit_rows(build(wanted), wanted, Rows(parts[:place]))
-        found[parts[place].batch] = answers(fresh, wanted, parts[place].read())
-    return found
+    parts, predictions = rows.parts, {}
+    for number in range(max(_MIN_HISTORY, len(parts) - parameters.train.reference_batches), len(parts)):
+        model = fit_rows(build(parameters), parameters, Rows(parts[:number]))
+        predictions[parts[number].batch] = predict(model, parameters, parts[number].read())
+    return predictions
 
 
-def _expect_classes(wanted: params.Params, rows: int, truths: npt.NDArray[Any]) -> None:
-    if not isinstance(wanted.data.label, params.Regression) and len(np.unique(truths)) < 2:
-        raise OneClass(rows, truths[:1].tolist())
+def _expect_classes(parameters: params.Params, rows: int, labels: npt.NDArray[Any]) -> None:
+    if not isinstance(parameters.data.label, params.Regression) and len(np.unique(labels)) < 2:
+        raise OneClass(rows, labels[:1].tolist())
 
 
 @contextmanager
-def _refusal(wanted: params.Params) -> Iterator[None]:
+def _params_error(parameters: params.Params) -> Iterator[None]:
     try:
         yield
     except ValueError as error:
         expected = f"should be an estimator and settings that can be fitted on these features ({error})"
-        raise ParamsError(params.FILE, "model", expected, wanted.model.estimator) from error
+        raise ParamsError(params.FILE, "model", expected, parameters.model.estimator) from error
 
 
 def _import(key: str, path: str, label: params.Label) -> type[BaseEstimator]:
     module, _, name = path.rpartition(".")
     try:
-        kind = getattr(import_module(module), name)
+        estimator_class = getattr(import_module(module), name)
     except (ImportError, AttributeError) as error:
         expected = "should be the import path of a scikit-learn estimator"
         raise ParamsError(params.FILE, key, expected, path) from error
-    number = isinstance(label, params.Regression)
-    if number == hasattr(kind, "predict_proba") or not hasattr(kind, "predict"):
-        expected = "should be a regressor" if number else "should be a classifier with predict_proba"
+    regression = isinstance(label, params.Regression)
+    if regression == hasattr(estimator_class, "predict_proba") or not hasattr(estimator_class, "predict"):
+        expected = "should be a regressor" if regression else "should be a classifier with predict_proba"
         raise ParamsError(params.FILE, key, f"{expected} (data.label.kind is {label.kind})", path)
-    return kind  # type: ignore[no-any-return]  # what an import path names is known only now
+    return estimator_class  # type: ignore[no-any-return]  # the import path is resolved at run time

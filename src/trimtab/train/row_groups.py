@@ -1,4 +1,4 @@
-"""Labelled rows of many batches in one file, a row group for each batch, so that they can be read a batch at a time."""
+"""Keeps the labelled rows of many batches in one Parquet file, one row group a batch, and reads one batch at a time."""
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from trimtab.errors import Unfit
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """The rows of one batch: a row group of a parquet file."""
+    """The rows of one batch, which are one row group of a Parquet file."""
 
     path: Path
     group: int
@@ -23,14 +23,14 @@ class Part:
     rows: int
 
     def read(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
-        """Return the rows, all columns when none are named."""
+        """Read the rows, with all columns unless some are named."""
         table = pq.ParquetFile(self.path).read_row_group(self.group, columns=columns)
         return table.to_pandas()  # type: ignore[no-any-return]  # pyarrow has no types
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Rows of batches, oldest first; none is read before it is asked for."""
+    """The rows of several batches, oldest first, which are read on demand."""
 
     parts: tuple[Part, ...]
 
@@ -38,36 +38,42 @@ class Rows:
         return sum(part.rows for part in self.parts)
 
     def frame(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
-        """Return all rows at once."""
+        """Read all rows into one frame, with all columns unless some are named."""
         return pd.concat([part.read(columns) for part in self.parts], ignore_index=True)
 
-    def of(self, batches: Collection[str]) -> "Rows":
-        """Return the rows of these batches."""
+    def select(self, batches: Collection[str]) -> "Rows":
+        """Return the rows of the given batches."""
         return Rows(tuple(part for part in self.parts if part.batch in batches))
 
-    def sample(self, number: int, seed: int) -> pd.DataFrame:
-        """Return so many rows, or all, as `DataFrame.sample` of all of them would, holding one batch at a time."""
-        count = len(self)
-        chosen = np.random.RandomState(seed).choice(count, size=min(count, number), replace=False)
-        found, first = [], 0
+    def sample(self, size: int, seed: int) -> pd.DataFrame:
+        """Draw `size` rows, or all if there are fewer, with one batch in memory at a time.
+
+        The result equals `DataFrame.sample` on all rows with the same seed.
+        """
+        total = len(self)
+        drawn = np.random.RandomState(seed).choice(total, size=min(total, size), replace=False)
+        samples, offset = [], 0
         for part in self.parts:
-            places = np.flatnonzero((chosen >= first) & (chosen < first + part.rows))
-            found.append(part.read().iloc[chosen[places] - first].set_axis(places))
-            first += part.rows
-        return pd.concat(found).sort_index().reset_index(drop=True)
+            positions = np.flatnonzero((drawn >= offset) & (drawn < offset + part.rows))
+            samples.append(part.read().iloc[drawn[positions] - offset].set_axis(positions))
+            offset += part.rows
+        return pd.concat(samples).sort_index().reset_index(drop=True)
 
 
 def read(*paths: Path) -> Rows:
-    """Return the rows of files that `write` wrote, one file after the other.
+    """Return the rows of files that `write` wrote, in the order of the files.
 
     Raises:
-        Unfit: A row group holds several batches.
+        Unfit: A row group holds rows of several batches.
     """
     return Rows(tuple(part for path in paths for part in _parts(path.resolve())))
 
 
 def write(path: Path, schema: pa.Schema, frames: Iterable[pd.DataFrame]) -> int:
-    """Write the rows of one batch after another; returns how many. A column of `schema` that a frame lacks is null."""
+    """Write each frame, the rows of one batch, as a row group, and return the number of rows.
+
+    A column of `schema` that a frame lacks is filled with null. A frame without rows leaves no row group.
+    """
     rows = 0
     with pq.ParquetWriter(path, schema) as file:
         for frame in frames:
@@ -82,13 +88,13 @@ def write(path: Path, schema: pa.Schema, frames: Iterable[pd.DataFrame]) -> int:
 
 
 def _parts(path: Path) -> list[Part]:
-    found, column = [], pq.read_schema(path).names.index(BATCH)
+    parts, batch_column = [], pq.read_schema(path).names.index(BATCH)
     metadata = pq.read_metadata(path)
-    for group in range(metadata.num_row_groups):
-        about = metadata.row_group(group)
-        batches = about.column(column).statistics
+    for number in range(metadata.num_row_groups):
+        group = metadata.row_group(number)
+        batches = group.column(batch_column).statistics
         if batches.min != batches.max:
-            what = f"{path} holds batches {batches.min} to {batches.max} in row group {group}, expected one"
-            raise Unfit(what, "Make it again with `trimtab prepare`")
-        found.append(Part(path, group, batches.min, about.num_rows))
-    return found
+            fault = f"{path}: expected one batch in row group {number}, got {batches.min} to {batches.max}"
+            raise Unfit(fault, "Write the file again with `trimtab prepare`.")
+        parts.append(Part(path, number, batches.min, group.num_rows))
+    return parts

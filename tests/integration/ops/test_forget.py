@@ -14,7 +14,7 @@ from mlflow import MlflowClient
 
 from tests.support import playground
 from tests.support.commands import trimtab
-from tests.support.predictions import learn, prediction, truth
+from tests.support.predictions import add_outcomes, outcome, prediction
 from tests.support.processes import killed
 from trimtab.errors import Unfit, Unknown
 from trimtab.ledger import state
@@ -23,7 +23,7 @@ from trimtab.loop import ingest, quarantine
 from trimtab.loop.loop import Loop
 from trimtab.ops.backup import backup
 from trimtab.ops.erasure.forget import TAG, forget
-from trimtab.predictions import aside, codec
+from trimtab.predictions import codec, dead_letters
 from trimtab.predictions.opening import open_log
 from trimtab.predictions.spool import Spool
 from trimtab.views import history
@@ -54,7 +54,7 @@ def spread(loop: Loop) -> Case:
     row = frame["row_id"][0]  # MLflow's example is of the first rows
     with closing(open_log(loop.stores.prediction_log, loop.params.predictions)) as log:
         log.add([prediction("p", row, model=loop.model), prediction("q", "another", model=loop.model)])
-        learn(log, truth(row, model=loop.model), truth("another", model=loop.model))
+        add_outcomes(log, outcome(row, model=loop.model), outcome("another", model=loop.model))
     _refuse(loop, frame[:1])
     _spool(loop, row)
     _orphan(loop, frame[:2])
@@ -79,8 +79,8 @@ def _spool(loop: Loop, row: str) -> None:
     spool = Spool(loop.stores.spool, most_bytes=1e6, batch=10, queue=10)
     spool.append([prediction("in spool", row, model=loop.model), prediction("stays", "another")])
     spool.close()
-    aside.put(loop.stores.spool, prediction("aside", row), "too large")
-    aside.put(loop.stores.spool, codec.line(prediction("other", "another")), "too large")
+    dead_letters.append(loop.stores.spool, prediction("aside", row), "too large")
+    dead_letters.append(loop.stores.spool, codec.encode(prediction("other", "another")), "too large")
 
 
 def _orphan(loop: Loop, rows: pd.DataFrame) -> None:
@@ -168,7 +168,7 @@ def _keeps_the_rest(loop: Loop, case: Case) -> None:
     with closing(open_log(loop.stores.prediction_log, loop.params.predictions)) as log:
         assert log.count() == (1, 1)
     (left,) = loop.stores.spool.glob("*.jsonl")
-    assert "stays" in left.read_text() and "other" in (loop.stores.spool / aside.FILE).read_text()
+    assert "stays" in left.read_text() and "other" in (loop.stores.spool / dead_letters.FILE).read_text()
     assert "got a duplicate" in quarantine.table()
     assert (
         pd.read_parquet(loop.stores.landing / "later.parquet")["row_id"].tolist()

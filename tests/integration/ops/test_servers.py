@@ -14,7 +14,7 @@ from sqlalchemy.exc import OperationalError
 from tests.integration.ops.test_recovery import data_of, memory, restored, wipe
 from tests.integration.predictions.servers import Mongo, Postgres, Server, running
 from tests.support import playground
-from tests.support.predictions import NOON, learn, prediction, truth
+from tests.support.predictions import NOON, add_outcomes, outcome, prediction
 from trimtab.ledger import Ledger, state
 from trimtab.ledger.facts import Batch, Erasure, Notice
 from trimtab.ledger.tombstones import Tombstones
@@ -86,7 +86,7 @@ def test_a_loop_on_servers_is_backed_up_while_it_writes_and_comes_back(
         loop = playground.opened()
         with closing(opened_log(loop)) as log:
             log.add([prediction("p", model=loop.model), prediction("q", model=loop.model, at=NOON)])
-            learn(log, truth(model=loop.model))
+            add_outcomes(log, outcome(model=loop.model))
         before, data = memory(loop), data_of(loop, tmp_path / "before")
 
         first = backup(tmp_path / "first").folder  # of SQLite, to PostgreSQL

@@ -8,14 +8,14 @@ import sys
 import time
 from pathlib import Path
 
-from tests.support.predictions import prediction, truth, wanted
+from tests.support.predictions import log_settings, outcome, prediction
 from trimtab.clock import system_clock
 from trimtab.predictions.opening import open_log
 from trimtab.predictions.writer import LogWriter
 
 
 def main(url: str, folder: str, name: str) -> None:
-    parameters = wanted(batch=20, queue=50, timeout_seconds=1.0)
+    parameters = log_settings(batch=20, queue=50, timeout_seconds=1.0)
     log = LogWriter(open_log(url, parameters), Path(folder), parameters, system_clock)
     log.start()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
@@ -24,7 +24,7 @@ def main(url: str, folder: str, name: str) -> None:
         while True:
             ids = [f"{name}-{number}-{one}" for one in range(3)]
             log.add([prediction(one, one) for one in ids])
-            log.learn([truth(ids[0])], received_at=system_clock())
+            log.add_outcomes([outcome(ids[0])], received_at=system_clock())
             print(*ids, flush=True)
             number += 1
             time.sleep(0.01)

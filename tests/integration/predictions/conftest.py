@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.predictions.servers import Mongo, Postgres, Server, running
-from tests.support.predictions import wanted
+from tests.support.predictions import log_settings
 from trimtab.predictions.opening import open_log
 from trimtab.predictions.protocol import PredictionLog
 
@@ -62,6 +62,6 @@ def url(kind: str, address: Callable[[str], str]) -> str:
 
 @pytest.fixture
 def log(url: str) -> Iterator[PredictionLog]:
-    opened = open_log(url, wanted())
+    opened = open_log(url, log_settings())
     yield opened
     opened.close()

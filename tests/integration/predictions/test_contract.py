@@ -6,11 +6,19 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from tests.support.predictions import HOUR, NOON, joined, learn, prediction, truth, wanted
+from tests.support.predictions import (
+    HOUR,
+    NOON,
+    add_outcomes,
+    joined_labels,
+    log_settings,
+    outcome,
+    prediction,
+)
 from trimtab.clock import system_clock
 from trimtab.predictions.opening import open_log
 from trimtab.predictions.protocol import PredictionLog
-from trimtab.predictions.records import Joined
+from trimtab.predictions.records import JoinedPrediction
 
 DAY = 24 * HOUR
 
@@ -56,47 +64,47 @@ def test_of_1200_predictions_each_is_found_within_its_model(log):
 @pytest.mark.parametrize("label", [1, 2.5, "late", "1"])
 def test_a_label_keeps_its_kind(log, label):
     log.add([prediction("p")])
-    assert learn(log, truth(label=label)) == 1
-    ((_, found),) = joined(log)
+    assert add_outcomes(log, outcome(label=label)) == 1
+    ((_, found),) = joined_labels(log)
     assert (found, type(found)) == (label, type(label))
 
 
 def test_the_same_label_again_is_not_new_even_when_known_later(log):
-    assert learn(log, truth(), truth()) == 1
-    assert learn(log, truth(at=NOON + 2 * HOUR)) == 0
+    assert add_outcomes(log, outcome(), outcome()) == 1
+    assert add_outcomes(log, outcome(at=NOON + 2 * HOUR)) == 0
     assert log.count() == (0, 1)
 
 
 def test_a_number_and_its_text_are_two_labels(log):
-    assert learn(log, truth(label=1), truth(label="1")) == 2
+    assert add_outcomes(log, outcome(label=1), outcome(label="1")) == 2
 
 
 def test_another_label_is_a_correction_and_a_late_retry_of_the_first_does_not_undo_it(log):
-    first, correction = truth(label=1), truth(label=0, at=NOON + 2 * HOUR)
-    assert learn(log, first, correction) == 2
-    assert learn(log, first) == 0
+    first, correction = outcome(label=1), outcome(label=0, at=NOON + 2 * HOUR)
+    assert add_outcomes(log, first, correction) == 2
+    assert add_outcomes(log, first) == 0
     log.add([prediction("p")])
-    assert joined(log) == [("p", 0)]
+    assert joined_labels(log) == [("p", 0)]
 
 
 def test_a_correction_known_at_the_same_time_is_in_force(log):
-    learn(log, truth(label=1))
-    assert learn(log, truth(label=0)) == 1
+    add_outcomes(log, outcome(label=1))
+    assert add_outcomes(log, outcome(label=0)) == 1
     log.add([prediction("p")])
-    assert joined(log) == [("p", 0)]
+    assert joined_labels(log) == [("p", 0)]
 
 
 def test_what_was_known_earlier_and_comes_later_corrects_nothing(log):
-    learn(log, truth(label=0, at=NOON + 2 * HOUR))
-    learn(log, truth(label=1, at=NOON + HOUR))
+    add_outcomes(log, outcome(label=0, at=NOON + 2 * HOUR))
+    add_outcomes(log, outcome(label=1, at=NOON + HOUR))
     log.add([prediction("p")])
-    assert joined(log) == [("p", 0)]
+    assert joined_labels(log) == [("p", 0)]
 
 
 def test_outcomes_of_two_models_on_one_row_are_apart(log):
-    assert learn(log, truth(), truth(model="supply", label=0)) == 2
+    assert add_outcomes(log, outcome(), outcome(model="supply", label=0)) == 2
     log.add([prediction("p")])
-    assert joined(log) == [("p", 1)]
+    assert joined_labels(log) == [("p", 1)]
 
 
 def test_a_forgotten_row_is_gone_with_its_outcomes_and_of_others_nothing(log):
@@ -104,12 +112,14 @@ def test_a_forgotten_row_is_gone_with_its_outcomes_and_of_others_nothing(log):
         [prediction("p"), prediction("again"), prediction("shadow", role="shadow"), prediction("q", "other")]
     )
     log.add([prediction("theirs", model="supply")])
-    learn(log, truth(), truth(label=0, at=NOON + 2 * HOUR), truth("other"), truth(model="supply"))
+    add_outcomes(
+        log, outcome(), outcome(label=0, at=NOON + 2 * HOUR), outcome("other"), outcome(model="supply")
+    )
     rows = ["a", *(f"nobody-{number}" for number in range(600))]
     assert log.forget("demand", rows) == 5
     assert log.forget("demand", rows) == 0
     assert log.count() == (2, 2)
-    assert joined(log) == [("q", 1)]
+    assert joined_labels(log) == [("q", 1)]
 
 
 def test_the_last_prediction_before_the_outcome_was_first_known_counts(log):
@@ -120,14 +130,14 @@ def test_the_last_prediction_before_the_outcome_was_first_known_counts(log):
             prediction("too late", at=NOON + 2 * HOUR),
         ]
     )
-    corrected = [truth(label=1, at=NOON + 2 * HOUR), truth(label=0, at=NOON + 9 * HOUR)]
-    learn(log, *corrected, at=NOON + 9 * HOUR)
-    assert joined(log) == [("last", 0)]
+    corrected = [outcome(label=1, at=NOON + 2 * HOUR), outcome(label=0, at=NOON + 9 * HOUR)]
+    add_outcomes(log, *corrected, at=NOON + 9 * HOUR)
+    assert joined_labels(log) == [("last", 0)]
 
 
 def test_without_truth_the_last_prediction_counts_and_its_label_is_none(log):
     log.add([prediction("p1"), prediction("p2", at=NOON + HOUR)])
-    assert joined(log) == [("p2", None)]
+    assert joined_labels(log) == [("p2", None)]
 
 
 def test_a_shadow_never_counts_and_a_holdback_does(log):
@@ -139,7 +149,7 @@ def test_a_shadow_never_counts_and_a_holdback_does(log):
             prediction("alone", "c", role="shadow"),
         ]
     )
-    assert joined(log) == [("champion", None), ("holdback", None)]
+    assert joined_labels(log) == [("champion", None), ("holdback", None)]
 
 
 def test_a_row_counts_in_one_window_only(log):
@@ -165,25 +175,27 @@ def test_a_window_may_be_of_the_events(log):
 
 def test_a_label_known_after_the_cutoff_is_not_known(log):
     log.add([prediction("first", at=NOON), prediction("second", at=NOON + 2 * HOUR)])
-    learn(log, truth(label=1, at=NOON + HOUR), truth(label=0, at=NOON + 5 * HOUR), at=NOON + 5 * HOUR)
-    assert joined(log, known_by=NOON) == [("second", None)]
-    assert joined(log, known_by=NOON + HOUR) == [("first", 1)]
-    assert joined(log, known_by=NOON + 5 * HOUR) == [("first", 0)]
+    add_outcomes(
+        log, outcome(label=1, at=NOON + HOUR), outcome(label=0, at=NOON + 5 * HOUR), at=NOON + 5 * HOUR
+    )
+    assert joined_labels(log, known_by=NOON) == [("second", None)]
+    assert joined_labels(log, known_by=NOON + HOUR) == [("first", 1)]
+    assert joined_labels(log, known_by=NOON + 5 * HOUR) == [("first", 0)]
 
 
 def test_predictions_of_other_models_are_left_out(log):
     log.add([prediction("ours"), prediction("theirs", "a", at=NOON + HOUR, model="supply")])
-    learn(log, truth(model="supply"))
-    assert joined(log) == [("ours", None)]
+    add_outcomes(log, outcome(model="supply"))
+    assert joined_labels(log) == [("ours", None)]
 
 
 def test_times_come_back_in_utc_to_the_millisecond_whatever_offset_they_had(log):
     new_york = timezone(-5 * HOUR)
     at = NOON + timedelta(microseconds=345_678)
     log.add([prediction("p", at=at.astimezone(new_york))])
-    learn(log, truth(at=(at + HOUR).astimezone(new_york)))
+    add_outcomes(log, outcome(at=(at + HOUR).astimezone(new_york)))
     (found,) = log.joined("demand", start=NOON, end=NOON + HOUR)
-    assert found == Joined(
+    assert found == JoinedPrediction(
         prediction=prediction("p", at=datetime(2026, 1, 5, 12, 0, 0, 345_000, tzinfo=UTC)),
         label=1,
         label_known_at=datetime(2026, 1, 5, 13, 0, 0, 345_000, tzinfo=UTC),
@@ -198,7 +210,7 @@ def test_eight_threads_with_the_same_outcomes_write_each_once(log):
     def send() -> None:
         gate.wait()
         for row in range(10):
-            new.append(learn(log, truth(f"row-{row}")))
+            new.append(add_outcomes(log, outcome(f"row-{row}")))
 
     _together(send)
     assert len(new) == 80
@@ -224,29 +236,29 @@ def test_eight_threads_that_correct_one_row_leave_one_history(log):
 
     def send() -> None:
         gate.wait()
-        learn(log, truth(label=next(turns) + 10))
+        add_outcomes(log, outcome(label=next(turns) + 10))
 
     _together(send)
     assert log.count() == (0, 8)
     log.add([prediction("p")])
-    assert joined(log)[0][1] in range(10, 18)
+    assert joined_labels(log)[0][1] in range(10, 18)
 
 
 def test_a_second_process_reads_what_was_written(log, url):
     log.add([prediction("p")])
-    learn(log, truth())
-    other = open_log(url, wanted())
+    add_outcomes(log, outcome())
+    other = open_log(url, log_settings())
     assert other.count() == (1, 1)
-    assert joined(other) == [("p", 1)]
+    assert joined_labels(other) == [("p", 1)]
     other.close()
 
 
 def test_what_is_older_than_the_retention_goes_and_the_rest_stays(url):
-    log = open_log(url, wanted(retention_days=30.0))
+    log = open_log(url, log_settings(retention_days=30.0))
     now = system_clock()
     log.add([prediction("old", at=now - 31 * DAY), prediction("young", "b", at=now - 29 * DAY)])
-    learn(log, truth("a"), at=now - 31 * DAY)
-    learn(log, truth("b"), at=now - 29 * DAY)
+    add_outcomes(log, outcome("a"), at=now - 31 * DAY)
+    add_outcomes(log, outcome("b"), at=now - 29 * DAY)
     _wait_for(log, (1, 1), purge_at=now)
     assert set(log.find("demand", ["old", "young"])) == {"young"}
     log.close()
@@ -255,12 +267,12 @@ def test_what_is_older_than_the_retention_goes_and_the_rest_stays(url):
 def test_another_retention_holds_when_the_log_is_opened_with_it(url):
     now = system_clock()
     for retention, left in ((60.0, (2, 0)), (40.0, (1, 0)), (None, (1, 0))):
-        log = open_log(url, wanted(retention_days=retention))
+        log = open_log(url, log_settings(retention_days=retention))
         log.add([prediction("old", at=now - 50 * DAY), prediction("young", "b", at=now - 30 * DAY)])
         if retention is not None:
             _wait_for(log, left, purge_at=now)
         log.close()
-    log = open_log(url, wanted(retention_days=None))
+    log = open_log(url, log_settings(retention_days=None))
     log.purge(now)
     assert log.count() == (2, 0)
     log.close()

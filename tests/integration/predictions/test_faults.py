@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.predictions.servers import Mongo, Postgres, Server, running
-from tests.support.predictions import HOUR, NOON, joined, prediction, truth, wanted
+from tests.support.predictions import HOUR, NOON, joined_labels, log_settings, outcome, prediction
 from trimtab import params
 from trimtab.clock import system_clock
 from trimtab.errors import StoreUnreachable
@@ -20,7 +20,7 @@ from trimtab.predictions.opening import open_log
 from trimtab.predictions.writer import LogWriter
 
 ROOT = Path(__file__).parents[3]
-QUICK = wanted(timeout_seconds=1.0, write_seconds=5.0, batch=20, queue=50)
+QUICK = log_settings(timeout_seconds=1.0, write_seconds=5.0, batch=20, queue=50)
 
 
 @pytest.fixture(params=[Postgres, Mongo], ids=["postgresql", "mongodb"])
@@ -82,7 +82,7 @@ class Traffic:
 
 def check(url: str, acknowledged: list[str], *, outcomes: int = 0, unheard: int = 0) -> None:
     """All that was acknowledged is there once, and beside it at most what was on its way when a process was killed."""
-    log = open_log(url, wanted())
+    log = open_log(url, log_settings())
     predictions, truths = log.count()
     assert set(log.find("demand", acknowledged)) == set(acknowledged)
     assert len(acknowledged) <= predictions <= len(acknowledged) + unheard
@@ -121,9 +121,9 @@ def test_a_store_that_stands_still_holds_up_nobody(server, writer):
         assert log.find("demand", ["first"]) == {}  # it cannot be known now
         newest = traffic.answered[-1]
         assert log.find("demand", [newest]).keys() == {newest}
-        assert log.learn([truth("first")], received_at=NOON) is None
+        assert log.add_outcomes([outcome("first")], received_at=NOON) is None
         with pytest.raises(StoreUnreachable, match="The prediction log at .* does not answer"):
-            log.rows_of("demand", ["first"])
+            log.row_ids("demand", ["first"])
         assert time.monotonic() - began < 5
         assert traffic.slowest < 5
         server.resume()
@@ -137,11 +137,11 @@ def test_a_service_starts_while_its_store_is_away_and_writes_when_it_comes(serve
     server.kill()
     log = writer(url)
     log.add([prediction("early")])
-    assert log.learn([truth("early")], received_at=NOON) is None
-    assert log.rows_of("demand", ["early"]) == {"early": "a"}
+    assert log.add_outcomes([outcome("early")], received_at=NOON) is None
+    assert log.row_ids("demand", ["early"]) == {"early": "a"}
     server.start()
     assert log.flush(seconds=60)
-    assert log.learn([truth("early")], received_at=NOON) == 0
+    assert log.add_outcomes([outcome("early")], received_at=NOON) == 0
     check(url, ["early"], outcomes=1)
 
 
@@ -151,11 +151,11 @@ def test_outcomes_that_wait_keep_their_order(server, writer):
     assert log.flush(seconds=30)
     server.kill()
     for label in (0, 1, 0):
-        assert log.learn([truth("a", label)], received_at=NOON) is None
+        assert log.add_outcomes([outcome("a", label)], received_at=NOON) is None
     server.start()
-    assert log.learn([truth("a", 7)], received_at=NOON) in (None, 1)
+    assert log.add_outcomes([outcome("a", 7)], received_at=NOON) in (None, 1)
     assert log.flush(seconds=60)
-    assert joined(open_log(server.url, wanted())) == [("p", 7)]
+    assert joined_labels(open_log(server.url, log_settings())) == [("p", 7)]
 
 
 @pytest.mark.parametrize("server", [Postgres], indirect=True)

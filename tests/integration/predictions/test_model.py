@@ -8,8 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.support.predictions import HOUR, NOON, learn, prediction, truth
-from trimtab.predictions.records import Prediction, Truth
+from tests.support.predictions import HOUR, NOON, add_outcomes, outcome, prediction
+from trimtab.predictions.records import Outcome, Prediction
 
 _hours = st.integers(0, 5).map(lambda hours: NOON + hours * HOUR)
 _rows = st.sampled_from(["a", "b", "c"])
@@ -26,7 +26,7 @@ _predictions = st.builds(
     st.integers(0, 3),
 )
 _truths = st.builds(
-    lambda row, label, at, model: truth(row, label, at=at, model=model),
+    lambda row, label, at, model: outcome(row, label, at=at, model=model),
     _rows,
     st.sampled_from([0, 1, "x", 0.5]),
     _hours,
@@ -43,14 +43,14 @@ class Plain:
     """The log as its definition reads, one list a kind, looked through from end to end."""
 
     predictions: list[Prediction] = field(default_factory=list)
-    truths: list[Truth] = field(default_factory=list)
+    truths: list[Outcome] = field(default_factory=list)
 
     def add(self, new: list[Prediction]) -> None:
         for one in new:
             if all(one.prediction_id != other.prediction_id for other in self.predictions):
                 self.predictions.append(one)
 
-    def learn(self, new: list[Truth]) -> int:
+    def add_outcomes(self, new: list[Outcome]) -> int:
         before = len(self.truths)
         for one in new:
             told = [other for other in self.truths if (other.model, other.row_id) == (one.model, one.row_id)]
@@ -59,7 +59,7 @@ class Plain:
                 self.truths.append(one)
         return len(self.truths) - before
 
-    def joined(self, start, end, by, known_by) -> list[tuple[str, object]]:
+    def joined_labels(self, start, end, by, known_by) -> list[tuple[str, object]]:
         found = []
         for row in {one.row_id for one in self.predictions}:
             told = [one for one in self.truths if (one.model, one.row_id) == ("demand", row)]
@@ -76,7 +76,7 @@ class Plain:
         ]
 
     @staticmethod
-    def _in_force(told: list[Truth]) -> Truth:
+    def _in_force(told: list[Outcome]) -> Outcome:
         latest = max(one.label_known_at for one in told)
         return [one for one in told if one.label_known_at == latest][-1]
 
@@ -97,7 +97,7 @@ def test_a_store_tells_what_plain_lists_tell(log, writes, by, begin, hours, cuto
             log.add(ours)
             plain.add(together)
         else:
-            assert learn(log, *ours) == plain.learn(together)
+            assert add_outcomes(log, *ours) == plain.add_outcomes(together)
     start = NOON + begin * HOUR
     end = start + hours * HOUR
     found = log.joined(f"demand-{world}", start=start, end=end, by=by, known_by=cutoff)

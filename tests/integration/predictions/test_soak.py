@@ -8,7 +8,7 @@ from uuid import uuid4
 import orjson
 import pytest
 
-from tests.support.predictions import HOUR, NOON, learn, prediction, truth, wanted
+from tests.support.predictions import HOUR, NOON, add_outcomes, log_settings, outcome, prediction
 from tests.verify.soak.checks import differences, outcome_faults
 from tests.verify.soak.load import label_of
 from tests.verify.soak.records import Seen
@@ -65,9 +65,9 @@ def test_a_label_that_is_not_in_force_is_noticed(url: str, log: PredictionLog, t
     two(log)
     seen = read(tmp_path, BOTH, {"kind": "feedback", "outcomes": ["a-1-0"]})
     window = ("demand", seen, NOON - HOUR, NOON + timedelta(seconds=1))
-    learn(log, truth("a-1-0", label_of("a-1-0")))
+    add_outcomes(log, outcome("a-1-0", label_of("a-1-0")))
     assert outcome_faults(log, *window) == []
-    learn(log, truth("a-1-0", 1 - label_of("a-1-0"), at=NOON + 2 * HOUR))
+    add_outcomes(log, outcome("a-1-0", 1 - label_of("a-1-0"), at=NOON + 2 * HOUR))
     assert len(outcome_faults(log, *window)) == 1
 
 
@@ -94,6 +94,6 @@ def test_all_of_the_log_is_joined(log: PredictionLog, address: Callable[[str], s
     two(log)
     short = ("demand", read(tmp_path, BOTH), NOON - HOUR, NOON - HOUR / 2)
     assert outcome_faults(log, *short) == ["1 x the join has 0 rows of 2"]
-    empty = open_log(address("postgresql"), wanted())
+    empty = open_log(address("postgresql"), log_settings())
     assert outcome_faults(empty, *short) == ["1 x the join has 0 rows of 2"]
     empty.close()

@@ -21,7 +21,15 @@ from sqlalchemy import (
     text,
 )
 
-from tests.support.predictions import HOUR, NOON, joined, learn, prediction, truth, wanted
+from tests.support.predictions import (
+    HOUR,
+    NOON,
+    add_outcomes,
+    joined_labels,
+    log_settings,
+    outcome,
+    prediction,
+)
 from trimtab.errors import Unfit
 from trimtab.predictions.opening import open_log
 
@@ -84,7 +92,7 @@ def _old(url: str, predictions: int) -> None:
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"], indirect=True)
 def test_a_log_of_0_1_0_is_migrated_with_all_that_is_in_it(url):
     _old(url, 2500)
-    log = open_log(url, wanted())
+    log = open_log(url, log_settings())
     assert log.count() == (2500, 2)
     found = log.find("demand", ["p00000", "p02499"])
     assert found["p02499"] == prediction(
@@ -94,13 +102,13 @@ def test_a_log_of_0_1_0_is_migrated_with_all_that_is_in_it(url):
         answer=0.1 + 2499 / 3000,
         features=FEATURES,
     )
-    assert joined(log)[0] == ("p00000", 0)
-    assert learn(log, truth("row-0", 0)) == 0
-    assert learn(log, truth("row-0", 1, at=NOON + 2 * HOUR)) == 1
+    assert joined_labels(log)[0] == ("p00000", 0)
+    assert add_outcomes(log, outcome("row-0", 0)) == 0
+    assert add_outcomes(log, outcome("row-0", 1, at=NOON + 2 * HOUR)) == 1
     log.close()
     with create_engine(url).connect() as connection:
         assert set(inspect(connection).get_table_names()) == {"feedback", "prediction_log", "predictions"}
-    again = open_log(url, wanted())
+    again = open_log(url, log_settings())
     assert again.count() == (2500, 3)
     again.close()
 
@@ -110,7 +118,7 @@ def test_a_migration_that_fails_leaves_the_log_as_it_was(url):
     _old(url, 3)
     with create_engine(url).begin() as connection:
         connection.execute(PREDICTIONS.update().values(features={"event_time": "never"}))
-    log = open_log(url, wanted())
+    log = open_log(url, log_settings())
     with pytest.raises(ValueError, match="never"):
         log.count()
     log.close()
@@ -121,7 +129,7 @@ def test_a_migration_that_fails_leaves_the_log_as_it_was(url):
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"], indirect=True)
 def test_a_newer_log_in_sql_is_refused_and_left_alone(url):
-    log = open_log(url, wanted())
+    log = open_log(url, log_settings())
     log.add([prediction("p")])
     with create_engine(url).begin() as connection:
         connection.execute(text("UPDATE prediction_log SET version = 3"))
@@ -133,7 +141,7 @@ def test_a_newer_log_in_sql_is_refused_and_left_alone(url):
 
 @pytest.mark.parametrize("kind", ["mongodb"], indirect=True)
 def test_a_newer_log_in_mongodb_is_refused_and_left_alone(url):
-    log = open_log(url, wanted())
+    log = open_log(url, log_settings())
     log.add([prediction("p")])
     log.close()
     with MongoClient(url) as client:
@@ -144,9 +152,9 @@ def test_a_newer_log_in_mongodb_is_refused_and_left_alone(url):
 
 
 def _check_refused(url: str) -> None:
-    newer = open_log(url, wanted())
+    newer = open_log(url, log_settings())
     with pytest.raises(
-        Unfit, match=r"The prediction log at .* is of version 3, this trimtab knows 2. Install "
+        Unfit, match=r"The prediction log at .* has version 3, this trimtab supports version 2. Install "
     ):
         newer.add([prediction("q")])
     newer.close()

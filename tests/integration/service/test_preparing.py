@@ -16,7 +16,7 @@ from trimtab.registry import examples, tracking
 from trimtab.registry.mlflow_store import Store
 from trimtab.serve.preparing import preparer
 from trimtab.train.features import design
-from trimtab.train.fit import answers, build, fit
+from trimtab.train.fit import build, fit, predict
 
 WANTED = shops()
 TAGS = {
@@ -49,7 +49,7 @@ def test_what_was_trained_is_served_with_its_origin(store: Store, tmp_path: Path
     ready = prepare(version)
     assert ready.scorer.fast
     assert (ready.commit, ready.batches) == ("c0ffee", {"2026-W02": "revision 1, md5 abc"})
-    expected = answers(pipeline, WANTED, frame.head(1).assign(**ROW))
+    expected = predict(pipeline, WANTED, frame.head(1).assign(**ROW))
     assert ready.scorer.answers([ROW]).tolist() == expected.tolist()
 
     example = examples.read(store.uri, run)

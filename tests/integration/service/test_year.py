@@ -9,7 +9,7 @@ from examples.flights import flights
 from tests.support.builders import shipped
 from trimtab.serve.row_checker import RowChecker
 from trimtab.serve.scoring import scorer
-from trimtab.train.fit import answers, build, fit
+from trimtab.train.fit import build, fit, predict
 
 TRAINED_WEEKS = 12
 PACKAGE = 1000
@@ -34,6 +34,6 @@ def test_every_flight_of_the_year_is_answered_as_the_model_does():
                 for start in range(0, len(rows), PACKAGE)
             ]
         )
-        assert np.array_equal(found, answers(pipeline, wanted, week))
+        assert np.array_equal(found, predict(pipeline, wanted, week))
         asked += len(rows)
     assert asked == 336_776

@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests.support.predictions import HOUR, NOON, prediction, truth
+from tests.support.predictions import HOUR, NOON, outcome, prediction
 from trimtab.predictions import codec
-from trimtab.predictions.records import Heard
+from trimtab.predictions.records import ReceivedOutcome
 
 
 @pytest.mark.parametrize(
@@ -14,17 +14,17 @@ from trimtab.predictions.records import Heard
             "p", "line\nbreak \N{SNOWMAN}\0", answer=0.1 + 0.2, features={"price": 2**70, "shop": None}
         ),
         prediction("p", answer={"a": 0.1, "b": 0.9}, role="shadow", action="call", propensity=1 / 3),
-        Heard(truth=truth(label="late"), received_at=NOON + HOUR),
-        Heard(truth=truth(label=2.5), received_at=NOON),
+        ReceivedOutcome(outcome=outcome(label="late"), received_at=NOON + HOUR),
+        ReceivedOutcome(outcome=outcome(label=2.5), received_at=NOON),
     ],
 )
 def test_a_record_comes_back_from_one_line(record):
-    line = codec.line(record)
+    line = codec.encode(record)
     assert line.count(b"\n") == 1 and line.endswith(b"\n")
-    assert codec.record(line) == record
+    assert codec.decode(line) == record
 
 
 @pytest.mark.parametrize("line", [b"", b"{", b"[]", b"{}", b'{"row_id": "a"}', b'{"served_at": 5}', b"\xff"])
 def test_what_is_no_record_is_told(line):
     with pytest.raises(ValueError, match="Expected a record of the prediction log, got b"):
-        codec.record(line)
+        codec.decode(line)

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.predictions import NOON, prediction, truth
+from tests.support.predictions import NOON, outcome, prediction
 from trimtab.errors import SpoolRefused
-from trimtab.predictions.records import Heard
+from trimtab.predictions.records import ReceivedOutcome
 from trimtab.predictions.segment import Segment
 from trimtab.predictions.spool import Spool
 
@@ -75,7 +75,7 @@ def test_of_two_that_wait_with_one_id_the_first_is_found(spool):
 def test_outcomes_are_known_to_wait_until_they_are_written(spool):
     ours = spool()
     assert not ours.has_truths()
-    ours.append([Heard(truth=truth(), received_at=NOON)])
+    ours.append([ReceivedOutcome(outcome=outcome(), received_at=NOON)])
     assert ours.has_truths()
     ours.drop(ours.oldest(seconds=0))
     assert not ours.has_truths()
@@ -152,7 +152,7 @@ def test_a_killed_process_leaves_all_it_took_and_its_torn_last_line_is_cut(spool
 def test_a_line_that_is_no_record_is_told_apart(tmp_path):
     path = tmp_path / "segment"
     path.write_bytes(b"broken\n")
-    segment = Segment.found(path)
+    segment = Segment.take_over(path)
     assert segment.load() == ([], [b"broken"])
     assert (segment.count, segment.size) == (1, 7)
 

@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.predictions import HOUR, NOON, joined, prediction, truth, wanted
+from tests.support.predictions import HOUR, NOON, joined_labels, log_settings, outcome, prediction
 from trimtab import params
 from trimtab.errors import StoreUnreachable, Unfit
-from trimtab.predictions.asking import ask
 from trimtab.predictions.opening import open_log
 from trimtab.predictions.protocol import PredictionLog
+from trimtab.predictions.timeout import call_with_timeout
 from trimtab.predictions.writer import LogWriter
 
-QUICK = wanted(retry_seconds=0.02)
+QUICK = log_settings(retry_seconds=0.02)
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def test_what_is_accepted_is_written_soon_and_found_before_and_after(make, store
     assert log.flush(seconds=30)
     assert store.count() == (1, 0)
     assert log.find("demand", ["p", "nobody"]) == {"p": prediction("p")}
-    assert log.rows_of("demand", ["p", "nobody"]) == {"p": "a"}
+    assert log.row_ids("demand", ["p", "nobody"]) == {"p": "a"}
     assert log.state().written == 1
 
 
@@ -83,35 +83,35 @@ def test_what_is_not_written_at_the_end_is_written_by_the_next(make, store):
     second = started(make())
     second.add([prediction("q", "b")])
     assert second.flush(seconds=30)
-    assert [one for one, _ in joined(store)] == ["p", "q"]
+    assert [one for one, _ in joined_labels(store)] == ["p", "q"]
     assert (second.state().written, second.state().replayed) == (2, 1)
 
 
 def test_outcomes_are_written_at_once_and_told_whether_they_are_news(make, store):
     log = started(make())
-    assert log.learn([truth(), truth(label=0, at=NOON + 2 * HOUR)], received_at=NOON) == 2
-    assert log.learn([truth()], received_at=NOON) == 0
+    assert log.add_outcomes([outcome(), outcome(label=0, at=NOON + 2 * HOUR)], received_at=NOON) == 2
+    assert log.add_outcomes([outcome()], received_at=NOON) == 0
     assert store.count() == (0, 2)
 
 
 def test_while_outcomes_wait_later_ones_wait_behind_them(make, store, tmp_path):
-    first = make(wanted(timeout_seconds=0.3))
+    first = make(log_settings(timeout_seconds=0.3))
     (tmp_path / "log.db").mkdir()
-    assert first.learn([truth(label=0)], received_at=NOON) is None
+    assert first.add_outcomes([outcome(label=0)], received_at=NOON) is None
     first.close()
     (tmp_path / "log.db").rmdir()
     second = make()
-    assert second.learn([truth(label=1)], received_at=NOON) is None
+    assert second.add_outcomes([outcome(label=1)], received_at=NOON) is None
     second.start()
     assert second.flush(seconds=30)
     store.add([prediction("p")])
-    assert joined(store) == [("p", 1)]
+    assert joined_labels(store) == [("p", 1)]
 
 
 def test_a_store_that_is_busy_for_long_counts_as_away_until_it_answers(make, store):
-    log = started(make(wanted(retry_seconds=0.02, timeout_seconds=0.3)))
+    log = started(make(log_settings(retry_seconds=0.02, timeout_seconds=0.3)))
     with _locked(store):
-        assert log.learn([truth()], received_at=NOON) is None
+        assert log.add_outcomes([outcome()], received_at=NOON) is None
         assert log.state().away
     assert log.flush(seconds=60)
     wait_until(lambda: not log.state().away)
@@ -146,7 +146,7 @@ def test_a_log_of_another_version_is_refused_at_the_start(make, store, tmp_path)
     store.prepare()
     with sqlite3.connect(tmp_path / "log.db") as connection:
         connection.execute("update prediction_log set version = 7")
-    with pytest.raises(Unfit, match="is of version 7, this trimtab knows 2"):
+    with pytest.raises(Unfit, match="has version 7, this trimtab supports version 2"):
         make().start()
 
 
@@ -175,13 +175,13 @@ def test_old_records_are_deleted_from_time_to_time(make, store):
     store.add(
         [prediction("old", at=NOON - 31 * 24 * HOUR), prediction("young", "b", at=NOON - 29 * 24 * HOUR)]
     )
-    started(make(wanted(retention_days=30.0, retry_seconds=0.02)))
+    started(make(log_settings(retention_days=30.0, retry_seconds=0.02)))
     wait_until(lambda: store.count() == (1, 0))
     assert set(store.find("demand", ["old", "young"])) == {"young"}
 
 
 def test_old_records_are_deleted_again_and_again(make, store):
-    log = started(make(wanted(retention_days=30.0, retry_seconds=0.02, purge_minutes=0.001)))
+    log = started(make(log_settings(retention_days=30.0, retry_seconds=0.02, purge_minutes=0.001)))
     for number in range(2):
         log.add([prediction(f"old{number}", at=NOON - 31 * 24 * HOUR)])
         assert log.flush(seconds=30)
@@ -191,7 +191,7 @@ def test_old_records_are_deleted_again_and_again(make, store):
 def test_a_question_without_an_answer_ends_in_time():
     began = time.monotonic()
     with pytest.raises(TimeoutError, match=r"no answer in 0.05 s"):
-        ask(lambda: time.sleep(1), seconds=0.05)
+        call_with_timeout(lambda: time.sleep(1), seconds=0.05)
     assert time.monotonic() - began < 0.9
 
 
@@ -210,7 +210,7 @@ def test_an_address_is_shown_without_its_password():
         ("mongodb://me:secret@one:1,two:2/log?replicaSet=r", "mongodb://one:1,two:2/log?replicaSet=r"),
     ):
         log = open_log(url, QUICK)
-        assert log.shown == shown
+        assert log.redacted_url == shown
         log.close()
 
 
@@ -226,7 +226,7 @@ class _locked:
 
     def __init__(self, store: PredictionLog) -> None:
         store.prepare()
-        self._path = store.shown.removeprefix("sqlite:///")
+        self._path = store.redacted_url.removeprefix("sqlite:///")
 
     def __enter__(self) -> None:
         self._connection = sqlite3.connect(self._path, isolation_level=None)

@@ -10,7 +10,7 @@ from skops.io import dump
 from tests.support.builders import sales, shops
 from trimtab.errors import UnsafeModel
 from trimtab.registry.load import MODEL_FILE, digest_of, load
-from trimtab.train.fit import answers, build, fit
+from trimtab.train.fit import build, fit, predict
 
 WANTED = shops()
 
@@ -28,7 +28,7 @@ def test_a_vouched_model_predicts_as_it_did(tmp_path: Path) -> None:
     model = fit(build(WANTED), WANTED, sales())
     digest = cached(tmp_path, model)
     again = load("models:/m-1", digest, WANTED.model.trusted_types, cache=tmp_path)
-    assert (answers(again, WANTED, sales(9)) == answers(model, WANTED, sales(9))).all()
+    assert (predict(again, WANTED, sales(9)) == predict(model, WANTED, sales(9))).all()
 
 
 def test_a_changed_byte_is_refused_and_the_file_is_not_kept(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from trimtab.contracts import ModelVersion
 from trimtab.registry.load import load
 from trimtab.serve.holder import ModelHolder, Ready
 from trimtab.serve.scoring import scorer
-from trimtab.train.fit import answers, build, fit
+from trimtab.train.fit import build, fit, predict
 
 PRICE = "a number between 0 and 100, or null"
 
@@ -36,7 +36,7 @@ def test_answers_equal_the_models_own_to_the_bit(client, holder, shelf):
     assert [one["row_id"] for one in answer["predictions"]] == frame["row_id"].tolist()
     version = holder.serving.champion
     pipeline = load(version.source, version.digest, WANTED.model.trusted_types, cache=shelf.folder)
-    expected = answers(pipeline, WANTED, frame).tolist()
+    expected = predict(pipeline, WANTED, frame).tolist()
     assert [one["probability"] for one in answer["predictions"]] == expected
 
 
@@ -44,7 +44,7 @@ def test_every_answer_is_in_the_log(client, log):
     answer = client.post("/predict", json={"rows": [ROW, {**ROW, "row_id": "b"}]}).json
     ids = [one["prediction_id"] for one in answer["predictions"]]
     assert log.count() == (2, 0)
-    assert log.rows_of("flight-delay", ids) == {ids[0]: "a", ids[1]: "b"}
+    assert log.row_ids("flight-delay", ids) == {ids[0]: "a", ids[1]: "b"}
 
 
 def test_a_refused_request_leaves_nothing_in_the_log(client, log):
@@ -255,7 +255,7 @@ def test_classes_and_values_are_answered_and_learnt(log, label, metric, name, go
     client = client_of(holder, log, wanted)
 
     told = client.post("/predict", json={"row": ROW}).json["predictions"][0]
-    (direct,) = answers(pipeline, wanted, pd.DataFrame([ROW])).tolist()
+    (direct,) = predict(pipeline, wanted, pd.DataFrame([ROW])).tolist()
     if label is VALUE:
         assert told["value"] == direct
     else:

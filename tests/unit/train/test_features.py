@@ -14,7 +14,7 @@ def test_an_undeclared_category_is_missing() -> None:
     assert design(frame, shops().data)["shop"].isna().tolist() == [False, True, True]
 
 
-def test_the_original_rows_stay_as_they_are() -> None:
+def test_the_original_rows_do_not_change() -> None:
     frame = sales(3).assign(shop=["north", "west", None])
     design(frame, shops().data)
     assert frame["shop"].tolist() == ["north", "west", None]
@@ -28,9 +28,8 @@ def test_codes_follow_the_declared_order_and_unknown_is_nan() -> None:
     assert np.isnan(coded[2, 1])
 
 
-def test_codes_do_not_depend_on_the_rows_that_were_fitted() -> None:
-    wanted = shops().data
-    only_south = design(sales(3).assign(shop="south"), wanted)
-    both = design(sales(50), wanted)
-    first, second = encoder(wanted).fit(only_south), encoder(wanted).fit(both)
-    pd.testing.assert_frame_equal(pd.DataFrame(first.transform(both)), pd.DataFrame(second.transform(both)))
+def test_codes_do_not_depend_on_the_rows_the_encoder_was_fitted_on() -> None:
+    data = shops().data
+    one_shop, two_shops = design(sales(3).assign(shop="south"), data), design(sales(50), data)
+    first, second = (encoder(data).fit(rows).transform(two_shops) for rows in (one_shop, two_shops))
+    pd.testing.assert_frame_equal(pd.DataFrame(first), pd.DataFrame(second))

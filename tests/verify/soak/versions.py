@@ -12,7 +12,7 @@ from trimtab.ledger.facts import Transition, Version
 from trimtab.loop.loop import Loop
 from trimtab.registry import tracking, transitions
 from trimtab.train.features import design
-from trimtab.train.fit import answers, build, fit
+from trimtab.train.fit import build, fit, predict
 
 POOL_ROWS = 500
 """Different rows that the clients send, under ever new ids."""
@@ -61,7 +61,7 @@ def register(loop: Loop, weeks: int, asked: pd.DataFrame) -> Made:
     )
     version = loop.registry.register(loop.model, run, source, {"trimtab.run_key": run})
     loop.ledger.append(Version(version=version, run_key=run, training=training))
-    return Made(version=version, answers=answers(pipeline, loop.params, asked).tolist())
+    return Made(version=version, answers=predict(pipeline, loop.params, asked).tolist())
 
 
 def promote(loop: Loop, version: str) -> None:

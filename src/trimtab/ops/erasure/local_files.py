@@ -13,7 +13,7 @@ from trimtab.ledger.facts import QuarantineAction
 from trimtab.ledger.leases import Lease
 from trimtab.loop.loop import Loop
 from trimtab.ops.erasure import rowfiles
-from trimtab.predictions import aside, codec
+from trimtab.predictions import codec, dead_letters
 from trimtab.predictions.claim import Claim
 from trimtab.predictions.records import Prediction
 
@@ -72,7 +72,7 @@ def _row_files(loop: Loop) -> Iterator[Path]:
 
 def _spool_files(loop: Loop) -> list[Path]:
     spool = loop.stores.spool
-    return [*spool.glob("*.jsonl"), *spool.glob(aside.FILE)]
+    return [*spool.glob("*.jsonl"), *spool.glob(dead_letters.FILE)]
 
 
 def _ids_of_rows(path: Path, ids: Set[str]) -> Set[str]:
@@ -89,10 +89,10 @@ def _id_of(line: bytes) -> str:
     try:
         content = json.loads(line)
         text = content["record"].encode() if "record" in content else line
-        record = codec.record(text)
+        record = codec.decode(text)
     except (ValueError, TypeError, AttributeError):
         return ""
-    return record.row_id if isinstance(record, Prediction) else record.truth.row_id
+    return record.row_id if isinstance(record, Prediction) else record.outcome.row_id
 
 
 def _erase_lines(loop: Loop, ids: Set[str]) -> None:
@@ -101,7 +101,7 @@ def _erase_lines(loop: Loop, ids: Set[str]) -> None:
         return
     claim = Claim(spool)  # takes over the files of dead processes
     try:
-        for path in (*claim.found, spool / aside.FILE):
+        for path in (*claim.inherited, spool / dead_letters.FILE):
             if _ids_of_lines(path, ids):
                 lines = path.read_bytes().splitlines(keepends=True)
                 files.write(path, b"".join(line for line in lines if _id_of(line) not in ids))

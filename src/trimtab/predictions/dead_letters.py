@@ -1,4 +1,4 @@
-"""Keeps the records that no store takes, for a person to look at."""
+"""Keeps the records that the prediction log cannot accept, with the reason, for an operator to inspect."""
 
 import json
 import os
@@ -10,9 +10,9 @@ from trimtab.predictions.codec import Record
 FILE = "refused.txt"
 
 
-def put(folder: Path, record: Record | bytes, reason: str) -> Path:
-    """Append a record with the reason to a file, as a line of JSON, and return the file's path."""
-    text = record if isinstance(record, bytes) else codec.line(record)
+def append(folder: Path, record: Record | bytes, reason: str) -> Path:
+    """Append a record and the reason to the file of dead letters as a line of JSON, and return the file's path."""
+    text = record if isinstance(record, bytes) else codec.encode(record)
     entry = {"reason": reason, "record": text.decode(errors="backslashreplace").rstrip("\n")}
     path = folder / FILE
     with path.open("ab") as file:
