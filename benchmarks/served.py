@@ -20,7 +20,7 @@ def ours() -> "Flask":
     from trimtab.predictions.opening import open_log
     from trimtab.predictions.writer import LogWriter
     from trimtab.serve.app import create_app
-    from trimtab.serve.holder import Follower, ModelHolder, Ready
+    from trimtab.serve.holder import ModelHolder, Ready, follow
     from trimtab.serve.scoring import scorer
     from trimtab.serve.tokens import Tokens
 
@@ -36,7 +36,7 @@ def ours() -> "Flask":
     store = open_log(f"sqlite:///{Path(folder) / 'predictions.db'}", wanted.predictions)
     log = LogWriter(store, Path(folder) / "spool", wanted.predictions, system_clock)
     log.start()
-    Follower([holder], wanted.serve.refresh_seconds).start()
+    follow([holder], wanted.serve.refresh_seconds)
     return create_app(holder, log, wanted, system_clock, tokens=Tokens({}))
 
 

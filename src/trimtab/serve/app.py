@@ -1,5 +1,6 @@
 """The Flask application: routes for predictions, outcomes, the model, health and metrics."""
 
+import re
 import time
 from typing import Any
 
@@ -21,7 +22,7 @@ from trimtab.serve.outcomes import read_outcomes
 from trimtab.serve.predicting import Predicting
 from trimtab.serve.request_types import feedback_body, row_type
 from trimtab.serve.response_types import Acknowledgement, Health, Identity, Readiness
-from trimtab.serve.retries import HEADER, key_fault
+from trimtab.serve.retries import HEADER, KEY_PATTERN, MAX_KEY_CHARACTERS
 from trimtab.serve.row_checker import RowChecker
 from trimtab.serve.shadow import Shadow
 from trimtab.serve.tokens import Tokens
@@ -85,7 +86,7 @@ def create_app(
     @app.get("/model")
     def model_in_production() -> Response:
         tokens.client(request.headers.get("Authorization"), None)
-        return json_response(_identity(_serving(holder), model, row_schema))
+        return json_response(_identity(holder.current(), model, row_schema))
 
     @app.get("/healthz")
     def healthz() -> Response:
@@ -93,7 +94,7 @@ def create_app(
 
     @app.get("/readyz")
     def readyz() -> Response:
-        version = _serving(holder).champion.version
+        version = holder.current().champion.version
         return json_response(Readiness(status="ok", version=version, trouble=holder.trouble))
 
     @app.get("/metrics")
@@ -110,28 +111,17 @@ def create_app(
 def _by_role(
     champion: ModelHolder, former: ModelHolder | None, shadow: Shadow | None
 ) -> dict[Role, ModelHolder]:
-    holders: dict[Role, ModelHolder] = {"champion": champion}
-    if shadow is not None:
-        holders["shadow"] = shadow.challenger
-    if former is not None:
-        holders["holdback"] = former
-    return holders
-
-
-def _serving(holder: ModelHolder) -> Serving:
-    serving = holder.serving
-    if serving is None:
-        raise error_handlers.not_ready(holder.trouble)
-    return serving
+    challenger = shadow.challenger if shadow else None
+    holders: dict[Role, ModelHolder | None] = {"champion": champion, "shadow": challenger, "holdback": former}
+    return {role: holder for role, holder in holders.items() if holder}
 
 
 def _key(client: str) -> str | None:
     key = request.headers.get(HEADER)
     if key is None:
         return None
-    expected = key_fault(key)
-    if expected is not None:
-        raise RequestRejected([fault(HEADER, expected, key)])
+    if not re.fullmatch(KEY_PATTERN, key):
+        raise RequestRejected([fault(HEADER, f"1 to {MAX_KEY_CHARACTERS} printable ASCII characters", key)])
     return f"{client}\n{key}"
 
 

@@ -9,7 +9,7 @@ import socket
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import partial
 from io import BytesIO, RawIOBase
 from pathlib import Path
@@ -151,11 +151,9 @@ def _environ(scope: Scope, body: BytesIO | _Refused) -> dict[str, Any]:
     """Return the environ of PEP 3333, without headers whose names have underscores: they would pass for hyphens."""
     headers: dict[str, str] = {}
     for name, value in scope.headers.items():
-        if "_" not in name:
+        if "_" not in name and name not in ("content-length", "transfer-encoding"):
             key = "HTTP_" + name.upper().replace("-", "_")
             headers[key] = f"{headers[key]},{value}" if key in headers else value
-    headers.pop("HTTP_CONTENT_LENGTH", None)
-    headers.pop("HTTP_TRANSFER_ENCODING", None)
     host, _, port = scope.server.rpartition(":")
     return {
         **_ENVIRON,
@@ -175,12 +173,10 @@ def _environ(scope: Scope, body: BytesIO | _Refused) -> dict[str, Any]:
 
 async def _discard(proto: HTTPProtocol) -> None:
     """Read the rest of a refused body for a while, because most clients read the response only after sending it all."""
-    try:
+    with suppress(TimeoutError, ProtocolClosed):
         async with asyncio.timeout(_DISCARD_SECONDS):
             async for _ in proto:
                 pass
-    except (TimeoutError, ProtocolClosed):
-        pass
 
 
 def _limit_stalls() -> None:

@@ -4,7 +4,7 @@ import logging
 from typing import cast
 
 from flask import Flask, Response
-from werkzeug.exceptions import HTTPException, ServiceUnavailable
+from werkzeug.exceptions import HTTPException
 
 from trimtab.errors import ModelBroken, RequestRejected, StoreUnreachable
 from trimtab.serve.answers import json_response
@@ -17,19 +17,18 @@ _MAX_FAULTS = 20
 """Faults in one response: the first few are enough to repair a client that sends a thousand wrong rows."""
 
 
-def not_ready(trouble: str | None) -> ServiceUnavailable:
-    """Return the 503 of a service that has no model yet."""
-    return ServiceUnavailable(trouble or "No version is in Production yet")
-
-
 def register(app: Flask, metrics: Metrics) -> None:
     """Add the handlers to the application."""
 
     @app.errorhandler(RequestRejected)
     def rejected(error: RequestRejected) -> Response:
         metrics.refused(error.faults)
-        total, first = len(error.faults), cast(list[Fault], error.faults[:_MAX_FAULTS])
-        return json_response(Error(error="The request breaks the contract", total=total, faults=first), 422)
+        content = Error(
+            error="The request breaks the contract",
+            total=len(error.faults),
+            faults=cast(list[Fault], error.faults[:_MAX_FAULTS]),
+        )
+        return json_response(content, 422)
 
     @app.errorhandler(StoreUnreachable)
     def unreachable(error: StoreUnreachable) -> Response:

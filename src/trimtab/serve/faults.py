@@ -52,12 +52,8 @@ def faults_of(error: ValidationError, definitions: Mapping[str, Any]) -> list[Fa
         item = str(place[0]).removesuffix("s")
         field = place[-1] if isinstance(place[-1], str) else f"({item})"
         number = next((part for part in place if isinstance(part, int)), 0)
-        if kind == "expected":
-            expected = line["msg"]
-        else:
-            expected = (
-                _EXPECTED.get(kind) or definitions[item.capitalize()]["properties"][field]["description"]
-            )
+        texts = _EXPECTED | {"expected": line["msg"]}
+        expected = texts.get(kind) or definitions[item.capitalize()]["properties"][field]["description"]
         got = "nothing" if kind == "missing" else line["input"]
         faults.append(fault(field, expected, got, row=number if len(place) > 1 else None))
     return faults

@@ -6,6 +6,8 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from werkzeug.exceptions import ServiceUnavailable
+
 from trimtab.contracts import ModelVersion
 from trimtab.errors import StoreUnreachable, UnsafeModel
 from trimtab.serve.scoring import Scorer
@@ -62,6 +64,17 @@ class ModelHolder:
         self.trouble = note
         self._cause: str | None = None
 
+    def current(self) -> Serving:
+        """Return the version that answers.
+
+        Raises:
+            ServiceUnavailable: No version was loaded yet.
+        """
+        serving = self.serving  # read once, because it may be replaced at any time
+        if serving is None:
+            raise ServiceUnavailable(self.trouble or "No version is in Production yet")
+        return serving
+
     def refresh(self) -> bool:
         """Look once, and return whether another version answers now. A failure never removes the last good one."""
         before = self.serving
@@ -91,32 +104,23 @@ def summary(error: Exception) -> str:
     return "The version in Production could not be loaded; the log says why"
 
 
-class Follower:
-    """Refreshes holders periodically in a thread, until `close`.
+def follow(holders: Sequence[ModelHolder], refresh_seconds: float) -> threading.Event:
+    """Refresh holders periodically in a thread, until the returned event is set.
 
-    At the start, and whenever another version answers, it freezes all objects for the garbage collector. Otherwise each
+    At the start, and whenever another version answers, all objects are frozen for the garbage collector. Otherwise each
     full collection, which walks all imported modules, stops every request for 150 to 230 ms.
     """
+    stop = threading.Event()
 
-    def __init__(self, holders: Sequence[ModelHolder], refresh_seconds: float) -> None:
-        self._holders, self._refresh_seconds = holders, refresh_seconds
-        self._stop = threading.Event()
-
-    def start(self) -> None:
-        """Start the thread."""
-        threading.Thread(target=self._loop, name="model-holder", daemon=True).start()
-
-    def close(self) -> None:
-        """Stop the thread."""
-        self._stop.set()
-
-    def _loop(self) -> None:
-        changed = any(holder.serving for holder in self._holders)
-        while not self._stop.is_set():
-            changed |= any([holder.refresh() for holder in self._holders])  # a list, because each has to look
+    def loop() -> None:
+        changed = any(holder.serving for holder in holders)
+        while not stop.is_set():
+            changed |= any([holder.refresh() for holder in holders])  # a list, because each has to look
             if changed:
                 gc.unfreeze()  # so that the former model is freed
                 gc.collect()
                 gc.freeze()
-            changed = False
-            self._stop.wait(self._refresh_seconds)
+            changed = stop.wait(refresh_seconds)
+
+    threading.Thread(target=loop, name="model-holder", daemon=True).start()
+    return stop

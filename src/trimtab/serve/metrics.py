@@ -5,6 +5,7 @@ from bisect import bisect_left
 from collections import Counter as CountOf
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
+from itertools import accumulate
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import (
@@ -163,10 +164,8 @@ class _Answers(Collector):
         )
         with self._lock:
             for version, counts in self._counts.items():
-                total, buckets = 0, []
-                for bound, count in zip([*self._bounds, float("inf")], counts, strict=True):
-                    total += count
-                    buckets.append(("+Inf" if bound == float("inf") else f"{bound:g}", float(total)))
+                totals = [float(total) for total in accumulate(counts)]
+                buckets = list(zip([*map("{:g}".format, self._bounds), "+Inf"], totals, strict=True))
                 family.add_metric([self._model, version], buckets, self._sums[version])
         return [family]
 

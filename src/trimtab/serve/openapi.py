@@ -16,7 +16,7 @@ from trimtab.serve.response_types import (
     Readiness,
     predictions_type,
 )
-from trimtab.serve.retries import HEADER, MAX_KEY_CHARACTERS
+from trimtab.serve.retries import HEADER, KEY_PATTERN
 
 Schema = dict[str, Any]
 
@@ -37,7 +37,7 @@ _IDEMPOTENCY_KEY: Schema = {
     "in": "header",
     "required": False,
     "description": "The same for a client's retry, which then gets the same predictions.",
-    "schema": {"type": "string", "minLength": 1, "maxLength": MAX_KEY_CHARACTERS, "pattern": "^[ -~]+$"},
+    "schema": {"type": "string", "pattern": f"^{KEY_PATTERN}$"},
 }
 
 

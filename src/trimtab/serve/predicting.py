@@ -13,7 +13,7 @@ from trimtab.errors import ModelBroken
 from trimtab.params import Params
 from trimtab.predictions.records import Prediction, Role
 from trimtab.predictions.writer import LogWriter
-from trimtab.serve import answers, error_handlers
+from trimtab.serve import answers
 from trimtab.serve.holder import ModelHolder, Serving
 from trimtab.serve.metrics import Metrics
 from trimtab.serve.request_types import Action
@@ -76,16 +76,15 @@ class Predicting:
         return self._retries.answer(key, request, lambda ids: self._make(request, ids))
 
     def _make(self, request: CheckedRows, ids: Sequence[str]) -> list[Prediction]:
-        serving = self._champion.serving  # read once: it may be replaced at any time
-        if serving is None:
-            raise error_handlers.not_ready(self._champion.trouble)
+        serving = self._champion.current()
         former = self._former.serving if self._former is not None else None
         now = self._clock()
         asked = list(zip(ids, request.rows, request.times, request.actions, strict=True))
-        if former is None:
-            made = self._by(serving, "champion", None, asked, now)
-        else:
-            made = self._shared(serving, former, asked, now)
+        made = (
+            self._shared(serving, former, asked, now)
+            if former is not None
+            else self._by(serving, "champion", None, asked, now)
+        )
         self._log.add(made)
         self._metrics.asked(request.missing, request.unseen)
         if self._shadow is not None:

@@ -16,6 +16,7 @@ from trimtab.serve.row_checker import CheckedRows
 
 HEADER = "Idempotency-Key"
 MAX_KEY_CHARACTERS = 255
+KEY_PATTERN = f"[ -~]{{1,{MAX_KEY_CHARACTERS}}}"
 
 Make = Callable[[Sequence[str]], Sequence[Prediction]]
 
@@ -97,10 +98,3 @@ def _answers(predictions: Sequence[Prediction], request: CheckedRows) -> bool:
         and (action is None or prediction.propensity == action.propensity)
         for prediction, row, action in zip(predictions, request.rows, request.actions, strict=True)
     )
-
-
-def key_fault(key: str) -> str | None:
-    """Return what was expected instead of this key; None if the key is valid."""
-    if 1 <= len(key) <= MAX_KEY_CHARACTERS and key.isascii() and key.isprintable():
-        return None
-    return f"1 to {MAX_KEY_CHARACTERS} printable ASCII characters"

@@ -134,9 +134,8 @@ def sample(data: Data, rows: int, *, seed: int) -> list[dict[str, Any]]:
 
 
 def _drawn(feature: Feature, rows: int, draw: np.random.Generator) -> list[object]:
-    values: list[object]
     if isinstance(feature, Category):
-        values = draw.choice(feature.categories, rows).tolist()
+        values: list[object] = draw.choice(feature.categories, rows).tolist()
         values = [
             "\N{REPLACEMENT CHARACTER}" if odd else value
             for value, odd in zip(values, draw.uniform(size=rows) < _UNUSUAL_SHARE, strict=True)

@@ -104,10 +104,8 @@ def require_tokens_beyond_loopback(host: str, tokens: Tokens) -> None:
 
 
 def is_loopback(host: str) -> bool:
-    """Return whether only this machine can reach an address, which may be a socket in the file system."""
-    if host == "localhost" or host.startswith(("/", "unix:")):
-        return True
+    """Return whether only this machine can reach an address."""
     try:
-        return ip_address(host).is_loopback
+        return host == "localhost" or ip_address(host).is_loopback
     except ValueError:
         return False

@@ -1,7 +1,7 @@
 """Merges the trees of a `HistGradientBoosting*` model into one, so that a row takes one call instead of one per tree."""
 
 from itertools import pairwise
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -54,8 +54,7 @@ class MergedTrees:
         sums = np.empty((rows, trees // outputs + 1, outputs))
         sums[:, 0] = self._baseline
         sums[:, 1:] = leaves.reshape(rows, -1, outputs)
-        last: Floats = np.add.accumulate(sums, axis=1)[:, -1]
-        return last
+        return cast(Floats, np.add.accumulate(sums, axis=1)[:, -1])
 
 
 def _merged(trees: list[TreePredictor], feature: int) -> TreePredictor:

@@ -18,7 +18,7 @@ from trimtab.registry import production
 from trimtab.registry.mlflow_store import Store
 from trimtab.serve import last_good, tokens
 from trimtab.serve.app import create_app
-from trimtab.serve.holder import Follower, ModelHolder, Ready, Serving, summary
+from trimtab.serve.holder import ModelHolder, Ready, Serving, follow, summary
 from trimtab.serve.preparing import preparer
 from trimtab.serve.shadow import Shadow
 from trimtab.settings import Settings
@@ -73,7 +73,7 @@ def application() -> Flask:
         holders.append(former)
     app = create_app(champion, writer, params, system_clock, tokens=clients, former=former, shadow=shadow)
     writer.start()
-    Follower(holders, params.serve.refresh_seconds).start()
+    follow(holders, params.serve.refresh_seconds)
     return app
 
 

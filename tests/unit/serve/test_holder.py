@@ -7,7 +7,7 @@ from sklearn.preprocessing import FunctionTransformer
 from skops.io import dumps
 
 from tests.unit.serve.shelf import ROW, Shelf, fitted
-from trimtab.serve.holder import Follower, ModelHolder
+from trimtab.serve.holder import ModelHolder, follow
 
 
 def served(holder: ModelHolder) -> str:
@@ -88,17 +88,16 @@ def test_a_challenger_that_is_gone_answers_no_more(shelf):
     assert (holder.serving, holder.trouble) == (None, None)
 
 
-def test_the_thread_follows_until_it_is_closed(tmp_path):
+def test_the_thread_follows_until_it_is_stopped(tmp_path):
     shelf = Shelf(tmp_path)
     holder = shelf.holder()
-    follower = Follower([holder], refresh_seconds=0.02)
-    follower.start()
+    stop = follow([holder], refresh_seconds=0.02)
     shelf.promote("1", fitted("1"))
     patience = time.monotonic() + 30
     while holder.serving is None and time.monotonic() < patience:
         time.sleep(0.01)
     assert served(holder) == "1"
-    follower.close()
+    stop.set()
     time.sleep(0.2)
     shelf.away = True
     time.sleep(0.2)
