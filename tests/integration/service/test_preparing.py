@@ -75,5 +75,5 @@ def test_a_version_without_an_example_is_served_and_says_so(store, tmp_path, cap
     version = ModelVersion(version="1", run_id=other, source=source, digest=digest, trained_through=NOON)
     ready = preparer(store, WANTED, tmp_path / "models")(version)
     assert (ready.commit, ready.batches) == (None, {})
-    assert "they are not compared" in caplog.text
+    assert "its answers are not compared" in caplog.text
     assert run != other
