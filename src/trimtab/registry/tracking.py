@@ -204,8 +204,8 @@ def project_run(checkout: Path, entry_point: str, *, env_manager: str, experimen
                 run_name=run_name,
             )
     except ExecutionException as error:
-        said = f"{output.read_text(encoding='utf-8')}\n{error}"
-        raise CommandFailed(["mlflow", "run", "-e", entry_point], 1, said) from error
+        printed = output.read_text(encoding="utf-8").strip()
+        raise CommandFailed(["mlflow", "run", "-e", entry_point], 1, printed or str(error)) from error
     finally:
         print(redact(output.read_text(encoding="utf-8")), flush=True)
     return str(submitted.run_id)
