@@ -43,6 +43,7 @@ def test_it_starts_and_answers_while_a_store_is_away(loop: Loop, rows, away) -> 
         ready = service.get("/readyz")
         assert (ready.json()["status"], ready.json()["version"]) == ("ok", "1")
         assert f"{away[0]} does not answer" in ready.json()["trouble"]
+        assert "last good parameters are in use" in ready.json()["trouble"]
         assert "hunter2" not in ready.text
         assert f"{METRIC} 1.0" in service.get("/metrics").text
 

@@ -45,8 +45,8 @@ class ModelHolder:
         serving: Answers until the first look.
         note: What is wrong even if all looks succeed.
 
-    `serving` is replaced as a whole, `failures` counts the failed looks, and `trouble` is why the last one failed, or the
-    note.
+    `serving` is replaced as a whole, `failures` counts the failed looks, and `trouble` is why the last one failed, and
+    the note.
     """
 
     def __init__(
@@ -89,7 +89,10 @@ class ModelHolder:
             self.failures += 1
             if str(error) != self._cause:  # once per cause, not once per look
                 log.exception("A version could not be found or loaded")
-            self._cause, self.trouble = str(error), summary(error)
+            reason, note = summary(error), self._note or ""
+            self._cause, self.trouble = str(error), (
+                note if reason in note else f"{reason}. {note}".rstrip(". ")
+            )
         else:
             self._cause, self.trouble = None, self._note
         return self.serving is not before

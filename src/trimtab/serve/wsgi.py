@@ -45,7 +45,7 @@ def application() -> Flask:
     clients = tokens.from_environment()
     where = settings.read()
     registry, models = Store(where.mlflow), where.home / "models"
-    params, serving, note = _start(where, registry, models)
+    params, serving, trouble = _start(where, registry, models)
     ledger, prepare = Ledger(where.ledger, params.model.name), preparer(registry, params, models)
 
     def prepare_and_remember(version: ModelVersion) -> Ready:
@@ -57,8 +57,9 @@ def application() -> Flask:
         find=lambda: production.served(ledger).champion,
         prepare=prepare_and_remember,
         serving=serving,
-        note=note,
+        note=trouble if serving else None,
     )
+    champion.trouble = trouble  # until the first look
     prediction_log = open_log(where.prediction_log, params.predictions)
     writer = LogWriter(prediction_log, where.spool, params.predictions, system_clock)
     holders, shadow, former = [champion], None, None
@@ -80,7 +81,7 @@ def application() -> Flask:
 def _start(where: Settings, registry: Store, models: Path) -> tuple[Params, Serving | None, str | None]:
     """Return the parameters, the version that answers first if there is one, and what is wrong with them."""
     origin = Origin(where)
-    params, serving, cause = None, None, "No version is in Production"
+    params, serving, cause = None, None, None
     try:
         params, serving = call_with_timeout(
             lambda: _current(origin, where.ledger, registry, models), seconds=_START_SECONDS
@@ -89,8 +90,9 @@ def _start(where: Settings, registry: Store, models: Path) -> tuple[Params, Serv
         log.exception("The version in Production is unavailable")
         cause = summary(error)
     if serving is None and (state := last_good.load(models, params)) is not None:
+        cause = cause or "No version is in Production"
         return *state, f"{cause}. The last good parameters are in use until the service is restarted"
-    return params or origin.params(origin.head()), serving, None
+    return params or origin.params(origin.head()), serving, cause
 
 
 def _current(origin: Origin, ledger: str, registry: Store, models: Path) -> tuple[Params, Serving | None]:

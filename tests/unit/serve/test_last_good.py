@@ -45,7 +45,7 @@ def test_a_note_is_told_while_looks_succeed(shelf, holder):
     assert (noted.serving, noted.trouble) == (holder.serving, "a note")
     shelf.away = True
     noted.refresh()
-    assert noted.trouble == "MLflow does not answer"
+    assert noted.trouble == "MLflow does not answer. a note"
 
 
 def test_a_failure_is_summed_up_without_its_text():
