@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from tests.support.builders import BINARY, CLASSES, VALUE, shops
 from tests.unit.serve.shelf import ROW
 from trimtab.data import columns
-from trimtab.data.schema import EVENT_TIME, KNOWN_AT, LABEL, ROW_ID, row_faults
+from trimtab.data.schema import EVENT_TIME, KNOWN_AT, LABEL, ROW_ID
+from trimtab.data.validation import row_faults
 from trimtab.errors import BatchRejected, RequestRejected
 from trimtab.params import Data
 from trimtab.serve.request_types import feedback_body

@@ -1,19 +1,22 @@
 """Fixtures of the integration tests: loops on real stores."""
 
 import os
+from collections.abc import Iterator
 
 import pytest
 
+from tests.support.entry_points import preloaded
 from tests.support.moments import Branch, Site
 from trimtab.loop.loop import Loop
 
 
 @pytest.fixture(scope="session")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """Where this process keeps its loops."""
     worker, own = os.environ.get("PYTEST_XDIST_WORKER"), tmp_path_factory.getbasetemp()
     number = int(worker.removeprefix("gw")) if worker else 0
-    return Branch(own.parent if worker else own, number)
+    with preloaded(own) as environment:
+        yield Branch(own.parent if worker else own, number, environment)
 
 
 @pytest.fixture

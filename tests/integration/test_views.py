@@ -64,4 +64,4 @@ def test_the_views_say_what_happened_and_why(loop: Loop, capsys: pytest.CaptureF
     assert "trained on" in output(capsys, "why", playground.weeks()[0].batch)
 
     assert "Expected a version (1, 2) or a batch (newest: " in output(capsys, "why", "W99")
-    assert "ISO 8601" in output(capsys, "live-at", "yesterday")
+    assert "Invalid value for 'time'" in output(capsys, "live-at", "yesterday")

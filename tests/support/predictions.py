@@ -1,4 +1,4 @@
-"""Records of the prediction log for tests: what is not named is ordinary."""
+"""Builds records of the prediction log for tests. Fields that a test does not name have defaults."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,8 +13,8 @@ HOUR = timedelta(hours=1)
 
 
 def prediction(id_: str, row: str = "a", *, at: datetime = NOON, **changes: Any) -> Prediction:
-    """One served at `at` for an event an hour later."""
-    ordinary = {
+    """Return a prediction that was served at `at`, for an event an hour later."""
+    defaults = {
         "model": "demand",
         "version": "1",
         "event_time": at + HOUR,
@@ -22,7 +22,7 @@ def prediction(id_: str, row: str = "a", *, at: datetime = NOON, **changes: Any)
         "features": {"row_id": row, "price": 10},
         "role": "champion",
     }
-    return Prediction(prediction_id=id_, row_id=row, served_at=at, **{**ordinary, **changes})
+    return Prediction(prediction_id=id_, row_id=row, served_at=at, **{**defaults, **changes})
 
 
 def outcome(
@@ -31,19 +31,19 @@ def outcome(
     return Outcome(model=model, row_id=row, prediction_id=None, label=label, label_known_at=at)
 
 
-def add_outcomes(log: PredictionLog, *truths: Outcome, at: datetime = NOON) -> int:
-    return log.add_outcomes([ReceivedOutcome(outcome=one, received_at=at) for one in truths])
+def add_outcomes(log: PredictionLog, *outcomes: Outcome, at: datetime = NOON) -> int:
+    return log.add_outcomes([ReceivedOutcome(outcome=outcome, received_at=at) for outcome in outcomes])
 
 
 def joined_labels(log: PredictionLog, **bounds: Any) -> list[tuple[str, Any]]:
-    """Ids and labels of what counts within two days."""
-    wide = {"start": NOON - 24 * HOUR, "end": NOON + 24 * HOUR}
-    found = log.joined("demand", **{**wide, **bounds})
-    return [(one.prediction.prediction_id, one.label) for one in found]
+    """Return the ids and labels of the predictions that count within two days."""
+    two_days = {"start": NOON - 24 * HOUR, "end": NOON + 24 * HOUR}
+    rows = log.joined("demand", **{**two_days, **bounds})
+    return [(row.prediction.prediction_id, row.label) for row in rows]
 
 
 def log_settings(**changes: Any) -> params.Predictions:
-    """The shipped parameters of the log, quick to try again, and patient: a test machine may be slow."""
-    ours = {"retry_seconds": 0.05, "timeout_seconds": 30.0, "write_seconds": 120.0}
+    """Return the shipped parameters with short retries, and with long time-outs because a test machine may be slow."""
+    defaults = {"retry_seconds": 0.05, "timeout_seconds": 30.0, "write_seconds": 120.0}
     shipped = params.load(Path(__file__).parents[2] / params.FILE).predictions
-    return shipped.model_copy(update={**ours, **changes})
+    return shipped.model_copy(update={**defaults, **changes})

@@ -7,7 +7,7 @@ from datetime import datetime
 import pandas as pd
 
 from trimtab import params
-from trimtab.data import columns, schema
+from trimtab.data import columns, schema, validation
 from trimtab.data.landing import Landed
 from trimtab.errors import BatchRejected
 
@@ -42,7 +42,7 @@ def check(landed: Landed, data: params.Data, *, now: datetime) -> Checked:
         BatchRejected: The batch is refused as a whole.
     """
     frame = _structured(landed, data)
-    faults = pd.concat([schema.row_faults(frame, data), _future_labels(frame, now)], ignore_index=True)
+    faults = pd.concat([validation.row_faults(frame, data), _future_labels(frame, now)], ignore_index=True)
     unseen = schema.unseen(frame, data)
     if landed.released_by is not None:
         places = zip(faults["row"], faults["column"], strict=True)
@@ -62,7 +62,7 @@ def check(landed: Landed, data: params.Data, *, now: datetime) -> Checked:
 
 
 def _future_labels(frame: pd.DataFrame, now: datetime) -> pd.DataFrame:
-    """Return the rows whose label became known later than now, in the form of `schema.row_faults`."""
+    """Return the rows whose label became known later than now, in the form of `validation.row_faults`."""
     times = frame[schema.KNOWN_AT]
     future = times[times > now]
     text = [f"{schema.KNOWN_AT}: expected a time that has passed, got {time.isoformat()}" for time in future]

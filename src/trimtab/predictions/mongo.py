@@ -52,7 +52,7 @@ class MongoLog(PredictionLog):
     def __init__(
         self, url: str, *, retention_days: float | None, timeout_seconds: float, write_seconds: float
     ) -> None:
-        self._redacted_url = redact(url)
+        self.redacted_url = redact(url)
         self._client: MongoClient[Document] = MongoClient(
             url,
             tz_aware=True,
@@ -70,11 +70,6 @@ class MongoLog(PredictionLog):
         self._marker = database["trimtab"]
         self._expiry = None if retention_days is None else round(retention_days * 86400)
         self._prepared, self._preparing = False, threading.Lock()
-
-    @property
-    def redacted_url(self) -> str:
-        """See `PredictionLog`."""
-        return self._redacted_url
 
     def prepare(self) -> None:
         """See `PredictionLog`."""
@@ -199,7 +194,7 @@ class MongoLog(PredictionLog):
             raise self._unreachable(error) from error
 
     def _unreachable(self, error: PyMongoError) -> StoreUnreachable:
-        return StoreUnreachable("The prediction log", self._redacted_url, "TRIMTAB_PREDICTION_LOG_URL", error)
+        return StoreUnreachable("The prediction log", self.redacted_url, "TRIMTAB_PREDICTION_LOG_URL", error)
 
     def _prepare(self) -> None:
         if self._prepared:
@@ -207,7 +202,7 @@ class MongoLog(PredictionLog):
         with self._preparing:
             marker = self._marker.find_one({"_id": _MARKER})
             if marker is not None and marker["version"] != VERSION:
-                raise unsupported_version(self._redacted_url, marker["version"])
+                raise unsupported_version(self.redacted_url, marker["version"])
             for keys in (["model", "row_id"], ["model", "served_at"], ["model", "event_time"]):
                 self._predictions.create_index([(name, ASCENDING) for name in keys])
             unique = [(name, ASCENDING) for name in ("model", "row_id", "revision")]

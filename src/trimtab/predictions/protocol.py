@@ -22,10 +22,8 @@ class PredictionLog(Protocol):
         Unfit: Another version of trimtab wrote the log, and this one cannot read it.
     """
 
-    @property
-    def redacted_url(self) -> str:
-        """The URL without its password."""
-        ...
+    redacted_url: str
+    """The URL without its password."""
 
     def prepare(self) -> None:
         """Connect to the store, create what is missing, and migrate a log of an older version."""

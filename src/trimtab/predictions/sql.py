@@ -49,18 +49,13 @@ class SqlLog(PredictionLog):
 
     def __init__(self, url: str, *, retention_days: float | None, timeout_seconds: float) -> None:
         address = make_url(url)
-        self._redacted_url = redact(url)
+        self.redacted_url = redact(url)
         self._engine = open_engine(
             _with_timeouts(address, timeout_seconds).render_as_string(hide_password=False)
         )
         self._retention = None if retention_days is None else timedelta(days=retention_days)
         self._insert = sqlite.insert if address.get_backend_name() == "sqlite" else postgresql.insert
         self._prepared, self._preparing = False, threading.Lock()
-
-    @property
-    def redacted_url(self) -> str:
-        """See `PredictionLog`."""
-        return self._redacted_url
 
     def prepare(self) -> None:
         """See `PredictionLog`."""
@@ -114,16 +109,15 @@ class SqlLog(PredictionLog):
         known_by: datetime | None = None,
     ) -> list[JoinedPrediction]:
         """See `PredictionLog`."""
-        counts = (predictions.c.model == model, predictions.c.role != SHADOW)
-        rows = select(predictions.c.row_id).where(
-            *counts, predictions.c[by] >= start, predictions.c[by] < end
-        )
+        conditions = (predictions.c.model == model, predictions.c.role != SHADOW)
+        time = predictions.c[by]
+        rows = select(predictions.c.row_id).where(*conditions, time >= start, time < end)
         labels: dict[str, list[LabelRevision]] = {}
         with self._connect() as connection:
             query = select(feedback).where(feedback.c.model == model, feedback.c.row_id.in_(rows))
             for row in connection.execute(query):
                 labels.setdefault(row.row_id, []).append(_label_revision(row))
-            query = select(predictions).where(*counts, predictions.c.row_id.in_(rows))
+            query = select(predictions).where(*conditions, predictions.c.row_id.in_(rows))
             candidates = (Prediction(**row) for row in connection.execute(query).mappings())
             return join(candidates, labels, by=by, start=start, end=end, known_by=known_by)
 
@@ -173,14 +167,14 @@ class SqlLog(PredictionLog):
         except (DBAPIError, TimeoutError) as error:
             cause = error.orig if isinstance(error, DBAPIError) else error
             raise StoreUnreachable(
-                "The prediction log", self._redacted_url, "TRIMTAB_PREDICTION_LOG_URL", cause
+                "The prediction log", self.redacted_url, "TRIMTAB_PREDICTION_LOG_URL", cause
             ) from error
 
     def _prepare(self, connection: Connection) -> None:
         if self._prepared:
             return
         with self._preparing, _exclusive_transaction(connection):
-            sql_schema.prepare(connection, self._redacted_url)
+            sql_schema.prepare(connection, self.redacted_url)
         self._prepared = True
 
 

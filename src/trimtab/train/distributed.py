@@ -92,10 +92,10 @@ class _Distributed:
         model: Any = self
         ours = ("scheduler", "partition_rows")
         settings = {name: value for name, value in model.get_params().items() if name not in ours}
-        estimator = getattr(xgboost_dask, type(self).__name__)(**settings)
-        estimator.client = client
-        estimator.fit(features, labels)
-        model.load_model(bytearray(estimator.get_booster().save_raw("ubj")))
+        fitted = getattr(xgboost_dask, type(self).__name__)(**settings)
+        fitted.client = client
+        fitted.fit(features, labels)
+        model.load_model(bytearray(fitted.get_booster().save_raw("ubj")))
         return model
 
 

@@ -103,14 +103,12 @@ def _fit_labels(pipeline: Pipeline, parameters: params.Params, rows: Rows) -> Pi
 
 
 def _fit_parts(pipeline: Pipeline, parameters: params.Params, rows: Rows) -> Pipeline:
-    classes = [np.unique(targets(part.read([LABEL]), parameters.data)) for part in rows.parts]
+    data = parameters.data
+    classes = [np.unique(targets(part.read([LABEL]), data)) for part in rows.parts]
     _expect_classes(parameters, len(rows), np.concatenate(classes))
-    encode = pipeline.named_steps["encode"].fit(design(rows.parts[0].read(), parameters.data))
+    encode = pipeline.named_steps["encode"].fit(design(rows.parts[0].read(), data))
     frames = (part.read() for part in rows.parts)
-    encoded = (
-        (encode.transform(design(frame, parameters.data)), targets(frame, parameters.data))
-        for frame in frames
-    )
+    encoded = ((encode.transform(design(frame, data)), targets(frame, data)) for frame in frames)
     with _params_error(parameters):
         pipeline.named_steps["estimator"].fit_parts(encoded, folder=rows.parts[0].path.parent)
     return pipeline

@@ -1,4 +1,4 @@
-"""Answers as the service does, and prints each id once it may be told to the client, until it is ended.
+"""Writes predictions as the service does, and prints each id that the service could now send to a client.
 
 python -m tests.integration.predictions.client URL SPOOL NAME
 """
@@ -22,8 +22,8 @@ def main(url: str, folder: str, name: str) -> None:
     try:
         number = 0
         while True:
-            ids = [f"{name}-{number}-{one}" for one in range(3)]
-            log.add([prediction(one, one) for one in ids])
+            ids = [f"{name}-{number}-{row}" for row in range(3)]
+            log.add([prediction(id_, id_) for id_ in ids])
             log.add_outcomes([outcome(ids[0])], received_at=system_clock())
             print(*ids, flush=True)
             number += 1

@@ -1,4 +1,4 @@
-"""Every kind of store, empty."""
+"""Fixtures: an empty prediction log of each kind of store."""
 
 import os
 import uuid
@@ -14,7 +14,7 @@ from trimtab.predictions.protocol import PredictionLog
 
 KINDS = ("sqlite", "postgresql", "mongodb")
 MONGODB = "TRIMTAB_TEST_MONGODB_URL"
-"""Names another MongoDB than the one that is started here: a real one, or another that speaks its wire."""
+"""URL of another MongoDB to test, instead of the server that is started here."""
 
 
 @pytest.fixture(scope="session")
@@ -40,7 +40,7 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def address(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str], str]:
-    """Makes the address of one more empty log of a kind."""
+    """Returns the URL of a new empty log of a kind."""
 
     def new(kind: str) -> str:
         name = f"t{uuid.uuid4().hex[:12]}"
@@ -48,8 +48,8 @@ def address(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str], s
             server: Postgres = request.getfixturevalue("postgres")
             return server.schema(name)
         if kind == "mongodb":
-            place, _, options = request.getfixturevalue("mongodb").partition("?")
-            return f"{place.rstrip('/')}/{name}?{options}"
+            server_url, _, options = request.getfixturevalue("mongodb").partition("?")
+            return f"{server_url.rstrip('/')}/{name}?{options}"
         return f"sqlite:///{tmp_path / name}.db"
 
     return new

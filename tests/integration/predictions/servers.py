@@ -1,4 +1,4 @@
-"""Real database servers on loopback, that a test may kill and start again."""
+"""Real database servers on loopback, which tests kill, pause and start again."""
 
 import contextlib
 import os
@@ -22,9 +22,9 @@ NOBODY = "postgres"
 
 
 def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
         return port
 
 
@@ -52,22 +52,22 @@ class Server:
         raise AssertionError(f"No answer:\n{(self.folder / 'output').read_text()[-2000:]}")
 
     def kill(self) -> None:
-        """End it without any notice."""
+        """Kill it without a shutdown."""
         self._end(signal.SIGKILL)
 
     def stop(self) -> None:
         self._end(signal.SIGQUIT)
 
     def pause(self) -> None:
-        """Let it stand still, with all connections open."""
+        """Suspend it, with all connections open."""
         self._signal(signal.SIGSTOP)
 
     def resume(self) -> None:
         self._signal(signal.SIGCONT)
 
-    def _end(self, how: signal.Signals) -> None:
+    def _end(self, signal_: signal.Signals) -> None:
         if self.process is not None:
-            self._signal(how)
+            self._signal(signal_)
             self.process.wait(PATIENCE_SECONDS)
             self.process = None
 
@@ -99,14 +99,14 @@ class Postgres(Server):
         return f"postgresql://trimtab@127.0.0.1:{self.port}/postgres"
 
     def schema(self, name: str) -> str:
-        """Make an empty schema and return an address that sees no other: a database has 300 files."""
+        """Create an empty schema, which is cheaper than a database of 300 files, and return a URL that uses only it."""
         with psycopg.connect(self.url, autocommit=True) as connection:
             connection.execute(f'CREATE SCHEMA "{name}"'.encode())
         return f"{self.url}?options=-csearch_path%3D{name}"
 
     def _launch(self, output: int) -> "subprocess.Popen[bytes]":
         options = ["-p", str(self.port), "-h", "127.0.0.1", "-k", str(self.folder)]
-        options += ["-c", "fsync=off"]  # the machine does not lose its power here
+        options += ["-c", "fsync=off"]  # no test cuts the power
         return subprocess.Popen(
             [self._bin / "postgres", "-D", self.folder / "data", *options],
             stdout=output,
@@ -123,7 +123,7 @@ class Postgres(Server):
     def _signal(self, which: signal.Signals) -> None:
         if self.process is None:
             return
-        # Without notice its processes stand still, and die, together; with notice it tells them itself.
+        # On SIGQUIT the server ends its child processes; other signals must be sent to each of them.
         children = _children(self.process.pid) if which is not signal.SIGQUIT else []
         for pid in [self.process.pid, *children]:
             with contextlib.suppress(ProcessLookupError):
@@ -131,10 +131,10 @@ class Postgres(Server):
 
 
 class Mongo(Server):
-    """What speaks MongoDB's wire on SQLite: nx-27017."""
+    """nx-27017, which speaks MongoDB's protocol on SQLite."""
 
     def stop(self) -> None:
-        self.kill()  # with notice it takes ten seconds
+        self.kill()  # an orderly shutdown takes ten seconds
 
     @property
     def url(self) -> str:
@@ -157,7 +157,7 @@ class Mongo(Server):
 
 @contextlib.contextmanager
 def running(kind: type[Server]) -> Iterator[Server]:
-    """A started server in a folder of its own, which any user may enter."""
+    """Run a server in its own folder, which any user may enter."""
     folder = Path(tempfile.mkdtemp(prefix="trimtab-test-"))
     server = kind(folder)
     try:
@@ -174,9 +174,9 @@ def _version(program: Path) -> int:
 
 
 def _children(parent: int) -> list[int]:
-    found = []
+    children = []
     for entry in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):
             if int(entry.read_text().rpartition(")")[2].split()[1]) == parent:
-                found.append(int(entry.parent.name))
-    return found
+                children.append(int(entry.parent.name))
+    return children

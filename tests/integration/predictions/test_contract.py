@@ -1,4 +1,4 @@
-"""What every store of the prediction log does: SQLite, PostgreSQL, and MongoDB by its wire."""
+"""The contract that every store of the prediction log keeps: SQLite, PostgreSQL, and MongoDB's protocol."""
 
 import threading
 import time
@@ -23,7 +23,7 @@ from trimtab.predictions.records import JoinedPrediction
 DAY = 24 * HOUR
 
 
-def test_a_prediction_comes_back_as_it_was_written(log):
+def test_a_prediction_is_read_as_it_was_written(log):
     features = {
         "row_id": "a",
         "price": 0.1 + 0.2,
@@ -40,11 +40,11 @@ def test_a_prediction_comes_back_as_it_was_written(log):
     ]
     log.add(written)
     assert log.find("demand", ["float", "classes", "other", "nobody"]) == {
-        one.prediction_id: one for one in written
+        entry.prediction_id: entry for entry in written
     }
 
 
-def test_the_same_prediction_twice_is_once_and_the_first_stays(log):
+def test_the_first_of_two_predictions_with_one_id_stays(log):
     log.add([prediction("p1", answer=0.1), prediction("p1", answer=0.2)])
     log.add([prediction("p1", answer=0.3), prediction("p2")])
     assert log.count() == (2, 0)
@@ -53,8 +53,8 @@ def test_the_same_prediction_twice_is_once_and_the_first_stays(log):
 
 def test_of_1200_predictions_each_is_found_within_its_model(log):
     log.add([prediction(f"p{number}", f"row-{number}") for number in range(1200)])
-    found = log.find("demand", [f"p{number}" for number in range(1200)] + ["nobody"])
-    assert {key: one.row_id for key, one in found.items()} == {
+    predictions = log.find("demand", [f"p{number}" for number in range(1200)] + ["nobody"])
+    assert {id_: entry.row_id for id_, entry in predictions.items()} == {
         f"p{number}": f"row-{number}" for number in range(1200)
     }
     assert log.find("supply", ["p1"]) == {}
@@ -62,11 +62,11 @@ def test_of_1200_predictions_each_is_found_within_its_model(log):
 
 
 @pytest.mark.parametrize("label", [1, 2.5, "late", "1"])
-def test_a_label_keeps_its_kind(log, label):
+def test_a_label_keeps_its_type(log, label):
     log.add([prediction("p")])
     assert add_outcomes(log, outcome(label=label)) == 1
-    ((_, found),) = joined_labels(log)
-    assert (found, type(found)) == (label, type(label))
+    ((_, joined),) = joined_labels(log)
+    assert (joined, type(joined)) == (label, type(label))
 
 
 def test_the_same_label_again_is_not_new_even_when_known_later(log):
@@ -94,7 +94,7 @@ def test_a_correction_known_at_the_same_time_is_in_force(log):
     assert joined_labels(log) == [("p", 0)]
 
 
-def test_what_was_known_earlier_and_comes_later_corrects_nothing(log):
+def test_a_label_that_became_known_earlier_corrects_nothing(log):
     add_outcomes(log, outcome(label=0, at=NOON + 2 * HOUR))
     add_outcomes(log, outcome(label=1, at=NOON + HOUR))
     log.add([prediction("p")])
@@ -107,7 +107,7 @@ def test_outcomes_of_two_models_on_one_row_are_apart(log):
     assert joined_labels(log) == [("p", 1)]
 
 
-def test_a_forgotten_row_is_gone_with_its_outcomes_and_of_others_nothing(log):
+def test_forgetting_a_row_deletes_its_records_and_no_others(log):
     log.add(
         [prediction("p"), prediction("again"), prediction("shadow", role="shadow"), prediction("q", "other")]
     )
@@ -135,12 +135,12 @@ def test_the_last_prediction_before_the_outcome_was_first_known_counts(log):
     assert joined_labels(log) == [("last", 0)]
 
 
-def test_without_truth_the_last_prediction_counts_and_its_label_is_none(log):
+def test_without_an_outcome_the_last_prediction_counts_and_its_label_is_none(log):
     log.add([prediction("p1"), prediction("p2", at=NOON + HOUR)])
     assert joined_labels(log) == [("p2", None)]
 
 
-def test_a_shadow_never_counts_and_a_holdback_does(log):
+def test_a_mirrored_prediction_never_counts_and_a_holdback_does(log):
     log.add(
         [
             prediction("champion", "a"),
@@ -155,10 +155,10 @@ def test_a_shadow_never_counts_and_a_holdback_does(log):
 def test_a_row_counts_in_one_window_only(log):
     log.add([prediction("p1", at=NOON), prediction("p2", at=NOON + HOUR)])
     windows = [log.joined("demand", start=NOON + k * HOUR, end=NOON + (k + 1) * HOUR) for k in range(3)]
-    assert [[one.prediction.prediction_id for one in window] for window in windows] == [[], ["p2"], []]
+    assert [[row.prediction.prediction_id for row in window] for window in windows] == [[], ["p2"], []]
 
 
-def test_a_window_may_be_of_the_events(log):
+def test_a_window_may_be_of_event_times(log):
     log.add(
         [
             prediction("before", "a", event_time=NOON + DAY - timedelta(milliseconds=1)),
@@ -169,8 +169,8 @@ def test_a_window_may_be_of_the_events(log):
             prediction("is not any more", "e", at=NOON + HOUR, event_time=NOON + 2 * DAY),
         ]
     )
-    found = log.joined("demand", start=NOON + DAY, end=NOON + 2 * DAY, by="event_time")
-    assert [one.prediction.prediction_id for one in found] == ["first", "late"]
+    rows = log.joined("demand", start=NOON + DAY, end=NOON + 2 * DAY, by="event_time")
+    assert [row.prediction.prediction_id for row in rows] == ["first", "late"]
 
 
 def test_a_label_known_after_the_cutoff_is_not_known(log):
@@ -194,27 +194,27 @@ def test_times_come_back_in_utc_to_the_millisecond_whatever_offset_they_had(log)
     at = NOON + timedelta(microseconds=345_678)
     log.add([prediction("p", at=at.astimezone(new_york))])
     add_outcomes(log, outcome(at=(at + HOUR).astimezone(new_york)))
-    (found,) = log.joined("demand", start=NOON, end=NOON + HOUR)
-    assert found == JoinedPrediction(
+    (row,) = log.joined("demand", start=NOON, end=NOON + HOUR)
+    assert row == JoinedPrediction(
         prediction=prediction("p", at=datetime(2026, 1, 5, 12, 0, 0, 345_000, tzinfo=UTC)),
         label=1,
         label_known_at=datetime(2026, 1, 5, 13, 0, 0, 345_000, tzinfo=UTC),
     )
-    assert found.prediction.served_at.utcoffset() == timedelta(0)
+    assert row.prediction.served_at.utcoffset() == timedelta(0)
 
 
 def test_eight_threads_with_the_same_outcomes_write_each_once(log):
     gate = threading.Barrier(8)
-    new: list[int] = []
+    counts: list[int] = []
 
     def send() -> None:
         gate.wait()
         for row in range(10):
-            new.append(add_outcomes(log, outcome(f"row-{row}")))
+            counts.append(add_outcomes(log, outcome(f"row-{row}")))
 
-    _together(send)
-    assert len(new) == 80
-    assert sum(new) == 10
+    _in_eight_threads(send)
+    assert len(counts) == 80
+    assert sum(counts) == 10
     assert log.count() == (0, 10)
 
 
@@ -224,9 +224,9 @@ def test_eight_threads_with_the_same_predictions_write_each_once(log):
     def send() -> None:
         gate.wait()
         for number in range(5):
-            log.add([prediction(f"p{number}-{one}") for one in range(10)])
+            log.add([prediction(f"p{number}-{row}") for row in range(10)])
 
-    _together(send)
+    _in_eight_threads(send)
     assert log.count() == (50, 0)
 
 
@@ -238,7 +238,7 @@ def test_eight_threads_that_correct_one_row_leave_one_history(log):
         gate.wait()
         add_outcomes(log, outcome(label=next(turns) + 10))
 
-    _together(send)
+    _in_eight_threads(send)
     assert log.count() == (0, 8)
     log.add([prediction("p")])
     assert joined_labels(log)[0][1] in range(10, 18)
@@ -253,7 +253,7 @@ def test_a_second_process_reads_what_was_written(log, url):
     other.close()
 
 
-def test_what_is_older_than_the_retention_goes_and_the_rest_stays(url):
+def test_only_records_older_than_the_retention_are_deleted(url):
     log = open_log(url, log_settings(retention_days=30.0))
     now = system_clock()
     log.add([prediction("old", at=now - 31 * DAY), prediction("young", "b", at=now - 29 * DAY)])
@@ -264,13 +264,13 @@ def test_what_is_older_than_the_retention_goes_and_the_rest_stays(url):
     log.close()
 
 
-def test_another_retention_holds_when_the_log_is_opened_with_it(url):
+def test_a_changed_retention_applies_when_the_log_is_opened(url):
     now = system_clock()
-    for retention, left in ((60.0, (2, 0)), (40.0, (1, 0)), (None, (1, 0))):
+    for retention, remaining in ((60.0, (2, 0)), (40.0, (1, 0)), (None, (1, 0))):
         log = open_log(url, log_settings(retention_days=retention))
         log.add([prediction("old", at=now - 50 * DAY), prediction("young", "b", at=now - 30 * DAY)])
         if retention is not None:
-            _wait_for(log, left, purge_at=now)
+            _wait_for(log, remaining, purge_at=now)
         log.close()
     log = open_log(url, log_settings(retention_days=None))
     log.purge(now)
@@ -279,7 +279,7 @@ def test_another_retention_holds_when_the_log_is_opened_with_it(url):
 
 
 def _wait_for(log: PredictionLog, counts: tuple[int, int], *, purge_at: datetime) -> None:
-    """A real MongoDB looks for what is too old once a minute."""
+    """Wait, because MongoDB deletes old records once a minute."""
     deadline = time.monotonic() + 150
     log.purge(purge_at)
     while log.count() != counts and time.monotonic() < deadline:
@@ -287,8 +287,8 @@ def _wait_for(log: PredictionLog, counts: tuple[int, int], *, purge_at: datetime
     assert log.count() == counts
 
 
-def _together(work) -> None:
-    threads = [threading.Thread(target=work) for _ in range(8)]
+def _in_eight_threads(function) -> None:
+    threads = [threading.Thread(target=function) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:

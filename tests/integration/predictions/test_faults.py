@@ -1,4 +1,4 @@
-"""Stores that die, stand still and come back; processes that are killed: nothing acknowledged is lost or doubled."""
+"""Stores and processes die, hang and return; no acknowledged record is lost or written twice."""
 
 import os
 import signal
@@ -31,20 +31,20 @@ def server(request: pytest.FixtureRequest) -> Iterator[Server]:
 
 @pytest.fixture
 def writer(tmp_path: Path) -> Iterator[Callable[..., LogWriter]]:
-    made = []
+    writers = []
 
     def make(url: str, parameters: params.Predictions = QUICK) -> LogWriter:
-        made.append(LogWriter(open_log(url, parameters), tmp_path / "spool", parameters, system_clock))
-        made[-1].start()
-        return made[-1]
+        writers.append(LogWriter(open_log(url, parameters), tmp_path / "spool", parameters, system_clock))
+        writers[-1].start()
+        return writers[-1]
 
     yield make
-    for one in made:
-        one.close()
+    for writer in writers:
+        writer.close()
 
 
 class Traffic:
-    """Four clients that get an answer each few milliseconds."""
+    """Four clients that send a prediction every few milliseconds."""
 
     def __init__(self, log: LogWriter) -> None:
         self.answered: list[str] = []
@@ -80,13 +80,13 @@ class Traffic:
             time.sleep(0.01)
 
 
-def check(url: str, acknowledged: list[str], *, outcomes: int = 0, unheard: int = 0) -> None:
-    """All that was acknowledged is there once, and beside it at most what was on its way when a process was killed."""
+def check(url: str, acknowledged: list[str], *, outcomes: int = 0, unacknowledged: int = 0) -> None:
+    """Check that the log holds each acknowledged record once, and at most so many that were not acknowledged."""
     log = open_log(url, log_settings())
-    predictions, truths = log.count()
+    prediction_count, outcome_count = log.count()
     assert set(log.find("demand", acknowledged)) == set(acknowledged)
-    assert len(acknowledged) <= predictions <= len(acknowledged) + unheard
-    assert outcomes <= truths <= outcomes + unheard
+    assert len(acknowledged) <= prediction_count <= len(acknowledged) + unacknowledged
+    assert outcomes <= outcome_count <= outcomes + unacknowledged
     log.close()
 
 
@@ -176,7 +176,7 @@ def test_a_service_that_is_ended_at_any_instant_loses_nothing_that_it_answered(
     log = writer(url)
     assert log.flush(seconds=60)
     assert list((tmp_path / "spool").glob("*.jsonl")) == []
-    check(url, acknowledged, outcomes=len(acknowledged) // 3, unheard=3 * rounds)
+    check(url, acknowledged, outcomes=len(acknowledged) // 3, unacknowledged=3 * rounds)
 
 
 @pytest.mark.parametrize("server", [Postgres], indirect=True)
@@ -192,34 +192,34 @@ def test_what_a_dead_process_left_is_taken_over_and_what_a_living_one_has_is_not
     assert other.state().spooled + other.state().queued == 1
     server.start()
     assert living.flush(seconds=60) and other.flush(seconds=60)
-    check(url, [*dead, "living", "other"], outcomes=len(dead) // 3, unheard=3)
+    check(url, [*dead, "living", "other"], outcomes=len(dead) // 3, unacknowledged=3)
 
 
 def test_the_spool_has_an_end_and_says_so(server, writer):
     url = server.url
     server.kill()
     log = writer(url, QUICK.model_copy(update={"spool_mb": 0.02}))
-    taken = []
+    accepted = []
     with pytest.raises(StoreUnreachable, match=r"takes no more \(.* of 0.02 MB \(predictions.spool_mb\)"):
         for number in range(1000):
             log.add([prediction(f"p{number}", at=NOON + number * HOUR)])
-            taken.append(f"p{number}")
-    assert 20 < len(taken) < 100
+            accepted.append(f"p{number}")
+    assert 20 < len(accepted) < 100
     assert log.state().spool_bytes <= log.state().spool_limit_bytes
     server.start()
     assert log.flush(seconds=60)
     log.add([prediction("again")])
     assert log.flush(seconds=60)
-    check(url, [*taken, "again"])
+    check(url, [*accepted, "again"])
 
 
 def _client(url: str, folder: Path, name: str, end: signal.Signals, *, seconds: float) -> list[str]:
-    """Let a service answer for some time after its first answer, end it, and return the ids that it told."""
+    """Run a client for some time after its first line, end it, and return the ids that it printed."""
     command = [sys.executable, "-m", "tests.integration.predictions.client", url, str(folder), name]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, env=os.environ) as child:
         assert child.stdout is not None
-        told = child.stdout.readline()
+        output = child.stdout.readline()
         threading.Timer(seconds, child.send_signal, (end,)).start()
-        told += child.stdout.read()
-    complete = told[: told.rfind(b"\n") + 1].decode()
+        output += child.stdout.read()
+    complete = output[: output.rfind(b"\n") + 1].decode()
     return complete.split()

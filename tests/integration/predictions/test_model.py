@@ -1,4 +1,4 @@
-"""Whatever is written in whatever order, each store tells what a few plain lists tell."""
+"""After any sequence of writes, each store returns the same as a simple model made of lists."""
 
 import uuid
 from dataclasses import dataclass, field, replace
@@ -25,7 +25,7 @@ _predictions = st.builds(
     st.sampled_from(["champion", "champion", "holdback", "shadow"]),
     st.integers(0, 3),
 )
-_truths = st.builds(
+_outcomes = st.builds(
     lambda row, label, at, model: outcome(row, label, at=at, model=model),
     _rows,
     st.sampled_from([0, 1, "x", 0.5]),
@@ -33,52 +33,55 @@ _truths = st.builds(
     _models,
 )
 _writes = st.lists(
-    st.one_of(st.lists(_predictions, min_size=1, max_size=4), st.lists(_truths, min_size=1, max_size=4)),
+    st.one_of(st.lists(_predictions, min_size=1, max_size=4), st.lists(_outcomes, min_size=1, max_size=4)),
     max_size=8,
 )
 
 
 @dataclass
-class Plain:
-    """The log as its definition reads, one list a kind, looked through from end to end."""
+class ListLog:
+    """The definition of the prediction log, on lists that are searched from end to end."""
 
     predictions: list[Prediction] = field(default_factory=list)
-    truths: list[Outcome] = field(default_factory=list)
+    outcomes: list[Outcome] = field(default_factory=list)
 
     def add(self, new: list[Prediction]) -> None:
-        for one in new:
-            if all(one.prediction_id != other.prediction_id for other in self.predictions):
-                self.predictions.append(one)
+        for entry in new:
+            if all(entry.prediction_id != other.prediction_id for other in self.predictions):
+                self.predictions.append(entry)
 
     def add_outcomes(self, new: list[Outcome]) -> int:
-        before = len(self.truths)
-        for one in new:
-            told = [other for other in self.truths if (other.model, other.row_id) == (one.model, one.row_id)]
-            repeated = one in told or (told and self._in_force(told).label == one.label)
+        before = len(self.outcomes)
+        for entry in new:
+            of_row = self._of_row(self.outcomes, entry.model, entry.row_id)
+            repeated = entry in of_row or (of_row and self._in_force(of_row).label == entry.label)
             if not repeated:
-                self.truths.append(one)
-        return len(self.truths) - before
+                self.outcomes.append(entry)
+        return len(self.outcomes) - before
 
-    def joined_labels(self, start, end, by, known_by) -> list[tuple[str, object]]:
-        found = []
-        for row in {one.row_id for one in self.predictions}:
-            told = [one for one in self.truths if (one.model, one.row_id) == ("demand", row)]
-            told = [one for one in told if known_by is None or one.label_known_at <= known_by]
-            ours = [one for one in self.predictions if (one.model, one.row_id) == ("demand", row)]
-            ours = [one for one in ours if one.role != "shadow"]
-            ours = [one for one in ours if all(one.served_at < other.label_known_at for other in told)]
-            if ours:
-                last = sorted(ours, key=lambda one: (one.served_at, one.prediction_id))[-1]
+    def joined(self, start, end, by, known_by) -> list[tuple[str, object]]:
+        rows = []
+        for row_id in {entry.row_id for entry in self.predictions}:
+            outcomes = self._of_row(self.outcomes, "demand", row_id)
+            outcomes = [entry for entry in outcomes if known_by is None or entry.label_known_at <= known_by]
+            served = self._of_row(self.predictions, "demand", row_id)
+            served = [entry for entry in served if entry.role != "shadow"]
+            served = [entry for entry in served if all(entry.served_at < o.label_known_at for o in outcomes)]
+            if served:
+                last = max(served, key=lambda entry: (entry.served_at, entry.prediction_id))
                 if start <= getattr(last, by) < end:
-                    found.append((getattr(last, by), last.prediction_id, told and self._in_force(told).label))
-        return [
-            (id_, None if label == [] else label) for _, id_, label in sorted(found, key=lambda one: one[:2])
-        ]
+                    label = self._in_force(outcomes).label if outcomes else None
+                    rows.append((getattr(last, by), last.prediction_id, label))
+        return [(id_, label) for _, id_, label in sorted(rows, key=lambda row: row[:2])]
 
     @staticmethod
-    def _in_force(told: list[Outcome]) -> Outcome:
-        latest = max(one.label_known_at for one in told)
-        return [one for one in told if one.label_known_at == latest][-1]
+    def _of_row(entries, model: str, row_id: str) -> list:
+        return [entry for entry in entries if (entry.model, entry.row_id) == (model, row_id)]
+
+    @staticmethod
+    def _in_force(outcomes: list[Outcome]) -> Outcome:
+        latest = max(entry.label_known_at for entry in outcomes)
+        return [entry for entry in outcomes if entry.label_known_at == latest][-1]
 
 
 @settings(
@@ -89,23 +92,23 @@ class Plain:
 )
 @given(writes=_writes, begin=st.integers(0, 5), hours=st.integers(1, 8), cutoff=st.none() | _hours)
 @pytest.mark.parametrize("by", ["served_at", "event_time"])
-def test_a_store_tells_what_plain_lists_tell(log, writes, by, begin, hours, cutoff):
-    world, plain = uuid.uuid4().hex[:8], Plain()
-    for together in writes:
-        ours = [_moved(one, world) for one in together]
-        if isinstance(together[0], Prediction):
-            log.add(ours)
-            plain.add(together)
+def test_a_store_returns_the_same_as_the_model(log, writes, by, begin, hours, cutoff):
+    prefix, model = uuid.uuid4().hex[:8], ListLog()
+    for entries in writes:
+        renamed = [_rename(entry, prefix) for entry in entries]
+        if isinstance(entries[0], Prediction):
+            log.add(renamed)
+            model.add(entries)
         else:
-            assert add_outcomes(log, *ours) == plain.add_outcomes(together)
+            assert add_outcomes(log, *renamed) == model.add_outcomes(entries)
     start = NOON + begin * HOUR
     end = start + hours * HOUR
-    found = log.joined(f"demand-{world}", start=start, end=end, by=by, known_by=cutoff)
-    told = [(one.prediction.prediction_id.removeprefix(world), one.label) for one in found]
-    assert told == plain.joined(start, end, by, cutoff)
+    rows = log.joined(f"demand-{prefix}", start=start, end=end, by=by, known_by=cutoff)
+    labels = [(row.prediction.prediction_id.removeprefix(prefix), row.label) for row in rows]
+    assert labels == model.joined(start, end, by, cutoff)
 
 
-def _moved(one, world: str):
-    """The same in a world of its own: a fresh database for each example would take minutes."""
-    changes = {"prediction_id": world + one.prediction_id} if isinstance(one, Prediction) else {}
-    return replace(one, model=f"{one.model}-{world}", **changes)
+def _rename(entry, prefix: str):
+    """Give each example its own model and ids, because a new database for each would take minutes."""
+    changes = {"prediction_id": prefix + entry.prediction_id} if isinstance(entry, Prediction) else {}
+    return replace(entry, model=f"{entry.model}-{prefix}", **changes)

@@ -1,4 +1,4 @@
-"""A log that another trimtab wrote is migrated, or refused with what to do."""
+"""A log of an older version is migrated; a log of a newer version is refused with an instruction."""
 
 from datetime import UTC, datetime
 
@@ -64,7 +64,7 @@ FEATURES = {"event_time": "2026-01-05T08:00:00-05:00", "price": 10}
 
 
 def _old(url: str, predictions: int) -> None:
-    """A log of 0.1.0: many predictions, and a row with a label and its correction."""
+    """Write a log of 0.1.0 with many predictions, and with a label and its correction for one row."""
     noon = datetime(2026, 1, 5, 12)
     with create_engine(url).begin() as connection:
         FIRST.create_all(connection)
@@ -81,11 +81,14 @@ def _old(url: str, predictions: int) -> None:
             for number in range(predictions)
         ]
         connection.execute(insert(PREDICTIONS), rows)
-        told = {"model": "demand", "row_id": "row-0", "prediction_id": "p00000", "received_at": noon}
-        known = noon + HOUR
+        feedback = {"model": "demand", "row_id": "row-0", "prediction_id": "p00000", "received_at": noon}
+        known_at = noon + HOUR
         connection.execute(
             insert(FEEDBACK),
-            [{**told, "label": 1, "label_known_at": known}, {**told, "label": 0, "label_known_at": known}],
+            [
+                {**feedback, "label": 1, "label_known_at": known_at},
+                {**feedback, "label": 0, "label_known_at": known_at},
+            ],
         )
 
 
@@ -94,8 +97,8 @@ def test_a_log_of_0_1_0_is_migrated_with_all_that_is_in_it(url):
     _old(url, 2500)
     log = open_log(url, log_settings())
     assert log.count() == (2500, 2)
-    found = log.find("demand", ["p00000", "p02499"])
-    assert found["p02499"] == prediction(
+    predictions = log.find("demand", ["p00000", "p02499"])
+    assert predictions["p02499"] == prediction(
         "p02499",
         "row-2499",
         event_time=datetime(2026, 1, 5, 13, tzinfo=UTC),

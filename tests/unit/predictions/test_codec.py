@@ -1,4 +1,4 @@
-"""A record is a line, and the line is the record again."""
+"""Records are written as lines and read back."""
 
 import pytest
 
@@ -18,13 +18,13 @@ from trimtab.predictions.records import ReceivedOutcome
         ReceivedOutcome(outcome=outcome(label=2.5), received_at=NOON),
     ],
 )
-def test_a_record_comes_back_from_one_line(record):
+def test_a_record_is_written_as_one_line_and_read_back(record):
     line = codec.encode(record)
     assert line.count(b"\n") == 1 and line.endswith(b"\n")
     assert codec.decode(line) == record
 
 
 @pytest.mark.parametrize("line", [b"", b"{", b"[]", b"{}", b'{"row_id": "a"}', b'{"served_at": 5}', b"\xff"])
-def test_what_is_no_record_is_told(line):
+def test_a_line_that_holds_no_record_is_an_error(line):
     with pytest.raises(ValueError, match="Expected a record of the prediction log, got b"):
         codec.decode(line)

@@ -1,4 +1,4 @@
-"""What waits lies on the disk, in order, within bounds, and belongs to one process."""
+"""Waiting records are on disk, in order, within bounds, and belong to one process."""
 
 import errno
 import os
@@ -20,15 +20,15 @@ from trimtab.predictions.spool import Spool
 
 @pytest.fixture
 def spool(tmp_path: Path) -> Iterator[Callable[..., Spool]]:
-    made = []
+    spools = []
 
     def make(*, most_bytes: float = 1e6, batch: int = 3, queue: int = 5) -> Spool:
-        made.append(Spool(tmp_path, most_bytes=most_bytes, batch=batch, queue=queue))
-        return made[-1]
+        spools.append(Spool(tmp_path, most_bytes=most_bytes, batch=batch, queue=queue))
+        return spools[-1]
 
     yield make
-    for one in made:
-        one.close()
+    for spool in spools:
+        spool.close()
 
 
 def files(folder: Path) -> list[Path]:
@@ -37,11 +37,11 @@ def files(folder: Path) -> list[Path]:
 
 def drained(spool: Spool) -> list[str]:
     """Take all that waits, as the writer does."""
-    found = []
+    ids = []
     while (segment := spool.oldest(seconds=0)) is not None:
-        found += [one.prediction_id for one in segment.load()[0]]
+        ids += [record.prediction_id for record in segment.load()[0]]
         spool.drop(segment)
-    return found
+    return ids
 
 
 def test_records_come_out_in_the_order_in_which_they_went_in(spool, tmp_path):
@@ -174,11 +174,11 @@ def test_eight_threads_lose_nothing_while_one_takes(spool):
     threads = [threading.Thread(target=put, args=(client,)) for client in range(8)]
     for thread in threads:
         thread.start()
-    found = []
+    ids = []
     while any(thread.is_alive() for thread in threads):
-        found += drained(ours)
-    found += drained(ours)
-    assert sorted(found) == sorted(f"{client}-{number}" for client in range(8) for number in range(50))
+        ids += drained(ours)
+    ids += drained(ours)
+    assert sorted(ids) == sorted(f"{client}-{number}" for client in range(8) for number in range(50))
 
 
 def test_waiting_for_it_to_empty_counts_only_what_came_before(spool):

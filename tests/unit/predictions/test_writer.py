@@ -1,4 +1,4 @@
-"""The writer between a service and its log, on SQLite."""
+"""The writer between the service and a prediction log in SQLite."""
 
 import json
 import sqlite3
@@ -29,16 +29,16 @@ def store(tmp_path: Path) -> Iterator[PredictionLog]:
 
 @pytest.fixture
 def make(tmp_path: Path) -> Iterator[Callable[..., LogWriter]]:
-    made = []
+    writers = []
 
     def new(parameters: params.Predictions = QUICK, now: datetime = NOON) -> LogWriter:
         log = open_log(f"sqlite:///{tmp_path / 'log.db'}", parameters)
-        made.append(LogWriter(log, tmp_path / "spool", parameters, lambda: now))
-        return made[-1]
+        writers.append(LogWriter(log, tmp_path / "spool", parameters, lambda: now))
+        return writers[-1]
 
     yield new
-    for one in made:
-        one.close()
+    for writer in writers:
+        writer.close()
 
 
 def started(log: LogWriter) -> LogWriter:
@@ -83,11 +83,11 @@ def test_what_is_not_written_at_the_end_is_written_by_the_next(make, store):
     second = started(make())
     second.add([prediction("q", "b")])
     assert second.flush(seconds=30)
-    assert [one for one, _ in joined_labels(store)] == ["p", "q"]
+    assert [id_ for id_, _ in joined_labels(store)] == ["p", "q"]
     assert (second.state().written, second.state().replayed) == (2, 1)
 
 
-def test_outcomes_are_written_at_once_and_told_whether_they_are_news(make, store):
+def test_outcomes_are_written_at_once_and_the_new_ones_counted(make, store):
     log = started(make())
     assert log.add_outcomes([outcome(), outcome(label=0, at=NOON + 2 * HOUR)], received_at=NOON) == 2
     assert log.add_outcomes([outcome()], received_at=NOON) == 0
@@ -188,33 +188,33 @@ def test_old_records_are_deleted_again_and_again(make, store):
         wait_until(lambda: store.count() == (0, 0))
 
 
-def test_a_question_without_an_answer_ends_in_time():
+def test_a_call_that_does_not_end_is_given_up_in_time():
     began = time.monotonic()
     with pytest.raises(TimeoutError, match=r"no answer in 0.05 s"):
         call_with_timeout(lambda: time.sleep(1), seconds=0.05)
     assert time.monotonic() - began < 0.9
 
 
-def test_an_address_of_another_kind_is_refused():
+def test_a_url_with_another_scheme_is_refused():
     with pytest.raises(
         Unfit, match=r"expected sqlite:///..., postgresql://... or mongodb://..., got mysql://"
     ):
         open_log("mysql://localhost/x", QUICK)
 
 
-def test_an_address_is_shown_without_its_password():
-    for url, shown in (
+def test_the_redacted_url_has_no_password():
+    for url, redacted in (
         # pragma: allowlist nextline secret
         ("postgresql://me:secret@db/log", "postgresql://db/log"),
         # pragma: allowlist nextline secret
         ("mongodb://me:secret@one:1,two:2/log?replicaSet=r", "mongodb://one:1,two:2/log?replicaSet=r"),
     ):
         log = open_log(url, QUICK)
-        assert log.redacted_url == shown
+        assert log.redacted_url == redacted
         log.close()
 
 
-def test_a_log_that_cannot_be_opened_is_named(tmp_path: Path):
+def test_the_error_for_an_unreachable_log_contains_its_url(tmp_path: Path):
     (tmp_path / "folder.db").mkdir()
     log = open_log(f"sqlite:///{tmp_path / 'folder.db'}", QUICK)
     with pytest.raises(StoreUnreachable, match="The prediction log at sqlite:///.*folder.db does not answer"):
@@ -222,7 +222,7 @@ def test_a_log_that_cannot_be_opened_is_named(tmp_path: Path):
 
 
 class _locked:
-    """Another program writes to the database and does not end."""
+    """Another program holds the write lock of the database."""
 
     def __init__(self, store: PredictionLog) -> None:
         store.prepare()
