@@ -132,7 +132,7 @@ def test_a_challenger_in_staging_answers_into_the_log_only(loop: Loop, service: 
     turned = fit(build(loop.params), loop.params, frame.assign(label=1 - frame["label"]))
     promote(loop, honest)
     promote(loop, turned, "Staging")
-    challenger = production.challenger(loop.ledger, loop.registry, loop.model)
+    challenger = production.served(loop.ledger).challenger
     assert challenger is not None and challenger.version == "2"
     service.wait_for("1")
 
@@ -158,11 +158,11 @@ def test_the_champion_before_is_the_one_that_was_replaced(loop: Loop) -> None:
     frame = week(0)
     pipeline = fit(build(loop.params), loop.params, frame)
     promote(loop, pipeline)
-    assert production.former(loop.ledger, loop.registry, loop.model) is None
+    assert production.served(loop.ledger).former is None
     promote(loop, fit(build(loop.params), loop.params, frame.head(800)))
-    former = production.former(loop.ledger, loop.registry, loop.model)
-    assert former is not None and former.version == "1"
-    assert production.challenger(loop.ledger, loop.registry, loop.model) is None
+    served = production.served(loop.ledger)
+    assert served.former is not None and served.former.version == "1"
+    assert served.challenger is None
 
 
 def test_a_service_without_a_model_starts_and_says_so(service: Service) -> None:
