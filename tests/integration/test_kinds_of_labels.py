@@ -11,6 +11,7 @@ from tests.support import playground
 from tests.support.moments import Site
 from tests.support.playground import retrained
 from trimtab.ledger.facts import Judgement
+from trimtab.ledger.queries import waiting_requests
 from trimtab.loop import ingest, monitor
 from trimtab.loop.loop import Loop
 from trimtab.registry import load
@@ -97,7 +98,7 @@ def test_the_loop_closes(shop_loop: Loop, kind: str) -> None:
     calm, flipped = (monitor.measure(item) for item in monitor.find_unmonitored())
     assert calm["concept"]["sigmas"] < SIGMAS < flipped["concept"]["sigmas"]
     monitor.assess()
-    assert [one.source for one in shop_loop.ledger.waiting(shop_loop.model)] == ["drift"]
+    assert [request.source for request in waiting_requests(shop_loop.ledger)] == ["drift"]
 
     second = retrained("second", force=True)  # judged on both weeks, the calm one and the flipped one
     assert second["verdict"] in ("PROMOTE", "REJECT"), second
