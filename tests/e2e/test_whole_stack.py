@@ -16,7 +16,7 @@ from tests.support.browser import CHROMIUM
 from tests.support.ledger import lease_holder, unfinished
 from tests.support.moments import SMALL
 from trimtab.ledger import state
-from trimtab.ledger.facts import Judgement
+from trimtab.ledger.facts import Batch, Judgement, Observation, Request, Version
 from trimtab.loop.initialise import initialise
 from trimtab.loop.loop import Loop, open_loop
 from trimtab.settings import Ports
@@ -90,8 +90,8 @@ def _free_port() -> int:
 def test_landed_batches_are_taken_in_by_the_dag(stack: Stack) -> None:
     batches = playground.land_weeks(stack.loop, range(START))
     stack.airflow.trigger("ingest_batch", {}, run_id="start")
-    stack.until("ingest", lambda: len(stack.loop.ledger.batches(stack.loop.model)) == START)
-    assert [record.manifest.batch for record in stack.loop.ledger.batches(stack.loop.model)] == batches
+    stack.until("ingest", lambda: len(stack.loop.ledger.all(Batch)) == START)
+    assert [record.manifest.batch for record in stack.loop.ledger.all(Batch)] == batches
     assert requests.get(f"{stack.addresses.service}/readyz", timeout=10).status_code == 503
 
 
@@ -109,9 +109,9 @@ def test_a_person_retrains_from_the_airflow_page(stack: Stack, tmp_path: Path) -
         page.locator('[name="element_reason"]').fill("the first model, by hand")
         page.screenshot(path=str(tmp_path / "form.png"))
         page.get_by_role("button", name="Trigger").last.click()
-        stack.until("a request", lambda: stack.loop.ledger.requests(stack.loop.model), seconds=60)
+        stack.until("a request", lambda: stack.loop.ledger.all(Request), seconds=60)
         browser.close()
-    (record,) = stack.loop.ledger.requests(stack.loop.model)
+    (record,) = stack.loop.ledger.all(Request)
     assert (record.source, record.reason) == ("ui", "the first model, by hand")
     stack.until("a promotion", lambda: stack.in_production() == ["2"])
     stack.until("the end of the run", lambda: stack.state("retrain_model", record.episode) == "success")
@@ -146,7 +146,7 @@ def test_five_batches_landed_within_one_second_are_all_monitored(stack: Stack) -
         stack.airflow.trigger("ingest_batch", {"batch": batch}, run_id=batch)
 
     def monitored() -> set[str]:
-        return {record.batch for record in stack.loop.ledger.observations(stack.loop.model)}
+        return {record.batch for record in stack.loop.ledger.all(Observation)}
 
     stack.until("five observations", lambda: monitored() >= set(batches), seconds=400)
 
@@ -159,7 +159,7 @@ def test_a_retraining_killed_in_the_middle_goes_on_when_cleared(stack: Stack) ->
         stack.loop, range(taken, taken + 2)
     ):  # which a new champion has not seen
         stack.airflow.trigger("ingest_batch", {"batch": batch}, run_id=batch)
-    stack.until("ingest", lambda: len(stack.loop.ledger.batches(stack.loop.model)) == taken + 2)
+    stack.until("ingest", lambda: len(stack.loop.ledger.all(Batch)) == taken + 2)
     stack.airflow.trigger("retrain_model", {"reason": "to be killed", "force": True}, run_id="killed")
     stack.until("training", lambda: _trainers(stack.home), seconds=120)
     for process in _trainers(stack.home):
@@ -174,9 +174,7 @@ def test_a_retraining_killed_in_the_middle_goes_on_when_cleared(stack: Stack) ->
         )
         stack.until("success", lambda: stack.state("retrain_model", "killed") == "success", seconds=400)
     stack.consistent()
-    assert len(stack.loop.ledger.versions(stack.loop.model)) == len(
-        stack.loop.registry.stages(stack.loop.model)
-    )
+    assert len(stack.loop.ledger.keys(Version)) == len(stack.loop.registry.stages(stack.loop.model))
 
 
 def _trainers(home: Path) -> list[psutil.Process]:

@@ -25,8 +25,8 @@ from tests.support.ledger import decisions, lease_holder
 from tests.support.moments import SMALL
 from tests.support.monitoring import Prometheus, until
 from trimtab import settings
-from trimtab.ledger.facts import Alert, Answer, Batch, Judgement, Request, Run, Version
-from trimtab.loop.arbitrate import waiting_requests
+from trimtab.ledger.facts import Alert, Answer, Batch, Judgement, Observation, Request, Run, Version
+from trimtab.ledger.queries import waiting_requests
 from trimtab.loop.initialise import initialise
 from trimtab.loop.loop import Loop
 from trimtab.ops.doctor import clocks, services
@@ -200,10 +200,10 @@ def test_a_drifted_figure_fires_retrains_promotes_and_resolves(site, monkeypatch
     until(lambda: _value(site, "trimtab_promotions_total") == 2)
     assert _value(site, "trimtab_retraining_seconds_count") == 2
     assert _value(site, 'trimtab_decisions_total{action="RETRAIN"}') == 2
-    measured = min(record.at for record in loop.ledger.observations(model) if record.concept.sigmas > 3)
+    measured = min(seen.at for seen in loop.ledger.all(Observation) if (seen.concept.sigmas or 0) > 3)
     run = site.api.get(f"/api/v2/dags/retrain_model/dagRuns/{decisions[-1].holder}")
     started = datetime.fromisoformat(run["start_date"])
-    alert = loop.ledger.last_alert(model, fingerprint)
+    alert = loop.ledger.last(Alert, prefix=fingerprint)
     with capsys.disabled():
         print(
             f"\nmeasured, then after {_after(measured, request.at)} in the ledger as a request, after "

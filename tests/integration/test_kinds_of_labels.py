@@ -10,6 +10,8 @@ from examples.flights.flights import Week
 from tests.support import playground
 from tests.support.moments import Site
 from tests.support.playground import retrained
+from trimtab.ledger.facts import Judgement
+from trimtab.ledger.queries import waiting_requests
 from trimtab.loop import ingest, monitor
 from trimtab.loop.loop import Loop
 from trimtab.registry import load
@@ -77,7 +79,7 @@ def test_the_loop_closes(shop_loop: Loop, kind: str) -> None:
         assert taken_in(shop_loop, *sold(kind, number))["outcome"] == "ingested"
     first = retrained("first")
     assert first["verdict"] == "PROMOTE", first
-    verdict = shop_loop.ledger.verdicts(shop_loop.model)[-1].verdict
+    verdict = shop_loop.ledger.all(Judgement)[-1].verdict
     assert verdict is not None
     names = [check.name for check in verdict.checks]
     assert names == ["predictions", "latency", "size"]
@@ -96,11 +98,11 @@ def test_the_loop_closes(shop_loop: Loop, kind: str) -> None:
     calm, flipped = (monitor.measure(item) for item in monitor.find_unmonitored())
     assert calm["concept"]["sigmas"] < SIGMAS < flipped["concept"]["sigmas"]
     monitor.assess()
-    assert [one.source for one in shop_loop.ledger.waiting(shop_loop.model)] == ["drift"]
+    assert [request.source for request in waiting_requests(shop_loop.ledger)] == ["drift"]
 
     second = retrained("second", force=True)  # judged on both weeks, the calm one and the flipped one
     assert second["verdict"] in ("PROMOTE", "REJECT"), second
-    checked = shop_loop.ledger.verdicts(shop_loop.model)[-1].verdict
+    checked = shop_loop.ledger.all(Judgement)[-1].verdict
     assert checked is not None
     assert ("calibration" in [check.name for check in checked.checks]) == (kind == "multiclass")
     assert "baseline" in [check.name for check in checked.checks]

@@ -4,8 +4,8 @@ from tests.support import playground
 from tests.support.ledger import decisions
 from tests.support.playground import retrained
 from trimtab.ledger.facts import Judgement, Observation
+from trimtab.ledger.queries import waiting_requests
 from trimtab.loop import arbitrate, ingest, monitor
-from trimtab.loop.arbitrate import waiting_requests
 from trimtab.loop.loop import Loop
 from trimtab.views import history
 

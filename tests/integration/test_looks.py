@@ -8,8 +8,8 @@ from tests.support.moments import Site
 from tests.support.playground import TASKS, retrained, take_in
 from trimtab.ledger import state
 from trimtab.ledger.facts import Judgement, Request, Run, Version
+from trimtab.ledger.queries import waiting_requests
 from trimtab.loop import arbitrate
-from trimtab.loop.arbitrate import waiting_requests
 from trimtab.loop.loop import Loop
 
 

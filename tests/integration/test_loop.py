@@ -12,8 +12,8 @@ from tests.support.ledger import lease_holder, unfinished
 from tests.support.playground import TASKS, retrained, take_in
 from trimtab.ledger import state
 from trimtab.ledger.facts import Batch, Judgement, Observation, Run, Transition, Version
+from trimtab.ledger.queries import waiting_requests
 from trimtab.loop import arbitrate, ingest, monitor, sweep
-from trimtab.loop.arbitrate import waiting_requests
 from trimtab.loop.loop import Loop, open_loop
 from trimtab.registry import production
 

@@ -13,8 +13,8 @@ from tests.support.ledger import decisions
 from tests.support.moments import SMALL
 from trimtab.contracts import BatchRef, Stage, Training
 from trimtab.ledger.facts import Batch, Judgement, Request, Transition, Version
+from trimtab.ledger.queries import waiting_requests
 from trimtab.loop import arbitrate, monitor
-from trimtab.loop.arbitrate import waiting_requests
 from trimtab.loop.initialise import initialise
 from trimtab.loop.loop import Loop
 from trimtab.predictions.opening import open_log

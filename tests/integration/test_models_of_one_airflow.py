@@ -17,8 +17,10 @@ from tests.integration.predictions.servers import free_port
 from tests.integration.test_celery import Cluster, knows, until
 from tests.integration.test_requests import FIRED
 from tests.support import playground
+from tests.support.ledger import decisions
 from tests.support.moments import SMALL
 from trimtab import settings
+from trimtab.ledger.facts import Batch, Request
 from trimtab.loop.initialise import initialise
 from trimtab.loop.loop import Loop
 from trimtab.settings import Ports
@@ -66,7 +68,7 @@ class Site:
 
     def asked(self, model: str) -> list[str]:
         """Fingerprints of the alerts that became requests of a model."""
-        found = self.loops[model].ledger.requests(model)
+        found = self.loops[model].ledger.all(Request)
         return [one.episode.split(":")[0] for one in found if one.source == "alert"]
 
 
@@ -132,7 +134,7 @@ def test_a_task_works_on_its_own_model_alone(site: Site) -> None:
     assert states == dict.fromkeys(("list_landed", "ingest[0]", "ingest[1]", "announce"), "success")
     for model, batches in (("delay", [first]), ("late", [first, second])):
         loop = site.loops[model]
-        assert [one.manifest.batch for one in loop.ledger.batches(model)] == batches
+        assert [one.manifest.batch for one in loop.ledger.all(Batch)] == batches
         origin = loop.origin.manifests(loop.origin.head())
         assert [one.batch for one in origin] == batches
 
@@ -187,8 +189,7 @@ def test_an_alert_is_a_request_of_its_model_and_wakes_its_dag_alone(site: Site) 
     until(lambda: [one for one in runs("late") if one["state"] == "success"], "the run that the alert woke")
     assert {one["run_type"] for one in runs("late")} == {"asset_triggered"}
     assert runs("delay") == []
-    waits = [one.action for one in site.loops["late"].ledger.decisions("late")]
-    assert set(waits) == {"WAIT"}
+    assert {decision.action for decision in decisions(site.loops["late"].ledger)} == {"WAIT"}
 
 
 def test_a_model_that_cannot_be_read_leaves_the_others_alone(site: Site) -> None:

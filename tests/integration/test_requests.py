@@ -11,8 +11,8 @@ from tests.support.processes import fresh
 from trimtab.errors import RequestRejected
 from trimtab.ledger import state
 from trimtab.ledger.facts import Answer, Batch, Request, Run
+from trimtab.ledger.queries import waiting_requests
 from trimtab.loop import alerts, arbitrate
-from trimtab.loop.arbitrate import waiting_requests
 from trimtab.loop.loop import Loop, open_loop
 
 PROCESSES, EACH = 8, 63

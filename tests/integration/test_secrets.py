@@ -67,7 +67,7 @@ def test_the_password_of_a_store_that_is_away_is_nowhere(variable: str, loop: Lo
         stderr=subprocess.STDOUT,
     )
     print(done.stdout.decode())
-    assert b"127.0.0.1:9" in done.stdout or b"TRIMTAB_WEBHOOK_URL did not take the notice" in done.stdout
+    assert b"127.0.0.1:9" in done.stdout or b"TRIMTAB_WEBHOOK_URL did not accept the notice" in done.stdout
     assert PASSWORD not in done.stdout
     held = [path for path in loop.stores.home.rglob("*") if path.is_file() and PASSWORD in path.read_bytes()]
     assert held == []

@@ -199,7 +199,7 @@ def _stays_away(loop: Loop, case: Case, folder: Path) -> None:
     assert places_of(loop, *case.ids) == set()
     with pytest.raises(Unknown, match="Expected row ids that are in a store, got 'nobody'"):
         forget([case.ids[0], "nobody"], actor="ann", reason="article 17")
-    with pytest.raises(Unfit, match="The reason names a row id"):
+    with pytest.raises(Unfit, match="The reason contains a row id"):
         forget(case.ids, actor="ann", reason=f"row {case.ids[0]}")
 
 
