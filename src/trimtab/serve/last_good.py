@@ -35,8 +35,9 @@ _FORMAT = TypeAdapter(LastGood)
 
 def write(models: Path, serving: Serving, params: Params) -> None:
     """Replace the file. If the disk refuses it, this is logged, and the version answers all the same."""
-    ready = serving.ready
-    state = LastGood(version=serving.champion, commit=ready.commit, batches=ready.batches, params=params)
+    state = LastGood(
+        version=serving.champion, commit=serving.ready.commit, batches=serving.ready.batches, params=params
+    )
     try:
         files.write(models / FILE, _FORMAT.dump_json(state, indent=2))
     except OSError:

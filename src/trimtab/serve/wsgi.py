@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 
 _START_SECONDS = 30
 """Time for the stores to answer at the start. After that the service starts with the last good version from its disk."""
+_LAST_GOOD_PARAMETERS = "The last good parameters are in use until the service is restarted"
 
 
 def application() -> Flask:
@@ -90,8 +91,7 @@ def _start(where: Settings, registry: Store, models: Path) -> tuple[Params, Serv
         log.exception("The version in Production is unavailable")
         cause = summary(error)
     if serving is None and (state := last_good.load(models, params)) is not None:
-        cause = cause or "No version is in Production"
-        return *state, f"{cause}. The last good parameters are in use until the service is restarted"
+        return *state, f"{cause or 'No version is in Production'}. {_LAST_GOOD_PARAMETERS}"
     return params or origin.params(origin.head()), serving, cause
 
 
