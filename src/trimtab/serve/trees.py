@@ -69,19 +69,21 @@ def _merged(trees: list[TreePredictor], feature: int) -> TreePredictor:
         for name, offset in (("left", start), ("right", start), ("bitset_idx", bitsets)):
             part[name][split] += np.uint32(offset)
         bitsets += len(tree.raw_left_cat_bitsets)
-    _above(nodes, [int(start) for start in ends[:-1]], 0, feature, 0)
+    _join(nodes, [int(start) for start in ends[:-1]], 0, feature, 0)
     sets = np.concatenate([tree.raw_left_cat_bitsets for tree in trees])
     return TreePredictor(nodes=nodes, binned_left_cat_bitsets=sets, raw_left_cat_bitsets=sets)
 
 
-def _above(nodes: npt.NDArray[Any], roots: list[int], first: int, feature: int, free: int) -> tuple[int, int]:
-    """Fill the splits above some roots from `free` on; return the topmost node and the next one that is free."""
+def _join(
+    nodes: npt.NDArray[Any], roots: list[int], first_tree: int, feature: int, unused: int
+) -> tuple[int, int]:
+    """Join trees by splits on their numbers, in the nodes from `unused` on; return the root and the next unused node."""
     if len(roots) == 1:
-        return roots[0], free
+        return roots[0], unused
     half = len(roots) // 2
-    left, after = _above(nodes, roots[:half], first, feature, free + 1)
-    right, after = _above(nodes, roots[half:], first + half, feature, after)
-    node = nodes[free]
-    node["feature_idx"], node["num_threshold"] = feature, first + half - 0.5
+    left, after_left = _join(nodes, roots[:half], first_tree, feature, unused + 1)
+    right, after_right = _join(nodes, roots[half:], first_tree + half, feature, after_left)
+    node = nodes[unused]
+    node["feature_idx"], node["num_threshold"] = feature, first_tree + half - 0.5
     node["left"], node["right"] = left, right
-    return free, after
+    return unused, after_right
