@@ -9,6 +9,9 @@ from trimtab import params
 from trimtab.data import schema
 from trimtab.errors import BatchRejected
 
+_LARGEST_WHOLE = 2.0**53
+"""From here on a float64 does not hold every whole number, and Int64 refuses what was rounded."""
+
 
 def typed(batch: str, frame: pd.DataFrame, data: params.Data) -> pd.DataFrame:
     """Return the frame with columns of text, float64, Int64 and UTC times, as the contract says, and the index 0 to n - 1.
@@ -46,9 +49,8 @@ def _times(batch: str, name: str, values: "pd.Series[Any]") -> "pd.Series[Any]":
 
 def _binary(batch: str, values: "pd.Series[Any]") -> "pd.Series[Any]":
     numbers = _numbers(batch, schema.LABEL, values.astype("Int64") if is_bool_dtype(values) else values)
-    return _require(batch, schema.LABEL, numbers, numbers.isna() | (numbers % 1 == 0), "0, 1 or null").astype(
-        "Int64"
-    )
+    whole = numbers.isna() | ((numbers % 1 == 0) & (numbers.abs() < _LARGEST_WHOLE))
+    return _require(batch, schema.LABEL, numbers, whole, "0, 1 or null").astype("Int64")
 
 
 def _numbers(batch: str, name: str, values: "pd.Series[Any]") -> "pd.Series[Any]":

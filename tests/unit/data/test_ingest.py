@@ -70,6 +70,11 @@ def test_a_batch_without_labels_is_accepted(land: Land, week: pd.DataFrame, data
         ("wind", [True] * 100, "expected numbers in wind, got values such as True"),
         ("row_id", range(100), "expected text in row_id, got values of type int"),
         ("label", [0.5] * 100, "expected 0, 1 or null in label, got values such as 0.5"),
+        (
+            "label",
+            [2.0**63] * 100,
+            "expected 0, 1 or null in label, got values such as 9.223372036854776e+18",
+        ),
         ("event_time", range(100), "expected times with a time zone in event_time, got values such as 0"),
         (
             "event_time",
