@@ -111,8 +111,11 @@ def create_app(
 def _by_role(
     champion: ModelHolder, former: ModelHolder | None, shadow: Shadow | None
 ) -> dict[Role, ModelHolder]:
-    challenger = shadow.challenger if shadow else None
-    holders: dict[Role, ModelHolder | None] = {"champion": champion, "shadow": challenger, "holdback": former}
+    holders: dict[Role, ModelHolder | None] = {
+        "champion": champion,
+        "shadow": shadow.challenger if shadow else None,
+        "holdback": former,
+    }
     return {role: holder for role, holder in holders.items() if holder}
 
 
