@@ -3,7 +3,7 @@
 import re
 
 from tests.deploy.manifests import Objects, name, of, pods
-from tests.support.builders import ROOT
+from trimtab.settings import Ports, Settings
 
 IMAGES = re.compile(
     r"docker\.io/trimtab/trimtab-(airflow|trainer|serve|mlflow):[\w.-]+|postgres:16-bookworm|mongo:7"
@@ -106,11 +106,12 @@ def airflow_knows_its_settings(objects: Objects) -> list[str]:
 
 
 def our_variables_are_read(objects: Objects) -> list[str]:
-    code = "".join(
-        path.read_text() for part in ("src", "dags", "plugins") for path in (ROOT / part).rglob("*.py")
-    )
-    ours = {one: where for one, where in _variables(objects).items() if one.startswith("TRIMTAB_")}
-    return [f"{where}: nothing reads {one}" for one, where in ours.items() if f'"{one}"' not in code]
+    read = {source.variable(field) for source in (Settings, Ports) for field in source.model_fields}
+    return [
+        f"{where}: nothing reads {variable}"
+        for variable, where in _variables(objects).items()
+        if variable.startswith("TRIMTAB_") and variable not in read
+    ]
 
 
 def skips_are_justified(objects: Objects) -> list[str]:
