@@ -105,8 +105,13 @@ def airflow_knows_its_settings(objects: Objects) -> list[str]:
     return found
 
 
+def variables_read() -> set[str]:
+    """Every environment variable that trimtab reads."""
+    return {source.variable(field) for source in (Settings, Ports) for field in source.model_fields}
+
+
 def our_variables_are_read(objects: Objects) -> list[str]:
-    read = {source.variable(field) for source in (Settings, Ports) for field in source.model_fields}
+    read = variables_read()
     return [
         f"{where}: nothing reads {variable}"
         for variable, where in _variables(objects).items()

@@ -19,7 +19,7 @@ from tests.integration.service import served
 from tests.support.builders import ROOT
 from tests.unit.serve.shelf import ROW
 
-TOKEN = "token-of-a-test"
+TOKEN = "token-of-a-test"  # pragma: allowlist secret
 BODY = json.dumps({"row": ROW}).encode()
 HEAD = b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
 WHOLE = HEAD + b"Content-Length: %d\r\n\r\n" % len(BODY) + BODY
