@@ -21,12 +21,12 @@ import requests
 from examples.flights import traffic
 from tests.integration.test_requests import FIRED
 from tests.support import dashboards, monitoring, playground
-from tests.support.ledger import decisions, lease_holder
+from tests.support.ledger import lease_holder
 from tests.support.moments import SMALL
 from tests.support.monitoring import Prometheus, until
 from trimtab import settings
 from trimtab.ledger.facts import Alert, Answer, Batch, Judgement, Observation, Request, Run, Version
-from trimtab.ledger.queries import waiting_requests
+from trimtab.ledger.queries import to_production, waiting_requests
 from trimtab.loop.initialise import initialise
 from trimtab.loop.loop import Loop
 from trimtab.ops.doctor import clocks, services
@@ -184,7 +184,8 @@ def test_a_drifted_figure_fires_retrains_promotes_and_resolves(site, monkeypatch
     monkeypatch.setattr(playground, "thin", _drifted(playground.thin))
     site.take_in(range(6, 10))
     until(lambda: site.prometheus.firing("TrimtabConceptDrift"), seconds=180)
-    request = loop.ledger.require(Request, site.retrained(2)[-1].request)
+    retraining = site.retrained(2)[-1]
+    request = loop.ledger.require(Request, retraining.request)
     labels = request.labels
     assert (request.source, labels["action"], labels["model"]) == ("alert", "retrain", model)
     assert "docs/how-to/runbooks.md#trimtab" in request.links["runbook"]
@@ -201,14 +202,15 @@ def test_a_drifted_figure_fires_retrains_promotes_and_resolves(site, monkeypatch
     assert _value(site, "trimtab_retraining_seconds_count") == 2
     assert _value(site, 'trimtab_decisions_total{action="RETRAIN"}') == 2
     measured = min(seen.at for seen in loop.ledger.all(Observation) if (seen.concept.sigmas or 0) > 3)
-    run = site.api.get(f"/api/v2/dags/retrain_model/dagRuns/{decisions[-1].holder}")
-    started = datetime.fromisoformat(run["start_date"])
+    airflow_run = site.api.get(f"/api/v2/dags/retrain_model/dagRuns/{retraining.holder}")
+    started = datetime.fromisoformat(airflow_run["start_date"])
+    promoted = to_production(loop.ledger)[-1].at
     alert = loop.ledger.last(Alert, prefix=fingerprint)
     with capsys.disabled():
         print(
             f"\nmeasured, then after {_after(measured, request.at)} in the ledger as a request, after "
-            f"{_after(measured, started)} a DAG run, after {_after(measured, decisions[-1].at)} decided, after "
-            f"{_after(measured, after.at)} promoted, after {_after(measured, alert.ends_at)} resolved"
+            f"{_after(measured, started)} a DAG run, after {_after(measured, retraining.at)} decided, after "
+            f"{_after(measured, promoted)} promoted, after {_after(measured, alert.ends_at)} resolved"
         )
     assert (started - measured).total_seconds() < 60
 
