@@ -68,7 +68,7 @@ def row_bootstrap(share: float) -> Rule:
     return rule
 
 
-def each_batch_anew(days: np.ndarray, gate: params.Gate) -> bool:
+def each_batch_from_scratch(days: np.ndarray, gate: params.Gate) -> bool:
     """Return whether a t test over the days of any single batch promotes, each at the whole error."""
     for week in days:
         error = week.std(ddof=1) / len(week) ** 0.5
@@ -84,7 +84,7 @@ def simulated(gate: params.Gate, row_share: float) -> None:
         "trimtab": trimtab_gate,
         "point estimate": point_estimate,
         "row bootstrap": row_bootstrap(row_share),
-        "each batch anew": each_batch_anew,
+        "each batch from scratch": each_batch_from_scratch,
     }
     weeks = gate.judge_batches + gate.looks - 1
     print(
@@ -97,10 +97,12 @@ def simulated(gate: params.Gate, row_share: float) -> None:
         (0.0, 2 * gate.batch_correlation, False), (0.0, 2 * gate.batch_correlation, True),
         *((gain, gate.batch_correlation, False) for gain in (0.2, 0.4, 0.6, 0.8, 1.0)),
     ):  # fmt: skip
-        found = list(pairs(PAIRS, weeks, gain=gain, week_share=week_share, row_share=row_share, heavy=heavy))
+        histories = list(
+            pairs(PAIRS, weeks, gain=gain, week_share=week_share, row_share=row_share, heavy=heavy)
+        )
         cells = []
         for name, rule in rules.items():
-            promoted = sum(rule(days, gate) for days in found)
+            promoted = sum(rule(days, gate) for days in histories)
             upper = stats.beta.ppf(0.95, promoted + 1, PAIRS - promoted) if promoted < PAIRS else 1.0
             cells.append(f"{promoted / PAIRS:>14.3f} (<{upper:.3f})")
             if name == "trimtab" and gain == 0.0 and week_share <= gate.batch_correlation:
@@ -131,13 +133,13 @@ def effects(losses: Losses, gate: params.Gate) -> float:
                 blocks = losses.blocks(champion, [champion + apart], [week], gate)
                 if len(blocks) == DAYS:
                     difference = losses.of[champion, week] - losses.of[champion + apart, week]
-                    days.append([(one.champion - one.challenger) / one.rows for one in blocks])
+                    days.append([(block.champion - block.challenger) / block.rows for block in blocks])
                     noise.append(difference.var() * DAYS / len(difference))
             table = np.array(days)
             between.append(DAYS * table.mean(axis=1).var(ddof=1))
             within.append(table.var(axis=1, ddof=1).mean())
             rows.append(np.mean(noise))
-        b, w, r = (float(np.mean(one)) for one in (between, within, rows))
+        b, w, r = (float(np.mean(variances)) for variances in (between, within, rows))
         share, of_rows = (b - w) / (b + (DAYS - 1) * w), r / (w + max(0.0, b - w) / DAYS)
         shares.append(of_rows)
         print(f"{apart:>13}{len(between):>7}{share:>19.2f}{of_rows:>19.2f}")
@@ -154,12 +156,12 @@ def played(losses: Losses, gate: params.Gate) -> tuple[dict[int, int], list[tupl
     champion, first, look, judged, trained = 8, None, 0, [], 0
     served, deployed = {}, []
     for week in range(8, len(losses.names)):
-        served[week], known = champion, week + 1
-        if first is None and known - gate.judge_batches >= champion + (
-            1 if champion == known - gate.judge_batches else 0
+        served[week], labelled_until = champion, week + 1
+        if first is None and labelled_until - gate.judge_batches >= champion + (
+            1 if champion == labelled_until - gate.judge_batches else 0
         ):
-            first, look, trained = known - gate.judge_batches, 0, trained + 1
-            judged = losses.blocks(champion, [first] * gate.judge_batches, range(first, known), gate)
+            first, look, trained = labelled_until - gate.judge_batches, 0, trained + 1
+            judged = losses.blocks(champion, [first] * gate.judge_batches, range(first, labelled_until), gate)
         elif first is not None:
             judged = judged + losses.blocks(champion, [week if gate.refit else first], [week], gate)
         if first is None:
@@ -167,8 +169,8 @@ def played(losses: Losses, gate: params.Gate) -> tuple[dict[int, int], list[tupl
         look += 1
         kind = weigh(judged, (), gate, look=look, champion="champion").kind
         if kind == "PROMOTE":
-            new = known if gate.refit else first
-            deployed.append((known, champion, new))
+            new = labelled_until if gate.refit else first
+            deployed.append((labelled_until, champion, new))
             champion = new
         if kind != "HOLD":
             first = None
@@ -201,7 +203,7 @@ def on_flights(losses: Losses, gate: params.Gate) -> None:
     picks = draw.integers(0, len(never), (2000, len(never)))
     for name, (served, deployed, trained) in policies.items():
         ours = np.array([losses.mean(served[week], week) for week in weeks])
-        kept = (never - ours).sum() / (never - weekly).sum()
+        kept_share = (never - ours).sum() / (never - weekly).sum()
         spread = np.quantile((never - ours)[picks].sum(1) / (never - weekly)[picks].sum(1), [0.025, 0.975])
         after = [
             np.mean([losses.mean(new, week) - losses.mean(old, week) for week in range(at, at + 4)]) > 0
@@ -212,17 +214,18 @@ def on_flights(losses: Losses, gate: params.Gate) -> None:
         bounds = stats.binomtest(worse, many).proportion_ci(method="wilson") if many else None
         share = f"{worse / many:.2f} ({bounds.low:.2f} to {bounds.high:.2f})" if bounds else "-"
         print(
-            f"{name:<42}{f'{kept:.2f} ({spread[0]:.2f} to {spread[1]:.2f})':>22}{trained:>9}{len(deployed):>10}{share:>26}"
+            f"{name:<42}{f'{kept_share:.2f} ({spread[0]:.2f} to {spread[1]:.2f})':>22}{trained:>9}"
+            f"{len(deployed):>10}{share:>26}"
         )
 
 
 def main() -> int:
     """Run all of it."""
-    wanted = params.load(Path(params.FILE))
-    losses = flights_losses(wanted)
-    row_share = effects(losses, wanted.gate)
-    simulated(wanted.gate, row_share)
-    on_flights(losses, wanted.gate)
+    parameters = params.load(Path(params.FILE))
+    losses = flights_losses(parameters)
+    row_share = effects(losses, parameters.gate)
+    simulated(parameters.gate, row_share)
+    on_flights(losses, parameters.gate)
     return 0
 
 

@@ -33,32 +33,32 @@ class Losses:
         self, champion: int, challenger: Sequence[int], weeks: Sequence[int], gate: params.Gate
     ) -> list[Block]:
         """Blocks of a champion against the model that judged each week."""
-        found: list[Block] = []
+        blocks: list[Block] = []
         for model, week in zip(challenger, weeks, strict=True):
             hours = (self.times[week] - self.times[week].min()).dt.total_seconds() / 3600
             place = (hours // gate.block_hours).astype(int).to_numpy()
             pair = (self.of[champion, week], self.of[model, week])
             sums = [np.bincount(place, weights=losses) for losses in (np.ones(len(place)), *pair)]
-            found += [
+            blocks += [
                 Block(batch=self.names[week], number=number, rows=int(rows), champion=ours, challenger=theirs)
                 for number, (rows, ours, theirs) in enumerate(zip(*sums, strict=True))
                 if rows
             ]
-        return found
+        return blocks
 
     def mean(self, model: int, week: int) -> float:
         """Mean loss of a model on a week."""
         return float(self.of[model, week].mean())
 
 
-def flights_losses(wanted: params.Params) -> Losses:
-    """Fit one model a week (about a minute), or read what an earlier benchmark kept."""
+def flights_losses(parameters: params.Params) -> Losses:
+    """Fit one model a week (about a minute), or read what an earlier benchmark stored."""
     weeks = [week for week in flights.weeks() if not week.partial][:51]
     frames = [week.rows[week.rows["label"].notna()].reset_index(drop=True) for week in weeks]
     times, names = [frame["event_time"] for frame in frames], [week.batch for week in weeks]
     if KEPT.exists():
-        with np.load(KEPT) as kept:
-            of = {tuple(int(part) for part in name.split("-")): kept[name] for name in kept.files}
+        with np.load(KEPT) as stored:
+            of = {tuple(int(part) for part in name.split("-")): stored[name] for name in stored.files}
         return Losses(of=of, times=times, names=names)
     of = {}
     for model in range(FIRST, len(frames)):
@@ -68,11 +68,14 @@ def flights_losses(wanted: params.Params) -> Losses:
             file=sys.stderr,
             flush=True,
         )
-        pipeline = fit(build(wanted), wanted, pd.concat(frames[:model], ignore_index=True))
+        pipeline = fit(build(parameters), parameters, pd.concat(frames[:model], ignore_index=True))
         for week in range(model, len(frames)):
-            truths = targets(frames[week], wanted.data)
+            truths = targets(frames[week], parameters.data)
             of[model, week] = row_losses(
-                wanted.gate.metric, wanted.data.label, truths, predict(pipeline, wanted, frames[week])
+                parameters.gate.metric,
+                parameters.data.label,
+                truths,
+                predict(pipeline, parameters, frames[week]),
             )
     print(file=sys.stderr)
     np.savez(KEPT, **{f"{model}-{week}": losses for (model, week), losses in of.items()})

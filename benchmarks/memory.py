@@ -49,7 +49,7 @@ def peak(folder: Path, *words: object) -> float:
 
 def of_size(rows: int) -> dict[str, tuple[float, float]]:
     """Play a loop whose challenger is trained on so many rows; return the MB of each step, and of what stands beside it."""
-    found = {}
+    peaks = {}
     with tempfile.TemporaryDirectory(prefix="trimtab-bench-memory-") as place:
         folder = Path(place)
         peak(folder, "begin", rows)
@@ -57,17 +57,17 @@ def of_size(rows: int) -> dict[str, tuple[float, float]]:
             for between in BEFORE.get(step, ()):
                 peak(folder, between)
             ours = peak(folder, step)
-            found[step] = ours, peak(folder, "plain", PLAIN[step], round(rows * times))
-            figures = " and ".join(f"{one:.0f} MB" for one in found[step])
+            peaks[step] = ours, peak(folder, "plain", PLAIN[step], round(rows * times))
+            figures = " and ".join(f"{megabytes:.0f} MB" for megabytes in peaks[step])
             print(f"{step} of {rows * times:,.0f} rows: {figures}", file=sys.stderr, flush=True)
-    return found
+    return peaks
 
 
-def table(found: dict[int, dict[str, tuple[float, float]]]) -> str:
+def table(peaks: dict[int, dict[str, tuple[float, float]]]) -> str:
     """Return a row for each step and size, as Markdown."""
     lines = ["| step | rows | trimtab, MB | instead | MB | ratio |", "|---|---|---|---|---|---|"]
     for step, times in STEPS.items():
-        for size, figures in found.items():
+        for size, figures in peaks.items():
             ours, plain = figures[step]
             rows = f"{round(size * times):,}"
             lines.append(
@@ -76,15 +76,15 @@ def table(found: dict[int, dict[str, tuple[float, float]]]) -> str:
     return "\n".join(lines)
 
 
-def slopes(found: dict[int, dict[str, tuple[float, float]]]) -> str:
+def slopes(peaks: dict[int, dict[str, tuple[float, float]]]) -> str:
     """Return the bytes that each further row of a step costs, between the two largest sizes."""
-    few, many = sorted(found)[-2:]
+    few, many = sorted(peaks)[-2:]
     lines = ["| step | bytes a row, trimtab | instead |", "|---|---|---|"]
     for step, times in STEPS.items():
         rows = (many - few) * times
         ours, plain = (
             (more - less) * 2**20 / rows
-            for less, more in zip(found[few][step], found[many][step], strict=True)
+            for less, more in zip(peaks[few][step], peaks[many][step], strict=True)
         )
         lines.append(f"| `{step}` | {ours:,.0f} | {plain:,.0f} |")
     return "\n".join(lines)
@@ -94,10 +94,10 @@ def main() -> None:
     """Print both tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
-    found = {rows: of_size(rows) for rows in sorted(parser.parse_args().rows)}
-    print(table(found))
-    if len(found) > 1:
-        print(f"\n{slopes(found)}")
+    peaks = {rows: of_size(rows) for rows in sorted(parser.parse_args().rows)}
+    print(table(peaks))
+    if len(peaks) > 1:
+        print(f"\n{slopes(peaks)}")
 
 
 if __name__ == "__main__":

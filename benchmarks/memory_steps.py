@@ -34,10 +34,10 @@ def begin(folder: Path, rows: str) -> None:
 
     tree = folder / "tree"
     subprocess.run(["git", "clone", "-q", str(ROOT), str(tree)], check=True)
-    wanted = yaml.safe_load((tree / "params.yaml").read_text())
+    parameters = yaml.safe_load((tree / "params.yaml").read_text())
     for (section, key), value in SETTINGS.items():
-        wanted[section][key] = value
-    (tree / "params.yaml").write_text(yaml.safe_dump(wanted, sort_keys=False))
+        parameters[section][key] = value
+    (tree / "params.yaml").write_text(yaml.safe_dump(parameters, sort_keys=False))
     initialise(tree)
     _land(folder, int(rows) // 2)
     for number in range(BATCHES - 2):
@@ -76,16 +76,16 @@ def evaluate(folder: Path) -> None:
     """Judge it."""
     from trimtab.loop import retrain
 
-    found = retrain.evaluate((folder / "run").read_text(), HOLDER)
-    assert found["kind"] == "PROMOTE", found
+    result = retrain.evaluate((folder / "run").read_text(), HOLDER)
+    assert result["kind"] == "PROMOTE", result
 
 
 def refit(folder: Path) -> None:
     """Fit it again through the batches that judged it, with the fresh models of the reference."""
     from trimtab.loop import retrain
 
-    found = retrain.refit((folder / "run").read_text(), HOLDER)
-    assert found["version"] is not None, found
+    result = retrain.refit((folder / "run").read_text(), HOLDER)
+    assert result["version"] is not None, result
 
 
 def measure(folder: Path) -> None:
@@ -124,7 +124,7 @@ def plain(folder: Path, what: str, rows: str) -> None:
     from trimtab.train.fit import build
 
     batches = [folder / "copies" / f"{_name(number)}.parquet" for number in range(BATCHES)]
-    wanted, frames, left = params.load(folder / "tree" / "params.yaml"), [], int(rows)
+    parameters, frames, left = params.load(folder / "tree" / "params.yaml"), [], int(rows)
     for path in batches:
         if left > 0:
             frames.append(pd.read_parquet(path).head(left))
@@ -132,12 +132,12 @@ def plain(folder: Path, what: str, rows: str) -> None:
     frame = pd.concat(frames, ignore_index=True) if len(frames) > 1 else frames[0]
     assert len(frame) == int(rows)
     if what != "read":
-        known = frame[frame["label"].notna()]
-        fitted = build(wanted)
-        few = known if what == "fit" else known.head(2000)
-        fitted.fit(design(few, wanted.data), targets(few, wanted.data))
+        labelled = frame[frame["label"].notna()]
+        fitted = build(parameters)
+        few = labelled if what == "fit" else labelled.head(2000)
+        fitted.fit(design(few, parameters.data), targets(few, parameters.data))
         if what == "predict":
-            fitted.predict_proba(design(known, wanted.data))
+            fitted.predict_proba(design(labelled, parameters.data))
 
 
 def _land(folder: Path, rows: int) -> None:

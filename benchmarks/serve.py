@@ -46,7 +46,7 @@ class Server:
     name: str
     url: str
     bodies: dict[int, bytes]
-    found: Any
+    parse: Any
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +101,7 @@ def check(server: Server, rows: int, expected: np.ndarray) -> None:
         server.url, data=server.bodies[rows], headers={"Content-Type": "application/json"}, timeout=60
     )
     answer.raise_for_status()
-    got = np.array(server.found(answer.json()))
+    got = np.array(server.parse(answer.json()))
     if not np.array_equal(got, expected[:rows]):
         raise RuntimeError(f"{server.name} answers other than the model: {got[:3]}, {expected[:3]}")
 
@@ -135,25 +135,25 @@ def running(
 
 def free_port() -> int:
     """Return a port that nobody listens on."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
 
 
 def start(
-    stack: ExitStack, wanted: params.Params, source: str, uri: str, rows: pd.DataFrame, folder: Path
+    stack: ExitStack, parameters: params.Params, source: str, uri: str, rows: pd.DataFrame, folder: Path
 ) -> list[Server]:
     """Start the three servers with the model."""
     environment = {"MLFLOW_TRACKING_URI": uri, "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "1"}
-    fields = ["row_id", "event_time", *wanted.data.features]
+    fields = ["row_id", "event_time", *parameters.data.features]
     text = rows[fields].to_json(orient="records", date_format="iso", date_unit="us", double_precision=15)
     ours = json.loads(text or "[]")
-    features = design(rows, wanted.data)
+    features = design(rows, parameters.data)
     table = json.loads(features.to_json(orient="split", index=False, double_precision=15))
     records = json.loads(features.to_json(orient="records", double_precision=15))
 
     def server(
-        name: str, command: list[str], port: int, path: str, health: str, bodies: Any, found: Any
+        name: str, command: list[str], port: int, path: str, health: str, bodies: Any, parse: Any
     ) -> Server:
         at = f"http://127.0.0.1:{port}"
         stack.enter_context(running(name, command, environment, at + health, folder))
@@ -161,7 +161,7 @@ def start(
             name=name,
             url=at + path,
             bodies={count: json.dumps(bodies(count)).encode() for count in ROWS},
-            found=found,
+            parse=parse,
         )
 
     port = free_port()
@@ -174,7 +174,7 @@ def start(
         "/predict",
         "/readyz",
         lambda count: {"row": ours[0]} if count == 1 else {"rows": ours[:count]},
-        lambda answer: [one["probability"] for one in answer["predictions"]],
+        lambda answer: [prediction["probability"] for prediction in answer["predictions"]],
     )
     port = free_port()
     command = [
@@ -197,7 +197,7 @@ def start(
         "/invocations",
         "/ping",
         lambda count: {"dataframe_split": {"columns": table["columns"], "data": table["data"][:count]}},
-        lambda answer: [one[1] for one in answer["predictions"]],
+        lambda answer: [probabilities[1] for probabilities in answer["predictions"]],
     )
     port = free_port()
     fastapi = server(
@@ -220,21 +220,21 @@ def start(
     return [trimtab, mlflow, fastapi]
 
 
-def model(wanted: params.Params, folder: Path) -> tuple[str, str, pd.DataFrame, np.ndarray]:
+def model(parameters: params.Params, folder: Path) -> tuple[str, str, pd.DataFrame, np.ndarray]:
     """Fit as `params.yaml` says, log to an MLflow of its own; return its URI, the store's, rows, and their answers."""
     weeks = [week.rows for _, week in zip(range(TRAINED_WEEKS + 1), flights.weeks(), strict=False)]
-    known = pd.concat(weeks[:TRAINED_WEEKS], ignore_index=True)
-    known = known[known["label"].notna()].reset_index(drop=True)
-    pipeline = fit(build(wanted), wanted, known)
+    labelled = pd.concat(weeks[:TRAINED_WEEKS], ignore_index=True)
+    labelled = labelled[labelled["label"].notna()].reset_index(drop=True)
+    pipeline = fit(build(parameters), parameters, labelled)
     uri = f"sqlite:///{folder / 'mlflow.db'}"
     os.environ |= {"MLFLOW_TRACKING_URI": uri, "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "1"}
     os.chdir(folder)
     with tracking.open_run("bench", tags={}):
         source, _ = tracking.log_pipeline(
-            pipeline, design(known.head(5), wanted.data), wanted.model.trusted_types
+            pipeline, design(labelled.head(5), parameters.data), parameters.model.trusted_types
         )
     rows = weeks[TRAINED_WEEKS].head(max(ROWS)).reset_index(drop=True)
-    return source, uri, rows, predict(pipeline, wanted, rows)
+    return source, uri, rows, predict(pipeline, parameters, rows)
 
 
 def main() -> None:
@@ -243,16 +243,16 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=5, help="of each measurement")
     seconds = parser.parse_args().seconds
     root = Path.cwd()
-    wanted = params.load(root / params.FILE)
+    parameters = params.load(root / params.FILE)
     if shutil.which("wrk") is None:
         raise SystemExit("wrk was not found. Install it: apt-get install wrk")
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name, ExitStack() as stack:
         folder = Path(name)
         os.environ["PATH"] = f"{BIN}{os.pathsep}{os.environ['PATH']}"  # mlflow starts uvicorn by its name
-        source, uri, rows, expected = model(wanted, folder)
+        source, uri, rows, expected = model(parameters, folder)
         os.environ["PYTHONPATH"] = str(root)
         (folder / params.FILE).write_bytes((root / params.FILE).read_bytes())
-        servers = start(stack, wanted, source, uri, rows, folder)
+        servers = start(stack, parameters, source, uri, rows, folder)
         loads: dict[tuple[str, int, int], Load] = {}
         print(
             f"{'server':<10}{'rows':>5}{'conns':>6}{'req/s':>9}{'p50 ms':>9}{'p99 ms':>9}{'failed':>7}   ratio"
@@ -270,7 +270,9 @@ def main() -> None:
                         f"{load.p99_ms:>9.2f}{load.failed:>7}   {ratio:.1f}",
                         flush=True,
                     )
-    single = [(loads["trimtab", 1, one], loads["mlflow", 1, one]) for one in CONNECTIONS]
+    single = [
+        (loads["trimtab", 1, connections], loads["mlflow", 1, connections]) for connections in CONNECTIONS
+    ]
     times = min(our.per_second / their.per_second for our, their in single)
     lower = all(our.p99_ms < their.p99_ms for our, their in single)
     print(

@@ -25,19 +25,19 @@ def ours() -> "Flask":
     from trimtab.serve.tokens import Tokens
 
     folder, source = os.environ["BENCH_FOLDER"], os.environ["BENCH_MODEL"]
-    wanted = params.load(Path(folder) / params.FILE)
-    ready = Ready(scorer=scorer(_pipeline(source, wanted, folder), wanted), commit=None, batches={})
+    parameters = params.load(Path(folder) / params.FILE)
+    ready = Ready(scorer=scorer(_pipeline(source, parameters, folder), parameters), commit=None, batches={})
     if not ready.scorer.fast:
         raise RuntimeError("The model is served the slow way")
     version = ModelVersion(
         version="1", run_id="", source=source, digest="", trained_through=datetime(2013, 3, 1, tzinfo=UTC)
     )
     holder = ModelHolder(find=lambda: version, prepare=lambda _: ready)
-    store = open_log(f"sqlite:///{Path(folder) / 'predictions.db'}", wanted.predictions)
-    log = LogWriter(store, Path(folder) / "spool", wanted.predictions, system_clock)
+    store = open_log(f"sqlite:///{Path(folder) / 'predictions.db'}", parameters.predictions)
+    log = LogWriter(store, Path(folder) / "spool", parameters.predictions, system_clock)
     log.start()
-    follow([holder], wanted.serve.refresh_seconds)
-    return create_app(holder, log, wanted, system_clock, tokens=Tokens({}))
+    follow([holder], parameters.serve.refresh_seconds)
+    return create_app(holder, log, parameters, system_clock, tokens=Tokens({}))
 
 
 def fastapi() -> "FastAPI":
@@ -47,11 +47,11 @@ def fastapi() -> "FastAPI":
     from pydantic import create_model
 
     folder = os.environ["BENCH_FOLDER"]
-    wanted = params.load(Path(folder) / params.FILE)
-    pipeline = _pipeline(os.environ["BENCH_MODEL"], wanted, folder)
+    parameters = params.load(Path(folder) / params.FILE)
+    pipeline = _pipeline(os.environ["BENCH_MODEL"], parameters, folder)
     fields: dict[str, Any] = {
         name: (str | None if isinstance(feature, params.Category) else float | None, ...)
-        for name, feature in wanted.data.features.items()
+        for name, feature in parameters.data.features.items()
     }
     row = create_model("Row", **fields)
     body = create_model("Body", rows=(list[row], ...))  # type: ignore[valid-type]  # made a line above
@@ -59,9 +59,13 @@ def fastapi() -> "FastAPI":
 
     @app.post("/predict")
     def predict(asked: body) -> dict[str, list[float]]:  # type: ignore[valid-type]  # made above
-        frame = pd.DataFrame([one.model_dump() for one in asked.rows])  # type: ignore[attr-defined]  # made above
+        frame = pd.DataFrame([row.model_dump() for row in asked.rows])  # type: ignore[attr-defined]  # made above
         frame = frame.astype(
-            {name: float for name, one in wanted.data.features.items() if isinstance(one, params.Number)}
+            {
+                name: float
+                for name, feature in parameters.data.features.items()
+                if isinstance(feature, params.Number)
+            }
         )
         return {"probabilities": pipeline.predict_proba(frame)[:, 1].tolist()}
 
@@ -72,20 +76,20 @@ def fastapi() -> "FastAPI":
     return app
 
 
-def _pipeline(source: str, wanted: params.Params, folder: str) -> "Pipeline":
+def _pipeline(source: str, parameters: params.Params, folder: str) -> "Pipeline":
     import mlflow
 
     from trimtab.registry.load import MODEL_FILE, digest_of, load
 
     files = mlflow.artifacts.download_artifacts(source, dst_path=folder + f"/{os.getpid()}")
     path = Path(files) / MODEL_FILE
-    return load(source, digest_of(path), wanted.model.trusted_types, cache=_cached(path))
+    return load(source, digest_of(path), parameters.model.trusted_types, cache=_cached(path))
 
 
 def _cached(path: Path) -> Path:
     from trimtab.registry.load import MODEL_FILE, digest_of
 
-    kept = path.parent / "cache" / digest_of(path)
-    kept.mkdir(parents=True, exist_ok=True)
-    (kept / MODEL_FILE).write_bytes(path.read_bytes())
-    return kept.parent
+    cached = path.parent / "cache" / digest_of(path)
+    cached.mkdir(parents=True, exist_ok=True)
+    (cached / MODEL_FILE).write_bytes(path.read_bytes())
+    return cached.parent
