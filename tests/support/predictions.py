@@ -45,5 +45,5 @@ def joined(log: PredictionLog, **bounds: Any) -> list[tuple[str, Any]]:
 def wanted(**changes: Any) -> params.Predictions:
     """The shipped parameters of the log, quick to try again, and patient: a test machine may be slow."""
     ours = {"retry_seconds": 0.05, "timeout_seconds": 30.0, "write_seconds": 120.0}
-    shipped = params.load(Path(__file__).parents[1] / params.FILE).predictions
+    shipped = params.load(Path(__file__).parents[2] / params.FILE).predictions
     return shipped.model_copy(update={**ours, **changes})
