@@ -107,7 +107,7 @@ class QuarantineAction(Fact):
 class Observation(Fact):
     """What `monitor_model` measured on one batch revision with one champion.
 
-    `watch` is None when the champion is not watched.
+    `event_time` is the end of the batch. `watch` is None when the champion is not watched.
     """
 
     batch: str
@@ -117,16 +117,13 @@ class Observation(Fact):
     concept: ConceptDrift
     champion_age_batches: int
     report_run_id: str
+    event_time: datetime
     watch: Watch | None = None
 
     @property
     def key(self) -> str:
         """Batch, revision and champion."""
         return observation_key(self.batch, self.revision, self.champion)
-
-    @property
-    def event_time(self) -> None:
-        """None: its batch has one."""
 
 
 def observation_key(batch: str, revision: int, champion: str) -> str:

@@ -1,10 +1,10 @@
 """The ledger of one model: what was ingested, measured, asked, decided and moved, and why. Facts are only added."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Row, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, func, insert, select, update
 
 from trimtab.clock import Clock, system_clock
 from trimtab.errors import Conflict, Unknown
@@ -17,6 +17,7 @@ F = TypeVar("F", bound=Fact)
 T = TypeVar("T")
 
 _ATTEMPTS = 5
+_READ: Select[Any] = select(facts.c.id, facts.c.at, facts.c.body)
 
 
 class Ledger(Database):
@@ -45,35 +46,60 @@ class Ledger(Database):
         return Leases(self, self.now)
 
     def all(
-        self, kind: type[F], *, prefix: str = "", since: datetime | None = None, **fields: str
+        self,
+        kind: type[F],
+        /,
+        *,
+        prefix: str = "",
+        keys: Collection[str] | None = None,
+        since: datetime | None = None,
+        newest: int | None = None,
+        **fields: str | None,
     ) -> list[F]:
         """Return the facts of a kind, oldest first.
 
         Args:
             kind: The dataclass of the kind.
             prefix: Only facts whose key starts so.
+            keys: Only facts with one of these keys.
             since: Only facts of this event time or later.
+            newest: At most so many facts, the newest ones.
             **fields: Only facts with these texts in their fields.
         """
-        where = self._of(kind, prefix)
+        where = self._of(kind, prefix, keys)
         if since is not None:
             where &= facts.c.event_time >= since
         for name, value in fields.items():
-            where &= _field(name, value)
+            where &= _field(name) == value
+        query = _READ.where(where).order_by(facts.c.id.desc()).limit(newest)
         with self.read() as connection:
-            rows = connection.execute(select(facts).where(where).order_by(facts.c.id)).all()
-        return [_fact(kind, row) for row in rows]
+            rows = connection.execute(query).all()
+        return [_fact(kind, row) for row in reversed(rows)]
+
+    def columns(self, kind: type[Fact], /, *names: str, keys: Collection[str] | None = None) -> Sequence[Any]:
+        """Return some columns of the facts of a kind, oldest first, without reading the rest of the facts.
+
+        Args:
+            kind: The dataclass of the kind.
+            *names: `key`, `at`, `event_time`, or fields that hold a text or None. `verdict.kind` is the field `kind` of the
+                field `verdict`.
+            keys: Only facts with one of these keys.
+        """
+        columns = [facts.c[name] if name in facts.c else _field(name) for name in names]
+        query = select(*columns).where(self._of(kind, keys=keys)).order_by(facts.c.id)
+        with self.read() as connection:
+            return connection.execute(query).all()
 
     def last(self, kind: type[F], *, prefix: str = "") -> F | None:
         """Return the newest fact of a kind."""
-        query = select(facts).where(self._of(kind, prefix)).order_by(facts.c.id.desc()).limit(1)
+        query = _READ.where(self._of(kind, prefix)).order_by(facts.c.id.desc()).limit(1)
         with self.read() as connection:
             row = connection.execute(query).one_or_none()
         return None if row is None else _fact(kind, row)
 
     def get(self, kind: type[F], key: str) -> F | None:
         """Return the fact with a key."""
-        query = select(facts).where(self._of(kind) & (facts.c.key == key))
+        query = _READ.where(self._of(kind) & (facts.c.key == key))
         with self.read() as connection:
             row = connection.execute(query).one_or_none()
         return None if row is None else _fact(kind, row)
@@ -89,11 +115,19 @@ class Ledger(Database):
             raise Unknown(f"a {kind_of(kind)} of {self.model} that the ledger holds", key)
         return fact
 
-    def keys(self, kind: type[Fact], *, prefix: str = "") -> list[str]:
-        """Return the keys of all facts of a kind, oldest first, without reading the facts themselves."""
+    def keys(self, kind: type[Fact], *, prefix: str = "", without: type[Fact] | None = None) -> list[str]:
+        """Return the keys of all facts of a kind, oldest first, without reading the facts themselves.
+
+        Args:
+            kind: The dataclass of the kind.
+            prefix: Only keys that start so.
+            without: Only keys that no fact of this other kind has.
+        """
         query = select(facts.c.key).where(self._of(kind, prefix)).order_by(facts.c.id)
+        if without is not None:
+            query = query.where(facts.c.key.not_in(select(facts.c.key).where(self._of(without))))
         with self.read() as connection:
-            return list(connection.execute(query).scalars())
+            return list(connection.execute(query).scalars().all())
 
     def append(self, *new: Fact, read: "Snapshot | None" = None, lease: Lease | None = None) -> bool:
         """Add facts in one transaction; those whose key is there already are left as they are.
@@ -153,10 +187,14 @@ class Ledger(Database):
         query = select(func.coalesce(func.max(facts.c.id), 0)).where(self._of(kind, prefix))
         return int(connection.execute(query).scalar_one())
 
-    def _of(self, kind: type[Fact], prefix: str = "") -> ColumnElement[bool]:
+    def _of(
+        self, kind: type[Fact], prefix: str = "", keys: Collection[str] | None = None
+    ) -> ColumnElement[bool]:
         where: ColumnElement[bool] = (facts.c.model == self.model) & (facts.c.kind == kind_of(kind))
         if prefix:
             where &= facts.c.key.startswith(prefix, autoescape=True)
+        if keys is not None:
+            where &= facts.c.key.in_(keys)
         return where
 
     def _insert(self, connection: Connection, fact: Fact, at: datetime) -> bool:
@@ -184,7 +222,7 @@ class Snapshot:
         self.ledger = ledger
         self._newest: dict[tuple[type[Fact], str], int] = {}
 
-    def all(self, kind: type[F], *, prefix: str = "", **fields: Any) -> list[F]:
+    def all(self, kind: type[F], /, *, prefix: str = "", **fields: Any) -> list[F]:
         """Return what `Ledger.all` returns; the decision depends on all facts of the kind with this prefix."""
         self._remember(kind, prefix)
         return self.ledger.all(kind, prefix=prefix, **fields)
@@ -194,10 +232,12 @@ class Snapshot:
         self._remember(kind, key)
         return self.ledger.get(kind, key)
 
-    def keys(self, kind: type[Fact], *, prefix: str = "") -> list[str]:
-        """Return what `Ledger.keys` returns; the decision depends on the kind."""
+    def keys(self, kind: type[Fact], *, prefix: str = "", without: type[Fact] | None = None) -> list[str]:
+        """Return what `Ledger.keys` returns; the decision depends on both kinds."""
         self._remember(kind, prefix)
-        return self.ledger.keys(kind, prefix=prefix)
+        if without is not None:
+            self._remember(without, "")
+        return self.ledger.keys(kind, prefix=prefix, without=without)
 
     def append(self, *new: Fact, lease: Lease | None = None) -> bool:
         """Append the facts that the decision has led to; see `Ledger.append`."""
@@ -219,9 +259,9 @@ class Snapshot:
                 self._newest[kind, prefix] = self.ledger.newest(connection, kind, prefix)
 
 
-def _field(name: str, value: object) -> ColumnElement[bool]:
-    field: ColumnElement[Any] = facts.c.body[name].as_string()
-    return field == value
+def _field(name: str) -> ColumnElement[str | None]:
+    field: ColumnElement[str | None] = facts.c.body[tuple(name.split("."))].as_string()
+    return field
 
 
 def _fact(kind: type[F], row: Row[Any]) -> F:

@@ -4,8 +4,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from trimtab.contracts import BatchRef, Quarantined
+from trimtab.contracts import Action, BatchRef, Quarantined
 from trimtab.ledger.facts import (
+    Answer,
     Batch,
     Judgement,
     Order,
@@ -14,6 +15,7 @@ from trimtab.ledger.facts import (
     Run,
     Transition,
     TransitionEnd,
+    Wait,
     observation_key,
 )
 
@@ -54,6 +56,17 @@ def unmeasured(
     ]
 
 
+def newest_observation(batches: Iterable[Batch], observed: Iterable[str], champion: str) -> str | None:
+    """Return the key of the observation of a champion on its newest batch, at the newest revision.
+
+    `observed` are the keys of the observations, `batches` all revisions.
+    """
+    keys = set(observed)
+    ordered = sorted(batches, key=lambda batch: (batch.manifest.start, batch.manifest.revision), reverse=True)
+    expected = (observation_key(each.manifest.batch, each.manifest.revision, champion) for each in ordered)
+    return next((key for key in expected if key in keys), None)
+
+
 def open_quarantine(actions: Iterable[QuarantineAction]) -> dict[str, Quarantined]:
     """Return the entries that wait for a person, by name."""
     newest = {action.entry.name: action for action in actions}
@@ -74,6 +87,20 @@ def waiting(
     """
     busy = {run.request for run in in_progress}.union(answered)
     return [request for request in requests if request.key not in busy]
+
+
+DecisionFact = Run | Answer | Wait
+
+
+def decisions(runs: Iterable[Run], answers: Iterable[Answer], waits: Iterable[Wait]) -> list[DecisionFact]:
+    """Return what the arbiter decided, oldest first; a run stands for the answer that it led to."""
+    without_run = (answer for answer in answers if answer.run is None)
+    return sorted([*runs, *without_run, *waits], key=lambda decision: decision.id)
+
+
+def action_of(decision: DecisionFact) -> Action:
+    """Return what was decided."""
+    return "WAIT" if isinstance(decision, Wait) else decision.action
 
 
 def newest_judgements(judgements: Iterable[Judgement]) -> list[Judgement]:

@@ -52,7 +52,9 @@ facts = Table(
     Column("at", UtcTime, nullable=False),
     Column("body", JSON, nullable=False),
     UniqueConstraint("model", "kind", "key", name="one_fact_per_key"),
-    Index("facts_in_order", "model", "kind", "id"),
+    Index(
+        "facts_in_order", "model", "kind", "id", "key"
+    ),  # with the key, so that keys are read from the index alone
     Index("facts_by_event_time", "model", "kind", "event_time"),
 )
 

@@ -115,6 +115,7 @@ def _measure(loop: Loop, version: Version, record: Batch) -> Observation:
         concept=against,
         champion_age_batches=age,
         report_run_id=run_id,
+        event_time=manifest.end,
         watch=watched,
     )
 

@@ -5,45 +5,45 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from trimtab.contracts import Verdict
+from trimtab.drift import policy
 from trimtab.errors import Unknown
-from trimtab.ledger.ledger import Ledger
-from trimtab.ledger.records import (
-    DecisionRecord,
-    JudgementRecord,
+from trimtab.ledger import Ledger, queries, state
+from trimtab.ledger.facts import (
+    Answer,
+    Judgement,
+    Observation,
+    Order,
+    QuarantineAction,
+    Request,
+    Run,
+    RunEnd,
     Transition,
-    VersionRecord,
+    Version,
+    Wait,
 )
 from trimtab.loop.loop import open_loop
 from trimtab.params import Params
 from trimtab.views.page.view import (
-    Answer,
-    Batch,
+    Answered,
     Health,
-    Judged,
     Lineage,
-    Moved,
-    Reign,
+    MeasuredBatch,
+    Measurement,
+    Outcome,
+    Tenure,
     Waiting,
 )
-from trimtab.views.page.view_models import measured
 
 _FORMER = 20
-"""Versions that can be chosen to go back to; any other by its number in Airflow's own form."""
-
-_MOVES: tuple[tuple[str, Moved], ...] = (
-    (":force", "forced"),
-    (":rollback", "rolled back"),
-    ("restore:", "restored"),
-    ("adopt:", "adopted"),
-)
+"""Versions that the page offers for a rollback; Airflow's own form takes any other by its number."""
 
 
 def health(last: int) -> Health:
-    """Read what there is to see of the newest `last` batches.
+    """Read the page of the newest `last` batches.
 
     Raises:
         StoreUnreachable: The ledger or the origin does not answer.
-        Unfit: The ledger is of another revision than this code.
+        Unfit: The ledger has another schema than this code.
     """
     loop = open_loop()
     return read(loop.ledger, loop.params, last)
@@ -55,168 +55,152 @@ def evidence(sha256: str) -> Verdict:
     Raises:
         Unknown: The ledger holds none.
     """
-    loop = open_loop()
-    found = loop.ledger.evidence(loop.model, sha256)
-    if found is None:
-        raise Unknown("the evidence hash of a verdict in the ledger", sha256)
-    return found
+    for judgement in open_loop().ledger.all(Judgement, evidence_sha256=sha256):
+        if judgement.verdict is not None:
+            return judgement.verdict
+    raise Unknown("the evidence hash of a verdict in the ledger", sha256)
 
 
-def read(ledger: Ledger, wanted: Params, last: int) -> Health:
-    """Read one model's page from a ledger; what it asks for is bounded by the number of batches."""
-    model = wanted.model.name
-    records = ledger.batches(model, last=last)
-    seen = [
-        measured(one, wanted)
-        for one in ledger.observations(model, of=[record.manifest.batch for record in records])
-    ]
-    newest = {one.batch: one for one in sorted(seen, key=lambda one: one.revision)}
-    batches = tuple(
-        Batch(
-            batch=record.manifest.batch,
-            revision=record.manifest.revision,
-            start=record.manifest.start,
-            end=record.manifest.end,
-            rows=record.manifest.rows,
-            labelled=record.manifest.labelled,
-            bad_rows=record.manifest.bad_rows,
-            measured=newest.get(record.manifest.batch),
-        )
-        for record in records
-    )
-    since = batches[0].start if batches else None
-    reigns, standing = tuple(_reigns(ledger, model)), ledger.standing(model)
-    champion = reigns[-1].version if reigns else None
-    served = dict.fromkeys(reign.version for reign in reversed(reigns))
-    former = [one for one in served if one != champion and one not in standing.blocked]
-    challenger = ledger.open_challenger(model)
+def read(ledger: Ledger, params: Params, last: int) -> Health:
+    """Read one model's page; the number of large facts that are read is bounded by the number of batches."""
+    batches = queries.newest_batches(ledger, last)
+    manifests = [batch.manifest for batch in batches]
+    since = manifests[0].start if manifests else None
+    observations = ledger.all(Observation, since=manifests[0].end) if manifests else []
+    measurements = [_measurement(observation, params) for observation in observations]
+    newest = {each.observation.batch: each for each in sorted(measurements, key=_revision)}
+    tenures, challenger = _tenures(queries.to_production(ledger)), queries.under_judgement(ledger)
+    orders = state.orders_in_force(ledger.all(Order))
+    champion = tenures[-1].version if tenures else None
+    served = dict.fromkeys(tenure.version for tenure in reversed(tenures))
+    former = [version for version in served if version != champion and version not in orders.blocked]
     return Health(
-        model=model,
-        metric=wanted.gate.metric,
+        params=params,
         now=ledger.now(),
-        event_now=ledger.event_now(model),
+        event_now=state.event_now(batches),
         last=last,
-        start_batches=wanted.train.start_batches,
-        batches=batches,
-        measured=tuple(seen),
-        champion=None if champion is None else _lineage(ledger, model, champion),
-        challenger=None if challenger is None else _lineage(ledger, model, challenger),
-        reigns=tuple(reign for reign in reigns if since is None or reign.end is None or reign.end > since),
+        batches=tuple(
+            MeasuredBatch(manifest=manifest, measurement=newest.get(manifest.batch)) for manifest in manifests
+        ),
+        measurements=tuple(measurements),
+        champion=_lineage(ledger, champion) if champion else None,
+        challenger=_lineage(ledger, challenger) if challenger else None,
+        tenures=tuple(each for each in tenures if since is None or each.end is None or each.end > since),
         former=tuple(former[:_FORMER]),
-        answers=tuple(_answers(ledger, model, since)),
-        waiting=tuple(_waiting(ledger, model)),
-        standing=standing,
-        quarantine=ledger.open_quarantine(model),
+        answers=tuple(_answers(ledger, since)),
+        waiting=tuple(waiting(ledger)),
+        orders=orders,
+        quarantine=state.open_quarantine(ledger.all(QuarantineAction)),
     )
 
 
-def _reigns(ledger: Ledger, model: str) -> Iterator[Reign]:
-    moves = [one for one in ledger.transitions(model, to="Production") if one.phase == "done"]
-    for place, record in enumerate(moves):
-        move, after = record.transition, moves[place + 1 : place + 2]
-        yield Reign(
-            version=move.version,
-            begin=move.event_time,
-            end=after[0].transition.event_time if after else None,
-            moved=_moved(move),
-            at=record.at,
-            actor=move.actor,
-            reason=move.reason,
-            evidence=move.evidence_sha256,
-        )
+def _measurement(observation: Observation, params: Params) -> Measurement:
+    return Measurement(
+        observation=observation,
+        assessment=policy.assess(observation, params),
+        sigmas_limit=params.drift.concept.sigmas,
+    )
 
 
-def _moved(move: Transition) -> Moved:
-    return next((how for part, how in _MOVES if part in move.key), "promoted")
+def _revision(measurement: Measurement) -> int:
+    return measurement.observation.revision
 
 
-def _lineage(ledger: Ledger, model: str, version: str) -> Lineage | None:
-    record = ledger.versions(model, only=[version]).get(version)
-    if record is None:
+def _tenures(moves: Sequence[Transition]) -> list[Tenure]:
+    ends = [*(move.event_time for move in moves[1:]), None]
+    return [Tenure(transition=move, end=end) for move, end in zip(moves, ends, strict=False)]
+
+
+def _lineage(ledger: Ledger, number: str) -> Lineage | None:
+    version = ledger.get(Version, number)
+    if version is None:
         return None
-    training = record.training
-    judged_key = record.run_key.removesuffix(":refit")
-    asked = ledger.decisions(model, requests=[_request_of(model, judged_key)], actions=["RETRAIN"])
-    judgement = ledger.judgement_of(model, judged_key)
-    plan = asked[0].plan if asked else None
+    run_key = ledger.require(Version, version.refit_of).run_key if version.refit_of else version.run_key
     return Lineage(
         version=version,
-        commit=plan.commit if plan else None,
-        run_id=training.run_id,
-        batches=tuple(ref.batch for ref in training.batches),
-        rows=training.rows,
-        trained_through=training.trained_through,
-        trained_at=record.at,
-        digest=training.digest,
-        refit_of=record.refit_of,
-        state=judgement.state if judgement else None,
-        reason=judgement.reason if judgement else "",
-        evidence=judgement.evidence_sha256 if judgement else None,
+        run=ledger.get(Run, run_key),
+        judgement=state.judgement_of(ledger.all(Judgement, run_key=run_key, newest=1), run_key),
     )
-
-
-def _request_of(model: str, run_key: str) -> int:
-    number = run_key.removeprefix(f"{model}-")
-    return int(number) if number.isdecimal() else 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Ended:
-    """Ends of judgements in the window, by the key of the run that made the challenger and by look."""
+class _Outcomes:
+    """How runs ended: judgements by the key of the run that trained the challenger and by look, ends by run.
 
-    by_look: Mapping[tuple[str, int], JudgementRecord]
-    versions: Mapping[str, VersionRecord]
+    `versions` holds the run that trained each version, and its MLflow run.
+    """
 
-    def of(self, decision: DecisionRecord) -> Judged | None:
-        """Return what became of the run that a decision started."""
-        plan = decision.plan
-        if plan is None:
-            return None
-        made = self.versions.get(plan.challenger.version) if plan.challenger else None
-        record = self.by_look.get((made.run_key if made else decision.run_key, plan.look))
-        if record is None:
-            return None
-        version = self.versions.get(record.version) if record.version else None
-        return Judged(
-            state=record.state,
-            reason=record.reason,
-            version=record.version,
-            evidence=record.evidence_sha256,
-            run_id=version.training.run_id if version else None,
+    judgements: Mapping[tuple[str, int], Judgement]
+    ends: Mapping[str, RunEnd]
+    versions: Mapping[str, tuple[str, str]]
+
+    def of(self, run: Run) -> Outcome | None:
+        """Return how a run ended, None while it is in progress."""
+        challenger, end = run.plan.challenger, self.ends.get(run.key)
+        trained_by = self.versions[challenger.version][0] if challenger else run.key
+        judgement = self.judgements.get((trained_by, run.plan.look))
+        if judgement is not None and (end is None or end.outcome == "concluded"):
+            return Outcome(
+                state=judgement.state,
+                reason=judgement.reason,
+                version=judgement.version,
+                run_id=self.versions[judgement.version][1] if judgement.version else None,
+                evidence=judgement.evidence_sha256,
+            )
+        return Outcome(state=end.outcome.upper(), reason=end.reason) if end else None
+
+
+def _answers(ledger: Ledger, since: datetime | None) -> Iterator[Answered]:
+    runs = ledger.all(Run, since=since)
+    decisions = state.decisions(
+        runs, ledger.all(Answer, since=since, run=None), ledger.all(Wait, since=since)
+    )
+    requests = {
+        request.key: request for request in ledger.all(Request, keys={each.request for each in decisions})
+    }
+    outcomes = _outcomes(ledger, since, runs)
+    for decision in decisions:
+        yield Answered(
+            decision=decision,
+            request=requests[decision.request],
+            outcome=outcomes.of(decision) if isinstance(decision, Run) else None,
         )
 
 
-def _answers(ledger: Ledger, model: str, since: datetime | None) -> Iterator[Answer]:
-    decisions = ledger.decisions(model, since=since)
-    asked = ledger.requests(model, ids={record.request_id for record in decisions})
-    requests = {record.id: record.request for record in asked}
-    ended = _ended(ledger, model, since, decisions)
-    for record in decisions:
-        request = requests[record.request_id]
-        yield Answer(
-            at=record.at,
-            event_time=record.event_time,
-            source=request.source,
-            asked=request.reason,
-            action=record.action,
-            reason=record.reason,
-            judged=ended.of(record),
-        )
-
-
-def _ended(ledger: Ledger, model: str, since: datetime | None, decisions: Sequence[DecisionRecord]) -> _Ended:
-    judged = [one for one in ledger.judgements(model, since=since) if one.verdict is not None]
-    challengers = [one.plan.challenger.version for one in decisions if one.plan and one.plan.challenger]
-    wanted = {one.version for one in judged if one.version is not None} | set(challengers)
-    return _Ended(
-        by_look={(one.run_key, one.verdict.look): one for one in judged if one.verdict is not None},
-        versions=ledger.versions(model, only=wanted),
+def _outcomes(ledger: Ledger, since: datetime | None, runs: Sequence[Run]) -> _Outcomes:
+    judgements = [each for each in ledger.all(Judgement, since=since) if each.verdict is not None]
+    versions = {run.plan.challenger.version for run in runs if run.plan.challenger}
+    versions |= {judgement.version for judgement in judgements if judgement.version is not None}
+    return _Outcomes(
+        judgements={(each.run_key, each.verdict.look): each for each in judgements if each.verdict},
+        ends={end.key: end for end in ledger.all(RunEnd, keys=[run.key for run in runs])},
+        versions={
+            version: (run_key, run_id)
+            for version, run_key, run_id in ledger.columns(
+                Version, "version", "run_key", "training.run_id", keys=versions
+            )
+        },
     )
 
 
-def _waiting(ledger: Ledger, model: str) -> Iterator[Waiting]:
-    waiting = ledger.waiting(model)
-    answers = ledger.decisions(model, requests=[one.id for one in waiting])
-    why = {one.request_id: one.reason for one in answers}
-    for one in waiting:
-        yield Waiting(at=one.at, source=one.request.source, asked=one.request.reason, why=why.get(one.id))
+def waiting(ledger: Ledger) -> list[Waiting]:
+    """Return the requests without a final answer, oldest first, and why each of them waits."""
+    requests = queries.waiting(ledger)
+    if not requests:
+        return []
+    since, ends = min(request.event_time for request in requests), ledger.all(RunEnd)
+    waits = {wait.request: wait for wait in ledger.all(Wait, since=since)}
+    return [Waiting(request=each, why=_why(each, waits.get(each.key), ends)) for each in requests]
+
+
+def _why(request: Request, wait: Wait | None, ends: Sequence[RunEnd]) -> str | None:
+    """Return the arbiter's sentence; a run that has ended since then is named, because the sentence may be about it."""
+    later = [end for end in ends if wait is None or end.id > wait.id]
+    own = [end for end in later if end.request == request.key]
+    if own or wait is None:
+        return f"{_ended(own[-1])}: {own[-1].reason}" if own else None
+    return f"{wait.reason}. Since then, {_ended(later[-1])}" if later else wait.reason
+
+
+def _ended(end: RunEnd) -> str:
+    return f"run {end.key} {'was' if end.outcome == 'lost' else 'has'} {end.outcome}"

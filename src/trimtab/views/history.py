@@ -1,24 +1,43 @@
-"""What the ledger answers to people and programs: what happened, what was live, and why."""
+"""What the ledger says to people and programs: what happened, which version was live, and why."""
 
 import textwrap
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
 
 from trimtab.contracts import BatchRef, plain
 from trimtab.drift import policy
 from trimtab.errors import Unknown
-from trimtab.ledger.records import JudgementRecord, Transition
-from trimtab.loop.loop import Loop, open_loop
+from trimtab.ledger import Ledger, queries, state
+from trimtab.ledger.facts import (
+    Answer,
+    Batch,
+    Erasure,
+    ErasureEnd,
+    Fact,
+    Judgement,
+    Observation,
+    Order,
+    QuarantineAction,
+    Request,
+    Run,
+    RunEnd,
+    Transition,
+    TransitionEnd,
+    Version,
+    Wait,
+)
+from trimtab.loop.loop import open_loop
+from trimtab.params import Params
 
 _WIDTH = 150
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One thing that happened: when by this machine's clock, when in event time, what, to which version, who, and why."""
+    """One event: its system time, its time in the data, what happened, to which version, by whom, and why."""
 
-    at: datetime | None
+    at: datetime
     event_time: datetime | None
     what: str
     version: str | None
@@ -27,68 +46,82 @@ class Entry:
 
 
 def history(last: int | None = None) -> list[Entry]:
-    """Return answers, verdicts, transitions, orders, refused and erased data, oldest first; the newest `last` of them."""
-    loop = open_loop()
-    found = [
-        *_answers(loop),
-        *_verdicts(loop),
-        *_moves(loop),
-        *_orders(loop),
-        *_refused(loop),
-        *_erased(loop),
-    ]
-    ordered = sorted(found, key=lambda entry: entry.at or datetime.min.replace(tzinfo=UTC))
-    return ordered if last is None else ordered[-last:]
+    """Return decisions, verdicts, failed runs, transitions, orders, quarantine and erasures, oldest first.
+
+    Args:
+        last: At most so many entries, the newest ones.
+    """
+    return read(open_loop().ledger, last)
 
 
 def live_at(time: datetime, *, event: bool = False) -> list[Entry]:
-    """Return the transition that put the version in Production that was live at a time; empty when none was.
+    """Return the transition that put the version into Production that was live at a time; empty if none was.
 
     Args:
-        time: Aware; by this machine's clock, or in event time.
+        time: Aware; in system time, or in the time of the data.
         event: Which of the two.
     """
     moves = [
         entry
-        for entry in _moves(open_loop())
-        if entry.what == "Production" and (when := entry.event_time if event else entry.at) and when <= time
+        for entry in map(_move, queries.to_production(open_loop().ledger))
+        if (when := entry.event_time if event else entry.at) and when <= time
     ]
     return moves[-1:]
 
 
 def why(name: str) -> list[Entry]:
-    """Return all that the ledger holds of one version or one batch, in the order of cause and effect.
+    """Return all that the ledger holds about one version or one batch, in the order of cause and effect.
 
     Raises:
         Unknown: There is no such version and no such batch.
     """
     loop = open_loop()
-    if name in loop.ledger.versions(loop.model):
-        return list(_why_version(loop, name))
-    batches = [record.manifest.batch for record in loop.ledger.batches(loop.model)]
-    if name in batches or any(one.entry.batch == name for one in loop.ledger.quarantine_log(loop.model)):
-        return list(_why_batch(loop, name))
+    return about(loop.ledger, loop.params, name)
+
+
+def read(ledger: Ledger, last: int | None) -> list[Entry]:
+    """Return what `history` returns, from a ledger."""
+    newest = None if last is None else 2 * last  # because a judgement is opened first, which is no entry
+    decisions = state.decisions(
+        ledger.all(Run, newest=newest),
+        ledger.all(Answer, newest=newest, run=None),
+        ledger.all(Wait, newest=newest),
+    )
+    entries = [
+        *_decisions(ledger, decisions),
+        *_failures(ledger.all(RunEnd, newest=newest)),
+        *_verdicts(ledger.all(Judgement, newest=newest)),
+        *_transitions(ledger, newest),
+        *map(_order, ledger.all(Order, newest=newest)),
+        *map(_refusal, ledger.all(QuarantineAction, newest=newest)),
+        *_erasures(ledger),
+    ]
+    ordered = sorted(entries, key=lambda entry: entry.at)
+    return ordered if last is None else ordered[-last:]
+
+
+def about(ledger: Ledger, params: Params, name: str) -> list[Entry]:
+    """Return what `why` returns, from a ledger; errors as `why`."""
+    if ledger.get(Version, name) is not None:
+        return list(_about_version(ledger, name))
+    batches = [batch.manifest.batch for batch in state.batches_in_force(ledger.all(Batch))]
+    if name in batches or any(action.entry.batch == name for action in ledger.all(QuarantineAction)):
+        return list(_about_batch(ledger, params, name))
     newest = ", ".join(batches[-3:]) or "none"
     raise Unknown(
-        f"a version ({', '.join(loop.ledger.versions(loop.model)) or 'none'}) or a batch (newest: {newest})",
-        name,
+        f"a version ({', '.join(ledger.keys(Version)) or 'none'}) or a batch (newest: {newest})", name
     )
 
 
 def table(entries: Sequence[Entry]) -> str:
-    """Return entries as text, one a paragraph."""
+    """Return entries as text, one per paragraph."""
     lines = []
     for entry in entries:
-        when = f"{entry.at:%Y-%m-%d %H:%M:%S}" if entry.at else " " * 19
         data = f"{entry.event_time:%Y-%m-%d}" if entry.event_time else " " * 10
         version = f"v{entry.version}" if entry.version else ""
-        head = f"{when}  {data}  {entry.what:<12} {version:<5} "
-        who = f"{entry.actor}: " if entry.actor else ""
-        lines.append(
-            textwrap.fill(
-                f"{who}{entry.text}", _WIDTH, initial_indent=head, subsequent_indent=" " * len(head)
-            )
-        )
+        head = f"{entry.at:%Y-%m-%d %H:%M:%S}  {data}  {entry.what:<12} {version:<5} "
+        text = f"{entry.actor}: {entry.text}" if entry.actor else entry.text
+        lines.append(textwrap.fill(text, _WIDTH, initial_indent=head, subsequent_indent=" " * len(head)))
     return "\n".join(lines)
 
 
@@ -97,180 +130,132 @@ def plain_entries(entries: Sequence[Entry]) -> list[dict[str, object]]:
     return [plain(entry) for entry in entries]
 
 
-def _answers(loop: Loop) -> Iterator[Entry]:
-    asked = {record.id: record.request for record in loop.ledger.requests(loop.model)}
-    for record in loop.ledger.decisions(loop.model):
-        request = asked[record.request_id]
-        answer = record.reason.removeprefix(f"{request.source}: ")
-        yield Entry(
-            at=record.at,
-            event_time=record.event_time,
-            what=record.action,
+def _entry(
+    fact: Fact, what: str, text: str, *, version: str | None = None, actor: str | None = None
+) -> Entry:
+    return Entry(at=fact.at, event_time=fact.event_time, what=what, version=version, actor=actor, text=text)
+
+
+def _decisions(ledger: Ledger, decisions: Sequence[state.DecisionFact]) -> Iterator[Entry]:
+    keys = {decision.request for decision in decisions}
+    requests = {request.key: request for request in ledger.all(Request, keys=keys)}
+    for decision in decisions:
+        request = requests[decision.request]
+        answer = decision.reason.removeprefix(f"{request.source}: ")
+        yield _entry(
+            decision,
+            state.action_of(decision),
+            answer if request.reason in answer else f"{request.reason} -> {answer}",
             version=request.challenger or request.champion,
             actor=request.source,
-            text=answer if request.reason in answer else f"{request.reason} -> {answer}",
         )
 
 
-def _verdicts(loop: Loop) -> Iterator[Entry]:
-    return (_verdict(one) for one in loop.ledger.judgements(loop.model) if one.state != "OPEN")
+def _failures(ends: Iterable[RunEnd]) -> Iterator[Entry]:
+    for end in ends:
+        if end.outcome != "concluded":
+            yield _entry(end, end.outcome, f"run {end.key}: {end.reason}")
 
 
-def _verdict(one: JudgementRecord) -> Entry:
-    return Entry(
-        at=one.at,
-        event_time=one.event_time,
-        what="judged",
-        version=one.version,
-        actor=None,
-        text=one.reason if one.reason.startswith(one.state) else f"{one.state}: {one.reason}",
-    )
+def _verdicts(judgements: Iterable[Judgement]) -> Iterator[Entry]:
+    for judgement in judgements:
+        if judgement.state != "OPEN":
+            reason = judgement.reason.removeprefix(f"{judgement.state}: ")
+            yield _entry(judgement, "judged", f"{judgement.state}: {reason}", version=judgement.version)
 
 
-def _moves(loop: Loop) -> Iterator[Entry]:
-    for record in loop.ledger.transitions(loop.model):
-        if record.phase == "done":
-            yield _move(record.transition, record.at)
+def _transitions(ledger: Ledger, newest: int | None = None) -> Iterator[Entry]:
+    ends = ledger.all(TransitionEnd, newest=newest, outcome="done")
+    for move in state.completed(ledger.all(Transition, keys=[end.key for end in ends]), ends):
+        yield _move(move)
 
 
-def _move(move: Transition, at: datetime) -> Entry:
-    return Entry(
-        at=at,
-        event_time=move.event_time,
-        what=move.to_stage,
-        version=move.version,
-        actor=move.actor,
-        text=move.reason,
-    )
+def _move(move: Transition) -> Entry:
+    return _entry(move, move.to_stage, move.reason, version=move.version, actor=move.actor)
 
 
-def _orders(loop: Loop) -> Iterator[Entry]:
-    for record in loop.ledger.orders(loop.model):
-        order = record.order
-        yield Entry(
-            at=record.at,
-            event_time=order.event_time,
-            what=order.verb,
-            version=order.version,
-            actor=order.actor,
-            text=order.reason,
-        )
+def _order(order: Order) -> Entry:
+    return _entry(order, order.verb, order.reason, version=order.version, actor=order.actor)
 
 
-def _refused(loop: Loop, batch: str | None = None) -> Iterator[Entry]:
-    for record in loop.ledger.quarantine_log(loop.model):
-        if batch not in (None, record.entry.batch):
+def _refusal(action: QuarantineAction) -> Entry:
+    entry = action.entry
+    text = f"{entry.name} ({entry.kind}, {entry.rows} rows): {action.reason}"
+    return _entry(action, action.action, text, actor=action.actor)
+
+
+def _erasures(ledger: Ledger, *, version: str | None = None, batch: str | None = None) -> Iterator[Entry]:
+    ends = {end.key: end for end in ledger.all(ErasureEnd)}
+    for erasure in ledger.all(Erasure):
+        if version not in (None, *erasure.versions) or batch not in (None, *erasure.batches):
             continue
-        yield Entry(
-            at=record.at,
-            event_time=None,
-            what=record.action,
-            version=None,
-            actor=record.actor,
-            text=f"{record.entry.name} ({record.entry.kind}, {record.entry.rows} rows): {record.reason}",
+        text = (
+            f"{erasure.reason}: {len(erasure.rows)} row(s), in batches {', '.join(erasure.batches) or 'none'}"
         )
+        if erasure.versions:
+            text += f"; can no longer be rebuilt: {', '.join(erasure.versions)}"
+        yield _entry(erasure, "forgetting", text, version=version, actor=erasure.actor)
+        if erasure.key in ends:
+            yield _entry(ends[erasure.key], "forgotten", text, version=version, actor=erasure.actor)
 
 
-def _erased(loop: Loop, *, version: str | None = None, batch: str | None = None) -> Iterator[Entry]:
-    for record in loop.ledger.erasures(loop.model):
-        one = record.erasure
-        if version not in (None, *one.versions) or batch not in (None, *one.batches):
-            continue
-        text = f"{one.reason}: {len(one.rows)} row(s), in batches {', '.join(one.batches) or 'none'}"
-        if one.versions:
-            text += f"; can no longer be rebuilt: {', '.join(one.versions)}"
-        yield Entry(
-            at=record.at,
-            event_time=None,
-            what="forgotten" if record.phase == "done" else "forgetting",
-            version=version,
-            actor=one.actor,
-            text=text,
-        )
+def _about_version(ledger: Ledger, number: str) -> Iterator[Entry]:
+    version = ledger.require(Version, number)
+    judged = ledger.require(Version, version.refit_of) if version.refit_of else version
+    runs = [*ledger.all(Run, keys=[judged.run_key]), *_looks(ledger, judged.version)]
+    for run, entry in zip(runs, _decisions(ledger, runs), strict=True):
+        text = f"{entry.text}; commit {run.plan.commit[:10]}, judged on {_names(run.plan.judge)}"
+        yield replace(entry, version=judged.version, text=text)
+    yield _training(version)
+    yield from _verdicts(ledger.all(Judgement, version=judged.version))
+    yield from _failures(ledger.all(RunEnd, keys=[run.key for run in runs]))
+    moves = [*_transitions(ledger), *map(_order, ledger.all(Order))]
+    yield from (entry for entry in moves if entry.version == number)
+    yield from _erasures(ledger, version=number)
 
 
-def _why_version(loop: Loop, version: str) -> Iterator[Entry]:
-    ledger, record = loop.ledger, loop.ledger.versions(loop.model)[version]
-    judged = ledger.versions(loop.model)[record.refit_of] if record.refit_of else record
-    for decision in ledger.runs(loop.model):
-        plan = decision.plan
-        looked = (
-            plan is not None and plan.challenger is not None and plan.challenger.version == judged.version
-        )
-        if decision.run_key != judged.run_key and not looked:
-            continue
-        request = next(one.request for one in ledger.requests(loop.model) if one.id == decision.request_id)
-        commit = f"; commit {plan.commit[:10]}, judged on {_names(plan.judge)}" if plan else ""
-        yield Entry(
-            at=decision.at,
-            event_time=decision.event_time,
-            what=decision.action,
-            version=judged.version,
-            actor=request.source,
-            text=f"{request.reason}{commit}",
-        )
-    training = record.training
-    sibling = f", a refit of version {record.refit_of}" if record.refit_of else ""
-    yield Entry(
-        at=record.at,
-        event_time=training.trained_through,
-        what="trained",
-        version=version,
-        actor=None,
-        text=f"on {training.rows} rows of {_names(training.batches)}{sibling}; run {training.run_id}, sha256 "
-        f"{training.digest[:12]}",
+def _looks(ledger: Ledger, version: str) -> list[Run]:
+    looks = ledger.all(Run, action="JUDGE")
+    return [run for run in looks if run.plan.challenger and run.plan.challenger.version == version]
+
+
+def _training(version: Version) -> Entry:
+    training = version.training
+    refit = f", a refit of version {version.refit_of}" if version.refit_of else ""
+    text = (
+        f"on {training.rows} rows of {_names(training.batches)}{refit}; run {training.run_id}, "
+        f"sha256 {training.digest[:12]}"
     )
-    for judgement in ledger.judgements(loop.model):
-        if judgement.version == judged.version and judgement.state != "OPEN":
-            yield _verdict(judgement)
-    about = [*_moves(loop), *_orders(loop)]
-    yield from (entry for entry in about if entry.version == version)
-    yield from _erased(loop, version=version)
+    return _entry(version, "trained", text, version=version.version)
 
 
-def _why_batch(loop: Loop, batch: str) -> Iterator[Entry]:
-    ledger = loop.ledger
-    yield from _refused(loop, batch)
-    for record in ledger.batches(loop.model):
-        manifest = record.manifest
-        if manifest.batch == batch:
-            yield Entry(
-                at=None,
-                event_time=manifest.end,
-                what="ingested",
-                version=None,
-                actor=None,
-                text=f"revision {manifest.revision}: {manifest.rows} rows, {manifest.labelled} labelled, "
-                f"{manifest.bad_rows} in quarantine; commit {record.commit[:10]}",
-            )
-    for seen in ledger.observations(loop.model):
-        if seen.observation.batch == batch:
-            yield Entry(
-                at=seen.at,
-                event_time=None,
-                what="measured",
-                version=seen.observation.champion,
-                actor=None,
-                text=policy.assess(seen.observation, loop.params).reason,
-            )
-    asked = {one.id for one in ledger.requests(loop.model) if one.request.episode.startswith(f"{batch}:")}
-    answers = zip(ledger.decisions(loop.model), _answers(loop), strict=True)
-    yield from (entry for record, entry in answers if record.request_id in asked)
-    for version in ledger.versions(loop.model).values():
-        if any(ref.batch == batch for ref in version.training.batches):
+def _about_batch(ledger: Ledger, params: Params, batch: str) -> Iterator[Entry]:
+    refusals = [action for action in ledger.all(QuarantineAction) if action.entry.batch == batch]
+    yield from map(_refusal, refusals)
+    yield from map(_ingestion, ledger.all(Batch, prefix=f"{batch}:r"))
+    for observation in ledger.all(Observation, batch=batch):
+        reason = policy.assess(observation, params).reason
+        yield _entry(observation, "measured", reason, version=observation.champion)
+    requests = {each.key for each in ledger.all(Request) if each.episode.startswith(f"{batch}:")}
+    decisions = state.decisions(ledger.all(Run), ledger.all(Answer, run=None), ledger.all(Wait))
+    yield from _decisions(ledger, [each for each in decisions if each.request in requests])
+    for version in ledger.all(Version):
+        if batch in [ref.batch for ref in version.training.batches]:
             text = f"among {len(version.training.batches)} batches"
-            yield Entry(
-                at=version.at,
-                event_time=None,
-                what="trained on",
-                version=version.version,
-                actor=None,
-                text=text,
-            )
-    for judgement in ledger.verdicts(loop.model):
-        if judgement.verdict and any(ref.batch == batch for ref in judgement.verdict.judged_on):
-            yield _verdict(judgement)
-    yield from _erased(loop, batch=batch)
+            yield _entry(version, "trained on", text, version=version.version)
+    for judgement in ledger.all(Judgement):
+        if judgement.verdict and batch in [ref.batch for ref in judgement.verdict.judged_on]:
+            yield from _verdicts([judgement])
+    yield from _erasures(ledger, batch=batch)
+
+
+def _ingestion(batch: Batch) -> Entry:
+    manifest = batch.manifest
+    text = (
+        f"revision {manifest.revision}: {manifest.rows} rows, {manifest.labelled} labelled, "
+        f"{manifest.bad_rows} in quarantine; commit {batch.commit[:10]}"
+    )
+    return _entry(batch, "ingested", text)
 
 
 def _names(refs: Sequence[BatchRef]) -> str:

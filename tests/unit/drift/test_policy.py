@@ -1,12 +1,12 @@
 from dataclasses import replace
 
-from tests.support.builders import shipped
-from trimtab.contracts import BatchScore, ColumnDrift, ConceptDrift, DataDrift, Observation
+from tests.support.builders import MONDAY, shipped
+from trimtab.contracts import BatchScore, ColumnDrift, ConceptDrift, DataDrift
 from trimtab.drift.policy import assess
+from trimtab.ledger.facts import Observation
 
 SCORE = BatchScore(batch="W9", rows=6000, labelled=5900, loss=0.60, auc=0.6)
 CALM = Observation(
-    model="m",
     batch="W9",
     revision=1,
     champion="3",
@@ -14,6 +14,7 @@ CALM = Observation(
     concept=ConceptDrift(score=SCORE, reference_mean=0.5, reference_sd=0.05, sigmas=2.0),
     champion_age_batches=1,
     report_run_id="r",
+    event_time=MONDAY,
 )
 DRIFTED = ColumnDrift(column="temp", statistic="KS", score=0.9, threshold=0.1, drifted=True)
 

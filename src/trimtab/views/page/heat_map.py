@@ -1,15 +1,17 @@
 """The heat map of the features' drift over the batches."""
 
 from collections.abc import Sequence
+from math import log
 
 from markupsafe import Markup
 
+from trimtab.contracts import ColumnDrift
 from trimtab.views.page.plots import plot
 from trimtab.views.page.scale import Across
-from trimtab.views.page.view import Batch, Cell, Health
+from trimtab.views.page.view import Health, MeasuredBatch
 
 LEVELS = (0.25, 0.5, 1.0, 1.5, 2.0)
-"""Scores, in thresholds, at which the colour changes: below 1 it is cold, from there on warm."""
+"""Scores, in thresholds, at which the colour changes: cold below 1, warm from 1 on."""
 LEGEND = (
     "below ¼ of the threshold",
     "¼ to ½",
@@ -18,58 +20,76 @@ LEGEND = (
     "1½ to 2",
     "2 thresholds and more",
 )
-_ROW = 17
-_LETTERS = 19
-"""Of a feature's name, so that it fits beside the map."""
-_FEATURES = 40
-"""Features that the map shows at most; the table below it has all."""
+_ROW_HEIGHT = 17
+_MAX_LETTERS = 19
+"""Longer names of features do not fit beside the map, and are cut."""
+_MAX_FEATURES = 40
+"""The map shows so many features at most; the table below it has all."""
+_SMALLEST_P_VALUE = 1e-300
 
 
 def heat(health: Health) -> Markup:
-    """Draw each feature's drift over the batches, in thresholds; what drifted has a dot."""
-    across, shown = Across(health.batches), features(health.batches)[:_FEATURES]
-    cells: list[Markup] = []
-    for place, one in enumerate(health.batches):
-        by_name = {cell.feature: cell for cell in one.measured.cells} if one.measured else {}
-        for row, feature in enumerate(shown):
-            if feature in by_name:
-                cells.append(_cell(by_name[feature], one.batch, place, row, across))
-    labels = [
-        Markup('<text x="100%" dx="-8" y="{}">{}</text>').format(row * _ROW + 13, _fitting(feature))
-        for row, feature in enumerate(shown)
+    """Draw each feature's drift over the batches, in thresholds; a feature that drifted has a dot."""
+    across, names = Across(health.batches), features(health.batches)[:_MAX_FEATURES]
+    cells = [
+        _cell(column, batch.manifest.batch, place, names.index(name), across)
+        for place, batch in enumerate(health.batches)
+        for name, column in columns_of(batch).items()
+        if name in names
     ]
-    said = f"Drift of {len(shown)} features over {len(health.batches)} batches, in thresholds"
-    return plot(labels, cells, _ROW * len(shown), said)
+    labels = [
+        Markup('<text x="100%" dx="-8" y="{}">{}</text>').format(row * _ROW_HEIGHT + 13, _shortened(name))
+        for row, name in enumerate(names)
+    ]
+    description = f"Drift of {len(names)} features over {len(health.batches)} batches, in thresholds"
+    return plot(labels, cells, _ROW_HEIGHT * len(names), description)
 
 
-def features(batches: Sequence[Batch]) -> list[str]:
-    """Return the features that were measured: those that drifted in most batches first."""
-    drifted: dict[str, tuple[int, float]] = {}
-    for one in batches:
-        for cell in one.measured.cells if one.measured else ():
-            count, total = drifted.get(cell.feature, (0, 0.0))
-            drifted[cell.feature] = count + cell.drifted, total + min(cell.ratio, LEVELS[-1])
-    return sorted(drifted, key=lambda feature: drifted[feature], reverse=True)
+def features(batches: Sequence[MeasuredBatch]) -> list[str]:
+    """Return the measured features; those that drifted in most batches come first."""
+    drift: dict[str, tuple[int, float]] = {}
+    for name, column in (item for batch in batches for item in columns_of(batch).items()):
+        count, total = drift.get(name, (0, 0.0))
+        drift[name] = count + column.drifted, total + min(in_thresholds(column), LEVELS[-1])
+    return sorted(drift, key=lambda feature: drift[feature], reverse=True)
 
 
-def _cell(cell: Cell, batch: str, place: int, row: int, across: Across) -> Markup:
-    level = sum(cell.ratio >= one for one in LEVELS)
-    drawn = Markup(
+def columns_of(batch: MeasuredBatch) -> dict[str, ColumnDrift]:
+    """Return the drift of each feature in a batch; empty before it was measured."""
+    measurement = batch.measurement
+    return {column.column: column for column in measurement.observation.data.columns} if measurement else {}
+
+
+def in_thresholds(column: ColumnDrift) -> float:
+    """Return a score in thresholds, so that a feature drifts from 1 on.
+
+    For a p-value, which is small when the drift is large, it is the ratio of the logarithms.
+    """
+    if "p_value" in column.statistic and 0 < column.threshold < 1:
+        return log(max(column.score, _SMALLEST_P_VALUE)) / log(column.threshold)
+    if column.threshold <= 0:
+        return float("inf") if column.drifted else 0.0
+    return column.score / column.threshold
+
+
+def _cell(column: ColumnDrift, batch: str, place: int, row: int, across: Across) -> Markup:
+    ratio = in_thresholds(column)
+    cell = Markup(
         '<rect class="heat{}" x="{}" width="{}" y="{}" height="{}"><title>{}</title></rect>'
     ).format(
-        level,
+        sum(ratio >= level for level in LEVELS),
         across.left(place),
         across.span(1),
-        row * _ROW,
-        _ROW,
-        f"{cell.feature}, {batch}: {cell.score:.3g} (threshold {cell.threshold:g})",
+        row * _ROW_HEIGHT,
+        _ROW_HEIGHT,
+        f"{column.column}, {batch}: {column.score:.3g} (threshold {column.threshold:g})",
     )
-    if not cell.drifted:
-        return drawn
-    return drawn + Markup('<circle class="drifted" cx="{}" cy="{}" r="2.5"/>').format(
-        across.middle(place), row * _ROW + _ROW / 2
+    if not column.drifted:
+        return cell
+    return cell + Markup('<circle class="drifted" cx="{}" cy="{}" r="2.5"/>').format(
+        across.middle(place), row * _ROW_HEIGHT + _ROW_HEIGHT / 2
     )
 
 
-def _fitting(name: str) -> str:
-    return name if len(name) <= _LETTERS else f"{name[: _LETTERS - 1]}…"
+def _shortened(name: str) -> str:
+    return name if len(name) <= _MAX_LETTERS else f"{name[: _MAX_LETTERS - 1]}…"

@@ -1,20 +1,22 @@
-"""The page as HTML: complete, with no outside asset. Whatever comes from the ledger is escaped by the template."""
+"""The page as HTML, complete and without outside assets. The template escapes whatever comes from the ledger."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
+from trimtab.contracts import BatchRef
+from trimtab.ledger.state import action_of
 from trimtab.views.page import heat_map, plots
 from trimtab.views.page.timeline import lanes
-from trimtab.views.page.view import Answer, Cell, Health, Judged, Measured
+from trimtab.views.page.view import Answered, Health
 
 CHOICES = (13, 26, 53, 106)
-"""Numbers of newest batches that the page offers to show."""
+"""Numbers of batches that the page offers to show."""
 _NEWEST = 6
-"""Decisions that are seen at once; all of them are one click behind."""
+"""So many decisions are visible at once; all of them are one click away."""
 
 
 def page(health: Health, *, nonce: str, mlflow: str | None, models: Sequence[str] = ()) -> str:
@@ -22,22 +24,23 @@ def page(health: Health, *, nonce: str, mlflow: str | None, models: Sequence[str
 
     Args:
         health: What it shows.
-        nonce: Of the policy in the response's header that lets this page's own style and script run, and no other.
-        mlflow: Where a browser finds MLflow, for links to runs; None when it cannot.
-        models: Those that the reader may look at, where one Airflow has many: links and buttons name the model then.
+        nonce: The nonce of the policy in the response's header, which lets only this page's own style and script run.
+        mlflow: MLflow's address for a browser, for links to runs; None when a browser cannot reach it.
+        models: The models that the reader may see, if one Airflow has many: links and buttons name the model then.
     """
-    every = heat_map.features(health.batches)
     return _template("page.html").render(
-        title=f"{health.model}: model health",
+        title=f"{health.params.model.name}: model health",
         style=_asset("page.css"),
         script=_asset("page.js"),
         nonce=nonce,
         mlflow=mlflow,
         models=models,
-        suffix=f".{health.model}" if models else "",
         health=health,
+        model=health.params.model.name,
+        suffix=f".{health.params.model.name}" if models else "",
+        metric=health.params.gate.metric.replace("_", " "),
         headline=_headline(health),
-        next_step=_next_step(len(health.batches), health.start_batches),
+        next_step=_next_step(len(health.batches), health.params.train.start_batches),
         choices=sorted({*CHOICES, health.last}),
         newest=_NEWEST,
         quality=plots.quality(health),
@@ -45,22 +48,21 @@ def page(health: Health, *, nonce: str, mlflow: str | None, models: Sequence[str
         lanes=lanes(health),
         heat=heat_map.heat(health),
         dates=plots.dates(health),
-        features=bool(every),
-        every=every,
+        features=heat_map.features(health.batches),
         levels=heat_map.LEGEND,
         mark=plots.key,
-        by_feature=_by_feature,
+        columns_of=heat_map.columns_of,
+        action=action_of,
         count=_count,
         number=_number,
         percent=_percent,
         reason=_reason,
-        sentence=_sentence,
         span=_span,
     )
 
 
 def failure(title: str, sentence: str, remedy: str, *, nonce: str) -> str:
-    """Return the page of something that went wrong: what, and what to do now."""
+    """Return the page of an error: what happened, and what to do now."""
     return _template("failure.html").render(
         title=title, sentence=sentence, remedy=remedy, nonce=nonce, style=_asset("page.css")
     )
@@ -89,51 +91,42 @@ def _asset(name: str) -> Markup:
 def _headline(health: Health) -> str:
     if not health.batches:
         return "No batch has come in yet."
-    if health.champion is None or not health.reigns:
+    if health.champion is None or not health.tenures:
         return (
             f"{_count(len(health.batches), 'batch', 'batches')} came in, and no version is in Production yet."
         )
-    reign = health.reigns[-1]
-    return f"Version {reign.version} answers since {reign.begin:%Y-%m-%d}. {_newest(health)}"
+    tenure = health.tenures[-1]
+    return f"Version {tenure.version} has been in Production since {tenure.begin:%Y-%m-%d}. {_newest(health)}"
 
 
 def _newest(health: Health) -> str:
-    batch = health.batches[-1]
-    one = batch.measured
-    if one is None:
-        return f"The newest batch, {batch.batch}, is not measured yet."
-    if one.abstained is not None:
-        return f"Newest batch {batch.batch}: abstained from concept drift, {one.abstained}."
-    drifted = "concept drift" if one.concept_drift else "no concept drift"
-    return f"Newest batch {batch.batch}: {drifted}, {one.sigmas:+.1f} sd from what fresh models lose."
+    batch, measurement = health.batches[-1].manifest.batch, health.batches[-1].measurement
+    if measurement is None:
+        return f"The newest batch, {batch}, is not measured yet."
+    if measurement.concept.abstained is not None:
+        return f"Newest batch {batch}: abstained from concept drift, {measurement.concept.abstained}."
+    drifted = "concept drift" if measurement.assessment.concept_drift else "no concept drift"
+    return f"Newest batch {batch}: {drifted}, {measurement.concept.sigmas:+.1f} sd from the loss of fresh models."
 
 
-def _next_step(have: int, need: int) -> str:
-    if have < need:
-        return (
-            f"{have} of the {need} batches of train.start_batches came in: land more, as data/README.md says, then "
-            f"press Retrain."
-        )
-    return "Enough batches came in: press Retrain."
+def _next_step(batches: int, needed: int) -> str:
+    if batches >= needed:
+        return "Enough batches came in: press Retrain."
+    return (
+        f"{batches} of the {needed} batches of train.start_batches came in: land more, as data/README.md says, then "
+        f"press Retrain."
+    )
 
 
-def _reason(one: Answer) -> str:
-    answer = one.reason.removeprefix(f"{one.source}: ")
-    return answer if one.asked in answer else f"{one.asked} → {answer}"
+def _reason(answer: Answered) -> str:
+    request, reason = answer.request, answer.decision.reason.removeprefix(f"{answer.request.source}: ")
+    return reason if request.reason in reason else f"{request.reason} → {reason}"
 
 
-def _sentence(one: Judged) -> str:
-    return one.reason.removeprefix(f"{one.state}: ")
-
-
-def _by_feature(one: Measured) -> Mapping[str, Cell]:
-    return {cell.feature: cell for cell in one.cells}
-
-
-def _span(batches: Sequence[str]) -> str:
+def _span(batches: Sequence[BatchRef]) -> str:
     if len(batches) <= 2:
-        return " and ".join(batches) or "no batch"
-    return f"{len(batches)} batches, {batches[0]} to {batches[-1]}"
+        return " and ".join(ref.batch for ref in batches) or "no batch"
+    return f"{len(batches)} batches, {batches[0].batch} to {batches[-1].batch}"
 
 
 def _count(number: int, noun: str, plural: str | None = None) -> str:

@@ -1,7 +1,7 @@
-"""The plots of the page as inline SVG; colours are the style sheet's.
+"""The plots of the page as inline SVG; the style sheet sets the colours.
 
-Written by hand, for a plot here is some rectangles and marks: a year takes 10 ms, and matplotlib's import alone a second.
-Without a view box, text and marks keep their size at any width.
+They are written by hand because a plot here is a few rectangles and marks: a year takes 10 ms, while importing matplotlib
+alone takes a second. Without a view box, text and marks keep their size at any width.
 """
 
 from collections.abc import Iterator, Sequence
@@ -9,11 +9,11 @@ from collections.abc import Iterator, Sequence
 from markupsafe import Markup
 
 from trimtab.views.page.scale import Across, Down, down
-from trimtab.views.page.view import Batch, Health, Measured, Reign
+from trimtab.views.page.view import Health, MeasuredBatch, Measurement, Tenure
 
 _QUALITY, _COVERAGE, _DATES = 230, 40, 22
 NARROW = 0.045
-"""Of the plot's width: below it there is no room for a word."""
+"""A part of the plot narrower than this share of its width has no room for a word."""
 _MARKS = {
     "concept": "M0,-6 L5.5,4.5 L-5.5,4.5 Z",
     "data": "M-4,-4 H4 V4 H-4 Z",
@@ -22,7 +22,7 @@ _MARKS = {
     "promoted": "M0,-6 L6,0 L0,6 L-6,0 Z",
     "back": "M0,6 L5.5,-4.5 L-5.5,-4.5 Z",
 }
-"""Each kind has a shape of its own: colour alone tells nothing here."""
+"""Each kind has its own shape, so that no information is in the colour alone."""
 
 
 def key(kind: str) -> Markup:
@@ -46,45 +46,42 @@ def mark(kind: str, x: str, y: float) -> Markup:
 
 
 def quality(health: Health) -> Markup:
-    """Draw the loss of each batch with its bounds, against what fresh models lose and the alarm above it."""
+    """Draw the loss of each batch with its bounds, the mean loss of fresh models, and the alarm above it."""
     across, scale = Across(health.batches), _scale(health.batches)
     if scale is None:
         return Markup('<p class="empty">No batch was measured yet.</p>')
-    inside: list[Markup] = [_grid(scale)]
-    inside += _takeovers(health.reigns, across, _QUALITY)
-    inside += _reference(health.batches, across, scale)
-    inside += _trend(health.batches, across, scale)
-    for place, one in enumerate(health.batches):
-        inside += _point(one.measured, across.middle(place), scale)
-    inside += _unmeasured(health.batches, across)
-    inside += [_hover(place, _told(one), across, _QUALITY) for place, one in enumerate(health.batches)]
-    ticks = [
-        Markup('<text x="100%" dx="-8" y="{}">{:g}</text>').format(scale.at(one) + 4, one)
-        for one in scale.ticks()
+    drawn = [_grid(scale), *_takeovers(health.tenures, across, _QUALITY)]
+    drawn += _reference(health.batches, across, scale)
+    drawn += _trend(health.batches, across, scale)
+    for place, batch in enumerate(health.batches):
+        drawn += _point(batch.measurement, across.middle(place), scale)
+    drawn += _unmeasured(health.batches, across)
+    drawn += [
+        _hover(place, _description(batch), across, _QUALITY) for place, batch in enumerate(health.batches)
     ]
-    said = f"{health.metric} by batch with 95 % bounds; {_counted(health)}"
-    return plot(ticks, inside, _QUALITY, said)
+    labels = [
+        Markup('<text x="100%" dx="-8" y="{}">{:g}</text>').format(scale.at(tick) + 4, tick)
+        for tick in scale.ticks()
+    ]
+    metric = health.params.gate.metric
+    return plot(labels, drawn, _QUALITY, f"{metric} by batch with 95 % bounds; {_summary(health)}")
 
 
 def coverage(health: Health) -> Markup:
-    """Draw the share of rows whose label is known, batch by batch."""
-    across, bars = Across(health.batches), []
-    for place, one in enumerate(health.batches):
-        share = one.labelled / one.rows if one.rows else 0.0
-        tall = round(share * (_COVERAGE - 4), 1)
-        bars.append(
-            Markup('<rect class="known" x="{}" width="{}" y="{}" height="{}"/>').format(
-                across.left(place + 0.12), across.span(0.76), _COVERAGE - tall, tall
-            )
-        )
-        text = f"{one.batch}: {one.labelled} of {one.rows} rows have a label"
-        bars.append(_hover(place, text, across, _COVERAGE))
-    whole = Markup('<line class="grid" x1="0" x2="100%" y1="4" y2="4"/>')
+    """Draw the share of rows with a known label, batch by batch."""
+    across = Across(health.batches)
+    drawn = [Markup('<line class="grid" x1="0" x2="100%" y1="4" y2="4"/>')]
+    for place, manifest in enumerate(batch.manifest for batch in health.batches):
+        height = round(manifest.coverage * (_COVERAGE - 4), 1)
+        bar = Markup('<rect class="known" x="{}" width="{}" y="{}" height="{}"/>')
+        drawn.append(bar.format(across.left(place + 0.12), across.span(0.76), _COVERAGE - height, height))
+        text = f"{manifest.batch}: {manifest.labelled} of {manifest.rows} rows have a label"
+        drawn.append(_hover(place, text, across, _COVERAGE))
     labels = [
         Markup('<text x="100%" dx="-8" y="{}">{}</text>').format(y, text)
         for y, text in ((10, "100 %"), (25, "labels known"), (_COVERAGE, "0 %"))
     ]
-    return plot(labels, [whole, *bars], _COVERAGE, "Share of rows with a label, by batch")
+    return plot(labels, drawn, _COVERAGE, "Share of rows with a label, by batch")
 
 
 def dates(health: Health) -> Markup:
@@ -92,95 +89,94 @@ def dates(health: Health) -> Markup:
     across = Across(health.batches)
     texts = [
         Markup('<text x="{}" y="14" text-anchor="middle">{}</text>').format(
-            across.middle(place), f"{health.batches[place].start:%d %b}".lstrip("0")
+            across.middle(place), f"{health.batches[place].manifest.start:%d %b}".lstrip("0")
         )
         for place in across.labelled()
     ]
-    return plot([], texts, _DATES, "Begin of the batch")
+    return plot([], texts, _DATES, "Start of the batch")
 
 
-def plot(labels: Sequence[Markup], inside: Sequence[Markup], height: int, said: str) -> Markup:
-    """Put the names of what is plotted to the left of the plot; `said` is for who cannot see it."""
+def plot(labels: Sequence[Markup], drawn: Sequence[Markup], height: int, description: str) -> Markup:
+    """Put the labels to the left of the plot; the description is for readers who cannot see it."""
     return Markup(
         '<div class="plot"><svg class="names" height="{0}" aria-hidden="true">{1}</svg>'
         '<svg class="area" height="{0}" role="img" aria-label="{2}">{3}</svg></div>'
-    ).format(height, Markup("").join(labels), said, Markup("").join(inside))
+    ).format(height, Markup("").join(labels), description, Markup("").join(drawn))
 
 
-def _scale(batches: Sequence[Batch]) -> Down | None:
-    values: list[float] = []
-    for one in (batch.measured for batch in batches):
-        if one is not None and one.loss is not None:
-            values += [x for x in (one.loss, one.lower, one.upper, one.mean, one.alarm) if x is not None]
-    return down(values, _QUALITY) if values else None
+def _scale(batches: Sequence[MeasuredBatch]) -> Down | None:
+    values: list[float | None] = []
+    for measurement in (batch.measurement for batch in batches):
+        if measurement is not None and measurement.loss is not None:
+            concept = measurement.concept
+            values += [measurement.loss, concept.lower, concept.upper, concept.reference_mean]
+            values.append(measurement.alarm)
+    return down([value for value in values if value is not None], _QUALITY) if values else None
 
 
 def _grid(scale: Down) -> Markup:
-    lines = [
-        Markup('<line class="grid" x1="0" x2="100%" y1="{0}" y2="{0}"/>').format(scale.at(one))
-        for one in scale.ticks()
-    ]
-    return Markup("").join(lines)
+    line = Markup('<line class="grid" x1="0" x2="100%" y1="{0}" y2="{0}"/>')
+    return Markup("").join(line.format(scale.at(tick)) for tick in scale.ticks())
 
 
-def _takeovers(reigns: Sequence[Reign], across: Across, height: int) -> Iterator[Markup]:
-    for reign in reigns:
-        place = across.at(reign.begin)
+def _takeovers(tenures: Sequence[Tenure], across: Across, height: int) -> Iterator[Markup]:
+    for tenure in tenures:
+        place = across.at(tenure.begin)
         x = across.left(place)
         yield Markup('<line class="takeover" x1="{0}" x2="{0}" y1="0" y2="{1}"/>').format(x, height)
-        # Right of the line, but at the plot's end, where it would be cut off.
+        # To the right of the line, except at the end of the plot, where it would be cut off.
         side = ("end", -3) if place > across.slots - 2 else ("start", 3)
         yield Markup('<text x="{}" text-anchor="{}" dx="{}" y="11">v{}</text>').format(
-            x, *side, reign.version
+            x, *side, tenure.version
         )
 
 
-def _reference(batches: Sequence[Batch], across: Across, scale: Down) -> Iterator[Markup]:
-    for place, one in enumerate(batch.measured for batch in batches):
-        if one is None or one.mean is None:
+def _reference(batches: Sequence[MeasuredBatch], across: Across, scale: Down) -> Iterator[Markup]:
+    for place, measurement in enumerate(batch.measurement for batch in batches):
+        if measurement is None or (mean := measurement.concept.reference_mean) is None:
             continue
         edges = {"x1": across.left(place), "x2": across.left(place + 1)}
-        if one.alarm is not None:
-            top = scale.at(one.alarm)
+        if measurement.alarm is not None:
+            top = scale.at(measurement.alarm)
             yield Markup('<rect class="band" x="{x1}" width="{w}" y="{y}" height="{h:.1f}"/>').format(
-                **edges, w=across.span(1), y=top, h=scale.at(one.mean) - top
+                **edges, w=across.span(1), y=top, h=scale.at(mean) - top
             )
             yield Markup('<line class="alarm" x1="{x1}" x2="{x2}" y1="{y}" y2="{y}"/>').format(**edges, y=top)
         yield Markup('<line class="mean" x1="{x1}" x2="{x2}" y1="{y}" y2="{y}"/>').format(
-            **edges, y=scale.at(one.mean)
+            **edges, y=scale.at(mean)
         )
 
 
-def _trend(batches: Sequence[Batch], across: Across, scale: Down) -> Iterator[Markup]:
-    losses = [batch.measured.loss if batch.measured else None for batch in batches]
-    for place, (one, after) in enumerate(zip(losses, losses[1:], strict=False)):
-        if one is not None and after is not None:
+def _trend(batches: Sequence[MeasuredBatch], across: Across, scale: Down) -> Iterator[Markup]:
+    losses = [batch.measurement.loss if batch.measurement else None for batch in batches]
+    for place, (loss, following) in enumerate(zip(losses, losses[1:], strict=False)):
+        if loss is not None and following is not None:
             yield Markup('<line class="trend" x1="{}" x2="{}" y1="{}" y2="{}"/>').format(
-                across.middle(place), across.middle(place + 1), scale.at(one), scale.at(after)
+                across.middle(place), across.middle(place + 1), scale.at(loss), scale.at(following)
             )
 
 
-def _point(one: Measured | None, x: str, scale: Down) -> Iterator[Markup]:
-    if one is None:
+def _point(measurement: Measurement | None, x: str, scale: Down) -> Iterator[Markup]:
+    if measurement is None:
         return
-    if one.loss is None:
+    if measurement.loss is None:
         yield mark("abstained", x, _QUALITY - 10)
         return
-    if one.lower is not None and one.upper is not None:
+    concept, y = measurement.concept, scale.at(measurement.loss)
+    if concept.lower is not None and concept.upper is not None:
         yield Markup('<line class="bounds" x1="{0}" x2="{0}" y1="{1}" y2="{2}"/>').format(
-            x, scale.at(one.upper), scale.at(one.lower)
+            x, scale.at(concept.upper), scale.at(concept.lower)
         )
-    y = scale.at(one.loss)
-    if one.concept_drift:
+    if measurement.assessment.concept_drift:
         yield mark("concept", x, y)
-    elif one.abstained:
+    elif concept.abstained:
         yield mark("abstained", x, y)
     else:
         yield Markup('<circle class="loss" cx="{}" cy="{}" r="3.5"/>').format(x, y)
 
 
-def _unmeasured(batches: Sequence[Batch], across: Across) -> Iterator[Markup]:
-    leading = next((place for place, one in enumerate(batches) if one.measured), 0)
+def _unmeasured(batches: Sequence[MeasuredBatch], across: Across) -> Iterator[Markup]:
+    leading = next((place for place, batch in enumerate(batches) if batch.measurement), 0)
     if leading / across.slots > 2 * NARROW:
         yield Markup('<text class="quiet" x="{}" y="{}" text-anchor="middle">not measured</text>').format(
             across.left(leading / 2), _QUALITY // 2
@@ -193,20 +189,22 @@ def _hover(place: int, text: str, across: Across, height: int) -> Markup:
     )
 
 
-def _told(batch: Batch) -> str:
-    one = batch.measured
-    if one is None:
-        return f"{batch.batch}: not measured"
-    if one.loss is None:
-        return f"{batch.batch}, version {one.champion}: abstained, {one.abstained}"
-    bounds = (
-        f" ({one.lower:.4f} to {one.upper:.4f})" if one.lower is not None and one.upper is not None else ""
-    )
-    sigmas = f", {one.sigmas:+.1f} sd from fresh models" if one.sigmas is not None else f", {one.abstained}"
-    return f"{batch.batch}, version {one.champion}: {one.loss:.4f}{bounds}{sigmas}"
+def _description(batch: MeasuredBatch) -> str:
+    name, measurement = batch.manifest.batch, batch.measurement
+    if measurement is None:
+        return f"{name}: not measured"
+    concept, version = measurement.concept, measurement.observation.champion
+    if measurement.loss is None:
+        return f"{name}, version {version}: abstained, {concept.abstained}"
+    bounds = ""
+    if concept.lower is not None and concept.upper is not None:
+        bounds = f" ({concept.lower:.4f} to {concept.upper:.4f})"
+    against = concept.abstained if concept.sigmas is None else f"{concept.sigmas:+.1f} sd from fresh models"
+    return f"{name}, version {version}: {measurement.loss:.4f}{bounds}, {against}"
 
 
-def _counted(health: Health) -> str:
-    seen = [one.measured for one in health.batches if one.measured is not None]
-    drifted, abstained = sum(one.concept_drift for one in seen), sum(bool(one.abstained) for one in seen)
-    return f"{len(seen)} batches measured, {drifted} with concept drift, {abstained} abstained"
+def _summary(health: Health) -> str:
+    measured = [batch.measurement for batch in health.batches if batch.measurement is not None]
+    drifted = sum(measurement.assessment.concept_drift for measurement in measured)
+    abstained = sum(bool(measurement.concept.abstained) for measurement in measured)
+    return f"{len(measured)} batches measured, {drifted} with concept drift, {abstained} abstained"

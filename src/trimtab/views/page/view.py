@@ -1,162 +1,148 @@
-"""What the Model health page shows: plain values, read from the ledger by `steps.health`."""
+"""What the Model health page shows: facts of the ledger, put together for the page by `views.health`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
 
-from trimtab.contracts import Action, Quarantined, Source
-from trimtab.ledger.records import JudgementState, OrderRecord, Standing
+from trimtab.contracts import Assessment, ConceptDrift, Manifest, Quarantined
+from trimtab.ledger.facts import Judgement, Observation, Order, Request, Run, Transition, Version
+from trimtab.ledger.state import DecisionFact, OrdersInForce
+from trimtab.params import Params
 
-Moved = Literal["promoted", "forced", "rolled back", "restored", "adopted"]
-"""How a version came to Production."""
+_HOW = {
+    "promote": "promoted",
+    "force": "forced",
+    "rollback": "rolled back",
+    "restore": "restored",
+    "adopt": "adopted",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lineage:
-    """One version and all that it came from; `commit` None when it was not the arbiter that asked for it."""
+    """One version and its origin; `run` is None when the arbiter did not ask for it."""
 
-    version: str
-    commit: str | None
-    run_id: str
-    batches: tuple[str, ...]
-    rows: int
-    trained_through: datetime
-    trained_at: datetime
-    digest: str
-    refit_of: str | None
-    state: JudgementState | None
+    version: Version
+    run: Run | None
+    judgement: Judgement | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measurement:
+    """An observation, and the assessment of it by the parameters in force.
+
+    `sigmas_limit` is the number of standard deviations above which a loss is concept drift.
+    """
+
+    observation: Observation
+    assessment: Assessment
+    sigmas_limit: float
+
+    @property
+    def concept(self) -> ConceptDrift:
+        """The loss, against that of fresh models."""
+        return self.observation.concept
+
+    @property
+    def loss(self) -> float | None:
+        """The mean loss per row, None when no label is known."""
+        score = self.concept.score
+        return score.loss if score.labelled else None
+
+    @property
+    def alarm(self) -> float | None:
+        """The loss above which it is concept drift, None without a reference."""
+        mean, sd = self.concept.reference_mean, self.concept.reference_sd
+        return None if mean is None or sd is None else mean + self.sigmas_limit * sd
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeasuredBatch:
+    """One batch in force with its newest measurement; the batches of the first training have none."""
+
+    manifest: Manifest
+    measurement: Measurement | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How a run ended; `state` is that of the judgement, or of the run when it came to none.
+
+    `run_id` is the MLflow run of the version, `evidence` the hash of the verdict.
+    """
+
+    state: str
     reason: str
-    evidence: str | None
+    version: str | None = None
+    run_id: str | None = None
+    evidence: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Cell:
-    """One feature of one batch; `ratio` is its score in thresholds, so that a feature drifts from 1 on."""
+class Answered:
+    """A decision of the arbiter with the request; `outcome` is None when it started no run, or the run is in progress."""
 
-    feature: str
-    ratio: float
-    drifted: bool
-    statistic: str
-    score: float
-    threshold: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Measured:
-    """What monitoring saw on one batch revision; `loss` None without any label, `alarm` the loss above which it is drift."""
-
-    batch: str
-    revision: int
-    champion: str
-    at: datetime
-    labelled: int
-    rows: int
-    loss: float | None
-    lower: float | None
-    upper: float | None
-    auc: float | None
-    mean: float | None
-    alarm: float | None
-    sigmas: float | None
-    abstained: str | None
-    concept_drift: bool
-    data_drift: bool
-    share: float
-    run_id: str
-    cells: tuple[Cell, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Batch:
-    """One batch in force, with its newest measurement, or None where there is none (the batches of the first training)."""
-
-    batch: str
-    revision: int
-    start: datetime
-    end: datetime
-    rows: int
-    labelled: int
-    bad_rows: int
-    measured: Measured | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Judged:
-    """What became of a run; `evidence` is the hash under which the ledger keeps the verdict."""
-
-    state: JudgementState
-    reason: str
-    version: str | None
-    evidence: str | None
-    run_id: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """One decision: who asked for what, and what the arbiter said; `judged` when it started a run that came to an end."""
-
-    at: datetime
-    event_time: datetime
-    source: Source
-    asked: str
-    action: Action
-    reason: str
-    judged: Judged | None
+    decision: DecisionFact
+    request: Request
+    outcome: Outcome | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waiting:
-    """One request without a final answer, and what it waits for; `why` None when nobody looked at it yet."""
+    """A request without a final answer; `why` is None when the arbiter has not looked at it yet."""
 
-    at: datetime
-    source: Source
-    asked: str
+    request: Request
     why: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reign:
-    """One stay of a version in Production, in event time; `end` None for the champion's."""
+class Tenure:
+    """The time of a version in Production; `end` is in the time of the data, None for the champion."""
 
-    version: str
-    begin: datetime
+    transition: Transition
     end: datetime | None
-    moved: Moved
-    at: datetime
-    actor: str
-    reason: str
-    evidence: str | None
+
+    @property
+    def version(self) -> str:
+        """The version."""
+        return self.transition.version
+
+    @property
+    def begin(self) -> datetime:
+        """When it came to Production, in the time of the data."""
+        return self.transition.event_time
+
+    @property
+    def how(self) -> str:
+        """How it came to Production, in a word."""
+        return _HOW[self.transition.kind]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
-    """The whole page, of the newest batches.
+    """The whole page, for the newest `last` batches.
 
-    `event_now` is None before the first batch, and a first training takes `start_batches`.
-    `reigns` are those that reach into the batches shown, oldest first.
-    `former` are versions that a rollback can go back to, newest first.
+    `event_now` is None before the first batch. `tenures` are those that overlap the batches, oldest first. `former` are the
+    versions that a rollback can go back to, newest first.
     """
 
-    model: str
-    metric: str
+    params: Params
     now: datetime
     event_now: datetime | None
     last: int
-    start_batches: int
-    batches: tuple[Batch, ...]
-    measured: tuple[Measured, ...]
+    batches: tuple[MeasuredBatch, ...]
+    measurements: tuple[Measurement, ...]
     champion: Lineage | None
     challenger: Lineage | None
-    reigns: tuple[Reign, ...]
+    tenures: tuple[Tenure, ...]
     former: tuple[str, ...]
-    answers: tuple[Answer, ...]
+    answers: tuple[Answered, ...]
     waiting: tuple[Waiting, ...]
-    standing: Standing
+    orders: OrdersInForce
     quarantine: Mapping[str, Quarantined]
 
     @property
-    def orders(self) -> tuple[OrderRecord, ...]:
-        """Orders in force: pause, pin, and blocks."""
-        one_each = (self.standing.paused, self.standing.pinned)
-        return (*(one for one in one_each if one is not None), *self.standing.blocked.values())
+    def all_orders(self) -> list[Order]:
+        """The orders in force: pause, pin, and blocks."""
+        orders = (self.orders.paused, self.orders.pinned, *self.orders.blocked.values())
+        return [order for order in orders if order is not None]

@@ -1,6 +1,7 @@
-"""Where things lie in the plots."""
+"""Positions and marks in the plots."""
 
 import re
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,19 +17,19 @@ from trimtab.views.page.view import Health
 
 
 @pytest.fixture(scope="module")
-def seen(tmp_path_factory: pytest.TempPathFactory) -> Health:
+def health(tmp_path_factory: pytest.TempPathFactory) -> Health:
     return read(year.written(tmp_path_factory.mktemp("year")), shipped(), 50)
 
 
-def test_a_time_lies_within_its_batch(seen: Health) -> None:
-    across = Across(seen.batches)
-    assert across.at(seen.batches[3].start) == 3.0
-    assert across.at(seen.batches[3].start + year.WEEK / 4) == 3.25
-    assert across.at(seen.batches[-1].end + year.WEEK) == 50.0
+def test_a_time_is_within_its_batch(health: Health) -> None:
+    across = Across(health.batches)
+    assert across.at(health.batches[3].manifest.start) == 3.0
+    assert across.at(health.batches[3].manifest.start + year.WEEK / 4) == 3.25
+    assert across.at(health.batches[-1].manifest.end + year.WEEK) == 50.0
     assert (across.left(1), across.middle(0)) == ("2.000%", "1.000%")
 
 
-def test_a_higher_value_lies_higher_and_what_is_outside_lies_at_the_edge() -> None:
+def test_a_higher_value_is_higher_and_a_value_outside_is_at_the_edge() -> None:
     scale = down([0.4, 0.5], 100)
     assert scale.at(0.5) < scale.at(0.4)
     assert (scale.at(9.0), scale.at(-9.0)) == (0.0, 100.0)
@@ -38,82 +39,84 @@ def test_a_higher_value_lies_higher_and_what_is_outside_lies_at_the_edge() -> No
 def test_there_are_some_round_ticks(low: float, high: float) -> None:
     scale = down([low, high], 100)
     assert 3 <= len(scale.ticks()) <= 7
-    assert all(scale.low <= one <= scale.high for one in scale.ticks())
+    assert all(scale.low <= tick <= scale.high for tick in scale.ticks())
 
 
-def test_equal_values_have_a_scale_too() -> None:
+def test_equal_values_have_a_scale() -> None:
     assert down([0.0, 0.0], 100).at(0.0) == 50.0
 
 
-def test_drift_and_abstention_have_shapes_of_their_own(seen: Health) -> None:
-    drifted = sum(bool(one.measured and one.measured.concept_drift) for one in seen.batches)
-    abstained = sum(bool(one.measured and one.measured.abstained) for one in seen.batches)
+def test_drift_and_abstention_have_their_own_shapes(health: Health) -> None:
+    measurements = [batch.measurement for batch in health.batches if batch.measurement]
+    drifted = sum(each.assessment.concept_drift for each in measurements)
+    abstained = sum(bool(each.concept.abstained) for each in measurements)
     assert drifted > 0
     assert abstained == 2
-    for drawn in (plots.quality(seen), lanes(seen)):
+    for drawn in (plots.quality(health), lanes(health)):
         assert drawn.count('class="concept"') == drifted
         assert drawn.count('class="abstained"') == abstained
 
 
-def test_a_loss_without_bounds_is_drawn_without_them(seen: Health) -> None:
+def test_a_loss_without_bounds_is_drawn_without_them(health: Health) -> None:
+    def without_bounds(measurement):
+        concept = replace(measurement.concept, lower=None, upper=None)
+        return replace(measurement, observation=replace(measurement.observation, concept=concept))
+
     bare = tuple(
-        replace(one, measured=replace(one.measured, lower=None, upper=None) if one.measured else None)
-        for one in seen.batches
+        replace(batch, measurement=without_bounds(batch.measurement)) if batch.measurement else batch
+        for batch in health.batches
     )
-    drawn = plots.quality(replace(seen, batches=bare))
+    drawn = plots.quality(replace(health, batches=bare))
     assert 'class="bounds"' not in drawn
-    assert drawn.count('class="loss"') == plots.quality(seen).count('class="loss"')
+    assert drawn.count('class="loss"') == plots.quality(health).count('class="loss"')
 
 
-def test_every_promotion_and_rollback_has_its_mark(seen: Health) -> None:
-    drawn = lanes(seen)
+def test_every_promotion_and_rollback_has_its_mark(health: Health) -> None:
+    drawn = lanes(health)
     assert drawn.count('class="promoted"') == 6
     assert drawn.count('class="back"') == 1
     assert drawn.count('class="retraining"') == 8
 
 
-def test_the_version_of_a_takeover_at_the_end_stands_left_of_its_line(seen: Health) -> None:
-    last = replace(seen.reigns[-1], begin=seen.batches[-1].end, version="99")
-    drawn = str(plots.quality(replace(seen, reigns=[*seen.reigns, last])))
+def test_the_version_of_a_takeover_at_the_end_is_left_of_its_line(health: Health) -> None:
+    end = health.batches[-1].manifest.end
+    last = replace(
+        health.tenures[-1],
+        transition=replace(health.tenures[-1].transition, event_time=end, version="99"),
+    )
+    drawn = str(plots.quality(replace(health, tenures=[*health.tenures, last])))
     assert ("end", "99") in re.findall(r'text-anchor="(start|end)" dx="-3" y="11">v(\d+)<', drawn)
-    assert ("start", seen.reigns[0].version) in re.findall(
+    assert ("start", health.tenures[0].version) in re.findall(
         r'text-anchor="(start|end)" dx="3" y="11">v(\d+)<', drawn
     )
 
 
-def test_nothing_measured_is_said_and_not_drawn(tmp_path: Path) -> None:
+def test_a_page_without_measurements_says_so(tmp_path: Path) -> None:
     early = read(year.written(tmp_path, 3), shipped(), 53)
     assert plots.quality(early) == '<p class="empty">No batch was measured yet.</p>'
     assert heat_map.features(early.batches) == []
 
 
-def test_the_map_begins_with_what_drifts_most_and_marks_what_drifted(seen: Health) -> None:
-    first, *_, last = heat_map.features(seen.batches)
-    counts = {
-        name: sum(
-            cell.drifted
-            for one in seen.batches
-            if one.measured
-            for cell in one.measured.cells
-            if cell.feature == name
-        )
-        for name in (first, last)
-    }
-    assert counts[first] > counts[last]
-    drifted = sum(cell.drifted for one in seen.batches if one.measured for cell in one.measured.cells)
-    assert heat_map.heat(seen).count('class="drifted"') == drifted
+def test_the_map_begins_with_the_feature_that_drifts_most_and_marks_drift(health: Health) -> None:
+    first, *_, last = heat_map.features(health.batches)
+    columns = [column for batch in health.batches for column in heat_map.columns_of(batch).values()]
+    drifted = Counter(column.column for column in columns if column.drifted)
+    assert drifted[first] > drifted[last]
+    assert heat_map.heat(health).count('class="drifted"') == drifted.total()
 
 
-def test_a_long_name_is_cut_and_told_in_full(seen: Health) -> None:
-    def named(one):
-        return replace(one, cells=(replace(one.cells[0], feature="x" * 60),))
+def test_a_long_name_is_cut_and_shown_in_full_in_the_title(health: Health) -> None:
+    def named(measurement):
+        observation = measurement.observation
+        data = replace(observation.data, columns=(replace(observation.data.columns[0], column="x" * 60),))
+        return replace(measurement, observation=replace(observation, data=data))
 
-    batches = tuple(replace(one, measured=named(one.measured)) for one in seen.batches[-3:])
-    drawn = heat_map.heat(replace(seen, batches=batches))
+    batches = tuple(replace(each, measurement=named(each.measurement)) for each in health.batches[-3:])
+    drawn = heat_map.heat(replace(health, batches=batches))
     assert f">{'x' * 18}…<" in drawn
     assert f"<title>{'x' * 60}, " in drawn
 
 
-def test_no_plot_holds_a_number_that_is_none(seen: Health) -> None:
+def test_no_plot_holds_a_missing_number(health: Health) -> None:
     for draw in (plots.quality, plots.coverage, lanes, heat_map.heat, plots.dates):
-        assert not re.search("nan|None|inf", re.sub("<title>.*?</title>|>[^<]*<", "", draw(seen)))
+        assert not re.search("nan|None|inf", re.sub("<title>.*?</title>|>[^<]*<", "", draw(health)))

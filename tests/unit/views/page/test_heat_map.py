@@ -1,13 +1,13 @@
-"""Scores of any statistic in thresholds."""
+"""Scores of any statistic, in thresholds."""
 
 import pytest
 
 from trimtab.contracts import ColumnDrift
-from trimtab.views.page.view_models import ratio
+from trimtab.views.page.heat_map import in_thresholds
 
 
 @pytest.mark.parametrize(
-    ("statistic", "score", "threshold", "drifted", "found"),
+    ("statistic", "score", "threshold", "drifted", "ratio"),
     [
         ("Wasserstein distance (normed)", 0.2, 0.1, True, 2.0),
         ("K-S p_value", 0.05, 0.05, False, 1.0),
@@ -16,8 +16,8 @@ from trimtab.views.page.view_models import ratio
         ("all null", 1.0, 0.0, True, float("inf")),
     ],
 )
-def test_a_score_is_told_in_thresholds(
-    statistic: str, score: float, threshold: float, drifted: bool, found: float
+def test_a_score_is_given_in_thresholds(
+    statistic: str, score: float, threshold: float, drifted: bool, ratio: float
 ) -> None:
     column = ColumnDrift(column="a", statistic=statistic, score=score, threshold=threshold, drifted=drifted)
-    assert ratio(column) == pytest.approx(found)
+    assert in_thresholds(column) == pytest.approx(ratio)

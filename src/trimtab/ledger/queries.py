@@ -1,0 +1,41 @@
+"""Reads that several packages need. They go by key, so that large facts are read only where they matter."""
+
+from collections.abc import Collection
+
+from trimtab.ledger import state
+from trimtab.ledger.facts import Answer, Batch, Judgement, Request, Run, RunEnd, Transition, TransitionEnd
+from trimtab.ledger.ledger import Ledger, Snapshot
+
+
+def newest_batches(ledger: Ledger, number: int) -> list[Batch]:
+    """Return the newest revisions of the newest batches, in the order of their start."""
+    rows = ledger.columns(Batch, "manifest.batch", "event_time", "key")
+    in_force = {batch: (end, key) for batch, end, key in rows}
+    keys = [key for _, key in sorted(in_force.values())[-number:]]
+    return state.batches_in_force(ledger.all(Batch, keys=keys))
+
+
+def runs_in_progress(facts: Ledger | Snapshot) -> list[Run]:
+    """Return the runs that have not ended, oldest first."""
+    return facts.all(Run, keys=facts.keys(Run, without=RunEnd))
+
+
+def waiting(ledger: Ledger) -> list[Request]:
+    """Return the requests that have no final answer and that no run is working on, oldest first."""
+    unanswered = ledger.all(Request, keys=ledger.keys(Request, without=Answer))
+    return state.waiting(unanswered, (), runs_in_progress(ledger))
+
+
+def to_production(ledger: Ledger) -> list[Transition]:
+    """Return the completed transitions that moved a version to Production, in the order of their completion."""
+    transitions = ledger.all(Transition, to_stage="Production")
+    ends = ledger.all(TransitionEnd, keys=[transition.key for transition in transitions])
+    return state.completed(transitions, ends)
+
+
+def under_judgement(ledger: Ledger, states: Collection[str] = state.OPEN_STATES) -> str | None:
+    """Return the newest version whose judgement is in one of these states."""
+    rows = ledger.columns(Judgement, "run_key", "state", "version")
+    newest = {run_key: (judgement, version) for run_key, judgement, version in rows}
+    versions = [version for judgement, version in newest.values() if judgement in states and version]
+    return versions[-1] if versions else None
