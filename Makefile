@@ -39,7 +39,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export DO_NOT_TRACK := 1
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup lint format type test-fast programs test test-reports test-mongodb mutate e2e demo bench-gate bench-serve bench-memory up down status verify verify-status lock clean \
+.PHONY: help setup docs lint format type test-fast programs test test-reports test-mongodb mutate e2e demo bench-gate bench-serve bench-memory up down status verify verify-status lock clean \
 	production review comment smoke load deploy release-notes secrets images push scan sbom scan-secrets audit check-deploy compose-up compose-demo compose-down
 
 help: ## Print this
@@ -63,13 +63,16 @@ $(READY): requirements.txt pyproject.toml
 	touch $@
 
 format: $(READY) ## Format the code
-	@$(BIN)/isort --quiet src examples tests dags benchmarks
-	$(BIN)/black --quiet src examples tests dags benchmarks
+	@$(BIN)/isort --quiet src examples tests dags benchmarks docs
+	$(BIN)/black --quiet src examples tests dags benchmarks docs
+
+docs: $(READY) ## Generate the reference pages of commands
+	@$(BIN)/python docs/generate.py docs/reference
 
 lint: $(READY) ## Check style, format and the direction of imports
-	@$(BIN)/flake8 src examples tests dags plugins benchmarks
-	$(BIN)/black --check --quiet src examples tests dags benchmarks || { echo "Not formatted. Run make format."; exit 1; }
-	$(BIN)/isort --check-only --quiet src examples tests dags benchmarks || { echo "Imports not sorted. Run make format."; exit 1; }
+	@$(BIN)/flake8 src examples tests dags plugins benchmarks docs
+	$(BIN)/black --check --quiet src examples tests dags benchmarks docs || { echo "Not formatted. Run make format."; exit 1; }
+	$(BIN)/isort --check-only --quiet src examples tests dags benchmarks docs || { echo "Imports not sorted. Run make format."; exit 1; }
 	$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
 
 type: $(READY) ## Check types

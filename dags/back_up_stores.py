@@ -1,8 +1,8 @@
 """Backs all stores up to `TRIMTAB_BACKUPS`, every night where that is set, and keeps the newest so many.
 
 *Triage*: a failed `back_up` left nothing that looks like a backup; its log says which store does not answer, or which object
-is missing. Mend that and clear it, or wait for the next night. "Lease held" means that another backup, `trimtab gc`
-or `trimtab forget` runs, or was killed less than `trigger.lease_minutes` ago.
+is missing. Mend that and clear it, or wait for the next night. "Lease held" means that another backup, `trimtab ops gc`
+or `trimtab ops erase` runs, or was killed less than `trigger.lease_minutes` ago.
 """
 
 from datetime import timedelta

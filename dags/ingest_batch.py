@@ -1,8 +1,8 @@
 """Takes landed batches into the versioned data, or into quarantine with the reason.
 
 *Triage*: a skipped `announce` means that nothing new came in, and is healthy. A quarantined batch is no failure: see
-`trimtab quarantine list`. A failed `ingest` left the landed files where they are and nothing half done: repair what its
-log names, then clear it. The other batches of that run are in; `sweep` announces them when `announce` did not.
+`trimtab batch quarantine list`. A failed `ingest` left the landed files where they are and nothing half done: repair what
+its log names, then clear it. The other batches of that run are in; `sweep` announces them when `announce` did not.
 """
 
 from datetime import timedelta

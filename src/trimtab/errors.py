@@ -83,7 +83,7 @@ class UnknownQuarantine(TrimtabError):
     def __init__(self, name: str, known: Sequence[str]) -> None:
         super().__init__(
             f"No open quarantine entry is called {name!r}; open now: {', '.join(known) or 'none'}. "
-            f"See `trimtab quarantine list`."
+            f"See `trimtab batch quarantine list`."
         )
 
 
@@ -139,7 +139,7 @@ class Unknown(TrimtabError):
     """A name that the ledger does not know."""
 
     def __init__(self, expected: str, got: str) -> None:
-        super().__init__(f"Expected {expected}, got {got!r}. See `trimtab history`.")
+        super().__init__(f"Expected {expected}, got {got!r}. See `trimtab model history`.")
 
 
 class OrderRefused(TrimtabError):
@@ -161,7 +161,8 @@ class ModelBroken(TrimtabError):
 
     def __init__(self, version: str) -> None:
         super().__init__(
-            f"Version {version} answered with NaN or infinity; nothing was logged. Roll back: trimtab rollback --reason ..."
+            f"Version {version} answered with NaN or infinity; nothing was logged. "
+            "Roll back: trimtab model rollback --reason ..."
         )
 
 

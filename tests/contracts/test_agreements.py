@@ -3,13 +3,16 @@
 import ast
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import yaml
+from typer.core import TyperGroup
+from typer.main import get_command
 
 from trimtab import __version__, errors, params
-from trimtab.__main__ import _parser
+from trimtab.cli import app
 
 ROOT = Path(__file__).parents[2]
 TRACKED = [
@@ -26,9 +29,19 @@ PROJECT = yaml.safe_load((ROOT / "MLproject").read_text())
 DVC = yaml.safe_load((ROOT / "dvc.yaml").read_text())
 
 
-def verbs() -> set[str]:
-    actions = [action for action in _parser()._actions if action.dest == "verb"]
-    return set(actions[0].choices or ())
+COMMANDS = get_command(app)
+
+
+def resolves(words: str) -> bool:
+    """Whether words begin with a command, or a group of commands."""
+    command = COMMANDS
+    for word in words.split():
+        if not isinstance(command, TyperGroup):
+            return True
+        if word not in command.commands:
+            return False
+        command = command.commands[word]
+    return True
 
 
 def test_no_parameter_has_a_default_in_the_code() -> None:
@@ -41,7 +54,8 @@ def test_no_parameter_has_a_default_in_the_code() -> None:
 def test_entry_points_are_verbs_and_run_the_checkouts_own_code() -> None:
     for name, entry in PROJECT["entry_points"].items():
         assert entry["command"] == f"PYTHONPATH=src python -m trimtab {name}"
-        assert name in verbs()
+        assert isinstance(COMMANDS, TyperGroup)
+        assert COMMANDS.commands[name].hidden
 
 
 def test_every_decision_says_what_violates_it() -> None:
@@ -109,10 +123,27 @@ def test_every_make_target_that_the_readme_names_exists() -> None:
         assert named <= targets, page
 
 
-def test_every_verb_that_a_page_names_exists() -> None:
-    for page in ("README.md", "CONTRIBUTING.md", "docs/operations.md", "data/README.md"):
-        named = set(re.findall(r"`trimtab ([a-z-]+)", (ROOT / page).read_text()))
-        assert named <= verbs(), page
+def test_every_command_that_a_text_names_exists() -> None:
+    suffixes = (".md", ".py", ".sh", ".yaml", ".yml", ".html")
+    texts = {
+        path: path.read_text() for path in TRACKED if path.suffix in suffixes and path.name != "CHANGELOG.md"
+    }
+    named = {
+        (path, words)
+        for path, text in texts.items()
+        for words in re.findall(r"`trimtab((?: [a-z][a-z-]*)+)", text)
+    }
+    assert len(named) > 50
+    assert not [(str(path), words) for path, words in named if not resolves(words)]
+
+
+def test_the_generated_pages_are_current(tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "docs/generate.py", str(tmp_path)], cwd=ROOT, check=True)
+    pages = sorted(tmp_path.iterdir())
+    assert pages
+    for page in pages:
+        current = (ROOT / "docs" / "reference" / page.name).read_text()
+        assert current == page.read_text(), f"docs/reference/{page.name} is stale. Run make docs."
 
 
 def test_the_readme_is_short() -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.commands import trimtab
 from trimtab import params
 from trimtab.errors import ParamsError
 
@@ -71,9 +72,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 def test_the_command_prints_one_line_and_exits_with_1(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from trimtab.__main__ import main
-
     (tmp_path / "params.yaml").write_text(TEXT.replace("version: 1", "version: 2", 1))
     monkeypatch.chdir(tmp_path)
-    assert main(["init"]) == 1
+    assert trimtab("init") == 1
     assert capsys.readouterr().err == "ParamsError: params.yaml: version: Input should be 1, got 2\n"

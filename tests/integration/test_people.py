@@ -9,9 +9,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from tests.support.commands import trimtab
 from tests.support.moments import Site
 from tests.support.playground import retrained, take_in
-from trimtab.__main__ import main
 from trimtab.contracts import BatchRef, Training
 from trimtab.errors import OrderRefused
 from trimtab.loop import arbitrate, monitor, orders, reconcile
@@ -104,8 +104,8 @@ def test_a_worse_model_forced_with_watch_is_rolled_back_without_a_hand(
     forced: tuple[Loop, str], told: list[dict[str, str]]
 ) -> None:
     loop, bad = forced
-    command = ["promote", bad, "--force", "--watch", "--by", "eve", "--reason", "the launch"]
-    assert main(command) == 0
+    command = ["model", "promote", bad, "--force", "--watch", "--by", "eve", "--reason", "the launch"]
+    assert trimtab(*command) == 0
     agree(loop, bad)
     for number in range(4, 6):
         take_in(loop, range(number, number + 1))
@@ -139,7 +139,7 @@ def test_a_worse_model_forced_with_pin_stays_and_people_are_told_once(
     forced: tuple[Loop, str], told: list[dict[str, str]]
 ) -> None:
     loop, bad = forced
-    assert main(["promote", bad, "--force", "--pin", "--by", "eve", "--reason", "the launch"]) == 0
+    assert trimtab("model", "promote", bad, "--force", "--pin", "--by", "eve", "--reason", "the launch") == 0
     for number in range(4, 7):
         take_in(loop, range(number, number + 1))
         monitored()
@@ -199,16 +199,16 @@ def test_paused_nothing_starts_and_resumed_it_goes_on(fed: Loop) -> None:
 @pytest.mark.parametrize(
     ("command", "message"),
     [
-        (["pin"], "none is in Production"),
-        (["block", "7"], "got version 7"),
-        (["rollback"], "got none there"),
-        (["pause"], None),
+        (["model", "pin"], "none is in Production"),
+        (["model", "block", "7"], "got version 7"),
+        (["model", "rollback"], "got none there"),
+        (["loop", "pause"], None),
     ],
 )
 def test_an_order_that_cannot_be_done_says_why(
     loop: Loop, capsys: pytest.CaptureFixture[str], command: list[str], message: str | None
 ) -> None:
-    code = main([*command, "--by", "eve", "--reason", "test"])
+    code = trimtab(*command, "--by", "eve", "--reason", "test")
     assert code == (0 if message is None else 1)
     if message is not None:
         assert message in capsys.readouterr().err

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from tests.support import playground
-from trimtab.__main__ import main
+from tests.support.commands import trimtab
 from trimtab.errors import UnknownQuarantine
 from trimtab.ledger.records import Erasure
 from trimtab.loop import ingest, quarantine
@@ -86,8 +86,10 @@ def test_a_release_that_nobody_made_is_refused(loop: Loop) -> None:
 def test_a_dropped_entry_is_closed_by_name_and_reason(loop: Loop, capsys: pytest.CaptureFixture[str]) -> None:
     ingest.ingest(land(loop, 0, carrier=None))
     name = the_only_entry(loop)
-    assert main(["quarantine", "drop", name, "--reason", "the export was broken", "--by", "bob"]) == 0
-    assert main(["quarantine", "list"]) == 0
+    assert (
+        trimtab("batch", "quarantine", "drop", name, "--reason", "the export was broken", "--by", "bob") == 0
+    )
+    assert trimtab("batch", "quarantine", "list") == 0
     assert "Nothing is in quarantine." in capsys.readouterr().out
     with pytest.raises(UnknownQuarantine, match="No open quarantine entry is called"):
         quarantine.release(name, actor="bob", reason="after all")

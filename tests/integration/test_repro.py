@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from tests.support import playground
+from tests.support.commands import trimtab
 from trimtab.loop.ingest import ingest
 from trimtab.loop.loop import Loop
 
@@ -50,11 +51,9 @@ def test_it_trains_and_judges_once_and_prints_its_metrics(
 def test_a_plan_with_too_few_batches_says_how_many_it_needs(
     loop: Loop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from trimtab.__main__ import main
-
     for batch in playground.land_weeks(loop, range(2)):
         ingest(batch)
     subprocess.run(["git", "clone", "-q", loop.stores.origin, str(tmp_path / "clone")], check=True)
     monkeypatch.chdir(tmp_path / "clone")
-    assert main(["plan"]) == 1
+    assert trimtab("plan") == 1
     assert "needs 3 labelled batches, there are 2" in capsys.readouterr().err

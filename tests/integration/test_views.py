@@ -6,9 +6,9 @@ from datetime import datetime, timedelta
 import pytest
 
 from tests.support import playground
+from tests.support.commands import trimtab
 from tests.support.moments import Site
 from tests.support.playground import take_in
-from trimtab.__main__ import main
 from trimtab.loop import arbitrate, monitor, orders
 from trimtab.loop.loop import Loop
 
@@ -28,7 +28,7 @@ def loop(site: Site, monkeypatch: pytest.MonkeyPatch) -> Loop:
 
 def said(capsys: pytest.CaptureFixture[str], *command: str) -> str:
     capsys.readouterr()
-    code = main(list(command))
+    code = trimtab("model", *command)
     captured = capsys.readouterr()
     return captured.out if code == 0 else captured.err
 
@@ -64,4 +64,4 @@ def test_the_views_answer_and_say_what_they_know_of(loop: Loop, capsys: pytest.C
     assert "trained on" in said(capsys, "why", playground.weeks()[0].batch)
 
     assert "Expected a version (1, 2) or a batch (newest: " in said(capsys, "why", "W99")
-    assert "ISO 8601" in said(capsys, "live-at", "yesterday")
+    assert "Invalid value for 'time'" in said(capsys, "live-at", "yesterday")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from multiprocessing import forkserver
 from multiprocessing.process import BaseProcess
 
-from trimtab.__main__ import main
+from trimtab.cli import app
 
 IMPORTED = (
     "mlflow",
@@ -27,7 +27,7 @@ def fresh(target: Callable[..., object], *arguments: object) -> BaseProcess:
 
 def killed(words: Sequence[str], reached: Callable[[], bool]) -> None:
     """Run a verb, and kill its process at the first moment at which something is reached."""
-    process = fresh(main, list(words))
+    process = fresh(_command, list(words))
     process.start()
     while not reached():
         assert process.is_alive(), "it ended before it was to be killed"
@@ -40,3 +40,7 @@ def _in(environment: Mapping[str, str], target: Callable[..., object], arguments
     os.environ.clear()
     os.environ.update(environment)
     target(*arguments)
+
+
+def _command(words: Sequence[str]) -> None:
+    app(words)

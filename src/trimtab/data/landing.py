@@ -126,7 +126,7 @@ def put(folder: Path, contents: Mapping[str, bytes]) -> list[Path]:
     targets = [folder / name for name in contents]
     for path, content in zip(targets, contents.values(), strict=True):
         if path.is_file() and path.read_bytes() != content:
-            remedy = "Let it be taken in first (`trimtab ingest`), then release again."
+            remedy = "Let it be taken in first (`trimtab batch ingest`), then release again."
             raise Unfit(f"Another {path.name} waits in {folder}", remedy)
     for path, content in zip(targets, contents.values(), strict=True):
         draft = path.with_name(f".{path.name}.part")

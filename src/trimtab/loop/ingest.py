@@ -80,7 +80,7 @@ def ingest(batch: str) -> dict[str, Any]:
 
 
 def _without_forgotten(loop: Loop, landed: landing.Landed) -> landing.Landed:
-    """Drop the rows that `trimtab forget` erased from the landed file itself: quarantine would keep them."""
+    """Drop the rows that `trimtab ops erase` erased from the landed file itself: quarantine would keep them."""
     if schema.ROW_ID not in landed.frame:
         return landed
     forgotten = pd.Series(loop.ledger.tombstones(loop.model).among(landed.frame[schema.ROW_ID]), dtype=bool)
@@ -108,7 +108,7 @@ def _refuse_forged_release(loop: Loop, landed: landing.Landed) -> None:
         raise BatchRejected(
             landed.batch,
             f"expected a manifest without released_by, got {landed.released_by!r}, which nobody released. Use "
-            f"`trimtab quarantine release`",
+            f"`trimtab batch quarantine release`",
         )
 
 
@@ -116,7 +116,9 @@ def _refuse(loop: Loop, rejected: BatchRejected, files: list[Path]) -> dict[str,
     entry = loop.quarantine.copy_batch(rejected.batch, reason=rejected.reason, files=files)
     _record(loop, entry, "quarantined", ACTOR, rejected.reason)
     landing.remove(files)
-    log.error("%s; the original is at %s. See `trimtab quarantine show %s`", rejected, entry.path, entry.name)
+    log.error(
+        "%s; the original is at %s. See `trimtab batch quarantine show %s`", rejected, entry.path, entry.name
+    )
     return {"batch": rejected.batch, "outcome": "quarantined", "reason": rejected.reason}
 
 
@@ -126,5 +128,5 @@ def _record(loop: Loop, entry: Quarantined, action: Any, actor: str, reason: str
         QuarantineRecord(entry=entry, action=action, actor=actor, reason=reason, at=loop.ledger.now()),
     )
     if action == "quarantined":
-        text = f"batch {entry.batch}: {reason}. See `trimtab quarantine show {entry.name}`"
+        text = f"batch {entry.batch}: {reason}. See `trimtab batch quarantine show {entry.name}`"
         notify(loop, key=f"quarantine:{entry.name}", kind="quarantine", text=text)

@@ -48,7 +48,7 @@ def promote(version: str, *, actor: str, reason: str, pin: bool) -> str:
         raise OrderRefused("promote a version that is not in Production", f"version {version}, which is")
     if standing.pinned is not None and not pin:
         raise OrderRefused(
-            "promote while nothing is pinned", f"a pin by {standing.pinned}. Run `trimtab unpin`"
+            "promote while nothing is pinned", f"a pin by {standing.pinned}. Run `trimtab model unpin`"
         )
     _fit_to_serve(loop, version)
     with loop.ledger.write():
@@ -101,7 +101,7 @@ def rollback(version: str | None, *, actor: str, reason: str, key: str | None = 
         raise OrderRefused("roll back from a version in Production", "none there")
     if standing.pinned is not None:
         raise OrderRefused(
-            "roll back while nothing is pinned", f"a pin by {standing.pinned}. Run `trimtab unpin`"
+            "roll back while nothing is pinned", f"a pin by {standing.pinned}. Run `trimtab model unpin`"
         )
     others = [one for one in reversed(served) if one != champion.version and one not in standing.blocked]
     to = version or next(iter(others), None)
@@ -127,7 +127,8 @@ def _fit_to_serve(loop: Loop, version: str) -> None:
     blocked = loop.ledger.standing(loop.model).blocked.get(version)
     if blocked is not None:
         raise OrderRefused(
-            "a version that is not blocked", f"version {version}, blocked by {blocked}. Run `trimtab unblock`"
+            "a version that is not blocked",
+            f"version {version}, blocked by {blocked}. Run `trimtab model unblock`",
         )
     trouble = back.trouble(loop, version)
     if trouble is not None:

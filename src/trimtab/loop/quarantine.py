@@ -1,4 +1,4 @@
-"""`trimtab quarantine`: what was refused and why; take it in as it is, or give it up, by name and reason."""
+"""`trimtab batch quarantine`: what was refused and why; take it in as it is, or give it up, by name and reason."""
 
 from typing import Literal
 

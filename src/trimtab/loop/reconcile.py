@@ -1,4 +1,4 @@
-"""`trimtab reconcile`: mend what a crash left between ledger, stages and aliases."""
+"""`trimtab loop reconcile`: mend what a crash left between ledger, stages and aliases."""
 
 import logging
 from dataclasses import asdict
@@ -34,7 +34,7 @@ def _tell(loop: Loop, foreign: Foreign) -> None:
         f"registry.foreign_change is {policy}: version {foreign.moved.version} is in Production now"
         if foreign.moved
         else f"registry.foreign_change is {policy}: nothing was moved. Move the right one back in the MLflow UI, or go "
-        f"back with `trimtab rollback`"
+        f"back with `trimtab model rollback`"
     )
     key = foreign.moved.key if foreign.moved else f"foreign:{foreign.expected}:{found}"
     text = f"version {found} stood in Production, the ledger put version {foreign.expected} there; {done}"

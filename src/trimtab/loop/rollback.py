@@ -42,7 +42,7 @@ def intend(
 
     Args:
         loop: The stores.
-        bad: The champion that is taken back; neither it nor its sibling goes to Production until `trimtab unblock`.
+        bad: The champion that is taken back; neither it nor its sibling goes to Production until `trimtab model unblock`.
         to: The version to go back to, which was tried with `trouble` before.
         actor: Who.
         reason: Why.

@@ -1,4 +1,4 @@
-"""`trimtab backup`: all five stores, to one consistent cut, while the loop goes on.
+"""`trimtab ops backup`: all five stores, to one consistent cut, while the loop goes on.
 
 What a store names must be in the copy of the store that it names; the other copies may hold more. Every writer writes
 what is named first (an object, then its pointer, then the ledger's row), so the copies are taken the other way round:
@@ -9,7 +9,7 @@ what is named first (an object, then its pointer, then the ledger's row), so the
 2. without it: MLflow's artifacts, the origin, and last the objects that the ledger or any commit of the origin names.
 3. the prediction log, which nothing names.
 
-Collecting (`trimtab gc`) and backing up exclude each other by a lease: what was named is not deleted meanwhile.
+Collecting (`trimtab ops gc`) and backing up exclude each other by a lease: what was named is not deleted meanwhile.
 """
 
 import json
@@ -56,7 +56,7 @@ def backup(dest: Path, *, keep: int | None = None) -> Backup:
 
     Raises:
         Unfit: An object that the ledger names is not in the DVC remote, or MLflow's database is not known.
-        LeaseHeld: Another backup runs, or `trimtab gc`.
+        LeaseHeld: Another backup runs, or `trimtab ops gc`.
         StoreUnreachable: A store does not answer. Nothing that looks like a backup was left.
     """
     if keep is not None and keep < 1:
@@ -143,7 +143,7 @@ def named_by_ledger(loop: Loop, model: str | None = None) -> set[str]:
 
 
 def erased(loop: Loop) -> set[str]:
-    """Return the hashes of all that `trimtab forget` removed, or is about to."""
+    """Return the hashes of all that `trimtab ops erase` removed, or is about to."""
     return {md5 for record in loop.ledger.erasures(loop.model) for md5 in record.erasure.objects}
 
 

@@ -1,4 +1,4 @@
-"""`trimtab gc`: removes what nothing names any more, and what killed runs left.
+"""`trimtab ops gc`: removes what nothing names any more, and what killed runs left.
 
 Writers push an object before the pointer that names it, so a young object without a name may be that of an ingest in
 flight: only what is older than the grace goes.

@@ -51,7 +51,7 @@ def verified(folder: Path) -> Manifest:
     if folder.suffix == ".part" or not path.is_file():
         raise Unfit(
             f"{folder} is no whole backup: expected a folder with {FILE}, not ending in .part",
-            "Name another; `trimtab backup` writes the manifest last.",
+            "Name another; `trimtab ops backup` writes the manifest last.",
         )
     found = json.loads(path.read_text(encoding="utf-8"))
     if found.get("layout") != LAYOUT:

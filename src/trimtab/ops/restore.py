@@ -1,4 +1,4 @@
-"""`trimtab restore`: a backup, into empty stores.
+"""`trimtab ops restore`: a backup, into empty stores.
 
 What is named comes first and the ledger last, in one transaction with its tables: until then every step refuses to run,
 because there is no ledger. `restoring` in the home folder says that a restore began; the same backup may be restored

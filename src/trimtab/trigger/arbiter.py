@@ -131,7 +131,7 @@ def _busy(asked: Request, state: State, wanted: params.Params, started: Started)
     if state.champion is not None and state.champion in state.unloadable:
         return "WAIT", (
             f"the champion, version {state.champion}, cannot be loaded to compare with it: "
-            f"{state.unloadable[state.champion]} Bring its artifact back, or go back with `trimtab rollback`"
+            f"{state.unloadable[state.champion]} Bring its artifact back, or go back with `trimtab model rollback`"
         )
     if state.runs_in_hour >= wanted.trigger.max_per_hour:
         text = f"{state.runs_in_hour} runs within the hour, trigger.max_per_hour is {wanted.trigger.max_per_hour}"

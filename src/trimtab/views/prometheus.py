@@ -1,4 +1,4 @@
-"""`trimtab metrics`: the loop's figures in Prometheus' text format, read from the ledger when somebody asks.
+"""`trimtab loop metrics`: the loop's figures in Prometheus' text format, read from the ledger when somebody asks.
 
 Pulled, not pushed: the loop's state is in the ledger, so whoever reads it at scrape time is right after every crash, while
 a Pushgateway goes on showing what a dead run pushed last, and counters would have to be pushed by whoever came first.

@@ -1,4 +1,4 @@
-"""`trimtab doctor` on real stores, each hurt for real."""
+"""`trimtab ops doctor` on real stores, each hurt for real."""
 
 import json
 import shutil
@@ -11,7 +11,7 @@ import pytest
 import sklearn
 import yaml
 
-from trimtab.__main__ import main
+from tests.support.commands import trimtab
 from trimtab.errors import Unfit
 from trimtab.loop.loop import Loop
 from trimtab.ops.doctor import Finding, examine, models
@@ -54,7 +54,7 @@ def test_doctor_finds_nothing_on_a_sound_loop_and_names_what_is_hurt(
     (led.stores.home / "alerts.token").write_text("secret")
     (led.stores.home / "alerts.token").chmod(0o644)
     capsys.readouterr()
-    assert main(["doctor", "--json"]) == 1
+    assert trimtab("ops", "doctor", "--json") == 1
     said = {one["check"]: Finding(**one) for one in json.loads(capsys.readouterr().out)}
     print(*said.values(), sep="\n")
     assert states(said, "fail") == {"ledger", "DVC remote", "model service", "Prometheus"}

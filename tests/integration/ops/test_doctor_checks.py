@@ -1,4 +1,4 @@
-"""Checks of `trimtab doctor` that need no loop."""
+"""Checks of `trimtab ops doctor` that need no loop."""
 
 import http.server
 import socket

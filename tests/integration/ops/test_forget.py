@@ -12,9 +12,9 @@ import pandas as pd
 import pytest
 
 from tests.support import playground
+from tests.support.commands import trimtab
 from tests.support.predictions import learn, prediction, truth
 from tests.support.processes import killed
-from trimtab.__main__ import main
 from trimtab.errors import Unfit, Unknown
 from trimtab.loop import ingest, quarantine
 from trimtab.loop.loop import Loop
@@ -143,7 +143,7 @@ def test_forgotten_rows_are_nowhere_and_the_loop_goes_on(
     assert places_of(led, *case.ids) == before and led.ledger.erasures(led.model) == []
     capsys.readouterr()
 
-    assert main(["forget", *case.ids, "--reason", "article 17", "--by", "ann"]) == 0
+    assert trimtab("ops", "erase", *case.ids, "--reason", "article 17", "--by", "ann") == 0
 
     said = json.loads(capsys.readouterr().out)
     assert {**said, "dry_run": True} == json.loads(json.dumps(asdict(meant)))
@@ -211,7 +211,7 @@ def test_killed_anywhere_the_same_command_ends_it(led: Loop) -> None:
 
     for reached in (revised, removed):
         assert not reached()
-        killed(["forget", *case.ids, "--reason", "article 17", "--by", "ann"], reached)
+        killed(["ops", "erase", *case.ids, "--reason", "article 17", "--by", "ann"], reached)
         assert [one.phase for one in led.ledger.erasures(led.model)] == ["intent"]
         assert places_of(led, *case.ids)
     done = forget(case.ids, actor="another", reason="another")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from trimtab.__main__ import main
+from tests.support.commands import trimtab
 from trimtab.errors import LeaseHeld, Unfit
 from trimtab.loop.loop import Loop
 from trimtab.ops.backup import backup
@@ -87,7 +87,7 @@ def _commit_other_data(loop: Loop, folder: Path) -> None:
 def test_of_backup_and_gc_one_runs_at_a_time(loop: Loop, tmp_path: Path) -> None:
     with exclusively(loop):
         again = subprocess.run(
-            [sys.executable, "-m", "trimtab", "gc"], capture_output=True, text=True, check=False
+            [sys.executable, "-m", "trimtab", "ops", "gc"], capture_output=True, text=True, check=False
         )
         assert (again.returncode, again.stderr.split(":")[0]) == (1, "LeaseHeld")
     with exclusively(loop, holder="a backup elsewhere"):
@@ -111,7 +111,7 @@ def test_another_model_of_the_ledger_has_its_data_elsewhere_and_loses_none(fed: 
 def test_without_a_grace_nothing_is_collected(loop: Loop) -> None:
     with pytest.raises(Unfit, match="expected more than 0, got 0"):
         collect(older_than_hours=0.0)
-    assert main(["gc", "--older-than-hours", "-1"]) == 1
+    assert trimtab("ops", "gc", "--older-than-hours", "-1") == 1
 
 
 def test_a_lease_is_prolonged_while_it_is_held_and_ends_with_its_process(loop: Loop) -> None:

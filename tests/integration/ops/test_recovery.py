@@ -54,7 +54,7 @@ def wipe(loop: Loop) -> None:
 
 def restored(folder: Path) -> dict[str, object]:
     """As on the machine that comes after: a process that has seen none of the stores."""
-    command = [sys.executable, "-m", "trimtab", "restore", str(folder)]
+    command = [sys.executable, "-m", "trimtab", "ops", "restore", str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     found: dict[str, object] = json.loads(done.stdout)
@@ -101,7 +101,7 @@ def test_a_changed_backup_is_not_restored(led: Loop, tmp_path: Path) -> None:
 
 def test_a_killed_backup_is_not_taken_for_a_whole_one(led: Loop, tmp_path: Path) -> None:
     dest = tmp_path / "backups"
-    killed(["backup", str(dest)], lambda: any(dest.glob("*.part/origin.git")))
+    killed(["ops", "backup", str(dest)], lambda: any(dest.glob("*.part/origin.git")))
     (left,) = dest.iterdir()
     with pytest.raises(Unfit, match="is no whole backup"):
         restore(left)
@@ -118,7 +118,7 @@ def test_a_killed_restore_leaves_no_ledger_and_can_be_run_again(led: Loop, tmp_p
     before = answers(led)
     taken = backup(tmp_path / "backups")
     wipe(led)
-    killed(["restore", str(taken.folder)], lambda: (led.stores.home / "origin.git").is_dir())
+    killed(["ops", "restore", str(taken.folder)], lambda: (led.stores.home / "origin.git").is_dir())
     with pytest.raises(Unfit, match="The ledger .* is at revision None"):
         playground.opened()
     restored(taken.folder)

@@ -141,7 +141,9 @@ class System:
     def restore(self, folder: str) -> None:
         """Start what holds data, empty, and fill it from a backup, as docs/recovery.md says."""
         self.compose("up", "--detach", "--wait", "--wait-timeout", "300", *STORES)
-        said = self.compose("run", "--rm", "--no-deps", "-T", "worker", "trimtab", "restore", folder).stdout
+        said = self.compose(
+            "run", "--rm", "--no-deps", "-T", "worker", "trimtab", "ops", "restore", folder
+        ).stdout
         print(f"    {said.strip()}", flush=True)
 
     def facts(self) -> dict[str, Any]:

@@ -18,7 +18,7 @@ def probe() -> str:
     """
     with tempfile.TemporaryDirectory() as folder, remote(stores.from_environment()) as objects:
         path = Path(folder) / "probe"
-        path.write_text(f"trimtab doctor {uuid.uuid4()}\n", encoding="utf-8")  # two at once do not meet
+        path.write_text(f"trimtab ops doctor {uuid.uuid4()}\n", encoding="utf-8")  # two at once do not meet
         md5 = file_md5(path)
         objects.put(path, md5)
         objects.get(md5, Path(folder) / "pulled")

@@ -1,4 +1,4 @@
-"""`trimtab forget`: erases rows from all stores, for legal reasons.
+"""`trimtab ops erase`: erases rows from all stores, for legal reasons.
 
 First the intent is in the ledger: from then on no landed file brings the row back. What is erased by its features (MLflow's
 samples) goes before the objects that tell these features. Each step finds what is left to do, so that a killed erasure is
