@@ -15,15 +15,13 @@ from trimtab_models import Model, models
 
 @task
 def back_up(params: Any = None) -> dict[str, Any]:
-    import os
-    from pathlib import Path
-
+    from trimtab import settings
     from trimtab.ops.backup import backup
 
-    folder = os.environ.get("TRIMTAB_BACKUPS")
-    if not folder:
+    folder = settings.read().backups
+    if folder is None:
         raise AirflowFailException("Expected a folder in TRIMTAB_BACKUPS, got none. Set it where tasks run.")
-    taken = backup(Path(folder), keep=params["keep"])
+    taken = backup(folder, keep=params["keep"])
     return {"folder": str(taken.folder), "counts": taken.counts, "removed": list(taken.removed)}
 
 
@@ -32,7 +30,7 @@ def back_up_stores(model: Model) -> None:
     hour, minute = divmod(3 * 60 + 15 + 20 * model.place, 60)
     with DAG(
         dag_id=model.dag_id("back_up_stores"),
-        schedule=f"{minute} {hour % 24} * * *" if model.get("TRIMTAB_BACKUPS") else None,
+        schedule=f"{minute} {hour % 24} * * *" if model.read().backups else None,
         catchup=False,
         max_active_runs=1,
         params={

@@ -123,7 +123,7 @@ def retrain_model(model: Model) -> None:
         doc_md=__doc__,
     ):
         # A pod of their own for `train` and `refit`, where tasks are pods; any other executor passes it by.
-        template, holder = model.get("TRIMTAB_TRAINING_POD_TEMPLATE"), "{{ run_id }}"
+        template, holder = model.read().training_pod_template, "{{ run_id }}"
         pod = {"executor_config": {"pod_template_file": template} if template else {}}
         judged = conclude.override(outlets=[model.asset("champion")])
         run_key = arbitrate(holder)

@@ -11,10 +11,8 @@ import asyncio
 import hmac
 import json
 import logging
-import os
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from trimtab_models import Model, ModelsError, models
@@ -91,10 +89,12 @@ def _authorise(request: Any) -> None:
 
 
 def _token() -> str:
-    path = os.environ.get(TOKEN_FILE)
-    if path and Path(path).is_file():  # read each time: a new secret needs no restart
-        return Path(path).read_text(encoding="utf-8").strip()
-    return os.environ.get(TOKEN, "").strip()
+    from trimtab import settings
+
+    path = settings.read().alerts_token_file
+    if path and path.is_file():  # read each time: a new secret needs no restart
+        return path.read_text(encoding="utf-8").strip()
+    return settings.read().alerts_token.get_secret_value().strip()
 
 
 async def _body(request: Any) -> bytes:
@@ -171,12 +171,12 @@ def _receive(payload: Any) -> tuple[dict[str, list[str]], list[Model], Refused |
 
 
 def _receive_of(every: dict[str, Model], name: str, part: Any) -> dict[str, list[str]]:
-    from trimtab import stores
+    from trimtab import settings
     from trimtab.loop.alerts import receive
 
     if name not in every:
         raise Refused(422, f"Expected an alert with a label model of {', '.join(every)}, got {name[:200]!r}.")
-    with stores.of(every[name].settings):
+    with settings.for_model(every[name].settings):
         return dict(receive(part))
 
 
@@ -200,11 +200,11 @@ def _scraped() -> Any:
 
 def _wake(fired: list[Model]) -> None:
     """Emit the event that wakes each model's `retrain_model`, unless its arbiter has looked at every request already."""
-    from trimtab import stores
+    from trimtab import settings
 
     for model in fired:
         try:
-            with stores.of(model.settings):
+            with settings.for_model(model.settings):
                 _wake_one(model.uri("requests"))
         except Exception:  # whatever it was, the request is in the ledger
             log.exception("%s was not woken by the alert; the sweep does it", model.dag_id("retrain_model"))

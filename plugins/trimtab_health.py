@@ -74,13 +74,13 @@ def _app() -> Any:
     def health(chosen: Chosen, last: Annotated[int, Query(ge=1, le=MOST)] = LAST) -> Response:
         from sqlalchemy.exc import SQLAlchemyError
 
-        from trimtab import stores
+        from trimtab import settings
         from trimtab.errors import TrimtabError
         from trimtab.views.health import health as read
         from trimtab.views.page.html import page
 
         try:
-            with stores.of(chosen[0].settings):
+            with settings.for_model(chosen[0].settings):
                 found, mlflow = read(last), _mlflow()
         except (TrimtabError, SQLAlchemyError, OSError) as error:
             known = isinstance(error, TrimtabError)
@@ -97,13 +97,13 @@ def _app() -> Any:
 
     @app.get("/evidence/{sha256}")
     def evidence(chosen: Chosen, sha256: str) -> Response:
-        from trimtab import stores
+        from trimtab import settings
         from trimtab.contracts import to_json
         from trimtab.errors import TrimtabError, Unknown
         from trimtab.views.health import evidence as read
 
         try:
-            with stores.of(chosen[0].settings):
+            with settings.for_model(chosen[0].settings):
                 text = to_json(read(sha256))
         except Unknown as error:
             return failed(404, "No such evidence", str(error), "Its link on the page may be of another ledger.")
@@ -155,10 +155,9 @@ def _headers(nonce: str) -> dict[str, str]:
 
 def _mlflow() -> str | None:
     """Return where a browser finds MLflow: said apart, or as the loop finds it, without its credentials."""
-    from trimtab.stores import setting
+    from trimtab import settings
 
-    found = setting("TRIMTAB_MLFLOW_PAGE") or setting("MLFLOW_TRACKING_URI") or ""
-    parts = urlsplit(found)
+    parts = urlsplit(settings.read().mlflow_page or settings.read().mlflow)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         return None
     return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl().rstrip("/")

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 VARIABLE = "TRIMTAB_MODELS"
-OWN = ("TRIMTAB_HOME", "TRIMTAB_ORIGIN_URL", "TRIMTAB_LANDING", "TRIMTAB_DVC_REMOTE_URL", "TRIMTAB_BACKUPS")
-"""What no two models may have in common."""
+OWN = ("home", "origin", "landing", "dvc_remote", "backups")
+"""Settings that no two models may have in common."""
 _WHOLE = {VARIABLE, "TRIMTAB_NOW", "TRIMTAB_ALERTS_TOKEN", "TRIMTAB_ALERTS_TOKEN_FILE"}
 _KEY = re.compile(r"(TRIMTAB|MLFLOW)_[A-Z0-9_]+")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,199}")
@@ -61,23 +61,22 @@ class Model:
         """Name its asset of a kind."""
         return f"trimtab://{self.name}/{kind}"
 
-    def get(self, variable: str) -> str | None:
-        """Return a setting, or the environment's."""
-        return self.settings.get(variable, os.environ.get(variable))
+    def read(self) -> Any:
+        """Return its settings: the environment, and over it what its file says."""
+        from trimtab.settings import Settings
+
+        return Settings(**self.settings)
 
     def enter(self, context: Any) -> None:
         """Set its environment, before a task executes: each task has a process of its own."""
         os.environ.update(self.settings)
 
-    def where(self, variable: str) -> str | None:
+    def where(self, setting: str) -> str | None:
         """Return one of `OWN` so that two that are the same are equal."""
-        home = Path(self.get("TRIMTAB_HOME") or "var")
-        below = {"ORIGIN_URL": "origin.git", "LANDING": "landing", "DVC_REMOTE_URL": "dvc-remote", "HOME": ""}
-        kind = variable.removeprefix("TRIMTAB_")
-        found = self.get(variable) or (str(home / below[kind]) if kind in below else None)
-        if found is None:
+        place = getattr(self.read(), setting)
+        if place is None:
             return None
-        return found.rstrip("/") if "://" in found else str(Path(found).resolve())
+        return place.rstrip("/") if "://" in str(place) else str(Path(place).resolve())
 
 
 def models() -> list[Model]:
@@ -86,11 +85,11 @@ def models() -> list[Model]:
     Raises:
         ModelsError: The folder or a file in it is wrong.
     """
-    folder = os.environ.get(VARIABLE)
-    if not folder:
-        return [Model(os.environ.get("TRIMTAB_MODEL", "model"))]
+    folder = here().read().models
+    if folder is None:
+        return [here()]
     try:
-        found = [_read(path, place) for place, path in enumerate(sorted(Path(folder).glob("*.env")))]
+        found = [_read(path, place) for place, path in enumerate(sorted(folder.glob("*.env")))]
     except (OSError, UnicodeDecodeError) as error:
         raise ModelsError(folder, "files that can be read", str(error)) from error
     if not found:
@@ -101,7 +100,7 @@ def models() -> list[Model]:
 
 def here() -> Model:
     """Return the model whose task this is."""
-    return Model(os.environ.get("TRIMTAB_MODEL", "model"))
+    return Model(Model("").read().model or "model")
 
 
 def _read(path: Path, place: int) -> Model:
@@ -133,10 +132,13 @@ def _pairs(path: Path) -> Iterator[tuple[int, str, str]]:
 
 def _apart(found: list[Model]) -> None:
     """Refuse two models of one name, or in one place."""
-    for variable in ("TRIMTAB_MODEL", *OWN):
+    from trimtab.settings import Settings
+
+    for setting in ("model", *OWN):
+        variable = Settings.variable(setting)
         taken: dict[str, Model] = {}
         for model in found:
-            got = model.name if variable == "TRIMTAB_MODEL" else model.where(variable)
+            got = model.name if setting == "model" else model.where(setting)
             if got is None:
                 continue
             if other := taken.get(got):

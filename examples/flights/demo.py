@@ -14,16 +14,15 @@ from examples.flights.records import Demo, First, Line
 from examples.flights.scorecard import Batch, Recipe, scorecard
 from examples.flights.traffic import Client
 from examples.flights.watch import Watch
-from trimtab import params as settings
-from trimtab import stores
+from trimtab import params, settings
 from trimtab.clock import system_clock
 from trimtab.errors import Unfit
 from trimtab.ledger.ledger import Ledger
 from trimtab.loop.initialise import initialise
 from trimtab.params import Params
-from trimtab.stack import airflow_api, control, health, ports, preflight
+from trimtab.settings import Ports, Settings
+from trimtab.stack import airflow_api, control, health, preflight
 from trimtab.stack.airflow_api import AirflowApi
-from trimtab.stores import Stores
 
 INTERRUPTED = 130
 """The exit status of a command that Ctrl-C ended."""
@@ -32,15 +31,15 @@ _HEALTHY_SECONDS = 180
 
 
 def play(weeks: int | None, tree: Path, withhold: int) -> int:
-    """Do what `examples.flights.__main__.run` promises."""
-    where, wanted, out = stores.from_environment(), settings.load(tree / settings.FILE), progress.Progress()
+    """Do what `examples.flights.__main__.play` promises."""
+    where, wanted, out = settings.read(), params.load(tree / params.FILE), progress.Progress()
     out.doing("reading the flights")
     played = list(islice(flights.weeks(), weeks))
     check_weeks(weeks, len(played), wanted, withhold)
     running = control.running(where.home)
     if not running:
         control.stop(where.home)  # what a killed stack left behind holds its ports
-        preflight.check(where.home, tree, ports.from_environment())
+        preflight.check(where.home, tree, Ports())
     demo = open_home(where, tree, len(played), withhold=withhold, running=running, out=out)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
@@ -82,7 +81,7 @@ def check_weeks(asked: int | None, there: int, wanted: Params, withhold: int = 0
 
 
 def open_home(
-    where: Stores, tree: Path, weeks: int, *, withhold: int = 0, running: bool, out: progress.Progress
+    where: Settings, tree: Path, weeks: int, *, withhold: int = 0, running: bool, out: progress.Progress
 ) -> Demo:
     """Decide between fresh and resumed, say which, and clear what a fresh start may clear.
 
@@ -108,7 +107,7 @@ def open_home(
     return demo
 
 
-def _start(where: Stores, tree: Path, out: progress.Progress) -> None:
+def _start(where: Settings, tree: Path, out: progress.Progress) -> None:
     out.doing("making the origin and starting the stack")
     initialise(tree)
     control.start(where.home, tree)
@@ -116,7 +115,7 @@ def _start(where: Stores, tree: Path, out: progress.Progress) -> None:
 
 
 def _play(
-    demo: Demo, wanted: Params, where: Stores, weeks: Sequence[flights.Week], out: progress.Progress
+    demo: Demo, wanted: Params, where: Settings, weeks: Sequence[flights.Week], out: progress.Progress
 ) -> Demo:
     addresses = control.addresses(where.home)
     out.say(control.status(where.home))
@@ -132,7 +131,7 @@ def _play(
 def through(
     demo: Demo,
     wanted: Params,
-    where: Stores,
+    where: Settings,
     weeks: Sequence[flights.Week],
     out: progress.Progress,
     *,
@@ -165,7 +164,7 @@ def through(
 
 
 def _compare(
-    demo: Demo, wanted: Params, where: Stores, ledger: Ledger, tell: Callable[[str], None]
+    demo: Demo, wanted: Params, where: Settings, ledger: Ledger, tell: Callable[[str], None]
 ) -> tuple[Line, ...]:
     from trimtab.origin.origin import Origin
 
@@ -199,7 +198,7 @@ def _recipe(first: First | None, ledger: Ledger, model: str) -> Recipe:
     return Recipe(batches=[ref.batch for ref in record.training.batches], cutoff=judgement.event_time)
 
 
-def tell_figures(demo: Demo, where: Stores, out: progress.Progress) -> None:
+def tell_figures(demo: Demo, where: Settings, out: progress.Progress) -> None:
     """Print how long it took, the scorecard, and where to look."""
     out.say(f"\n{progress.timing(demo)}\n\n{progress.scorecard_table(demo.scorecard)}\n")
     out.say(

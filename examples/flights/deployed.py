@@ -1,7 +1,6 @@
 """Plays the flights through a system that runs already (`--deployed`), in containers or a cluster."""
 
 import json
-import os
 import time
 from itertools import islice
 from pathlib import Path
@@ -10,13 +9,12 @@ from examples.flights import flights, progress, records, resume
 from examples.flights.demo import check_weeks, tell_figures, through
 from examples.flights.records import Demo
 from examples.flights.traffic import Client
-from trimtab import params as settings
-from trimtab import stores
+from trimtab import params, settings
 from trimtab.clock import system_clock
 from trimtab.errors import RunFailed, TrimtabError, Unfit
 from trimtab.ledger.ledger import Ledger
+from trimtab.settings import Settings
 from trimtab.stack.airflow_api import AirflowApi
-from trimtab.stores import Stores
 
 _USER = "admin"
 _HEALTHY_SECONDS = 180
@@ -30,13 +28,14 @@ def play(weeks: int | None, tree: Path) -> int:
     that TRIMTAB_AIRFLOW_PASSWORDS_FILE (JSON, name to password) and TRIMTAB_SERVICE_TOKEN_FILE name.
 
     Raises:
-        Unfit: A variable is missing, or the loop holds batches that no demo landed.
+        SettingsError: A variable is missing.
+        Unfit: The loop holds batches that no demo landed.
         RunFailed: A run of the loop failed, or the system does not come up; the next call resumes.
     """
-    where, wanted, out = stores.from_environment(), settings.load(tree / settings.FILE), progress.Progress()
-    airflow_url, service_url = _needed("TRIMTAB_AIRFLOW_URL"), _needed("TRIMTAB_SERVICE_URL")
-    passwords = json.loads(Path(_needed("TRIMTAB_AIRFLOW_PASSWORDS_FILE")).read_text(encoding="utf-8"))
-    token = Path(_needed("TRIMTAB_SERVICE_TOKEN_FILE")).read_text(encoding="utf-8").strip()
+    where, wanted, out = settings.read(), params.load(tree / params.FILE), progress.Progress()
+    airflow_url, service_url = where.require("airflow_url"), where.require("service_url")
+    passwords = json.loads(where.require("airflow_passwords_file").read_text(encoding="utf-8"))
+    token = where.require("service_token_file").read_text(encoding="utf-8").strip()
     out.doing("reading the flights")
     played = list(islice(flights.weeks(), weeks))
     check_weeks(weeks, len(played), wanted)
@@ -57,7 +56,7 @@ def play(weeks: int | None, tree: Path) -> int:
     return 0
 
 
-def _opened(where: Stores, tree: Path, weeks: int, model: str) -> Demo:
+def _opened(where: Settings, tree: Path, weeks: int, model: str) -> Demo:
     known = records.load(where.home)
     if known is not None and known.params_sha256 == resume.digest(tree) and weeks >= known.weeks:
         return known
@@ -73,7 +72,7 @@ def _opened(where: Stores, tree: Path, weeks: int, model: str) -> Demo:
     return demo
 
 
-def _wait_for(airflow: AirflowApi, where: Stores, out: progress.Progress) -> None:
+def _wait_for(airflow: AirflowApi, where: Settings, out: progress.Progress) -> None:
     until = time.monotonic() + _HEALTHY_SECONDS
     while not _knows_dags(airflow):
         out.doing("waiting for Airflow to know its DAGs")
@@ -88,12 +87,3 @@ def _knows_dags(airflow: AirflowApi) -> bool:
         return any(dag["dag_id"] == _DAG for dag in airflow.get("/api/v2/dags")["dags"])
     except TrimtabError:
         return False
-
-
-def _needed(variable: str) -> str:
-    found = os.environ.get(variable)
-    if not found:
-        raise Unfit(
-            f"{variable} is not set", "`python -m examples.flights --deployed` plays through what it names."
-        )
-    return found

@@ -21,7 +21,7 @@ from trimtab.errors import RunFailed
 from trimtab.evaluate.scores import score
 from trimtab.ledger.ledger import Ledger
 from trimtab.params import Params
-from trimtab.stores import Stores
+from trimtab.settings import Settings
 
 FIRST_MODEL = "first model"
 _INGEST_SECONDS = 300
@@ -39,7 +39,7 @@ class Player:
         *,
         demo: Demo,
         params: Params,
-        where: Stores,
+        where: Settings,
         ledger: Ledger,
         client: Client,
         watch: Watch,

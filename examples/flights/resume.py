@@ -10,7 +10,7 @@ from typing import Literal
 from examples.flights.records import MARKER, Demo
 from trimtab import params
 from trimtab.errors import Unfit
-from trimtab.stores import Stores
+from trimtab.settings import Settings
 
 PAGE = "demo.html"
 SERVED = "demo-served"
@@ -82,7 +82,7 @@ def _place(marker: Demo) -> str:
     return "before its first played week" if marker.first else "before its first model"
 
 
-def claims(where: Stores) -> frozenset[str]:
+def claims(where: Settings) -> frozenset[str]:
     """Name the entries of the home that the loop makes, and the demo beside it.
 
     Raises:

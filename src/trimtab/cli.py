@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from trimtab import __version__
+from trimtab import __version__, settings
 from trimtab.errors import TrimtabError
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def _start(
     # Imports allocate many objects and leave no garbage; searching for it takes a tenth of a short command.
     gc.set_threshold(100_000)
     os.environ.setdefault("DO_NOT_TRACK", "1")
-    if "TRIMTAB_ENDS_WITH_STDIN" in os.environ:
+    if settings.read().ends_with_stdin:
         threading.Thread(target=_exit_with_stdin, daemon=True).start()
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     logging.getLogger("alembic").setLevel(logging.WARNING)
@@ -113,21 +113,19 @@ def _exit_with_stdin() -> None:
 @app.command()
 def init() -> str:
     """Create the origin from this working tree, and the ledger."""
-    from trimtab import stores
     from trimtab.loop.initialise import initialise
 
     initialise(Path())
-    return f"The origin is at {stores.from_environment().origin}"
+    return f"The origin is at {settings.read().origin}"
 
 
 @app.command()
 def up() -> str:
     """Start Airflow, MLflow and the prediction service on this machine."""
-    from trimtab import stores
     from trimtab.loop.initialise import initialise
     from trimtab.stack import control
 
-    home = stores.from_environment().home
+    home = settings.read().home
     initialise(Path())
     control.start(home)
     typer.echo("Waiting for Airflow, MLflow and the service ...", err=True)
@@ -138,20 +136,18 @@ def up() -> str:
 @app.command()
 def down() -> str:
     """Stop what `trimtab up` started."""
-    from trimtab import stores
     from trimtab.stack import control
 
-    control.stop(stores.from_environment().home)
+    control.stop(settings.read().home)
     return "Stopped."
 
 
 @app.command()
 def status() -> str:
     """Print which processes run on this machine, and their addresses."""
-    from trimtab import stores
     from trimtab.stack import control
 
-    return control.status(stores.from_environment().home)
+    return control.status(settings.read().home)
 
 
 @batch.command()

@@ -5,6 +5,7 @@ word it differently.
 
     TrimtabError
     ├── ParamsError          params.yaml (or a UI override) is wrong
+    ├── SettingsError        an environment variable is wrong, or missing
     ├── BatchRejected        a whole batch breaks the contract; it goes to quarantine
     ├── RequestRejected      a prediction or feedback request breaks the contract; HTTP 422
     ├── NotEnoughBatches     too little data for a training and a judgement
@@ -39,6 +40,13 @@ class ParamsError(TrimtabError):
 
     def __init__(self, file: str, key: str, expected: str, got: object) -> None:
         super().__init__(f"{file}: {key}: {expected}, got {textwrap.shorten(repr(got), 120)}")
+
+
+class SettingsError(TrimtabError):
+    """An environment variable that cannot be used, or is missing."""
+
+    def __init__(self, variable: str, expected: str, got: object) -> None:
+        super().__init__(f"{variable}: {expected}, got {got!r}. See docs/reference/settings.md.")
 
 
 class BatchRejected(TrimtabError):

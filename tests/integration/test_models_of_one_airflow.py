@@ -18,7 +18,7 @@ from tests.integration.test_celery import Cluster, knows, until
 from tests.integration.test_requests import FIRED
 from tests.support import playground
 from tests.support.moments import SMALL
-from trimtab import stores
+from trimtab import settings
 from trimtab.loop.initialise import initialise
 from trimtab.loop.loop import Loop
 from trimtab.stack import config
@@ -107,9 +107,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 def _begun(folder: Path, models: Path, model: str) -> Loop:
     """Write a model's file, and begin its loop by it."""
     file = models / f"{model}.env"
-    settings = {"TRIMTAB_HOME": str(folder / model), "TRIMTAB_MODEL": model}
-    file.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
-    with stores.of(settings):
+    values = {"TRIMTAB_HOME": str(folder / model), "TRIMTAB_MODEL": model}
+    file.write_text("".join(f"{name}={value}\n" for name, value in values.items()))
+    with settings.for_model(values):
         initialise(playground.tree(folder / f"{model}-tree", **SMALL, model__name=model))
         return playground.opened()
 

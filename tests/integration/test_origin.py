@@ -18,7 +18,7 @@ from trimtab.contracts import BatchRecord, Manifest
 from trimtab.errors import OriginConflict, StoreUnreachable, Unfit
 from trimtab.origin import creation
 from trimtab.origin.origin import Origin
-from trimtab.stores import Stores
+from trimtab.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 MONDAY = datetime(2026, 1, 5, tzinfo=UTC)
@@ -28,8 +28,8 @@ def run(*command: str, cwd: Path) -> str:
     return subprocess.run(command, cwd=cwd, check=True, capture_output=True, text=True).stdout
 
 
-def stores_below(home: Path) -> Stores:
-    return Stores(
+def stores_below(home: Path) -> Settings:
+    return Settings(
         home=home,
         origin=str(home / "origin.git"),
         dvc_remote=str(home / "dvc-remote"),
@@ -65,14 +65,14 @@ def made(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def stores(made: Path, tmp_path: Path) -> Stores:
+def stores(made: Path, tmp_path: Path) -> Settings:
     """An origin without batches; a copy of the one that was made once."""
     shutil.copytree(made, tmp_path / "var")
     return stores_below(tmp_path / "var")
 
 
 @pytest.fixture
-def origin(stores: Stores) -> Origin:
+def origin(stores: Settings) -> Origin:
     return Origin(stores)
 
 
@@ -111,7 +111,7 @@ def revisions(origin: Origin) -> list[tuple[str, int]]:
     return [(one.batch, one.revision) for one in origin.manifests(origin.head())]
 
 
-def test_the_origin_starts_from_the_tree_as_it_is(origin: Origin, stores: Stores) -> None:
+def test_the_origin_starts_from_the_tree_as_it_is(origin: Origin, stores: Settings) -> None:
     commit = origin.head()
     assert origin.show("notes.txt", commit) == "as edited"
     assert set(run("git", "ls-tree", "-r", "--name-only", "main", cwd=Path(stores.origin)).split()) == {
@@ -139,7 +139,7 @@ def test_the_tree_is_left_alone(tree: Path, made: Path) -> None:
     assert not (tree / ".dvc").exists()
 
 
-def test_an_origin_is_not_overwritten(tree: Path, stores: Stores, origin: Origin) -> None:
+def test_an_origin_is_not_overwritten(tree: Path, stores: Settings, origin: Origin) -> None:
     before = origin.head()
     with pytest.raises(Unfit, match="There is an origin at .*origin.git already. Move it away to start anew"):
         creation.create(tree, stores)
@@ -153,7 +153,7 @@ def test_a_folder_that_is_no_checkout_makes_no_origin(tmp_path: Path) -> None:
     assert not creation.exists(stores)
 
 
-def test_a_batch_comes_back_as_it_was(origin: Origin, stores: Stores) -> None:
+def test_a_batch_comes_back_as_it_was(origin: Origin, stores: Settings) -> None:
     record = origin.commit_batch(manifest(0), rows(0))
     assert record.manifest == manifest(0)
     assert record.commit == origin.head()
@@ -196,7 +196,7 @@ def commit(home: Path, week: int, gate: str) -> None:
     Origin(stores_below(home)).commit_batch(manifest(week), rows(week))
 
 
-def started(stores: Stores, weeks: Sequence[int], gate: Path) -> list[multiprocessing.process.BaseProcess]:
+def started(stores: Settings, weeks: Sequence[int], gate: Path) -> list[multiprocessing.process.BaseProcess]:
     context = multiprocessing.get_context("fork")
     processes = [context.Process(target=commit, args=(stores.home, week, str(gate))) for week in weeks]
     for process in processes:
@@ -204,7 +204,7 @@ def started(stores: Stores, weeks: Sequence[int], gate: Path) -> list[multiproce
     return list(processes)
 
 
-def test_three_processes_at_once_all_get_in(origin: Origin, stores: Stores, tmp_path: Path) -> None:
+def test_three_processes_at_once_all_get_in(origin: Origin, stores: Settings, tmp_path: Path) -> None:
     processes = started(stores, [0, 1, 2], tmp_path / "gate")
     (tmp_path / "gate").touch()
     for process in processes:
@@ -213,7 +213,7 @@ def test_three_processes_at_once_all_get_in(origin: Origin, stores: Stores, tmp_
     assert revisions(origin) == [("W0", 1), ("W1", 1), ("W2", 1)]
 
 
-def push_first(stores: Stores, rival: Path, path: str) -> None:
+def push_first(stores: Settings, rival: Path, path: str) -> None:
     """Let another clone push a file between this one's clone and its push: the origin itself lets it in first."""
     run("git", "clone", "-q", stores.origin, str(rival), cwd=stores.home)
     (rival / path).write_text("theirs")
@@ -228,7 +228,7 @@ def push_first(stores: Stores, rival: Path, path: str) -> None:
     hook.chmod(0o755)
 
 
-def test_a_push_that_came_second_is_tried_again(origin: Origin, stores: Stores, tmp_path: Path) -> None:
+def test_a_push_that_came_second_is_tried_again(origin: Origin, stores: Settings, tmp_path: Path) -> None:
     push_first(stores, tmp_path / "rival", "theirs.txt")
     origin.commit_batch(manifest(0), rows(0))
     assert revisions(origin) == [("W0", 1)]
@@ -236,7 +236,7 @@ def test_a_push_that_came_second_is_tried_again(origin: Origin, stores: Stores, 
 
 
 def test_another_revision_of_the_batch_that_came_first_stays(
-    origin: Origin, stores: Stores, tmp_path: Path
+    origin: Origin, stores: Settings, tmp_path: Path
 ) -> None:
     push_first(stores, tmp_path / "rival", "data/batches/W0.json")
     with pytest.raises(OriginConflict, match="nothing was written, the task can be retried"):
@@ -246,7 +246,7 @@ def test_another_revision_of_the_batch_that_came_first_stays(
 
 @pytest.mark.parametrize("seconds", [0.15, 0.6, 1.2, 1.8, 2.4])
 def test_killed_at_any_moment_nothing_is_half_done(
-    origin: Origin, stores: Stores, tmp_path: Path, seconds: float
+    origin: Origin, stores: Settings, tmp_path: Path, seconds: float
 ) -> None:
     (tmp_path / "gate").touch()
     (process,) = started(stores, [0], tmp_path / "gate")
@@ -261,14 +261,14 @@ def test_killed_at_any_moment_nothing_is_half_done(
     pd.testing.assert_frame_equal(fetched(origin, record), rows(0))
 
 
-def test_locks_of_a_killed_git_stop_nobody(origin: Origin, stores: Stores) -> None:
+def test_locks_of_a_killed_git_stop_nobody(origin: Origin, stores: Settings) -> None:
     record = origin.commit_batch(manifest(0), rows(0))
     for name in ("packed-refs.lock", "refs/heads/main.lock"):
         (stores.home / "mirror.git" / name).touch()
     assert origin.head() == record.commit
 
 
-def test_a_checkout_has_the_named_batches_only(origin: Origin, stores: Stores) -> None:
+def test_a_checkout_has_the_named_batches_only(origin: Origin, stores: Settings) -> None:
     origin.commit_batch(manifest(0), rows(0))
     second = origin.commit_batch(manifest(1), rows(1))
     dest = stores.work / "run-1"
@@ -282,14 +282,14 @@ def test_a_checkout_has_the_named_batches_only(origin: Origin, stores: Stores) -
     assert run("git", "status", "--short", cwd=dest) == ""
 
 
-def test_a_batch_survives_the_loss_of_cache_and_mirror(origin: Origin, stores: Stores) -> None:
+def test_a_batch_survives_the_loss_of_cache_and_mirror(origin: Origin, stores: Settings) -> None:
     record = origin.commit_batch(manifest(0), rows(0))
     shutil.rmtree(stores.dvc_cache)
     shutil.rmtree(stores.home / "mirror.git")
     pd.testing.assert_frame_equal(fetched(origin, record), rows(0))
 
 
-def test_a_cached_file_with_other_bytes_is_not_believed(origin: Origin, stores: Stores) -> None:
+def test_a_cached_file_with_other_bytes_is_not_believed(origin: Origin, stores: Settings) -> None:
     record = origin.commit_batch(manifest(0), rows(0))
     cached = stores.dvc_cache / "files" / "md5" / record.md5[:2] / record.md5[2:]
     cached.chmod(0o644)
@@ -298,7 +298,7 @@ def test_a_cached_file_with_other_bytes_is_not_believed(origin: Origin, stores: 
     pd.testing.assert_frame_equal(fetched(origin, record), rows(0))
 
 
-def test_a_lost_file_is_told(origin: Origin, stores: Stores) -> None:
+def test_a_lost_file_is_told(origin: Origin, stores: Settings) -> None:
     record = origin.commit_batch(manifest(0), rows(0))
     shutil.rmtree(stores.dvc_cache)
     shutil.rmtree(stores.dvc_remote)
@@ -306,7 +306,7 @@ def test_a_lost_file_is_told(origin: Origin, stores: Stores) -> None:
         fetched(origin, record)
 
 
-def test_an_origin_that_does_not_answer_says_what_to_check(stores: Stores) -> None:
+def test_an_origin_that_does_not_answer_says_what_to_check(stores: Settings) -> None:
     shutil.rmtree(stores.origin)
     with pytest.raises(StoreUnreachable) as error:
         Origin(stores).commit_batch(manifest(0), rows(0))
@@ -317,7 +317,7 @@ def test_an_origin_that_does_not_answer_says_what_to_check(stores: Stores) -> No
     )
 
 
-def test_a_server_that_does_not_answer_is_told_without_its_password(stores: Stores) -> None:
+def test_a_server_that_does_not_answer_is_told_without_its_password(stores: Settings) -> None:
     elsewhere = replace(stores, origin="http://someone:secret@127.0.0.1:9/origin.git")
     for attempt in (Origin(elsewhere).head, lambda: creation.exists(elsewhere)):
         with pytest.raises(StoreUnreachable) as error:
@@ -328,7 +328,7 @@ def test_a_server_that_does_not_answer_is_told_without_its_password(stores: Stor
         assert "secret" not in f"{error.value} {error.value.__cause__}"
 
 
-def test_an_empty_origin_asks_to_be_made(stores: Stores) -> None:
+def test_an_empty_origin_asks_to_be_made(stores: Settings) -> None:
     shutil.rmtree(stores.origin)
     run("git", "init", "-q", "--bare", stores.origin, cwd=stores.home)
     assert not creation.exists(stores)
@@ -337,7 +337,7 @@ def test_an_empty_origin_asks_to_be_made(stores: Stores) -> None:
 
 
 def test_a_dvc_remote_that_does_not_answer_leaves_the_origin_as_it_was(
-    origin: Origin, stores: Stores
+    origin: Origin, stores: Settings
 ) -> None:
     head = origin.head()
     Path(stores.dvc_remote).write_text("a file where a folder should be")
@@ -349,7 +349,7 @@ def test_a_dvc_remote_that_does_not_answer_leaves_the_origin_as_it_was(
 
 
 def test_the_environment_of_a_git_hook_leads_nowhere(
-    origin: Origin, stores: Stores, monkeypatch: pytest.MonkeyPatch
+    origin: Origin, stores: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"):
         monkeypatch.setenv(name, str(stores.home / "elsewhere"))

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from trimtab import params, stores
+from trimtab import params, settings
 from trimtab.ledger.ledger import Ledger
 from trimtab.origin import creation
 
@@ -15,7 +15,7 @@ def initialise(tree: Path) -> None:
         Unfit: The tree is no git checkout.
     """
     params.load(tree / params.FILE)
-    where = stores.from_environment()
+    where = settings.read()
     for folder in (where.home, where.landing, where.quarantine, where.work, where.dvc_cache):
         folder.mkdir(parents=True, exist_ok=True)
     if not creation.exists(where):

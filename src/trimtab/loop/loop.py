@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from functools import cached_property
 
-from trimtab import stores
+from trimtab import settings
 from trimtab.contracts import ModelVersion
 from trimtab.data.quarantine import Quarantine
 from trimtab.errors import Unfit
@@ -12,13 +12,14 @@ from trimtab.origin.origin import Origin
 from trimtab.params import Params
 from trimtab.registry import production
 from trimtab.registry.mlflow_store import Store
+from trimtab.settings import Settings
 
 
 @dataclass(frozen=True, kw_only=True)
 class Loop:
     """The stores, and the parameters that are in force: those at the head of the origin."""
 
-    stores: stores.Stores
+    stores: Settings
     origin: Origin
     ledger: Ledger
     commit: str
@@ -57,7 +58,7 @@ def open_loop() -> Loop:
         ParamsError: The origin's `params.yaml` cannot be used.
         Unfit: The ledger is of another revision than this code, or one of many models has another's origin.
     """
-    where = stores.from_environment()
+    where = settings.read()
     origin = Origin(where)
     ledger = Ledger(where.ledger)
     ledger.check()
@@ -67,11 +68,10 @@ def open_loop() -> Loop:
     return Loop(stores=where, origin=origin, ledger=ledger, commit=commit, params=params)
 
 
-def _same(model: str, where: stores.Stores) -> None:
+def _same(model: str, where: Settings) -> None:
     """Refuse an origin of another model; one Airflow of one model names its assets as it likes."""
-    wanted = stores.setting("TRIMTAB_MODEL")
-    if stores.setting("TRIMTAB_MODELS") and wanted not in (None, model):
+    if where.models and where.model not in (None, model):
         raise Unfit(
-            f"Expected the origin of model {wanted!r}, got {where.origin}, which is of {model!r}",
+            f"Expected the origin of model {where.model!r}, got {where.origin}, which is of {model!r}",
             "Mend TRIMTAB_ORIGIN_URL or TRIMTAB_MODEL of that model in the folder of TRIMTAB_MODELS.",
         )

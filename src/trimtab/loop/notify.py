@@ -2,15 +2,14 @@
 
 import json
 import logging
-import os
 import urllib.error
 import urllib.request
 
+from trimtab import settings
 from trimtab.loop.loop import Loop
 
 log = logging.getLogger(__name__)
 
-VARIABLE = "TRIMTAB_WEBHOOK_URL"
 _SECONDS = 5.0
 
 
@@ -26,7 +25,7 @@ def notify(loop: Loop, *, key: str, kind: str, text: str) -> None:
     if loop.ledger.noticed(loop.model, key):
         return
     log.warning("%s: %s", kind, text)
-    url = os.environ.get(VARIABLE)
+    url = settings.read().webhook_url
     if url:
         content = json.dumps({"model": loop.model, "kind": kind, "text": text}).encode()
         headers = {"Content-Type": "application/json"}
@@ -35,6 +34,6 @@ def notify(loop: Loop, *, key: str, kind: str, text: str) -> None:
             with urllib.request.urlopen(request, timeout=_SECONDS):
                 pass
         except (OSError, ValueError) as error:  # people are told again at the next run; the loop goes on
-            log.error("%s did not take the notice (%s); it is tried again", VARIABLE, error)
+            log.error("TRIMTAB_WEBHOOK_URL did not take the notice (%s); it is tried again", error)
             return
     loop.ledger.record_notice(loop.model, key=key, kind=kind, text=text)

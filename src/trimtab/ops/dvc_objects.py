@@ -11,13 +11,13 @@ from trimtab.errors import Unfit
 from trimtab.origin.commands import git
 from trimtab.origin.mirror import address
 from trimtab.origin.origin import REMOTE, md5_of
-from trimtab.stores import Stores
+from trimtab.settings import Settings
 
 _POINTER = ".parquet.dvc"
 
 
 @contextmanager
-def remote(stores: Stores) -> Iterator["Objects"]:
+def remote(stores: Settings) -> Iterator["Objects"]:
     """Open the DVC remote through DVC's own drivers, with the settings that stand outside git."""
     from dvc.repo import Repo
 

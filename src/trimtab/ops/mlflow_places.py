@@ -1,10 +1,9 @@
 """Where MLflow keeps what the other stores have an address for: its database, and its artifacts."""
 
-import os
 from dataclasses import dataclass
 
 from trimtab.errors import Unfit
-from trimtab.stores import Stores
+from trimtab.settings import Settings
 
 PROXIED = "mlflow-artifacts:"
 
@@ -23,14 +22,14 @@ class MlflowPlaces:
         return f"{self.artifacts.rstrip('/')}/{location.removeprefix(PROXIED).lstrip('/')}"
 
 
-def mlflow_places(stores: Stores) -> MlflowPlaces:
+def mlflow_places(stores: Settings) -> MlflowPlaces:
     """Read the two addresses from the environment; the embedded server's when there is no other hint.
 
     Raises:
         Unfit: MLflow is a server elsewhere, and nothing says where its database is.
     """
     local = stores.home / "mlflow.db"
-    known = os.environ.get("TRIMTAB_MLFLOW_BACKEND_URL")
+    known = stores.mlflow_backend_url
     if known is None and not stores.mlflow.startswith("http"):
         known = stores.mlflow
     if known is None and stores.mlflow.startswith(("http://127.0.0.1", "http://localhost")):
@@ -41,5 +40,4 @@ def mlflow_places(stores: Stores) -> MlflowPlaces:
             "Set TRIMTAB_MLFLOW_BACKEND_URL to its --backend-store-uri, and TRIMTAB_MLFLOW_ARTIFACTS to its "
             "--artifacts-destination.",
         )
-    artifacts = os.environ.get("TRIMTAB_MLFLOW_ARTIFACTS", str(stores.home / "mlflow-artifacts"))
-    return MlflowPlaces(database=known, artifacts=artifacts)
+    return MlflowPlaces(database=known, artifacts=stores.mlflow_artifacts)

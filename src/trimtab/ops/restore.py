@@ -16,7 +16,7 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, func, select
 
-from trimtab import params, stores
+from trimtab import params, settings
 from trimtab.errors import Unfit
 from trimtab.loop.loop import open_loop
 from trimtab.loop.reconcile import mend
@@ -39,7 +39,7 @@ def restore(source: Path) -> dict[str, Any]:
         StoreUnreachable: A store does not answer; run it again.
     """
     source = source.resolve()
-    found, where = manifest.verified(source), stores.from_environment()
+    found, where = manifest.verified(source), settings.read()
     places = mlflow_places(where)
     wanted = params.parse(git("show", f"{found.commit}:{params.FILE}", cwd=source / "origin.git"))
     _begin(source, where, places, wanted.predictions)
@@ -85,7 +85,7 @@ def agree() -> dict[str, Any]:
     return {"production": loop.registry.in_stage(loop.model, "Production"), "mended": mended, "agree": True}
 
 
-def _begin(source: Path, where: stores.Stores, places: MlflowPlaces, wanted: params.Predictions) -> None:
+def _begin(source: Path, where: settings.Settings, places: MlflowPlaces, wanted: params.Predictions) -> None:
     mark = where.home / _MARK
     if mark.is_file() and mark.read_text(encoding="utf-8") == str(source):
         return
@@ -103,7 +103,7 @@ def _begin(source: Path, where: stores.Stores, places: MlflowPlaces, wanted: par
     os.replace(draft, mark)
 
 
-def _emptiness(where: stores.Stores, places: MlflowPlaces, wanted: params.Predictions) -> dict[str, bool]:
+def _emptiness(where: settings.Settings, places: MlflowPlaces, wanted: params.Predictions) -> dict[str, bool]:
     with dvc_objects.remote(where) as remote:
         data = not remote.all()
     return {
@@ -127,13 +127,13 @@ def _count(url: str, names: tuple[str, ...]) -> int:
         )
 
 
-def _data(source: Path, where: stores.Stores) -> None:
+def _data(source: Path, where: settings.Settings) -> None:
     with dvc_objects.remote(where) as remote:
         for path in sorted((source / "data").glob("??/*")):
             remote.put(path, path.parent.name + path.name)
 
 
-def _origin(source: Path, where: stores.Stores) -> None:
+def _origin(source: Path, where: settings.Settings) -> None:
     url = address(where.origin)
     if not Path(url).is_absolute():
         git("push", "-q", "--mirror", where.origin, cwd=source / "origin.git")

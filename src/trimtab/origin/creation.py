@@ -9,12 +9,12 @@ from trimtab.errors import CommandFailed, Unfit
 from trimtab.origin.commands import dvc, git, without_credentials
 from trimtab.origin.mirror import BRANCH, address, unreachable
 from trimtab.origin.origin import FOLDER, REMOTE
-from trimtab.stores import Stores
+from trimtab.settings import Settings
 
 _SET_UP_BY_DVC = [".dvc/config", ".dvc/.gitignore", ".dvcignore"]
 
 
-def exists(stores: Stores) -> bool:
+def exists(stores: Settings) -> bool:
     """Whether the origin holds a commit.
 
     Raises:
@@ -29,7 +29,7 @@ def exists(stores: Stores) -> bool:
         raise unreachable(stores, error) from error
 
 
-def create(tree: Path, stores: Stores) -> None:
+def create(tree: Path, stores: Settings) -> None:
     """Copy a tree, committed or not, into a new origin with DVC set up.
 
     Raises:
@@ -54,7 +54,7 @@ def create(tree: Path, stores: Stores) -> None:
         _publish(draft, stores)
 
 
-def _set_up(draft: Path, names: Sequence[str], stores: Stores) -> None:
+def _set_up(draft: Path, names: Sequence[str], stores: Settings) -> None:
     ignore = f"{FOLDER}/.gitignore"
     (draft / FOLDER).mkdir(parents=True, exist_ok=True)
     # DVC edits .gitignore at each add, which would make concurrent commits conflict: the pattern is there before.
@@ -79,7 +79,7 @@ def _set_up(draft: Path, names: Sequence[str], stores: Stores) -> None:
     git("commit", "-q", "-m", "Start from the working tree as it is", cwd=draft)
 
 
-def _publish(draft: Path, stores: Stores) -> None:
+def _publish(draft: Path, stores: Settings) -> None:
     url = Path(address(stores.origin))
     if not url.is_absolute():
         try:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from trimtab.errors import CommandFailed, StoreUnreachable, Unfit
 from trimtab.origin.commands import cause, git, without_credentials
-from trimtab.stores import Stores
+from trimtab.settings import Settings
 
 BRANCH = "main"
 _REFS = ("+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*")
@@ -19,7 +19,7 @@ def address(url: str) -> str:
     return url if remote else str(Path(url).resolve())
 
 
-def unreachable(stores: Stores, error: CommandFailed) -> StoreUnreachable:
+def unreachable(stores: Settings, error: CommandFailed) -> StoreUnreachable:
     """Say that the git server does not answer, and why git thinks so."""
     url = without_credentials(address(stores.origin))
     return StoreUnreachable("The origin", url, "TRIMTAB_ORIGIN_URL", cause(error))
@@ -32,7 +32,7 @@ class Mirror:
         StoreUnreachable: The git server does not answer.
     """
 
-    def __init__(self, stores: Stores) -> None:
+    def __init__(self, stores: Settings) -> None:
         self._stores = stores
         self._folder = stores.home / "mirror.git"
 

@@ -19,7 +19,7 @@ from trimtab.contracts import BatchRecord, Manifest, from_json, to_json
 from trimtab.errors import CommandFailed, OriginConflict, StoreUnreachable
 from trimtab.origin.commands import cause, dvc, git, without_credentials
 from trimtab.origin.mirror import BRANCH, Mirror, address, unreachable
-from trimtab.stores import Stores
+from trimtab.settings import Settings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,7 +46,7 @@ class Origin:
         StoreUnreachable: The git server or the DVC remote does not answer; nothing is half done.
     """
 
-    def __init__(self, stores: Stores) -> None:
+    def __init__(self, stores: Settings) -> None:
         self._stores = stores
         self._mirror = Mirror(stores)
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from trimtab import params, stores
+from trimtab import params, settings
 from trimtab.contracts import ModelVersion
 from trimtab.ledger.ledger import Ledger
 from trimtab.registry import production
@@ -12,7 +12,7 @@ from trimtab.trigger.planning import write_champion
 
 def champion(root: Path = Path()) -> ModelVersion | None:
     """Look the version in Production up and write it to `champion.yaml` in `root`."""
-    where = stores.from_environment()
+    where = settings.read()
     model = params.load(root / params.FILE).model.name
     found = production.champion(Ledger(where.ledger), Store(where.mlflow), model)
     write_champion(root / "champion.yaml", found)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 from sklearn.pipeline import Pipeline
 
-from trimtab import params, stores
+from trimtab import params, settings
 from trimtab.contracts import BatchScore, Block, Plan, Training, Verdict, from_json, to_json
 from trimtab.data.batches import BATCH
 from trimtab.evaluate import evidence, looks, probes
@@ -107,7 +107,7 @@ def _load(wanted: params.Params, source: str, digest: str) -> Pipeline:
 
 
 def _cache() -> Path:
-    return stores.from_environment().home / "models"
+    return settings.read().home / "models"
 
 
 def _by_batch(found: Measured, role: str, gate: params.Gate) -> tuple[BatchScore, ...]:

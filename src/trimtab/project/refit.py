@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from trimtab import params, stores
+from trimtab import params, settings
 from trimtab.contracts import BatchRef, Plan, Refit, Training, Verdict, from_json, to_json
 from trimtab.errors import UnsafeModel
 from trimtab.evaluate.scores import apart
@@ -68,7 +68,7 @@ def _window(plan: Plan, wanted: params.Params) -> tuple[BatchRef, ...]:
 
 
 def _difference(wanted: params.Params, ours: Training, sibling: Training, rows: pd.DataFrame) -> float:
-    cache = stores.from_environment().home / "models"
+    cache = settings.read().home / "models"
     answers = []
     for one in (ours, sibling):
         pipeline = load.load(one.source, one.digest, wanted.model.trusted_types, cache=cache)

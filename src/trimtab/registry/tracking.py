@@ -14,6 +14,7 @@ from typing import Protocol
 import pandas as pd
 from sklearn.pipeline import Pipeline
 
+from trimtab import settings
 from trimtab.contracts import ConceptDrift, DataDrift, Verdict, plain
 from trimtab.errors import CommandFailed
 from trimtab.registry import examples
@@ -22,7 +23,7 @@ from trimtab.registry.mlflow_store import quiet, reaching
 
 _NOT_IN_A_NAME = re.compile(r"[^\w./ -]", re.ASCII)
 _LONGEST_NAME, _LONGEST_TAG = 250, 5000
-ENDS_WITH_STDIN = "TRIMTAB_ENDS_WITH_STDIN"
+_ENDS_WITH_STDIN = settings.Settings.variable("ends_with_stdin")
 """Set for an entry point: it ends when its standard input does, for then the task that started it was killed."""
 
 
@@ -41,7 +42,7 @@ def open_run(experiment: str, *, tags: Mapping[str, str], name: str | None = Non
 
     with reaching(mlflow.get_tracking_uri()):
         # Inside a project the run exists. `set_experiment` would leave its choice in the environment of this process.
-        place = None if "MLFLOW_RUN_ID" in os.environ else _experiment(experiment)
+        place = None if settings.read().mlflow_run_id else _experiment(experiment)
         with mlflow.start_run(run_name=name, tags=dict(tags), experiment_id=place) as run:
             yield run.info.run_id
 
@@ -218,14 +219,14 @@ def _child_streams(output: Path) -> Iterator[None]:
     sys.stderr.flush()
     kept = [os.dup(descriptor) for descriptor in range(3)]
     read, write = os.pipe()
-    os.environ[ENDS_WITH_STDIN] = "true"
+    os.environ[_ENDS_WITH_STDIN] = "true"
     with output.open("wb") as file:
         try:
             for descriptor, stream in enumerate((read, file.fileno(), file.fileno())):
                 os.dup2(stream, descriptor)
             yield
         finally:
-            del os.environ[ENDS_WITH_STDIN]
+            del os.environ[_ENDS_WITH_STDIN]
             for descriptor, original in enumerate(kept):
                 os.dup2(original, descriptor)
                 os.close(original)

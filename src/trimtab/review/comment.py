@@ -1,12 +1,11 @@
 """`trimtab comment`: say on a pull request how its model does against the one in Production."""
 
-import os
 from pathlib import Path
 
-from trimtab import params
-from trimtab.errors import Unfit
+from trimtab import params, settings
 from trimtab.review import handed, markdown, pull
-from trimtab.review.github import BOT, GitHub
+from trimtab.review.github import GitHub
+from trimtab.settings import Settings
 
 JUDGING = (
     "src/trimtab/evaluate/",
@@ -33,12 +32,16 @@ def comment(folder: Path, root: Path = Path()) -> str:
     Raises:
         ReviewRefused: The artifact is not what `trimtab evaluate` leaves.
         GitHubRefused: GitHub does not take it.
-        Unfit: A variable is missing.
+        SettingsError: A variable is missing.
     """
+    job = settings.read()
     github = GitHub(
-        _need("GITHUB_API_URL"), _need("GITHUB_REPOSITORY"), _need("GITHUB_TOKEN"), author=_author()
+        job.require("github_api_url"),
+        job.require("github_repository"),
+        job.require("github_token").get_secret_value(),
+        author=job.comment_author,
     )
-    found = pull.find(Path(_need("GITHUB_EVENT_PATH")), github, _run_url())
+    found = pull.find(job.require("github_event_path"), github, _run_url(job))
     if found is None:
         return "The pull request moved on or is closed: nothing to say."
     touched = tuple(name for name in github.changed(found.number) if name.startswith(JUDGING))
@@ -55,16 +58,5 @@ def _text(folder: Path, gate: params.Gate, origin: markdown.Origin) -> str:
     return markdown.comment(verdict, again, mine.min_gain, origin)
 
 
-def _run_url() -> str:
-    words = [os.environ.get(name, "") for name in ("GITHUB_SERVER_URL", "GITHUB_REPOSITORY", "GITHUB_RUN_ID")]
-    return f"{words[0]}/{words[1]}/actions/runs/{words[2]}"
-
-
-def _author() -> str:
-    return os.environ.get("TRIMTAB_COMMENT_AUTHOR", BOT)
-
-
-def _need(name: str) -> str:
-    if not os.environ.get(name):
-        raise Unfit(f"{name} is not set", "`trimtab comment` runs in a job of GitHub Actions, which sets it.")
-    return os.environ[name]
+def _run_url(job: Settings) -> str:
+    return f"{job.github_server_url}/{job.github_repository}/actions/runs/{job.github_run_id}"

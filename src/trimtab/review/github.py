@@ -13,7 +13,6 @@ _TRIES, _TIMEOUT_SECONDS, _WAIT_SECONDS, _LONGEST_WAIT_SECONDS = 4, 20, 1.0, 60.
 _PASSING = {429, 500, 502, 503, 504}
 _PAGE, _MOST_PAGES = 100, 50
 _LONGEST_COMMENT = 65_000
-BOT = "github-actions[bot]"
 
 
 class GitHub:
@@ -29,7 +28,7 @@ class GitHub:
         GitHubRefused: An answer that is no success, after up to four tries where a later one may succeed.
     """
 
-    def __init__(self, api: str, repository: str, token: str, *, author: str = BOT) -> None:
+    def __init__(self, api: str, repository: str, token: str, *, author: str) -> None:
         self._base, self._author = f"{api.rstrip('/')}/repos/{repository}", author
         self._session = requests.Session()
         self._session.headers.update(

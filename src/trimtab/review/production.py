@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from trimtab import params, stores
+from trimtab import params, settings
 from trimtab.project.champion import champion
 from trimtab.registry.load import MODEL_FILE, load
 
@@ -15,7 +15,7 @@ def production(folder: Path, root: Path = Path()) -> str:
         UnsafeModel: The file is not the one of the ledger.
         StoreUnreachable: Ledger or MLflow does not answer.
     """
-    found, cache = champion(root), stores.from_environment().home / "models"
+    found, cache = champion(root), settings.read().home / "models"
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copy2(root / "champion.yaml", folder / "champion.yaml")
     if found is None:

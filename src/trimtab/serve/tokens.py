@@ -3,16 +3,15 @@
 import hashlib
 import hmac
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
-from pathlib import Path
 from typing import Any
 
 from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import Forbidden, Unauthorized
 
+from trimtab import settings
 from trimtab.errors import Unfit
 
 FILE_VARIABLE, VARIABLE = "TRIMTAB_SERVICE_TOKENS_FILE", "TRIMTAB_SERVICE_TOKENS"
@@ -76,11 +75,12 @@ def from_environment() -> Tokens:
     Raises:
         Unfit: They are set and cannot be used.
     """
-    path, text = os.environ.get(FILE_VARIABLE), os.environ.get(VARIABLE)
+    path, secret = settings.read().service_tokens_file, settings.read().service_tokens
+    text = secret.get_secret_value() if secret is not None else None
     where = FILE_VARIABLE if path else VARIABLE
     try:
         if path:
-            text = Path(path).read_text(encoding="utf-8")
+            text = path.read_text(encoding="utf-8")
         content = json.loads(text) if text is not None else {}
         clients = {name: _client(name, one) for name, one in content.items()}
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:

@@ -10,7 +10,7 @@ import logging
 
 from flask import Flask
 
-from trimtab import stores
+from trimtab import settings
 from trimtab.clock import system_clock
 from trimtab.ledger.ledger import Ledger
 from trimtab.origin.origin import Origin
@@ -35,7 +35,7 @@ def application() -> Flask:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     logging.getLogger("urllib3").setLevel(logging.ERROR)  # the holder tells a cause once, this each retry
     clients = tokens.from_environment()
-    where = stores.from_environment()
+    where = settings.read()
     origin = Origin(where)
     wanted = origin.params(origin.head())
     ledger, registry, model = Ledger(where.ledger), Store(where.mlflow), wanted.model.name

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from trimtab.stack import config, ports, supervision
+from trimtab.settings import Ports
+from trimtab.stack import config, supervision
 from trimtab.stack.ports import HOST
 
 
@@ -20,7 +21,7 @@ class Addresses:
 def addresses(home: Path) -> Addresses:
     """Return where the stack of a home listens, or would."""
     state = supervision.load(home.resolve())
-    found = state.ports if state else ports.from_environment()
+    found = state.ports if state else Ports()
     return Addresses(
         airflow=f"http://{HOST}:{found.airflow}",
         mlflow=f"http://{HOST}:{found.mlflow}",

@@ -9,8 +9,9 @@ from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
 from trimtab.errors import CommandFailed, StoreUnreachable
+from trimtab.settings import Ports
 from trimtab.stack import config, supervision
-from trimtab.stack.ports import HOST, VARIABLES, from_environment
+from trimtab.stack.ports import HOST
 
 _SECONDS = 30.0
 _UNAUTHORISED, _CONFLICT, _BAD = 401, 409, 400
@@ -101,13 +102,15 @@ class AirflowApi:
         try:
             return self._session.request(method, self.url + path, timeout=_SECONDS, **content)
         except requests.RequestException as error:
-            raise StoreUnreachable("Airflow", self.url, VARIABLES["airflow"], type(error).__name__) from error
+            raise StoreUnreachable(
+                "Airflow", self.url, Ports.variable("airflow"), type(error).__name__
+            ) from error
 
 
 def connect(home: Path, user: str = "admin") -> AirflowApi:
     """Return a client of the stack on a home, with a user's generated password."""
     state = supervision.load(home)
-    ports = state.ports if state else from_environment()
+    ports = state.ports if state else Ports()
     passwords = json.loads(config.passwords_file(home).read_text(encoding="utf-8"))
     return AirflowApi(f"http://{HOST}:{ports.airflow}", user, passwords[user])
 

@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 from trimtab import params
-from trimtab.stack.ports import HOST, Ports
+from trimtab.settings import Ports
+from trimtab.stack.ports import HOST
 
 USERS = ("admin", "viewer")
 _SECRET_BYTES = 64

@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from trimtab.errors import CommandFailed, Unfit
-from trimtab.stack import config, ports, preflight, programs, session, supervision
+from trimtab.settings import Ports
+from trimtab.stack import config, preflight, programs, session, supervision
 from trimtab.stack.addresses import Addresses, addresses
 from trimtab.stack.health import wait_healthy
-from trimtab.stack.ports import Ports
 
 __all__ = ["Addresses", "addresses", "running", "start", "status", "stop", "wait_healthy"]
 
@@ -33,7 +33,7 @@ def start(home: Path, tree: Path = Path()) -> Addresses:
     home = home.resolve()
     if running(home):
         return addresses(home)
-    wanted = ports.from_environment()
+    wanted = Ports()
     stop(home)
     preflight.check(home, tree, wanted)
     environment = {**os.environ, **config.environment(home, wanted, tree)}

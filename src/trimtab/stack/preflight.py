@@ -8,7 +8,8 @@ from pathlib import Path
 import psutil  # type: ignore[import-untyped]  # its stubs are a package of their own
 
 from trimtab.errors import Unfit
-from trimtab.stack.ports import Ports, is_free
+from trimtab.settings import Ports
+from trimtab.stack.ports import is_free
 
 PYTHON = (3, 11)
 FREE_BYTES = 2_000_000_000
@@ -56,7 +57,14 @@ def check_tree(tree: Path) -> None:
 
 def check_ports(ports: Ports) -> None:
     """Refuse a port that something listens on."""
-    for variable, port in ports.by_variable().items():
+    variables: dict[int, str] = {}
+    for server, port in ports:
+        variable = Ports.variable(server)
+        if port in variables:
+            raise Unfit(
+                f"{variables[port]} and {variable} both name port {port}", f"Set {variable} to another one."
+            )
+        variables[port] = variable
         if not is_free(port):
             user = _listener(port)
             what = f"Port {port} is in use" + (f" by {user}" if user else "")

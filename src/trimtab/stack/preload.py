@@ -7,10 +7,8 @@ threads hangs when it uses them.
 """
 
 import importlib
-import os
 
-VARIABLE = "TRIMTAB_PRELOAD"
-"""Set for the scheduler only: Airflow reads its local settings in each of its processes."""
+from trimtab import settings
 
 MODULES = (
     "pandas",
@@ -29,7 +27,7 @@ MODULES = (
 
 
 def preload() -> None:
-    """Import what tasks will need, where the environment asks for it."""
-    if os.environ.get(VARIABLE):
+    """Import what tasks will need, in the scheduler only: Airflow reads its local settings in each of its processes."""
+    if settings.read().preload:
         for name in MODULES:
             importlib.import_module(name)

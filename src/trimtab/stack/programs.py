@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from string import Template
 
-from trimtab.stack import preload
-from trimtab.stack.ports import HOST, Ports
+from trimtab.settings import Ports, Settings
+from trimtab.stack.ports import HOST
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +63,7 @@ def programs(home: Path, ports: Ports) -> tuple[Program, ...]:
             priority=40,
             stop_seconds=20,
             autostart=False,
-            environment=((preload.VARIABLE, "1"),),
+            environment=((Settings.variable("preload"), "1"),),
         ),
     )
 

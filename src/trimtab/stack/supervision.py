@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from xmlrpc.client import Fault, ServerProxy
 
-from trimtab.stack.ports import Ports
+from trimtab.settings import Ports
 from trimtab.stack.session import Session
 
 _SOCKET_LENGTH = 80
@@ -90,7 +90,7 @@ def clear(home: Path, state: State) -> None:
 
 def _kept(home: Path, state: State) -> State:
     _file(home).parent.mkdir(parents=True, exist_ok=True)
-    _file(home).write_text(json.dumps(asdict(state), indent=2), encoding="utf-8")
+    _file(home).write_text(json.dumps(asdict(state), indent=2, default=Ports.model_dump), encoding="utf-8")
     return state
 
 

@@ -14,7 +14,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 from sqlalchemy.exc import SQLAlchemyError
 
-from trimtab import stores
+from trimtab import settings
 from trimtab.errors import TrimtabError
 from trimtab.loop.loop import Loop, open_loop
 from trimtab.loop.monitor import unmonitored_by
@@ -42,9 +42,9 @@ def exposition(models: Models | None = None) -> bytes:
 def _of_many(models: Models) -> bytes:
     found: dict[str, Facts] = {}
     failed: Exception | None = None
-    for name, settings in models.items():
+    for name, values in models.items():
         try:
-            with stores.of(settings):
+            with settings.for_model(values):
                 found[name] = read(open_loop())
         except (TrimtabError, SQLAlchemyError, OSError) as error:
             log.exception("Model %s cannot be read", name)

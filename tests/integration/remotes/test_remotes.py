@@ -19,7 +19,7 @@ from trimtab.ops.doctor.store_checks import Places
 from trimtab.ops.gc import is_older
 from trimtab.origin import creation
 from trimtab.origin.origin import FOLDER, REMOTE, Origin
-from trimtab.stores import Stores
+from trimtab.settings import Settings
 
 
 @pytest.fixture(params=list(KINDS))
@@ -36,12 +36,12 @@ def remote(
 
 
 @pytest.fixture
-def stores(remote: Remote, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stores:
+def stores(remote: Remote, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     monkeypatch.setenv("TRIMTAB_DVC_REMOTE_URL", remote.url)
     return made(tmp_path, remote.url)
 
 
-def made(tmp_path: Path, url: str) -> Stores:
+def made(tmp_path: Path, url: str) -> Settings:
     tree = tmp_path / "tree"
     tree.mkdir()
     (tree / "notes.txt").write_text("a tree")
@@ -57,14 +57,14 @@ def configure(tmp_path: Path, settings: Mapping[str, str]) -> None:
     (tmp_path / "private" / "config").write_text("\n".join(lines) + "\n")
 
 
-def history(stores: Stores) -> bytes:
+def history(stores: Settings) -> bytes:
     """Every object that the origin holds, reachable or not."""
     command = ["git", "cat-file", "--batch-all-objects", "--batch"]
     return subprocess.run(command, cwd=stores.origin, check=True, capture_output=True).stdout
 
 
 def test_what_was_pushed_is_pulled_again_by_an_empty_cache(
-    remote: Remote, stores: Stores, tmp_path: Path
+    remote: Remote, stores: Settings, tmp_path: Path
 ) -> None:
     configure(tmp_path, remote.right)
     origin = Origin(stores)
@@ -84,7 +84,7 @@ def test_what_was_pushed_is_pulled_again_by_an_empty_cache(
 
 
 def test_wrong_credentials_leave_nothing_and_name_the_variable(
-    remote: Remote, stores: Stores, tmp_path: Path
+    remote: Remote, stores: Settings, tmp_path: Path
 ) -> None:
     configure(tmp_path, remote.wrong)
     origin = Origin(stores)
@@ -100,7 +100,7 @@ def test_wrong_credentials_leave_nothing_and_name_the_variable(
     assert origin.commit_batch(manifest(1), rows(1)).commit == origin.head()
 
 
-def test_a_backup_and_gc_reach_what_was_pushed(remote: Remote, stores: Stores, tmp_path: Path) -> None:
+def test_a_backup_and_gc_reach_what_was_pushed(remote: Remote, stores: Settings, tmp_path: Path) -> None:
     configure(tmp_path, remote.right)
     record = Origin(stores).commit_batch(manifest(1), rows(1))
     with dvc_objects.remote(stores) as held:

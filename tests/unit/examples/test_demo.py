@@ -8,7 +8,7 @@ import pytest
 
 from examples.flights import demo, records
 from examples.flights.progress import Progress
-from trimtab import params, stores
+from trimtab import params, settings
 from trimtab.errors import Unfit
 
 WANTED = params.load(Path("params.yaml"))
@@ -22,7 +22,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def open_home(weeks: int) -> tuple[records.Demo, str]:
     said = io.StringIO()
-    marker = demo.open_home(stores.from_environment(), Path(), weeks, running=False, out=Progress(said))
+    marker = demo.open_home(settings.read(), Path(), weeks, running=False, out=Progress(said))
     return marker, said.getvalue()
 
 

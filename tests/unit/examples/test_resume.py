@@ -10,7 +10,7 @@ from examples.flights import records, resume
 from examples.flights.records import Demo, Served, Week
 from trimtab.contracts import BatchScore
 from trimtab.errors import Unfit
-from trimtab.stores import Stores
+from trimtab.settings import Settings
 
 BEGUN = Demo(
     params_sha256="aa",
@@ -34,8 +34,8 @@ def decide(
     return resume.decide(marker, present=present or set(), running=running, params_sha256=params, weeks=weeks)
 
 
-def stores(home: Path) -> Stores:
-    return Stores(
+def stores(home: Path) -> Settings:
+    return Settings(
         home=home,
         origin=str(home / "origin.git"),
         dvc_remote=str(home / "dvc-remote"),

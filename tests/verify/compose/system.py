@@ -24,7 +24,7 @@ BACKUP_SECONDS = 240
 
 FACTS = """
 import json, os
-from trimtab import stores
+from trimtab import settings
 from trimtab.loop.loop import open_loop
 from trimtab.views import history
 from trimtab.predictions.opening import open_log

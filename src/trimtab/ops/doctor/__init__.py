@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from trimtab import stores
+from trimtab import settings
 from trimtab.ops.doctor import clocks, machine, models, secret_files, services
 from trimtab.ops.doctor.finding import Check, Finding, within
 from trimtab.ops.doctor.store_checks import Places
-from trimtab.stores import Stores
+from trimtab.settings import Settings
 
 __all__ = ["Finding", "examine"]
 
@@ -16,11 +16,11 @@ _SECONDS = 60.0
 
 def examine(*, seconds: float = _SECONDS) -> list[Finding]:
     """Run every check, whatever became of those before it; each command is ended after `seconds`."""
-    checks = _checks(stores.from_environment(), seconds)
+    checks = _checks(settings.read(), seconds)
     return [within(name, check, seconds) for name, check in checks.items()]
 
 
-def _checks(where: Stores, seconds: float) -> dict[str, Check]:
+def _checks(where: Settings, seconds: float) -> dict[str, Check]:
     places, home = Places(where, seconds), where.home
     return {
         "Python": machine.python,
@@ -36,7 +36,7 @@ def _checks(where: Stores, seconds: float) -> dict[str, Check]:
         "prediction log": places.predictions,
         "Production versions": lambda: models.production(places),
         "Airflow": services.airflow,
-        "model service": lambda: services.ready(*services.READY["model service"]),
+        "model service": services.model_service,
         "Prometheus": services.prometheus,
         "Alertmanager": services.alertmanager,
     }

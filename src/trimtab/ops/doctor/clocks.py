@@ -1,6 +1,5 @@
 """This machine's clock beside those of what it talks to, and the settings that make a time mean something else."""
 
-import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -12,25 +11,25 @@ from sqlalchemy.exc import SQLAlchemyError
 from trimtab.clock import system_clock
 from trimtab.ledger.engine import open_engine
 from trimtab.ops.doctor.finding import Doubt
-from trimtab.ops.doctor.services import ALERTMANAGER, PROMETHEUS
-from trimtab.stores import Stores
+from trimtab.settings import Settings
 
 _OFF_SECONDS = 5.0
 """A page's Date has whole seconds, and an answer takes its time; Airflow's tokens bear ten."""
 _ANSWER_SECONDS = 5.0
-_PAGES = ("TRIMTAB_AIRFLOW_URL", "TRIMTAB_SERVICE_URL", PROMETHEUS, ALERTMANAGER)
-_ZONE = "AIRFLOW__CORE__DEFAULT_TIMEZONE"
+_PAGES = ("airflow_url", "service_url", "prometheus_url", "alertmanager_url")
 
 
-def clock(where: Stores) -> str | Doubt:
+def clock(where: Settings) -> str | Doubt:
     """Compare the clocks. What does not answer is the finding of another check."""
-    if pinned := os.environ.get("TRIMTAB_NOW"):
+    if where.now:
         return Doubt(
-            found=f"TRIMTAB_NOW stops it at {pinned}: no lease ends. Unset it, unless this is a replay."
+            found=f"TRIMTAB_NOW stops it at {where.now}: no lease ends. Unset it, unless this is a replay."
         )
-    zone = os.environ.get(_ZONE, "utc")
-    if zone.lower() not in ("utc", "etc/utc"):
-        return Doubt(found=f"{_ZONE} is {zone}: cron times of DAGs mean that zone. Set it to utc.")
+    if where.airflow_timezone.lower() not in ("utc", "etc/utc"):
+        variable = Settings.variable("airflow_timezone")
+        return Doubt(
+            found=f"{variable} is {where.airflow_timezone}: cron times of DAGs mean that zone. Set it to utc."
+        )
     apart = {name: (now - system_clock()).total_seconds() for name, now in _others(where)}
     off = [f"{name} is {seconds:+.0f} s" for name, seconds in apart.items() if abs(seconds) > _OFF_SECONDS]
     if off:
@@ -41,8 +40,8 @@ def clock(where: Stores) -> str | Doubt:
     )
 
 
-def _others(where: Stores) -> Iterator[tuple[str, datetime]]:
-    pages = {name: os.environ[name] for name in _PAGES if os.environ.get(name)}
+def _others(where: Settings) -> Iterator[tuple[str, datetime]]:
+    pages = {Settings.variable(field): url for field in _PAGES if (url := getattr(where, field))}
     servers = {"the origin": where.origin, "MLflow": where.mlflow, "the DVC remote": where.dvc_remote}
     for name, url in (servers | pages).items():
         if url.startswith(("http://", "https://")) and (told := _date(url)):

@@ -15,7 +15,7 @@ from typing import Any
 import sklearn
 from sklearn.exceptions import InconsistentVersionWarning
 
-from trimtab import params, stores
+from trimtab import params, settings
 from trimtab.contracts import ModelVersion, from_json
 from trimtab.errors import StoreUnreachable
 from trimtab.registry.load import MODEL_FILE
@@ -27,7 +27,7 @@ _SAVED_WITH = "_sklearn_version"
 
 def examine(versions: list[ModelVersion], wanted: params.Params) -> Iterator[dict[str, str]]:
     """Load each version as the service does; yield `version`, the scikit-learn that `saved` it, that `here`, and `error`."""
-    registry = Store(stores.from_environment().mlflow)
+    registry = Store(settings.read().mlflow)
     registry.stages(wanted.model.name)  # leads MLflow to the registry
     with tempfile.TemporaryDirectory() as folder:
         prepare = preparer(registry, wanted, Path(folder))

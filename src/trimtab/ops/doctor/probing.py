@@ -5,7 +5,7 @@ import tempfile
 import uuid
 from pathlib import Path
 
-from trimtab import stores
+from trimtab import settings
 from trimtab.errors import TrimtabError, Unfit
 from trimtab.ops.dvc_objects import Objects, file_md5, remote
 
@@ -16,7 +16,7 @@ def probe() -> str:
     Raises:
         Unfit: It gives back other bytes.
     """
-    with tempfile.TemporaryDirectory() as folder, remote(stores.from_environment()) as objects:
+    with tempfile.TemporaryDirectory() as folder, remote(settings.read()) as objects:
         path = Path(folder) / "probe"
         path.write_text(f"trimtab ops doctor {uuid.uuid4()}\n", encoding="utf-8")  # two at once do not meet
         md5 = file_md5(path)

@@ -1,18 +1,18 @@
 """Files of passwords, keys and tokens that others on this machine can read."""
 
-import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from trimtab import settings
 from trimtab.ops.doctor.finding import Doubt
 
 _NAMED_BY = (
-    "TRIMTAB_ALERTS_TOKEN_FILE",
-    "TRIMTAB_SERVICE_TOKENS_FILE",
-    "TRIMTAB_SERVICE_TOKEN_FILE",
-    "TRIMTAB_AIRFLOW_PASSWORDS_FILE",
-    "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE",
+    "alerts_token_file",
+    "service_tokens_file",
+    "service_token_file",
+    "airflow_passwords_file",
+    "airflow_simple_passwords_file",
 )
 _IN_HOME = ("alerts.token", "airflow/passwords.json", "airflow/secrets.json")
 _IN_TREE = ("deploy/compose/secrets", "deploy/kubernetes/secrets", ".dvc/config.local")
@@ -37,8 +37,9 @@ def exposed(home: Path, tree: Path) -> str | Doubt:
 
 
 def _files(home: Path, tree: Path) -> Iterator[Path]:
-    dvc = Path(os.environ.get("DVC_GLOBAL_CONFIG_DIR", Path.home() / ".config" / "dvc")) / "config"
-    named = [Path(os.environ[name]) for name in _NAMED_BY if name in os.environ]
+    read = settings.read()
+    named = [path for field in _NAMED_BY if (path := getattr(read, field))]
+    dvc = read.dvc_global_config_dir / "config"
     for path in (*named, dvc, *(home / one for one in _IN_HOME), *(tree / one for one in _IN_TREE)):
         if Path("/run/secrets") in path.parents:
             continue

@@ -13,14 +13,14 @@ from trimtab.origin import commands
 from trimtab.origin.mirror import BRANCH, address, unreachable
 from trimtab.predictions.opening import open_log
 from trimtab.registry.mlflow_store import Store
-from trimtab.stores import Stores
+from trimtab.settings import Settings
 
 
 @dataclass(frozen=True)
 class Places:
     """The stores, asked by commands that take `seconds` at most."""
 
-    stores: Stores
+    stores: Settings
     seconds: float
 
     @cached_property
