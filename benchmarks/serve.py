@@ -165,11 +165,11 @@ def start(
         )
 
     port = free_port()
-    settings = ["--config", "python:trimtab.serve.gunicorn_settings", "--bind", f"127.0.0.1:{port}"]
-    factory = f"benchmarks.served:ours('{folder}', '{source}')"
+    environment |= {"BENCH_MODEL": source, "BENCH_FOLDER": str(folder)}
+    ours_at = ["--bind", f"127.0.0.1:{port}", "--app", "benchmarks.served:ours"]
     trimtab = server(
         "trimtab",
-        [str(BIN / "gunicorn"), *settings, factory],
+        [sys.executable, "-m", "trimtab.serve", *ours_at],
         port,
         "/predict",
         "/readyz",
@@ -200,7 +200,6 @@ def start(
         lambda answer: [one[1] for one in answer["predictions"]],
     )
     port = free_port()
-    environment |= {"BENCH_MODEL": source, "BENCH_FOLDER": str(folder)}
     fastapi = server(
         "fastapi",
         [

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
 
-def ours(folder: str, source: str) -> "Flask":
+def ours() -> "Flask":
     """The model service, without registry and ledger: they are not asked while it answers."""
     from trimtab.clock import system_clock
     from trimtab.predictions.opening import open_log
@@ -24,6 +24,7 @@ def ours(folder: str, source: str) -> "Flask":
     from trimtab.serve.scoring import scorer
     from trimtab.serve.tokens import Tokens
 
+    folder, source = os.environ["BENCH_FOLDER"], os.environ["BENCH_MODEL"]
     wanted = params.load(Path(folder) / params.FILE)
     ready = Ready(scorer=scorer(_pipeline(source, wanted, folder), wanted), commit=None, batches={})
     if not ready.scorer.fast:

@@ -88,9 +88,12 @@ class UnknownQuarantine(TrimtabError):
 
 
 class StoreUnreachable(TrimtabError):
-    """One of the five stores does not answer."""
+    """One of the five stores does not answer; `store` is its name in a sentence."""
+
+    store = "A store"
 
     def __init__(self, store: str, url: str, variable: str, cause: object) -> None:
+        self.store = store
         super().__init__(
             f"{store} at {url} does not answer ({cause}). Check that it runs and that {variable} names it; nothing was "
             f"written, the task can be retried."

@@ -48,7 +48,7 @@ def test_a_changed_byte_or_a_new_file_makes_an_area_stale(tmp_path: Path) -> Non
 def test_every_system_of_the_mission_has_a_row() -> None:
     page = (ROOT / "docs" / "verification.md").read_text()
     for system in (
-        "Airflow", "MLflow", "DVC", "Evidently", "scikit-learn", "Flask", "gunicorn", "MongoDB", "Prometheus",
+        "Airflow", "MLflow", "DVC", "Evidently", "scikit-learn", "Flask", "granian", "MongoDB", "Prometheus",
         "Alertmanager", "Git", "Make", "flake8", "pytest", "Docker", "Compose", "Docker Hub", "GitHub Actions",
         "Jenkins", "Kubernetes", "Azure",
     ):  # fmt: skip

@@ -1,154 +1,33 @@
-"""The real service: gunicorn on a free port, the ledger, the registry and model files of a loop."""
+"""The real service: granian on a free port, the ledger, the registry and model files of a loop."""
 
-import json
-import os
-import re
-import secrets
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid5
 
-import pandas as pd
 import pytest
 import requests
 from sklearn.pipeline import Pipeline
-from skops.io import dump
 
-from tests.support import playground
-from tests.support.builders import ROOT
-from trimtab.contracts import Stage, Training
-from trimtab.ledger.records import Transition
+from tests.integration.service import real
+from tests.integration.service.real import PATIENCE_SECONDS, Service, promote, requested, week
 from trimtab.loop.loop import Loop
 from trimtab.predictions.opening import open_log
 from trimtab.predictions.protocol import PredictionLog
-from trimtab.registry import production, transitions
-from trimtab.registry.load import MODEL_FILE, digest_of
+from trimtab.registry import production
 from trimtab.train.fit import answers, build, fit
 
-PATIENCE_SECONDS = 90
 KNOWN_AT = "2013-12-31T00:00:00Z"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Service:
-    """A running service and its client."""
-
-    address: str
-    session: requests.Session
-
-    def get(self, path: str) -> requests.Response:
-        return self.session.get(self.address + path, timeout=30)
-
-    def post(self, path: str, body: object) -> requests.Response:
-        return self.session.post(self.address + path, json=body, timeout=60)
-
-    def wait_for(self, version: str) -> None:
-        """Wait until the version answers."""
-        patience = time.monotonic() + PATIENCE_SECONDS
-        while time.monotonic() < patience:
-            answer = self.get("/readyz")
-            if answer.ok and answer.json()["version"] == version:
-                return
-            time.sleep(0.1)
-        raise AssertionError(f"Version {version} never answered: {self.get('/readyz').text}")
-
-
 @pytest.fixture
-def service(loop: Loop, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Service]:
-    """The service under gunicorn, which chooses the port and logs it."""
-    factory = getattr(request, "param", "trimtab.serve.wsgi:application()")
-    output = tmp_path / "gunicorn.log"
-    settings = ["--config", "python:trimtab.serve.gunicorn_settings", "--bind", "127.0.0.1:0"]
+def service(loop: Loop, request: pytest.FixtureRequest) -> Iterator[Service]:
+    """The service, which may be another application than production's."""
     loop.registry.stages(loop.model)  # MLflow makes its tables now, and not twice at once
-    with output.open("wb") as file:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "gunicorn", *settings, factory],
-            stdout=file,
-            stderr=file,
-            cwd=ROOT,
-            env={**os.environ, "TRIMTAB_HOME": str(loop.stores.home)},
-        )
-    try:
-        with requests.Session() as session:
-            session.trust_env = False
-            yield Service(address=_address(process, output), session=session)
-    finally:
-        process.terminate()
-        process.wait(30)
-        print(output.read_text())
-    left = [path.name for path in loop.stores.spool.iterdir()]
-    assert left == [".lock"], "the worker ended without closing its log"
-
-
-def _address(process: "subprocess.Popen[bytes]", output: Path) -> str:
-    patience = time.monotonic() + PATIENCE_SECONDS
-    while process.poll() is None and time.monotonic() < patience:
-        found = re.search(r"Listening at: (http://127\.0\.0\.1:\d+)", output.read_text())
-        if found:
-            return found.group(1)
-        time.sleep(0.1)
-    raise AssertionError(f"gunicorn did not start:\n{output.read_text()}")
-
-
-def week(number: int) -> pd.DataFrame:
-    frame = playground.thin(playground.weeks()[number])
-    return frame[frame["label"].notna()].reset_index(drop=True)
-
-
-def requested(loop: Loop, frame: pd.DataFrame) -> list[dict[str, Any]]:
-    fields = ["row_id", "event_time", *loop.params.data.features]
-    rows: list[dict[str, Any]] = json.loads(
-        frame[fields].to_json(orient="records", date_format="iso", date_unit="us", double_precision=15)
-    )
-    return rows
-
-
-def promote(loop: Loop, pipeline: Pipeline, stage: Stage = "Production") -> str:
-    """Register a version and move it to a stage as the loop does; its file lies where `load` keeps files."""
-    import mlflow
-
-    models = loop.stores.home / "models"
-    models.mkdir(exist_ok=True)
-    dump(pipeline, models / "draft")
-    digest = digest_of(models / "draft")
-    (models / digest).mkdir()
-    (models / "draft").rename(models / digest / MODEL_FILE)
-    client = mlflow.MlflowClient(loop.registry.uri)
-    run = client.create_run(client.create_experiment(secrets.token_hex(8))).info.run_id
-    version = loop.registry.register(loop.model, run, f"runs:/{run}/model", {"trimtab.run_key": run})
-    now = playground.weeks()[0].end
-    training = Training(
-        run_id=run,
-        source=f"runs:/{run}/model",
-        digest=digest,
-        rows=1,
-        batches=(),
-        trained_through=now,
-        reference_losses={},
-        seconds=1.0,
-    )
-    loop.ledger.record_version(loop.model, version=version, run_key=run, training=training, event_time=now)
-    before = loop.registry.in_stage(loop.model, "Production")
-    promotion = Transition(
-        model=loop.model,
-        key=f"{version}:{stage}:promote",
-        version=version,
-        to_stage=stage,
-        replaces=before[-1] if before and stage == "Production" else None,
-        actor="test",
-        reason="test",
-        evidence_sha256=None,
-        event_time=now,
-    )
-    transitions.move(loop.ledger, loop.registry, promotion)
-    return version
+    with real.running(loop, getattr(request, "param", "trimtab.serve.wsgi:application")) as service:
+        yield service
 
 
 def test_a_service_lives_through_two_promotions_under_traffic(loop: Loop, service: Service) -> None:
@@ -295,7 +174,7 @@ def test_a_service_without_a_model_starts_and_says_so(service: Service) -> None:
     assert service.get("/healthz").status_code == 200
 
 
-@pytest.mark.parametrize("service", ["tests.integration.service.counted:application()"], indirect=True)
+@pytest.mark.parametrize("service", ["tests.integration.service.counted:application"], indirect=True)
 def test_full_collections_pass_over_what_a_model_brought(loop: Loop, service: Service) -> None:
     frame = week(0)
     rows = requested(loop, frame.head(20))

@@ -41,7 +41,8 @@ def create_app(
     most, model = wanted.serve.max_rows, wanted.model.name
     app.config["MAX_CONTENT_LENGTH"] = most * (len(wanted.data.features) + 2) * _FIELD_BYTES
     app.config["REQUEST_SECONDS"] = wanted.serve.request_seconds
-    app.extensions["metrics"] = metrics = Metrics(wanted, _by_role(holder, former, shadow), shadow)
+    app.extensions["log"] = log
+    metrics = Metrics(wanted, _by_role(holder, former, shadow), shadow)
     metrics.watch(LogState(model, log))
     predicting = Predicting(holder, former, shadow, log, wanted, clock, metrics)
     tell = teller(wanted.data.label)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from trimtab.contracts import ModelVersion
+from trimtab.errors import StoreUnreachable, UnsafeModel
 from trimtab.serve.scoring import Scorer
 
 log = logging.getLogger(__name__)
@@ -39,9 +40,10 @@ class ModelHolder:
         find: Returns the version that should answer, or None; may raise when the registry is away.
         prepare: Loads a version, checks and tries it; a model for which it raises is not taken.
         keeps: Whether the last version goes on when `find` returns None: the champion does, a challenger does not.
+        serving: Answers until the first look.
+        note: What is wrong even when all looks succeed.
 
-    `serving` is replaced as a whole. `trouble` says why the last look failed; it is None after a good one. `failures`
-    counts the looks that failed.
+    `serving` is replaced as a whole. `failures` counts the looks that failed.
     """
 
     def __init__(
@@ -50,11 +52,18 @@ class ModelHolder:
         find: Callable[[], ModelVersion | None],
         prepare: Callable[[ModelVersion], Ready],
         keeps: bool = True,
+        serving: Serving | None = None,
+        note: str | None = None,
     ) -> None:
-        self._find, self._prepare, self._keeps = find, prepare, keeps
-        self.serving: Serving | None = None
-        self.trouble: str | None = None
+        self._find, self._prepare, self._keeps, self._note = find, prepare, keeps, note
+        self.serving = serving
         self.failures = 0
+        self._failure: Exception | None = None
+
+    @property
+    def trouble(self) -> str | None:
+        """Why the last look failed, or the note; None when all is well."""
+        return self._note if self._failure is None else summary(self._failure)
 
     def refresh(self) -> bool:
         """Look once, and say whether another model answers now; trouble never takes the good one away."""
@@ -68,20 +77,28 @@ class ModelHolder:
                 log.info("Version %s is ready", version.version)
         except Exception as error:  # whatever it is, the service goes on with the last good model and says so
             self.failures += 1
-            trouble = f"{type(error).__name__}: {error}"
-            if trouble != self.trouble:  # once a cause, not once a look
+            if str(error) != str(self._failure):  # once a cause, not once a look
                 log.exception("A version could not be taken over")
-            self.trouble = trouble
+            self._failure = error
         else:
-            self.trouble = None
+            self._failure = None
         return self.serving is not before
+
+
+def summary(error: Exception) -> str:
+    """Return a fixed sentence for a failure. It repeats nothing of the exception, because anybody may read it."""
+    if isinstance(error, StoreUnreachable):
+        return f"{error.store} does not answer"
+    if isinstance(error, UnsafeModel):
+        return "The version in Production was refused; the log says why"
+    return "The version in Production could not be loaded; the log says why"
 
 
 class Follower:
     """Lets holders look again and again, in a thread of its own, until `close`.
 
-    After a look that brought another model it keeps all that now lives out of Python's full collections: with the
-    modules that a model imports, each of them stops every request for 150 to 230 ms.
+    At the start, and after a look that brought another model, it keeps all that now lives out of Python's full
+    collections: with the modules that a model imports, each of them stops every request for 150 to 230 ms.
     """
 
     def __init__(self, holders: Sequence[ModelHolder], refresh_seconds: float) -> None:
@@ -97,9 +114,12 @@ class Follower:
         self._stop.set()
 
     def _loop(self) -> None:
+        changed = any(holder.serving for holder in self._holders)
         while not self._stop.is_set():
-            if any([holder.refresh() for holder in self._holders]):  # a list: each of them has to look
+            changed |= any([holder.refresh() for holder in self._holders])  # a list: each of them has to look
+            if changed:
                 gc.unfreeze()  # what the former model left behind is freed
                 gc.collect()
                 gc.freeze()
+            changed = False
             self._stop.wait(self._refresh_seconds)

@@ -159,7 +159,14 @@ class _State(Collector):
             "1 when the version answers without a frame, 0 when it is slow.",
             labels=["model"],
         )
-        serving = self._holders["champion"].serving
+        last_good = GaugeMetricFamily(
+            "trimtab_last_good",
+            "1 while the version or the parameters in use are the last good ones, because the present ones cannot be had.",
+            labels=["model"],
+        )
+        champion = self._holders["champion"]
+        last_good.add_metric([self._model], float(champion.trouble is not None))
+        serving = champion.serving
         if serving is not None:
             info.add_metric([self._model, serving.champion.version], 1)
             fast.add_metric([self._model], float(serving.ready.scorer.fast))
@@ -174,4 +181,4 @@ class _State(Collector):
             "trimtab_shadow_dropped", "Rows that the challenger did not get to see.", labels=["model"]
         )
         dropped.add_metric([self._model], self._shadow.dropped if self._shadow is not None else 0)
-        return [info, fast, errors, dropped]
+        return [info, fast, last_good, errors, dropped]

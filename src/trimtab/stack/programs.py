@@ -33,12 +33,11 @@ def programs(home: Path, ports: Ports) -> tuple[Program, ...]:
         "--artifacts-destination",
         str(home.resolve() / "mlflow-artifacts"),
     )
-    service = ("gunicorn", "--config", "python:trimtab.serve.gunicorn_settings")
-    bound = ("--bind", f"{HOST}:{ports.service}", "trimtab.serve.wsgi:application()")
+    service = ("trimtab.serve", "--bind", f"{HOST}:{ports.service}")
     api = ("airflow", "api-server", "--port")
     return (
         Program(name="mlflow", command=(*mlflow, *stores, "--allowed-hosts", hosts), priority=10),
-        Program(name="service", command=(*service, *bound), priority=10),
+        Program(name="service", command=service, priority=10),
         Program(
             name="airflow-api-server",
             command=(*api, str(ports.airflow), "--apps", "core"),

@@ -8,7 +8,7 @@ from trimtab.serve import wsgi
 
 
 def application() -> Flask:
-    """What gunicorn starts."""
+    """What the server starts."""
     app = wsgi.application()
 
     @app.get("/objects")

@@ -10,6 +10,7 @@ from skops.io import dumps
 from tests.support.builders import sales, shops
 from trimtab import params
 from trimtab.contracts import ModelVersion
+from trimtab.errors import StoreUnreachable
 from trimtab.predictions.opening import open_log
 from trimtab.predictions.writer import LogWriter
 from trimtab.registry.load import MODEL_FILE, digest_of, load
@@ -60,7 +61,9 @@ class Shelf:
     def find(self) -> ModelVersion | None:
         """What the ledger and MLflow would say."""
         if self.away:
-            raise ConnectionError("the registry is away")
+            raise StoreUnreachable(
+                "MLflow", "http://admin:hunter2@mlflow", "MLFLOW_TRACKING_URI", "ReadTimeout"
+            )
         return self.champion
 
     def prepare(self, version: ModelVersion) -> Ready:

@@ -47,7 +47,7 @@ def test_servers_listen_on_the_loopback_only(tmp_path):
 
 def test_supervisor_reads_each_program(tmp_path):
     parser = _read(tmp_path)
-    assert parser["program:service"]["command"].endswith("'trimtab.serve.wsgi:application()'")
+    assert parser["program:service"]["command"].endswith("-m trimtab.serve --bind 127.0.0.1:18000")
     assert parser["program:airflow-scheduler"]["environment"] == 'TRIMTAB_PRELOAD="1"'
     assert parser["program:mlflow"]["environment"] == ""
 

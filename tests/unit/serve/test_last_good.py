@@ -1,0 +1,54 @@
+"""The state that the service starts from while the stores are away."""
+
+from tests.unit.serve.shelf import ROW, WANTED
+from trimtab.errors import StoreUnreachable
+from trimtab.serve import last_good
+from trimtab.serve.holder import ModelHolder, summary
+
+
+def test_what_was_written_answers_as_before(tmp_path, holder):
+    last_good.write(tmp_path, holder.serving, WANTED)
+    state = last_good.read(tmp_path)
+    assert state.params == WANTED
+    assert list(state.params.data.features) == list(WANTED.data.features)
+    serving = state.serving(tmp_path)
+    assert serving.champion == holder.serving.champion
+    assert (serving.ready.commit, serving.ready.batches) == ("c0ffee", {"w1": "revision 1, md5 0"})
+    before = holder.serving.ready.scorer.answers([ROW])
+    assert serving.ready.scorer.answers([ROW]).tolist() == before.tolist()
+
+
+def test_there_is_none_before_the_first_version(tmp_path):
+    assert last_good.read(tmp_path / "models") is None
+
+
+def test_a_file_of_another_form_is_set_aside(tmp_path, caplog):
+    path = tmp_path / last_good.FILE
+    for content in (b"", b"{}", b'{"version": '):
+        path.write_bytes(content)
+        assert last_good.read(tmp_path) is None
+        assert path.with_suffix(".corrupt").read_bytes() == content
+        assert not path.exists()
+    assert f"{path} cannot be used and was moved to" in caplog.text
+
+
+def test_a_disk_that_takes_nothing_is_logged(tmp_path, holder, caplog):
+    (tmp_path / "models").write_text("a file where the folder should be")
+    last_good.write(tmp_path / "models", holder.serving, WANTED)
+    assert "without it the service does not start while a store is away" in caplog.text
+
+
+def test_a_note_is_told_while_looks_succeed(shelf, holder):
+    noted = ModelHolder(find=shelf.find, prepare=shelf.prepare, serving=holder.serving, note="a note")
+    noted.refresh()
+    assert (noted.serving, noted.trouble) == (holder.serving, "a note")
+    shelf.away = True
+    noted.refresh()
+    assert noted.trouble == "MLflow does not answer"
+
+
+def test_a_failure_is_summed_up_without_its_text():
+    secret = "http://admin:hunter2@here"
+    away = StoreUnreachable("The ledger", secret, "TRIMTAB_LEDGER_URL", secret)
+    assert summary(away) == "The ledger does not answer"
+    assert secret not in summary(ValueError(secret))
