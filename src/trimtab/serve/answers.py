@@ -1,10 +1,12 @@
-"""How an answer is told to the client and kept in the log, by the kind of the label."""
+"""How an answer is told to the client and kept in the log, by the kind of the label; JSON out."""
 
 from collections.abc import Callable, Mapping
 from typing import cast
 
 import numpy as np
 import numpy.typing as npt
+import orjson
+from flask import Response
 
 from trimtab import params
 from trimtab.predictions.records import Answer
@@ -53,3 +55,8 @@ def bounds(label: params.Label) -> list[float]:
     return [
         low + (high - low) * part for part in (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0)
     ]
+
+
+def json_response(content: object, status: int = 200) -> Response:
+    """Return a response with this JSON."""
+    return Response(orjson.dumps(content), status, content_type="application/json")

@@ -1,26 +1,31 @@
 """The Flask application: predict, learn the truth, say who answers and how it is."""
 
 import time
+from typing import Any
 
 from flask import Flask, Response, g, request
+from pydantic import TypeAdapter
 
 from trimtab import params
 from trimtab.clock import Clock
 from trimtab.errors import RequestRejected
 from trimtab.predictions.records import Role
 from trimtab.predictions.writer import LogWriter
-from trimtab.serve import actions, intake, openapi, refusals
-from trimtab.serve.answers import teller
+from trimtab.serve import error_handlers, openapi
+from trimtab.serve.answers import json_response, teller
+from trimtab.serve.bodies import read_json
 from trimtab.serve.faults import fault
 from trimtab.serve.holder import ModelHolder, Serving
 from trimtab.serve.log_metrics import LogState
 from trimtab.serve.metrics import Metrics
-from trimtab.serve.outcomes import truths_of
+from trimtab.serve.outcomes import read_outcomes
 from trimtab.serve.predicting import Predicting
+from trimtab.serve.request_types import feedback_body, row_type
+from trimtab.serve.response_types import Acknowledgement, Health, Identity, Readiness
 from trimtab.serve.retries import HEADER, key_fault
+from trimtab.serve.row_checker import RowChecker
 from trimtab.serve.shadow import Shadow
 from trimtab.serve.tokens import Tokens
-from trimtab.serve.wire import told
 
 _FIELD_BYTES = 512
 """Room in a body for each field of each row: names, quotes and the longest values fit in many times."""
@@ -45,15 +50,17 @@ def create_app(
     metrics.watch(LogState(model, log))
     predicting = Predicting(holder, former, shadow, log, wanted, clock, metrics)
     tell = teller(wanted.data.label)
-    document = openapi.document(wanted, secured=tokens.wanted)
+    checker = RowChecker(wanted.data, most)
+    row_schema = TypeAdapter(row_type(wanted.data)).json_schema()
+    outcomes = feedback_body(wanted.data.label, most)
+    document = openapi.document(wanted, checker.body, outcomes, secured=tokens.wanted)
     _observe(app, metrics)
-    refusals.register(app, metrics)
+    error_handlers.register(app, metrics)
 
     @app.post("/predict")
     def predict() -> Response:
         client = tokens.client(request.headers.get("Authorization"), "predict")
-        content, taken = actions.parted(intake.body())
-        made, again = predicting.answer(intake.listed(content, "row", most), _key(client), taken)
+        made, again = predicting.answer(checker.check(read_json()), _key(client))
         shown = [
             {
                 "prediction_id": one.prediction_id,
@@ -63,7 +70,7 @@ def create_app(
             }
             for one in made
         ]
-        answer = told({"model": model, "predictions": shown})
+        answer = json_response({"model": model, "predictions": shown})
         if again:
             answer.headers["Idempotent-Replayed"] = "true"
         return answer
@@ -71,24 +78,24 @@ def create_app(
     @app.post("/feedback")
     def feedback() -> Response:
         tokens.client(request.headers.get("Authorization"), "feedback")
-        truths = truths_of(intake.listed(intake.body(), "item", most), log, model, wanted.data.label)
+        truths = read_outcomes(read_json(), outcomes, log, model)
         new = log.learn(truths, received_at=clock())
         metrics.learnt(new or 0)
-        return told({"received": len(truths), "new": new})
+        return json_response(Acknowledgement(received=len(truths), new=new))
 
     @app.get("/model")
     def who() -> Response:
         tokens.client(request.headers.get("Authorization"), None)
-        return told(_identity(_serving(holder), wanted))
+        return json_response(_identity(_serving(holder), model, row_schema))
 
     @app.get("/healthz")
     def healthz() -> Response:
-        return told({"status": "ok"})
+        return json_response(Health(status="ok"))
 
     @app.get("/readyz")
     def readyz() -> Response:
         version = _serving(holder).champion.version
-        return told({"status": "ok", "version": version, "trouble": holder.trouble})
+        return json_response(Readiness(status="ok", version=version, trouble=holder.trouble))
 
     @app.get("/metrics")
     def exposition() -> Response:
@@ -96,7 +103,7 @@ def create_app(
 
     @app.get("/openapi.json")
     def described() -> Response:
-        return told(document)
+        return json_response(document)
 
     return app
 
@@ -115,7 +122,7 @@ def _by_role(
 def _serving(holder: ModelHolder) -> Serving:
     serving = holder.serving
     if serving is None:
-        raise refusals.not_ready(holder.trouble)
+        raise error_handlers.not_ready(holder.trouble)
     return serving
 
 
@@ -129,19 +136,19 @@ def _key(client: str) -> str | None:
     return f"{client}\n{key}"
 
 
-def _identity(serving: Serving, wanted: params.Params) -> dict[str, object]:
+def _identity(serving: Serving, model: str, row_schema: dict[str, Any]) -> Identity:
     version, ready = serving.champion, serving.ready
-    return {
-        "model": wanted.model.name,
-        "version": version.version,
-        "stage": "Production",
-        "run_id": version.run_id,
-        "digest": version.digest,
-        "commit": ready.commit,
-        "batches": dict(ready.batches),
-        "trained_through": version.trained_through.isoformat(),
-        "row": openapi.row_schema(wanted.data),
-    }
+    return Identity(
+        model=model,
+        version=version.version,
+        stage="Production",
+        run_id=version.run_id,
+        digest=version.digest,
+        commit=ready.commit,
+        batches=dict(ready.batches),
+        trained_through=version.trained_through.isoformat(),
+        row=row_schema,
+    )
 
 
 def _observe(app: Flask, metrics: Metrics) -> None:

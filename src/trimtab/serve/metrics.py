@@ -2,6 +2,7 @@
 
 import threading
 from bisect import bisect_left
+from collections import Counter as CountOf
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 
@@ -75,12 +76,11 @@ class Metrics:
         self._count_of(route, status).inc()
         self._seconds_of(route).observe(seconds)
 
-    def asked(self, missing: Mapping[str, int], unseen: Mapping[str, int]) -> None:
-        """Count missing values and undeclared categories of served rows, by feature."""
-        for feature, count in missing.items():
-            self._missing.labels(self._model, feature).inc(count)
-        for feature, count in unseen.items():
-            self._unseen.labels(self._model, feature).inc(count)
+    def asked(self, missing: Sequence[str], unseen: Sequence[str]) -> None:
+        """Count missing values and undeclared categories of served rows; each is given as the name of its feature."""
+        for counter, features in ((self._missing, missing), (self._unseen, unseen)):
+            for feature, count in CountOf(features).items() if features else ():
+                counter.labels(self._model, feature).inc(count)
 
     def predicted(self, version: str, role: str, answers: Sequence[float]) -> None:
         """Count predicted rows, and their answers in a histogram."""

@@ -4,7 +4,6 @@ import os
 import zlib
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
 import numpy as np
 
@@ -14,17 +13,19 @@ from trimtab.data.schema import ROW_ID
 from trimtab.errors import ModelBroken
 from trimtab.predictions.records import Prediction, Role
 from trimtab.predictions.writer import LogWriter
-from trimtab.serve import answers, refusals
-from trimtab.serve.actions import Actions, noted
+from trimtab.serve import answers, error_handlers
 from trimtab.serve.holder import ModelHolder, Serving
 from trimtab.serve.metrics import Metrics
+from trimtab.serve.request_types import Action
 from trimtab.serve.retries import Retries
-from trimtab.serve.rows import Checked, RowChecker
+from trimtab.serve.row_checker import CheckedRows, Row
 from trimtab.serve.shadow import Shadow
 
 _HASHES = 2**32
 _REMEMBERED_REQUESTS = 20
 """Of the largest size, whose answers are remembered for a retry."""
+_Asked = tuple[str, Row, datetime, Action | None]
+"""The id of a prediction to be, and the row, event time and action that it is for."""
 
 
 class Predicting:
@@ -54,94 +55,72 @@ class Predicting:
         self._log, self._clock, self._metrics = log, clock, metrics
         self._model, self._label = wanted.model.name, wanted.data.label
         self._share = wanted.serve.holdback_share
-        self._checker = RowChecker(wanted.data)
         self._retries = Retries(log, self._model, _REMEMBERED_REQUESTS * wanted.serve.max_rows)
 
-    def answer(
-        self, rows: Sequence[Any], key: str | None, actions: Actions = ()
-    ) -> tuple[Sequence[Prediction], bool]:
-        """Return a prediction for each row, in their order, and whether they were given before.
+    def answer(self, request: CheckedRows, key: str | None) -> tuple[Sequence[Prediction], bool]:
+        """Return a prediction for each row, in their order, and whether they were made before.
 
         Args:
-            rows: As the client sent them.
+            request: Rows and actions.
             key: The same for a client's retry; None makes new predictions in any case.
-            actions: What the client does upon the answers, one a row; none when it does not say.
 
         Raises:
-            RequestRejected: A row breaks the contract, or the key came with other rows before.
+            RequestRejected: The key came with another body before.
             Conflict: A request with this key is being answered right now.
             ServiceUnavailable: There is no model yet.
-            ModelBroken: The model answered with something that is no number.
-            StoreUnreachable: The log does not take it.
+            ModelBroken: The model answered with something that is not a number.
+            StoreUnreachable: The log does not take the predictions.
         """
-        checked = self._checker.check(rows)
         if key is None:
-            return self._make(checked, random_ids(len(rows)), actions), False
-        return self._retries.answer(key, rows, actions, lambda ids: self._make(checked, ids, actions))
+            return self._make(request, random_ids(len(request.rows))), False
+        return self._retries.answer(key, request, lambda ids: self._make(request, ids))
 
-    def _make(self, checked: Checked, ids: Sequence[str], actions: Actions) -> list[Prediction]:
+    def _make(self, request: CheckedRows, ids: Sequence[str]) -> list[Prediction]:
         serving = self._champion.serving  # read once: it may be replaced at any time
         if serving is None:
-            raise refusals.not_ready(self._champion.trouble)
+            raise error_handlers.not_ready(self._champion.trouble)
         former = self._former.serving if self._former is not None else None
         now = self._clock()
+        asked = list(zip(ids, request.rows, request.times, request.actions, strict=True))
         if former is None:
-            made = self._by(serving, "champion", None, checked, ids, now)
+            made = self._by(serving, "champion", None, asked, now)
         else:
-            made = self._shared(serving, former, checked, ids, now)
-        if actions:
-            made = noted(made, actions)
+            made = self._shared(serving, former, asked, now)
         self._log.add(made)
-        self._metrics.asked(checked.missing, checked.unseen)
+        self._metrics.asked(request.missing, request.unseen)
         if self._shadow is not None:
             self._shadow.offer(made)
         return made
 
     def _shared(
-        self, serving: Serving, former: Serving, checked: Checked, ids: Sequence[str], now: datetime
+        self, serving: Serving, former: Serving, asked: Sequence[_Asked], now: datetime
     ) -> list[Prediction]:
-        held = [held_back(row[ROW_ID], self._share) for row in checked.rows]
-        ours = [place for place, one in enumerate(held) if not one]
-        theirs = [place for place, one in enumerate(held) if one]
-        made = self._part(serving, "champion", 1 - self._share, checked, ids, now, ours)
-        made |= self._part(former, "holdback", self._share, checked, ids, now, theirs)
-        return [made[place] for place in range(len(held))]
-
-    def _part(
-        self,
-        serving: Serving,
-        role: Role,
-        propensity: float,
-        checked: Checked,
-        ids: Sequence[str],
-        now: datetime,
-        places: Sequence[int],
-    ) -> dict[int, Prediction]:
-        if not places:
-            return {}
-        part = Checked(
-            [checked.rows[place] for place in places], [checked.times[place] for place in places], {}, {}
-        )
-        found = self._by(serving, role, propensity, part, [ids[place] for place in places], now)
-        return dict(zip(places, found, strict=True))
+        """Answer a share of the row ids with the former champion, and the others with the champion."""
+        held = [held_back(row[ROW_ID], self._share) for _, row, _, _ in asked]
+        ours = [row for row, is_held in zip(asked, held, strict=True) if not is_held]
+        theirs = [row for row, is_held in zip(asked, held, strict=True) if is_held]
+        by_champion = iter(self._by(serving, "champion", 1 - self._share, ours, now))
+        by_former = iter(self._by(former, "holdback", self._share, theirs, now))
+        return [next(by_former if is_held else by_champion) for is_held in held]
 
     def _by(
         self,
         serving: Serving,
         role: Role,
         propensity: float | None,
-        checked: Checked,
-        ids: Sequence[str],
+        asked: Sequence[_Asked],
         now: datetime,
     ) -> list[Prediction]:
+        if not asked:
+            return []
         version = serving.champion.version
-        found = serving.ready.scorer.answers(checked.rows)
+        found = serving.ready.scorer.answers([row for _, row, _, _ in asked])
         if not np.isfinite(found).all():
             raise ModelBroken(version)
         self._metrics.predicted(version, role, answers.figures(self._label, found))
         return [
             Prediction(
-                prediction_id=name,
+                prediction_id=prediction_id,
                 row_id=row[ROW_ID],
                 model=self._model,
                 version=version,
@@ -149,11 +128,12 @@ class Predicting:
                 event_time=time,
                 role=role,
                 answer=answer,
-                propensity=propensity,
+                action=action.name if action else None,
+                propensity=action.propensity if action else propensity,
                 features=row,
             )
-            for name, row, time, answer in zip(
-                ids, checked.rows, checked.times, answers.kept(self._label, found), strict=True
+            for (prediction_id, row, time, action), answer in zip(
+                asked, answers.kept(self._label, found), strict=True
             )
         ]
 

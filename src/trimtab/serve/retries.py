@@ -11,12 +11,11 @@ from werkzeug.exceptions import Conflict
 from trimtab.errors import RequestRejected
 from trimtab.predictions.records import Prediction
 from trimtab.predictions.writer import LogWriter
-from trimtab.serve.actions import Actions, same
 from trimtab.serve.faults import fault
-from trimtab.serve.rows import Row
+from trimtab.serve.row_checker import CheckedRows
 
 HEADER = "Idempotency-Key"
-LONGEST_KEY = 255
+MAX_KEY_CHARACTERS = 255
 
 Make = Callable[[Sequence[str]], Sequence[Prediction]]
 
@@ -40,29 +39,26 @@ class Retries:
         self._newest: OrderedDict[str, Sequence[Prediction]] = OrderedDict()
         self._rows = 0
 
-    def answer(
-        self, key: str, rows: Sequence[Row], actions: Actions, make: Make
-    ) -> tuple[Sequence[Prediction], bool]:
-        """Return the answer that the key stands for, and whether it was given before.
+    def answer(self, key: str, request: CheckedRows, make: Make) -> tuple[Sequence[Prediction], bool]:
+        """Return the predictions that the key stands for, and whether they were made before.
 
         Args:
             key: The client's name and its key, a line each.
-            rows: Of the request.
-            actions: Of the request.
+            request: What the client asks now.
             make: Makes and logs the predictions with the given ids.
 
         Raises:
             RequestRejected: The key came with another body before.
             Conflict: A request with this key is being answered right now.
         """
-        ids = [str(uuid.uuid5(self._space, f"{key}\n{place}")) for place in range(len(rows) + 1)]
+        ids = [str(uuid.uuid5(self._space, f"{key}\n{place}")) for place in range(len(request.rows) + 1)]
         with self._alone(key):
-            found = self._newest.get(key) or self._from_log(ids)
-            if found:
-                if [dict(one.features) for one in found] != list(rows) or not same(found, actions):
+            predictions = self._newest.get(key) or self._from_log(ids)
+            if predictions:
+                if not _answers(predictions, request):
                     expected = "a key that did not come with another body"
                     raise RequestRejected([fault(HEADER, expected, key.rpartition("\n")[2])])
-                return found, True
+                return predictions, True
             made = make(ids[:-1])
             self._keep(key, made)
             return made, False
@@ -93,8 +89,18 @@ class Retries:
                 self._running.discard(key)
 
 
+def _answers(predictions: Sequence[Prediction], request: CheckedRows) -> bool:
+    """Tell whether predictions were made for these rows and actions."""
+    return len(predictions) == len(request.rows) and all(
+        dict(prediction.features) == row
+        and prediction.action == (action.name if action else None)
+        and (action is None or prediction.propensity == action.propensity)
+        for prediction, row, action in zip(predictions, request.rows, request.actions, strict=True)
+    )
+
+
 def key_fault(key: str) -> str | None:
     """Say what was expected instead of a key; None when it is one."""
-    if 1 <= len(key) <= LONGEST_KEY and key.isascii() and key.isprintable():
+    if 1 <= len(key) <= MAX_KEY_CHARACTERS and key.isascii() and key.isprintable():
         return None
-    return f"1 to {LONGEST_KEY} printable ASCII characters"
+    return f"1 to {MAX_KEY_CHARACTERS} printable ASCII characters"

@@ -16,7 +16,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostin
 from sklearn.pipeline import Pipeline
 
 from trimtab import params
-from trimtab.serve.rows import Row
+from trimtab.serve.row_checker import Row
 from trimtab.serve.trees import MergedTrees
 from trimtab.train import fit
 

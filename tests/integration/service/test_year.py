@@ -7,7 +7,7 @@ import pandas as pd
 
 from examples.flights import flights
 from tests.support.builders import shipped
-from trimtab.serve.rows import RowChecker
+from trimtab.serve.row_checker import RowChecker
 from trimtab.serve.scoring import scorer
 from trimtab.train.fit import answers, build, fit
 
@@ -20,7 +20,7 @@ def test_every_flight_of_the_year_is_answered_as_the_model_does():
     weeks = [week.rows for week in flights.weeks()]
     known = pd.concat(weeks[:TRAINED_WEEKS], ignore_index=True)
     pipeline = fit(build(wanted), wanted, known[known["label"].notna()].reset_index(drop=True))
-    fast, checker = scorer(pipeline, wanted), RowChecker(wanted.data)
+    fast, checker = scorer(pipeline, wanted), RowChecker(wanted.data, PACKAGE)
     assert fast.fast
     asked = 0
     for week in weeks:
@@ -30,7 +30,7 @@ def test_every_flight_of_the_year_is_answered_as_the_model_does():
         rows = json.loads(text)
         found = np.concatenate(
             [
-                fast.answers(checker.check(rows[start : start + PACKAGE]).rows)
+                fast.answers(checker.check({"rows": rows[start : start + PACKAGE]}).rows)
                 for start in range(0, len(rows), PACKAGE)
             ]
         )

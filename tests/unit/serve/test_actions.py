@@ -5,6 +5,7 @@ import pytest
 from tests.unit.serve.shelf import ROW
 from trimtab.serve.retries import HEADER
 
+CHANCE = "a number above 0 and at most 1"
 GIVEN = {"name": "discount", "propensity": 0.9}
 
 
@@ -25,24 +26,18 @@ def test_an_action_is_kept_with_its_row(client, log):
 @pytest.mark.parametrize(
     ("body", "field", "expected"),
     [
-        ({"row": ROW, "action": "discount"}, "action", "an object of name and propensity, or null"),
-        ({"row": ROW, "action": {"name": "discount"}}, "action", "an object of name and propensity, or null"),
-        ({"row": ROW, "action": GIVEN | {"name": ""}}, "name", "text of 1 to 300 characters"),
-        ({"row": ROW, "action": GIVEN | {"propensity": 0}}, "propensity", "a number above 0, at most 1"),
-        ({"row": ROW, "action": GIVEN | {"propensity": 1.1}}, "propensity", "a number above 0, at most 1"),
-        ({"row": ROW, "action": GIVEN | {"propensity": True}}, "propensity", "a number above 0, at most 1"),
-        ({"rows": [ROW], "actions": []}, "actions", "a list of 1, an object or null for each row"),
-        ({"rows": [ROW], "actions": GIVEN}, "actions", "a list of 1, an object or null for each row"),
-        (
-            {"row": ROW, "actions": [GIVEN]},
-            "rows",
-            "one object as `row`, or a list of at least one as `rows`",
-        ),
-        (
-            {"rows": [ROW], "action": GIVEN},
-            "rows",
-            "one object as `row`, or a list of at least one as `rows`",
-        ),
+        ({"row": ROW, "action": "discount"}, "action", "an object"),
+        ({"row": ROW, "action": {"name": "discount"}}, "propensity", CHANCE),
+        ({"row": ROW, "action": GIVEN | {"name": ""}}, "name", "text of 1 to 300 characters without NUL"),
+        ({"row": ROW, "action": GIVEN | {"propensity": 0}}, "propensity", CHANCE),
+        ({"row": ROW, "action": GIVEN | {"propensity": 1.1}}, "propensity", CHANCE),
+        ({"row": ROW, "action": GIVEN | {"propensity": True}}, "propensity", CHANCE),
+        ({"row": ROW, "action": GIVEN | {"reason": "x"}}, "reason", "no field with this name"),
+        ({"rows": [ROW], "actions": [7]}, "(action)", "an object"),
+        ({"rows": [ROW], "actions": []}, "actions", "a list with an action or null for each row"),
+        ({"rows": [ROW], "actions": GIVEN}, "actions", "a list"),
+        ({"row": ROW, "actions": [GIVEN]}, "actions", "no field with this name"),
+        ({"rows": [ROW], "action": GIVEN}, "action", "no field with this name"),
     ],
 )
 def test_what_is_no_action_is_refused_and_nothing_is_logged(client, log, body, field, expected):

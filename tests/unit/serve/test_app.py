@@ -13,6 +13,8 @@ from trimtab.serve.holder import ModelHolder, Ready
 from trimtab.serve.scoring import scorer
 from trimtab.train.fit import answers, build, fit
 
+PRICE = "a number between 0 and 100, or null"
+
 
 def test_one_row_is_answered_with_version_and_id(client):
     answer = client.post("/predict", json={"row": ROW})
@@ -51,7 +53,7 @@ def test_a_refused_request_leaves_nothing_in_the_log(client, log):
     assert answer.json == {
         "error": "The request breaks the contract",
         "total": 1,
-        "faults": [{"row": 1, "field": "price", "expected": "a finite number", "got": "10"}],
+        "faults": [{"row": 1, "field": "price", "expected": PRICE, "got": "10"}],
     }
     assert log.count() == (0, 0)
 
@@ -76,6 +78,7 @@ def test_not_a_number_in_the_body_is_refused(client, number):
     [
         (b"{", 400, "The body is not JSON: unexpected end of data"),
         (b"\xff\xfe{", 400, "The body is not JSON"),
+        (b'{"rows": "\\ud800"}', 400, "The body is not JSON"),
         (b"[" * 100_000, 400, "depth limit exceeded"),
         (b"[]", 422, "The request breaks the contract"),
         (b'{"rows": []}', 422, "The request breaks the contract"),
@@ -87,6 +90,7 @@ def test_not_a_number_in_the_body_is_refused(client, number):
     ids=[
         "malformed",
         "no UTF-8",
+        "half a surrogate pair",
         "nested",
         "no object",
         "no rows",
@@ -218,8 +222,22 @@ def test_two_services_in_one_process_count_apart(holder, log):
     ("label", "metric", "name", "good", "bad", "expected"),
     [
         (CLASSES, "log_loss", "HistGradientBoostingClassifier", "low", 1, "one of low, middle, high"),
-        (VALUE, "squared_error", "HistGradientBoostingRegressor", 12.5, "12.5", "a finite number"),
-        (VALUE, "squared_error", "HistGradientBoostingRegressor", 100, 100.5, "0 to 100"),
+        (
+            VALUE,
+            "squared_error",
+            "HistGradientBoostingRegressor",
+            12.5,
+            "12.5",
+            PRICE.removesuffix(", or null"),
+        ),
+        (
+            VALUE,
+            "squared_error",
+            "HistGradientBoostingRegressor",
+            100,
+            100.5,
+            PRICE.removesuffix(", or null"),
+        ),
     ],
 )
 def test_classes_and_values_are_answered_and_learnt(log, label, metric, name, good, bad, expected):

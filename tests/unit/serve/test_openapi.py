@@ -1,25 +1,35 @@
 """The service's description is sound, says what the service does, and the service does what it says."""
 
+from contextlib import nullcontext
+
 import jsonschema
 import pytest
 from openapi_spec_validator import validate
+from pydantic import TypeAdapter
 
 from tests.support.builders import CLASSES, VALUE, shipped, shops
 from tests.unit.serve.shelf import ROW, WANTED
 from trimtab.errors import RequestRejected
 from trimtab.serve import openapi
-from trimtab.serve.outcomes import label_expected
-from trimtab.serve.rows import RowChecker
+from trimtab.serve.request_types import feedback_body, label_type, row_type
+from trimtab.serve.row_checker import RowChecker
 
-CHECKER = RowChecker(WANTED.data)
+CHECKER = RowChecker(WANTED.data, max_rows=50)
 
 
 @pytest.mark.parametrize("secured", [False, True])
 @pytest.mark.parametrize(
-    "wanted", [shipped(), shops(data__label=CLASSES.model_dump())], ids=["shipped", "classes"]
+    "params",
+    [
+        shipped(),
+        shops(data__label=CLASSES.model_dump()),
+        shops(data__label=VALUE.model_dump(), gate__metric="squared_error"),
+    ],
+    ids=["shipped", "classes", "value"],
 )
-def test_the_document_is_openapi(wanted, secured):
-    document = openapi.document(wanted, secured=secured)
+def test_the_document_is_openapi(params, secured):
+    predict, feedback = RowChecker(params.data, 50).body, feedback_body(params.data.label, 50)
+    document = openapi.document(params, predict, feedback, secured=secured)
     validate(document)
     assert ("security" in document["paths"]["/predict"]["post"]) is secured
 
@@ -46,22 +56,18 @@ def test_every_route_is_described(client):
         ({"color": "red"}, False),
     ],
 )
-def test_a_row_is_sound_to_the_schema_where_it_is_to_the_service(change, sound):
+def test_a_row_is_valid_in_the_schema_where_it_is_to_the_service(change, sound):
     row = {**ROW, **change}
-    assert jsonschema.Draft202012Validator(openapi.row_schema(WANTED.data)).is_valid(row) is sound
-    try:
-        CHECKER.check([row])
-        found = True
-    except RequestRejected:
-        found = False
-    assert found is sound
+    schema = TypeAdapter(row_type(WANTED.data)).json_schema()
+    assert jsonschema.Draft202012Validator(schema).is_valid(row) is sound
+    with nullcontext() if sound else pytest.raises(RequestRejected):
+        CHECKER.check({"row": row})
 
 
 @pytest.mark.parametrize("label", [WANTED.data.label, CLASSES, VALUE], ids=["binary", "classes", "value"])
 @pytest.mark.parametrize("value", [0, 1, 2, -1, 0.5, 101.0, "low", "none", None, True])
-def test_a_label_is_one_to_the_schema_where_it_is_to_the_service(label, value):
-    schema = openapi.label_schema(label)
-    if value is True:  # JSON Schema takes no truth for a number, and jsonschema's enum takes it for 1
-        assert label_expected(value, label) is not None
-        return
-    assert jsonschema.Draft202012Validator(schema).is_valid(value) is (label_expected(value, label) is None)
+def test_a_label_is_valid_in_the_schema_where_it_is_to_the_service(label, value):
+    item = {"row_id": "a", "label": value, "label_known_at": "2026-01-06T00:00:00Z"}
+    valid = jsonschema.Draft202012Validator(TypeAdapter(label_type(label)).json_schema()).is_valid(value)
+    with nullcontext() if valid else pytest.raises(RequestRejected):
+        feedback_body(label, 50).check({"item": item}, context={})

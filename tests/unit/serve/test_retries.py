@@ -5,8 +5,9 @@ import threading
 import pytest
 from werkzeug.exceptions import Conflict
 
-from tests.unit.serve.shelf import ROW, Log, client_of
+from tests.unit.serve.shelf import ROW, WANTED, Log, client_of
 from trimtab.serve.retries import Retries
+from trimtab.serve.row_checker import RowChecker
 
 ROWS = {"rows": [ROW, {**ROW, "row_id": "b"}]}
 KEY = {"Idempotency-Key": "order 7"}
@@ -88,6 +89,7 @@ def test_a_key_that_is_none_is_refused(client, key):
 
 def test_while_it_is_answered_the_same_key_waits_for_nobody(log):
     retries = Retries(log, "flight-delay", 10)
+    request = RowChecker(WANTED.data, 50).check({"row": ROW})
     inside, go_on = threading.Event(), threading.Event()
 
     def slowly(ids):
@@ -95,11 +97,11 @@ def test_while_it_is_answered_the_same_key_waits_for_nobody(log):
         assert go_on.wait(30)
         return []
 
-    running = threading.Thread(target=lambda: retries.answer("k", [ROW], (), slowly))
+    running = threading.Thread(target=lambda: retries.answer("k", request, slowly))
     running.start()
     assert inside.wait(30)
     with pytest.raises(Conflict, match="is being answered; ask again"):
-        retries.answer("k", [ROW], (), slowly)
+        retries.answer("k", request, slowly)
     go_on.set()
     running.join()
 
