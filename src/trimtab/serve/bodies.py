@@ -61,7 +61,7 @@ class Body:
             )
         return items
 
-    def check(self, content: Any, context: object = None) -> dict[str, Any]:
+    def check(self, content: Any, context: Any = None) -> dict[str, Any]:
         """Return the validated fields of a body in which `items` has found no fault.
 
         Raises:
