@@ -2,13 +2,15 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from trimtab import params
 from trimtab.contracts import BatchRef, Manifest
 from trimtab.data.schema import KNOWN_AT, LABEL
 from trimtab.errors import NotEnoughBatches
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Refs = tuple[BatchRef, ...]
 
@@ -46,7 +48,7 @@ def told(manifests: Iterable[Manifest], data: params.Data) -> list[Manifest]:
     return [one for one in manifests if one.labelled and one.coverage >= data.min_label_coverage]
 
 
-def labelled(frame: pd.DataFrame, cutoff: datetime | None) -> pd.DataFrame:
+def labelled(frame: "pd.DataFrame", cutoff: datetime | None) -> "pd.DataFrame":
     """Return the rows whose label was known by `cutoff`; None knows all labels there are."""
     known = frame[LABEL].notna()
     if cutoff is not None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from trimtab import params
-from trimtab.data import columns, schema
+from trimtab.data import columns, schema, validation
 from trimtab.data.landing import Landed
 from trimtab.errors import BatchRejected
 
@@ -32,7 +32,7 @@ def check(landed: Landed, data: params.Data) -> Checked:
         BatchRejected: As said, with the reason.
     """
     frame = _structured(landed, data)
-    faults = schema.row_faults(frame, data)
+    faults = validation.row_faults(frame, data)
     unseen = schema.unseen(frame, data)
     if landed.released_by is not None:
         places = zip(faults["row"], faults["column"], strict=True)

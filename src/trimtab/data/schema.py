@@ -1,18 +1,15 @@
-"""The contract of a batch, as a pandera schema built from `params.yaml`."""
+"""The columns of a batch, as `params.yaml` declares them."""
 
-from functools import lru_cache
-
-import pandas as pd
-import pandera.pandas as pa
-from pandera.errors import SchemaErrors
+from typing import TYPE_CHECKING
 
 from trimtab import params
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 ROW_ID, EVENT_TIME, LABEL, KNOWN_AT = "row_id", "event_time", "label", "label_known_at"
 LABEL_COLUMNS = (LABEL, KNOWN_AT)
 _LONGEST = 80
-_EXPECTED = {"not_nullable": "a value", "field_uniqueness": "an id that occurs once"}
-"""What pandera's own checks are called in a message."""
 
 
 def columns(data: params.Data, *, labelled: bool = True) -> list[str]:
@@ -20,57 +17,7 @@ def columns(data: params.Data, *, labelled: bool = True) -> list[str]:
     return [ROW_ID, EVENT_TIME, *data.features, *(LABEL_COLUMNS if labelled else ())]
 
 
-def frame_schema(data: params.Data, *, labelled: bool = True) -> pa.DataFrameSchema:
-    """Build the schema: types, ranges, nulls and unique ids. An undeclared category is no fault: see `unseen`."""
-    checks = {
-        ROW_ID: pa.Column(
-            str,
-            pa.Check.str_length(min_value=1, error="text that is not empty"),
-            unique=True,
-            report_duplicates="exclude_first",
-        ),
-        EVENT_TIME: pa.Column("datetime64[ns, UTC]"),
-    }
-    for name, feature in data.features.items():
-        checks[name] = _column(feature)
-    wide = []
-    if labelled:
-        checks[LABEL] = _label(data.label)
-        checks[KNOWN_AT] = pa.Column("datetime64[ns, UTC]", nullable=True)
-        wide = [
-            pa.Check(
-                lambda frame: frame[LABEL].isna() == frame[KNOWN_AT].isna(),
-                error=f"{LABEL} and {KNOWN_AT} together, or neither",
-                ignore_na=False,
-            ),
-            pa.Check(
-                lambda frame: frame[KNOWN_AT].isna() | (frame[KNOWN_AT] >= frame[EVENT_TIME]),
-                error=f"{KNOWN_AT} not before {EVENT_TIME}",
-                ignore_na=False,
-            ),
-        ]
-    return pa.DataFrameSchema(checks, checks=wide, strict=True)
-
-
-def row_faults(frame: pd.DataFrame, data: params.Data, *, labelled: bool = True) -> pd.DataFrame:
-    """Return every fault of every row: columns `row` (position), `column`, `fault` (expected and got).
-
-    The frame has the columns and types of the schema already; its index is 0 to n - 1. Of several rows with one id the
-    first has no fault.
-    """
-    schema = _cached(data.model_dump_json(), labelled)
-    try:
-        schema.validate(frame, lazy=True)
-    except SchemaErrors as errors:
-        cases = errors.failure_cases
-        whole = cases["index"].isna()
-        if whole.any():
-            raise TypeError(f"The frame was not normalised: {cases[whole].iloc[0]['check']}") from errors
-        return _faults(cases)
-    return pd.DataFrame({"row": [], "column": [], "fault": []})
-
-
-def unseen(frame: pd.DataFrame, data: params.Data) -> dict[str, int]:
+def unseen(frame: "pd.DataFrame", data: params.Data) -> dict[str, int]:
     """Count the values outside the declared categories, by feature; features without any are left out."""
     counts = {
         name: int((frame[name].notna() & ~frame[name].isin(allowed)).sum())
@@ -83,38 +30,3 @@ def shown(value: object) -> str:
     """Shorten a value for a message."""
     text = str(value)
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
-
-
-@lru_cache(maxsize=8)
-def _cached(data: str, labelled: bool) -> pa.DataFrameSchema:
-    return frame_schema(params.Data.model_validate_json(data, strict=False), labelled=labelled)
-
-
-def _column(feature: params.Feature) -> pa.Column:
-    if isinstance(feature, params.Category):
-        return pa.Column(object, nullable=feature.nullable)
-    text = f"{feature.min:g} to {feature.max:g}"
-    return pa.Column(
-        float, pa.Check.in_range(feature.min, feature.max, error=text), nullable=feature.nullable
-    )
-
-
-def _label(label: params.Label) -> pa.Column:
-    if isinstance(label, params.Regression):
-        text = f"{label.min:g} to {label.max:g}, or null"
-        return pa.Column(float, pa.Check.in_range(label.min, label.max, error=text), nullable=True)
-    if isinstance(label, params.Multiclass):
-        text = f"{', '.join(label.classes)} or null"
-        return pa.Column(object, pa.Check.isin(label.classes, error=text), nullable=True)
-    return pa.Column("Int64", pa.Check.isin([0, 1], error="0, 1 or null"), nullable=True)
-
-
-def _faults(cases: pd.DataFrame) -> pd.DataFrame:
-    across = cases["schema_context"] == "DataFrameSchema"
-    expected = cases["check"].map(lambda check: _EXPECTED.get(str(check), str(check)))
-    got = cases["failure_case"].map(lambda value: "null" if pd.isna(value) else shown(value))
-    column = cases["column"].mask(across, KNOWN_AT).astype(str)
-    fault = column + ": expected " + expected + ", got " + got
-    fault = fault.mask(across, column + ": expected " + expected)
-    found = pd.DataFrame({"row": cases["index"].astype(int), "column": column, "fault": fault})
-    return found.drop_duplicates(["row", "fault"]).sort_values(["row", "column"], ignore_index=True)

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from pydantic import TypeAdapter
-from scipy import stats
+from scipy import special
 
 from trimtab import params
 from trimtab.contracts import Block, Comparison
@@ -79,7 +79,7 @@ def paired(blocks: Sequence[Block], gate: params.Gate, *, error: float) -> Compa
     down = up = math.inf
     if len(blocks) > 1:
         wide, freedom = _standard_error([block.batch for block in blocks], sums, gain, gate)
-        down, up = (float(stats.t.isf(tail, freedom)) * wide for tail in (error, gate.error))
+        down, up = (float(-special.stdtrit(freedom, tail)) * wide for tail in (error, gate.error))
     return Comparison(
         metric=gate.metric,
         rows=rows,
@@ -117,7 +117,7 @@ def loss_bounds(
         return None
     sums = np.array([(block.champion, block.rows) for block in blocks])
     mean = float(sums[:, 0].sum() / sums[:, 1].sum())
-    quantile = float(stats.t.isf((1 - _COVERED) / 2, len(blocks) - 1))
+    quantile = float(-special.stdtrit(len(blocks) - 1, (1 - _COVERED) / 2))
     half = quantile * float(np.sqrt(_ratio_variance(sums, mean)))
     return (max(mean - half, 0.0), mean + half) if np.isfinite(half) else None
 

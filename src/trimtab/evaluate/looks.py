@@ -1,6 +1,6 @@
 """How often a challenger may be judged, and how much of the error each look may spend."""
 
-from scipy import stats
+from scipy import special
 
 from trimtab import params
 from trimtab.contracts import ModelVersion
@@ -42,4 +42,4 @@ def _spent(look: int, gate: params.Gate) -> float:
     if look < 1:
         return 0.0
     share = (gate.judge_batches + look - 1) / (gate.judge_batches + gate.looks - 1)
-    return float(2 * stats.norm.sf(stats.norm.isf(gate.error / 2) / share**0.5))
+    return float(2 * special.ndtr(special.ndtri(gate.error / 2) / share**0.5))

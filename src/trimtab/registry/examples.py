@@ -4,12 +4,13 @@ import json
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy.typing as npt
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from trimtab.registry.mlflow_store import quiet, reaching
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+    import pandas as pd
 
 _FILE = "example.json"
 
@@ -22,7 +23,7 @@ class Example:
     predicted: list[Any]
 
 
-def keep(rows: pd.DataFrame, predicted: npt.NDArray[Any]) -> None:
+def keep(rows: "pd.DataFrame", predicted: "npt.NDArray[Any]") -> None:
     """Write an example to the open run."""
     import mlflow
 

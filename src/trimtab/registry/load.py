@@ -8,11 +8,13 @@ import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-
-from sklearn.pipeline import Pipeline
+from typing import TYPE_CHECKING
 
 from trimtab.errors import UnsafeModel
 from trimtab.registry.mlflow_store import quiet, reaching
+
+if TYPE_CHECKING:
+    from sklearn.pipeline import Pipeline
 
 MODEL_FILE = "model.skops"
 
@@ -22,7 +24,7 @@ def digest_of(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def load(source: str, digest: str, trusted: Sequence[str], *, cache: Path) -> Pipeline:
+def load(source: str, digest: str, trusted: Sequence[str], *, cache: Path) -> "Pipeline":
     """Load a pipeline whose bytes have the given digest and whose types are all trusted.
 
     Args:
@@ -35,6 +37,7 @@ def load(source: str, digest: str, trusted: Sequence[str], *, cache: Path) -> Pi
         UnsafeModel: The bytes are others, or hold a type that is not trusted.
         StoreUnreachable: MLflow does not answer.
     """
+    from sklearn.pipeline import Pipeline
     from skops.io import get_untrusted_types
     from skops.io import load as skops_load
     from skops.io.exceptions import UntrustedTypesFoundException

@@ -9,16 +9,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
-from typing import Protocol
-
-import pandas as pd
-from sklearn.pipeline import Pipeline
+from typing import TYPE_CHECKING, Protocol
 
 from trimtab.contracts import ConceptDrift, DataDrift, Verdict, plain
 from trimtab.errors import CommandFailed
 from trimtab.registry import examples
 from trimtab.registry.load import MODEL_FILE, digest_of
 from trimtab.registry.mlflow_store import quiet, reaching
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from sklearn.pipeline import Pipeline
 
 _NOT_IN_A_NAME = re.compile(r"[^\w./ -]", re.ASCII)
 _LONGEST_NAME, _LONGEST_TAG = 250, 5000
@@ -67,7 +68,7 @@ def tag(run_id: str, tags: Mapping[str, str]) -> None:
             client.set_tag(run_id, _NOT_IN_A_NAME.sub("_", name)[:_LONGEST_NAME], text[:_LONGEST_TAG])
 
 
-def _requirements(pipeline: Pipeline) -> list[str]:
+def _requirements(pipeline: "Pipeline") -> list[str]:
     """Pin what it takes to load a pipeline: skops, pandas, and the packages that its steps' classes come from."""
     kinds = {kind for _, step in pipeline.steps for kind in type(step).__mro__}
     modules = {kind.__module__.partition(".")[0] for kind in kinds} - {"builtins", "trimtab"}
@@ -78,7 +79,7 @@ def _requirements(pipeline: Pipeline) -> list[str]:
     ]
 
 
-def log_pipeline(pipeline: Pipeline, example: pd.DataFrame, trusted: Sequence[str]) -> tuple[str, str]:
+def log_pipeline(pipeline: "Pipeline", example: "pd.DataFrame", trusted: Sequence[str]) -> tuple[str, str]:
     """Log a fitted pipeline as skops, with signature and input example; return its URI and its file's digest."""
     import mlflow
     from mlflow.models import infer_signature

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from tests.support.builders import shops
 from tests.unit.serve.shelf import ROW, WANTED
-from trimtab.data.schema import EVENT_TIME, row_faults
+from trimtab.data.schema import EVENT_TIME
+from trimtab.data.validation import row_faults
 from trimtab.errors import RequestRejected
 from trimtab.serve.faults import moment
 from trimtab.serve.rows import RowChecker

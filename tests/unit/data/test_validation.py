@@ -3,19 +3,19 @@ import pytest
 from pandera.errors import SchemaErrors
 
 from trimtab import params
-from trimtab.data import schema
+from trimtab.data import schema, validation
 
 
 def test_a_request_has_no_label(week: pd.DataFrame, data: params.Data) -> None:
     request = week[schema.columns(data, labelled=False)]
     assert "label" not in request
-    assert schema.row_faults(request, data, labelled=False).empty
+    assert validation.row_faults(request, data, labelled=False).empty
 
 
 def test_faults_name_row_and_column(week: pd.DataFrame, data: params.Data) -> None:
     week.loc[3, "wind"] = 200.0
     week.loc[1, "region"] = None
-    assert schema.row_faults(week.astype({"cloud": "float64"}), data).to_dict("records") == [
+    assert validation.row_faults(week.astype({"cloud": "float64"}), data).to_dict("records") == [
         {"row": 1, "column": "region", "fault": "region: expected a value, got null"},
         {"row": 3, "column": "wind", "fault": "wind: expected 0 to 150, got 200.0"},
     ]
@@ -24,7 +24,7 @@ def test_faults_name_row_and_column(week: pd.DataFrame, data: params.Data) -> No
 def test_an_undeclared_category_is_counted_and_is_no_fault(week: pd.DataFrame, data: params.Data) -> None:
     week.loc[:2, "region"] = "west"
     assert schema.unseen(week, data) == {"region": 3}
-    assert schema.row_faults(week.astype({"cloud": "float64"}), data).empty
+    assert validation.row_faults(week.astype({"cloud": "float64"}), data).empty
 
 
 def test_a_null_is_no_undeclared_category(week: pd.DataFrame, data: params.Data) -> None:
@@ -33,15 +33,15 @@ def test_a_null_is_no_undeclared_category(week: pd.DataFrame, data: params.Data)
 
 def test_a_frame_of_other_types_is_no_matter_of_rows(week: pd.DataFrame, data: params.Data) -> None:
     with pytest.raises(TypeError, match="The frame was not normalised"):
-        schema.row_faults(week.assign(wind="strong"), data)
+        validation.row_faults(week.assign(wind="strong"), data)
 
 
 def test_a_long_value_is_cut(week: pd.DataFrame, data: params.Data) -> None:
     week.loc[:1, "row_id"] = "x" * 1000
-    (fault,) = schema.row_faults(week.astype({"cloud": "float64"}), data)["fault"]
+    (fault,) = validation.row_faults(week.astype({"cloud": "float64"}), data)["fault"]
     assert fault == f"row_id: expected an id that occurs once, got {'x' * 80}..."
 
 
 def test_the_schema_knows_no_other_columns(week: pd.DataFrame, data: params.Data) -> None:
     with pytest.raises(SchemaErrors, match="column 'delay' not in DataFrameSchema"):
-        schema.frame_schema(data).validate(week.astype({"cloud": "float64"}).assign(delay=1))
+        validation.frame_schema(data).validate(week.astype({"cloud": "float64"}).assign(delay=1))
