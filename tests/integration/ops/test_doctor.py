@@ -138,7 +138,7 @@ def test_a_version_that_was_deleted_in_mlflow_is_named(
         led.ledger.append(move, TransitionEnd(key=move.key, outcome="done"))
     training = led.ledger.require(Version, "2").training
     led.ledger.append(Version(version="3", run_key="another", training=training))
-    MlflowClient(led.registry.uri).create_model_version(led.model, training.source, training.run_id)
+    assert led.registry.register(led.model, training.run_id, training.source, {}) == "3"
     MlflowClient(led.registry.uri).delete_model_version(led.model, str(deleted))
     finding = within("models", lambda: models.production(Places(led.stores, 60)), 60)
     print(finding)
