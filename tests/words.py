@@ -14,9 +14,7 @@ NAMES = frozenset({"one", "found", "wanted", "told", "known", "kept"})
 """Names that fit any value, so that they say nothing about theirs."""
 PHRASES = re.compile(r"\b((?i:mend(?:s|ed|ing)?|anew|whoever)|lies? in|(?:is|are) none)\b")
 """The last two are case-sensitive: `is None` is Python."""
-TODO = (
-    "tests",
-)
+TODO = ("tests",)
 """What has not been renamed yet. Shrinks to nothing: an entry without faults is a fault itself."""
 
 
