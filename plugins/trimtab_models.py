@@ -13,14 +13,7 @@ from pathlib import Path
 from typing import Any
 
 VARIABLE = "TRIMTAB_MODELS"
-OWN = {
-    "model": "TRIMTAB_MODEL",
-    "home": "TRIMTAB_HOME",
-    "origin": "TRIMTAB_ORIGIN_URL",
-    "landing": "TRIMTAB_LANDING",
-    "dvc_remote": "TRIMTAB_DVC_REMOTE_URL",
-    "backups": "TRIMTAB_BACKUPS",
-}
+OWN = ("model", "home", "origin", "landing", "dvc_remote", "backups")
 """Settings that must differ between any two models."""
 _WHOLE = {VARIABLE, "TRIMTAB_NOW", "TRIMTAB_ALERTS_TOKEN", "TRIMTAB_ALERTS_TOKEN_FILE"}
 _TASK_TIMEOUT = timedelta(minutes=15)
@@ -198,8 +191,10 @@ def _pairs(path: Path) -> Iterator[tuple[int, str, str]]:
 
 def _refuse_same_places(models: list[Model]) -> None:
     """Refuse two models with the same name or the same place."""
-    for setting, variable in OWN.items():
-        taken: dict[str, Model] = {}
+    from trimtab.settings import Settings
+
+    for setting in OWN:
+        variable, taken = Settings.variable(setting), dict[str, Model]()
         for model in models:
             got = model.name if setting == "model" else model.where(setting)
             if got is None:

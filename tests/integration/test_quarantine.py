@@ -134,7 +134,7 @@ def test_a_forgotten_row_comes_in_neither_with_its_batch_nor_into_quarantine(loo
     assert kept["row_id"].tolist() == rows[1:].tolist()
     assert ingest.ingest(land(loop, 0))["outcome"] == "unchanged"
     assert [(one.what, one.text) for one in history.history()][0] == (
-        "forgetting",
+        "erasing",
         "asked for: 1 row(s), in batches none",
     )
 

@@ -8,7 +8,7 @@ from trimtab.errors import Unfit
 from trimtab.predictions.records import JoinedPrediction, Prediction, ReceivedOutcome, TimeField
 
 VERSION = 2
-"""Version of the tables or collections. Version 1, in SQL only, had `probability` instead of `answer`."""
+"""Version of the tables or collections."""
 CHUNK = 500
 """Largest number of ids in one query, because stores limit the parameters of a query."""
 
@@ -26,7 +26,7 @@ class PredictionLog(Protocol):
     """The URL without its password."""
 
     def prepare(self) -> None:
-        """Connect to the store, create what is missing, and migrate a log of an older version."""
+        """Connect to the store, and create what is missing."""
         ...
 
     def add(self, predictions: Sequence[Prediction]) -> None:

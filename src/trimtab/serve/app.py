@@ -78,10 +78,10 @@ def create_app(
     @app.post("/feedback")
     def feedback() -> Response:
         tokens.client(request.headers.get("Authorization"), "feedback")
-        truths = read_outcomes(read_json(), outcomes, log, model)
-        new = log.add_outcomes(truths, received_at=clock())
+        received = read_outcomes(read_json(), outcomes, log, model)
+        new = log.add_outcomes(received, received_at=clock())
         metrics.received(new or 0)
-        return json_response(Acknowledgement(received=len(truths), new=new))
+        return json_response(Acknowledgement(received=len(received), new=new))
 
     @app.get("/model")
     def model_in_production() -> Response:

@@ -76,13 +76,13 @@ def from_environment() -> Tokens:
     Raises:
         Unfit: The variable is set, and its content cannot be used.
     """
-    path, secret = settings.read().service_tokens_file, settings.read().service_tokens
+    current = settings.read()
+    path, secret = current.service_tokens_file, current.service_tokens
     if not path and secret is None:
         return Tokens({})
     try:
-        return Tokens(
-            _CLIENTS.validate_json(path.read_bytes() if path else secret.get_secret_value() if secret else "")
-        )
+        content = path.read_bytes() if path else secret.get_secret_value() if secret else ""
+        return Tokens(_CLIENTS.validate_json(content))
     except (OSError, ValueError) as error:
         raise Unfit(
             f"{FILE_VARIABLE if path else VARIABLE} cannot be used: {type(error).__name__}: {error}",

@@ -1,6 +1,7 @@
 """Composes the service from the stores of the environment."""
 
 import logging
+from functools import lru_cache
 from pathlib import Path
 
 from flask import Flask
@@ -9,6 +10,7 @@ from trimtab import redaction, settings
 from trimtab.clock import system_clock
 from trimtab.contracts import ModelVersion
 from trimtab.ledger import Ledger
+from trimtab.ledger.facts import TransitionEnd
 from trimtab.origin.origin import Origin
 from trimtab.params import Params
 from trimtab.predictions.opening import open_log
@@ -49,13 +51,21 @@ def application() -> Flask:
     params, serving, trouble = _start(where, registry, models)
     ledger, prepare = Ledger(where.ledger, params.model.name), preparer(registry, params, models)
 
+    @lru_cache(maxsize=1)
+    def served_after(_newest: TransitionEnd | None) -> production.Served:
+        return production.served(ledger)
+
+    def served() -> production.Served:
+        """Read all transitions only after a further one has ended, because the holders ask every few seconds."""
+        return served_after(ledger.last(TransitionEnd))
+
     def prepare_and_remember(version: ModelVersion) -> Ready:
         ready = prepare(version)
         last_good.write(models, Serving(champion=version, ready=ready), params)
         return ready
 
     champion = ModelHolder(
-        find=lambda: production.served(ledger).champion,
+        find=lambda: served().champion,
         prepare=prepare_and_remember,
         serving=serving,
         note=trouble if serving else None,
@@ -65,13 +75,11 @@ def application() -> Flask:
     writer = LogWriter(prediction_log, where.spool, params.predictions, system_clock)
     holders, shadow, former = [champion], None, None
     if params.serve.shadow_rows:
-        challenger = ModelHolder(
-            find=lambda: production.served(ledger).challenger, prepare=prepare, keeps=False
-        )
+        challenger = ModelHolder(find=lambda: served().challenger, prepare=prepare, keeps=False)
         holders.append(challenger)
         shadow = Shadow(challenger, writer, params.data.label, params.serve.shadow_rows)
     if params.serve.holdback_share:
-        former = ModelHolder(find=lambda: production.served(ledger).former, prepare=prepare, keeps=False)
+        former = ModelHolder(find=lambda: served().former, prepare=prepare, keeps=False)
         holders.append(former)
     app = create_app(champion, writer, params, system_clock, tokens=clients, former=former, shadow=shadow)
     writer.start()

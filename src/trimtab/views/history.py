@@ -194,9 +194,9 @@ def _erasures(ledger: Ledger, *, version: str | None = None, batch: str | None =
         )
         if erasure.versions:
             text += f"; can no longer be rebuilt: {', '.join(erasure.versions)}"
-        yield _entry(erasure, "forgetting", text, version=version, actor=erasure.actor)
+        yield _entry(erasure, "erasing", text, version=version, actor=erasure.actor)
         if erasure.key in ends:
-            yield _entry(ends[erasure.key], "forgotten", text, version=version, actor=erasure.actor)
+            yield _entry(ends[erasure.key], "erased", text, version=version, actor=erasure.actor)
 
 
 def _about_version(ledger: Ledger, number: str) -> Iterator[Entry]:

@@ -178,7 +178,7 @@ def _keeps_the_rest(loop: Loop, case: Case) -> None:
 
 def _says_so(loop: Loop, case: Case) -> None:
     why = (
-        "forgotten",
+        "erased",
         "ann",
         f"article 17: 2 row(s), in batches {case.batch}, 2013-W30; can no longer be rebuilt: 1, 2",
     )
@@ -187,7 +187,7 @@ def _says_so(loop: Loop, case: Case) -> None:
     key = loop.ledger.all(Erasure)[-1].key
     told = f"no: trained on rows that were erased since (erasure {key})"
     assert loop.registry.find_by_tag(loop.model, TAG, told) == ["1", "2"]
-    assert [one.what for one in history.history(2)] == ["forgetting", "forgotten"]
+    assert [one.what for one in history.history(2)] == ["erasing", "erased"]
 
 
 def _stays_away(loop: Loop, case: Case, folder: Path) -> None:

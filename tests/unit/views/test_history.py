@@ -97,12 +97,12 @@ def test_an_erasure_is_in_the_history_of_its_batches_and_versions(tmp_path: Path
         reason="by request",
     )
     ledger.append(erasure)
-    assert kinds(read(ledger, 1)) == ["forgetting"]
+    assert kinds(read(ledger, 1)) == ["erasing"]
     ledger.append(ErasureEnd(key="e"))
     for name, version in ((year.name(3), None), ("2", "2")):
         entries = about(ledger, shipped(), name)[-2:]
         assert [(entry.what, entry.version, entry.actor) for entry in entries] == [
-            ("forgetting", version, "eve"),
-            ("forgotten", version, "eve"),
+            ("erasing", version, "eve"),
+            ("erased", version, "eve"),
         ]
     assert entries[-1].text == f"by request: 2 row(s), in batches {year.name(3)}; can no longer be rebuilt: 2"
