@@ -8,7 +8,7 @@ from pydantic import TypeAdapter
 from trimtab import __version__
 from trimtab.params import Params
 from trimtab.serve.bodies import Body
-from trimtab.serve.response_types import (
+from trimtab.serve.responses import (
     Acknowledgement,
     Error,
     Health,

@@ -19,7 +19,7 @@ from trimtab.errors import RequestRejected, StoreUnreachable
 from trimtab.predictions.opening import open_log
 from trimtab.predictions.writer import LogWriter
 from trimtab.serve.app import create_app
-from trimtab.serve.holder import ModelHolder, Ready
+from trimtab.serve.holder import ModelHolder, Serving
 from trimtab.serve.scoring import scorer
 from trimtab.serve.tokens import Tokens
 from trimtab.train.fit import build, fit
@@ -72,11 +72,17 @@ def log(tmp_path: Path, wanted: params.Params, address: str) -> Iterator[LogWrit
 
 def served(wanted: params.Params, log: LogWriter, champion: ModelVersion | None) -> Iterator[str]:
     pipeline = fit(build(wanted), wanted, flights(300))
-    ready = Ready(scorer=scorer(pipeline, wanted), commit=None, batches={})
-    holder = ModelHolder(find=lambda: champion, prepare=lambda _: ready)
+    ready = scorer(pipeline, wanted)
+    holder = ModelHolder(
+        find=lambda: champion,
+        prepare=lambda version: Serving(version=version, scorer=ready, commit=None, batches={}),
+    )
     holder.refresh()
     server = make_server(
-        "127.0.0.1", 0, create_app(holder, log, wanted, system_clock, tokens=Tokens({})), threaded=True
+        "127.0.0.1",
+        0,
+        create_app({"champion": holder}, log, wanted, system_clock, tokens=Tokens({})),
+        threaded=True,
     )
     thread = threading.Thread(target=server.serve_forever)
     thread.start()

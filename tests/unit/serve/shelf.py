@@ -15,9 +15,8 @@ from trimtab.predictions.opening import open_log
 from trimtab.predictions.writer import LogWriter
 from trimtab.registry.load import MODEL_FILE, digest_of, load
 from trimtab.serve.app import create_app
-from trimtab.serve.holder import ModelHolder, Ready
+from trimtab.serve.holder import ModelHolder, Serving
 from trimtab.serve.scoring import scorer
-from trimtab.serve.shadow import Shadow
 from trimtab.serve.tokens import Tokens
 from trimtab.train.fit import build, fit
 
@@ -66,10 +65,15 @@ class Shelf:
             )
         return self.champion
 
-    def prepare(self, version: ModelVersion) -> Ready:
+    def prepare(self, version: ModelVersion) -> Serving:
         """Load it as production does."""
         pipeline = load(version.source, version.digest, WANTED.model.trusted_types, cache=self.folder)
-        return Ready(scorer=scorer(pipeline, WANTED), commit="c0ffee", batches={"w1": "revision 1, md5 0"})
+        return Serving(
+            version=version,
+            scorer=scorer(pipeline, WANTED),
+            commit="c0ffee",
+            batches={"w1": "revision 1, md5 0"},
+        )
 
     def holder(self, *, keeps: bool = True) -> ModelHolder:
         """A holder that looks here."""
@@ -96,9 +100,8 @@ def client_of(
     wanted: params.Params = WANTED,
     *,
     tokens: Tokens = EVERYBODY,
-    former: ModelHolder | None = None,
-    shadow: Shadow | None = None,
+    **others: ModelHolder,
 ) -> FlaskClient:
-    """A client of an application around these."""
-    app = create_app(holder, log, wanted, lambda: NOON, tokens=tokens, former=former, shadow=shadow)
+    """A client of an application around these; `others` are the holders of `shadow` and `holdback`."""
+    app = create_app({"champion": holder, **others}, log, wanted, lambda: NOON, tokens=tokens)
     return app.test_client()

@@ -9,7 +9,7 @@ from tests.support.builders import CLASSES, VALUE, sales, shops
 from tests.unit.serve.shelf import NOON, ROW, WANTED, Log, client_of
 from trimtab.contracts import ModelVersion
 from trimtab.registry.load import load
-from trimtab.serve.holder import ModelHolder, Ready
+from trimtab.serve.holder import ModelHolder, Serving
 from trimtab.serve.scoring import scorer
 from trimtab.train.fit import build, fit, predict
 
@@ -34,7 +34,7 @@ def test_answers_equal_the_models_own_to_the_bit(client, holder, shelf):
     ]
     answer = client.post("/predict", json={"rows": rows}).json
     assert [one["row_id"] for one in answer["predictions"]] == frame["row_id"].tolist()
-    version = holder.serving.champion
+    version = holder.serving.version
     pipeline = load(version.source, version.digest, WANTED.model.trusted_types, cache=shelf.folder)
     expected = predict(pipeline, WANTED, frame).tolist()
     assert [one["probability"] for one in answer["predictions"]] == expected
@@ -156,7 +156,7 @@ def test_it_says_who_answers(client, holder):
         "version": "1",
         "stage": "Production",
         "run_id": "r",
-        "digest": holder.serving.champion.digest,
+        "digest": holder.serving.version.digest,
         "commit": "c0ffee",
         "batches": {"w1": "revision 1, md5 0"},
         "trained_through": "2026-01-05T12:00:00+00:00",
@@ -248,9 +248,9 @@ def test_classes_and_values_are_answered_and_learnt(log, label, metric, name, go
     middle = frame["price"] / 2 + 20
     frame["label"] = middle if label is VALUE else pd.cut(middle, 3, labels=CLASSES.classes).astype(object)
     pipeline = fit(build(wanted), wanted, frame)
-    ready = Ready(scorer=scorer(pipeline, wanted), commit=None, batches={})
     version = ModelVersion(version="1", run_id="r", source="s", digest="d", trained_through=NOON)
-    holder = ModelHolder(find=lambda: version, prepare=lambda _: ready)
+    serving = Serving(version=version, scorer=scorer(pipeline, wanted), commit=None, batches={})
+    holder = ModelHolder(find=lambda: version, prepare=lambda _: serving)
     holder.refresh()
     client = client_of(holder, log, wanted)
 

@@ -10,7 +10,7 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from tests.support.builders import CLASSES, VALUE, sales, shops
 from trimtab import params
-from trimtab.serve.scoring import FrameScorer, sample, scorer
+from trimtab.serve.scoring import Scorer, sample, scorer
 from trimtab.train import fit
 
 BOOSTED = {"max_iter": 15, "min_samples_leaf": 10, "early_stopping": False}
@@ -52,7 +52,7 @@ def test_the_fast_way_answers_as_the_model_does(kind, estimator, settings):
     found = scorer(pipeline, wanted)
     assert found.fast
     rows = sample(wanted.data, 3000, seed=1)
-    expected = FrameScorer(pipeline, wanted).answers(rows)
+    expected = Scorer(pipeline, wanted).answers(rows)
     assert np.array_equal(found.answers(rows), expected)
     for place in range(5):
         assert np.array_equal(found.answers(rows[place : place + 1]), expected[place : place + 1])
@@ -61,7 +61,7 @@ def test_the_fast_way_answers_as_the_model_does(kind, estimator, settings):
 def test_more_trees_than_rows_fit_at_once_answer_as_the_model_does():
     wanted, pipeline = model("multiclass", "HistGradientBoosting", {**BOOSTED, "max_iter": 40})
     rows = sample(wanted.data, 600, seed=2)
-    assert np.array_equal(scorer(pipeline, wanted).answers(rows), FrameScorer(pipeline, wanted).answers(rows))
+    assert np.array_equal(scorer(pipeline, wanted).answers(rows), Scorer(pipeline, wanted).answers(rows))
 
 
 def test_categories_that_training_never_saw_are_taken_for_missing():
@@ -78,7 +78,7 @@ def test_categories_that_training_never_saw_are_taken_for_missing():
         {"shop": shop, "price": 50.0, "noise": 0.0} for shop in ("east", "north", "south", "west", None, "?")
     ]
     assert found.fast
-    assert np.array_equal(found.answers(rows), FrameScorer(pipeline, wanted).answers(rows))
+    assert np.array_equal(found.answers(rows), Scorer(pipeline, wanted).answers(rows))
 
 
 def test_a_model_of_numbers_only_is_answered_too():
@@ -87,7 +87,7 @@ def test_a_model_of_numbers_only_is_answered_too():
     found = scorer(pipeline, wanted)
     assert found.fast
     assert np.array_equal(
-        found.answers([{"price": None}]), FrameScorer(pipeline, wanted).answers([{"price": None}])
+        found.answers([{"price": None}]), Scorer(pipeline, wanted).answers([{"price": None}])
     )
 
 
@@ -105,7 +105,7 @@ def test_a_pipeline_of_another_form_is_answered_through_a_frame(caplog):
     assert not found.fast
     assert "those of the fast scorer differ" in caplog.text
     rows = sample(wanted.data, 50, seed=3)
-    assert np.array_equal(found.answers(rows), FrameScorer(odd, wanted).answers(rows))
+    assert np.array_equal(found.answers(rows), Scorer(odd, wanted).answers(rows))
 
 
 def test_a_sample_holds_missing_and_undeclared_values():
