@@ -4,9 +4,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from trimtab.predictions import codec
-from trimtab.predictions.codec import Record
-from trimtab.predictions.records import Prediction, ReceivedOutcome
+from trimtab.predictions.records import Outcome, Prediction, Record, decode
 
 
 class Segment:
@@ -74,7 +72,7 @@ class Segment:
         records, broken = [], []
         for line in self.path.read_bytes()[: self.size].splitlines():
             try:
-                records.append(codec.decode(line))
+                records.append(decode(line))
             except ValueError:
                 broken.append(line)
         return records, broken
@@ -101,7 +99,7 @@ class Segment:
 
     def _note(self, records: Sequence[Record]) -> None:
         self.ids += [record.prediction_id for record in records if isinstance(record, Prediction)]
-        self.truths += sum(isinstance(record, ReceivedOutcome) for record in records)
+        self.truths += sum(isinstance(record, Outcome) for record in records)
 
     def _truncate(self) -> None:
         assert self._file is not None

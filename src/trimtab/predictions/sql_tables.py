@@ -18,8 +18,7 @@ from sqlalchemy import (
 )
 
 from trimtab.ledger.tables import UtcTime
-from trimtab.predictions.codec import to_json
-from trimtab.predictions.records import LONGEST_ID
+from trimtab.predictions.records import LONGEST_ID, to_json
 
 metadata = MetaData()
 

@@ -14,8 +14,7 @@ store, many at once, and removes the file. So:
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
-from datetime import datetime
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -23,12 +22,10 @@ from trimtab import params
 from trimtab.clock import Clock
 from trimtab.errors import StoreUnreachable, Unfit
 from trimtab.predictions import dead_letters
-from trimtab.predictions.codec import Record
-from trimtab.predictions.protocol import PredictionLog
-from trimtab.predictions.records import Outcome, Prediction, ReceivedOutcome
+from trimtab.predictions.protocol import PredictionLog, unreachable
+from trimtab.predictions.records import Outcome, Prediction, Record
 from trimtab.predictions.segment import Segment
 from trimtab.predictions.spool import Spool
-from trimtab.predictions.state import State
 from trimtab.predictions.timeout import call_with_timeout
 
 T = TypeVar("T")
@@ -101,7 +98,7 @@ class LogWriter:
         stored = self._ask(lambda: self._store.find(model, missing)) if missing else {}
         return {id_: entry.row_id for id_, entry in (waiting | stored).items() if entry.model == model}
 
-    def add_outcomes(self, outcomes: Sequence[Outcome], *, received_at: datetime) -> int | None:
+    def add_outcomes(self, outcomes: Sequence[Outcome]) -> int | None:
         """Write outcomes and return how many were news; None while that is not known, because they wait.
 
         They are written at once, so that who sends them is told what was news; they wait when the store is away, or
@@ -110,33 +107,37 @@ class LogWriter:
         Raises:
             SpoolRefused: They can neither be written nor wait.
         """
-        received = [ReceivedOutcome(outcome=outcome, received_at=received_at) for outcome in outcomes]
         if not self._spool.has_truths():
             try:
-                return self._ask(lambda: self._store.add_outcomes(received))
+                return self._ask(lambda: self._store.add_outcomes(outcomes))
             except StoreUnreachable as error:
                 log.warning("%d outcomes wait: %s", len(outcomes), error)
-        self._spool.append(received)
+        self._spool.append(outcomes)
         return None
 
     def flush(self, *, seconds: float) -> bool:
         """Wait until all that was accepted before now is in the store; tell whether it is."""
         return self._spool.emptied(seconds=seconds)
 
-    def state(self) -> State:
-        """Return the figures of now."""
+    def state(self) -> Mapping[str, float]:
+        """Return what waits, and what was done since the start, in records but for the bytes.
+
+        `queued` waits its turn; `spooled` waits because the store was away or slow, or the process before died. `written`
+        counts all that is in the store, `replayed` those of it that were spooled, `refused` those that no store takes and
+        that were put aside, `failures` the tries that failed.
+        """
         queued, spooled, size = self._spool.sizes()
-        return State(
-            queued=queued,
-            spooled=spooled,
-            spool_bytes=size,
-            spool_limit_bytes=self._spool.most_bytes,
-            written=self._written,
-            replayed=self._replayed,
-            refused=self._refused,
-            failures=self._failures,
-            away=self._away,
-        )
+        return {
+            "queued": queued,
+            "spooled": spooled,
+            "spool_bytes": size,
+            "spool_limit_bytes": self._spool.most_bytes,
+            "written": self._written,
+            "replayed": self._replayed,
+            "refused": self._refused,
+            "failures": self._failures,
+            "away": self._away,
+        }
 
     def close(self) -> None:
         """Accept no more, write what waits for some seconds, and leave the rest to the next process."""
@@ -209,9 +210,9 @@ class LogWriter:
         predictions = [record for record in records if isinstance(record, Prediction)]
         if predictions:
             self._store.add(predictions)
-        received = [record for record in records if isinstance(record, ReceivedOutcome)]
-        if received:
-            self._store.add_outcomes(received)
+        outcomes = [record for record in records if isinstance(record, Outcome)]
+        if outcomes:
+            self._store.add_outcomes(outcomes)
 
     def _put_or_aside(self, record: Record) -> None:
         try:
@@ -229,7 +230,7 @@ class LogWriter:
 
     def _ask(self, question: Callable[[], T]) -> T:
         if self._away:
-            raise self._silent("it was away at the last try")
+            raise unreachable(self._store.redacted_url, "it was away at the last try")
         try:
             return call_with_timeout(question, seconds=self._settings.timeout_seconds)
         except StoreUnreachable as error:
@@ -237,12 +238,7 @@ class LogWriter:
             raise
         except (TimeoutError, Unfit) as error:
             self._failed(error)
-            raise self._silent(error) from error
-
-    def _silent(self, cause: object) -> StoreUnreachable:
-        return StoreUnreachable(
-            "The prediction log", self._store.redacted_url, "TRIMTAB_PREDICTION_LOG_URL", cause
-        )
+            raise unreachable(self._store.redacted_url, error) from error
 
     def _failed(self, error: Exception) -> None:
         self._failures += 1

@@ -4,6 +4,7 @@ import logging
 import re
 import time
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, cast
 
 from flask import Flask, Response, g, request
@@ -90,8 +91,8 @@ def create_app(
     @app.post("/feedback")
     def feedback() -> Response:
         tokens.client(request.headers.get("Authorization"), "feedback")
-        received = _outcomes(read_json(), outcomes, writer, model)
-        new = writer.add_outcomes(received, received_at=clock())
+        received = _outcomes(read_json(), outcomes, writer, model, clock())
+        new = writer.add_outcomes(received)
         metrics.received(new or 0)
         return json_response(Acknowledgement(received=len(received), new=new))
 
@@ -142,12 +143,12 @@ def _key(client: str) -> str | None:
     return f"{client}\n{key}"
 
 
-def _outcomes(content: Any, body: Body, writer: LogWriter, model: str) -> list[Outcome]:
+def _outcomes(content: Any, body: Body, writer: LogWriter, model: str, now: datetime) -> list[Outcome]:
     """Return the outcomes of a request, each under its row's id; rows of prediction ids are looked up in the log."""
     items = [item for item in body.items(content) if isinstance(item, dict)]
     prediction_ids = [item["prediction_id"] for item in items if is_id(item.get("prediction_id"))]
     checked = body.check(content, context=writer.row_ids(model, prediction_ids))
-    return [Outcome(model=model, **dict(item)) for item in under(checked, "item")]
+    return [Outcome(model=model, received_at=now, **dict(item)) for item in under(checked, "item")]
 
 
 def _observe(app: Flask, metrics: Metrics) -> None:

@@ -221,7 +221,7 @@ class _State(Collector):
             {(role,): holder.failures for role, holder in self._holders.items()},
             "role",
         )
-        yield from (self._family(*texts, {(): getattr(log, field)}) for field, texts in _LOG.items())
+        yield from (self._family(*texts, {(): log[field]}) for field, texts in _LOG.items())
 
     def _family(
         self, kind: _Family, name: str, meaning: str, values: Mapping[tuple[str, ...], float], *label: str
