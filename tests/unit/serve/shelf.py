@@ -84,9 +84,9 @@ class Log(LogWriter):
     """A writer whose store can be read; a reader sees all that was accepted."""
 
     def __init__(self, folder: Path, **changes: object) -> None:
-        wanted = WANTED.predictions.model_copy(update={"retry_seconds": 0.05, **changes})
-        self.store = open_log(f"sqlite:///{folder / 'log.db'}", wanted)
-        super().__init__(self.store, folder / "spool", wanted, lambda: NOON)
+        settings = WANTED.predictions.model_copy(update={"retry_seconds": 0.05, **changes})
+        self.store = open_log(f"sqlite:///{folder / 'log.db'}", settings)
+        super().__init__(self.store, folder / "spool", settings, lambda: NOON)
 
     def count(self) -> tuple[int, int]:
         """Predictions and outcomes."""
@@ -97,11 +97,11 @@ class Log(LogWriter):
 def client_of(
     holder: ModelHolder,
     log: LogWriter,
-    wanted: params.Params = WANTED,
+    parameters: params.Params = WANTED,
     *,
     tokens: Tokens = EVERYBODY,
     **others: ModelHolder,
 ) -> FlaskClient:
     """A client of an application around these; `others` are the holders of `shadow` and `holdback`."""
-    app = create_app({"champion": holder, **others}, log, wanted, lambda: NOON, tokens=tokens)
+    app = create_app({"champion": holder, **others}, log, parameters, lambda: NOON, tokens=tokens)
     return app.test_client()
