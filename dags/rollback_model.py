@@ -9,6 +9,7 @@ from typing import Any
 from airflow.sdk import Param, task
 from airflow.sdk.exceptions import AirflowFailException
 from trimtab_models import Model, trimtab_dag
+from trimtab_operators import reconcile
 
 FORM = {
     "version": Param(
@@ -22,13 +23,6 @@ FORM = {
         "", type="string", title="Reason", description="Why roll back? Stored with the transition."
     ),
 }
-
-
-@task
-def reconcile() -> dict[str, Any]:
-    from trimtab.loop.reconcile import reconcile
-
-    return reconcile()
 
 
 @task

@@ -26,6 +26,8 @@ MOST_BYTES = 1_000_000
 _BODY_SECONDS = 10.0
 _KEPT_SECONDS = 3.0
 """How old the metrics may be, so that two replicas of Prometheus cause one read of the ledger."""
+_THREADS = ThreadPoolExecutor(max_workers=2, thread_name_prefix="trimtab-alerts")
+"""For the ledger, so that a locked ledger does not occupy the threads with which Airflow answers."""
 
 
 class Refused(Exception):
@@ -36,15 +38,12 @@ class Refused(Exception):
         self.status, self.detail, self.headers = status, detail, headers
 
 
-class AlertsApp:
-    """The app, created at the first request: every process of Airflow loads the plugins, and only one of them serves."""
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Answer one request."""
-        await _app()(scope, receive, send)
+async def alerts_app(scope: Any, receive: Any, send: Any) -> None:
+    """Answer one request. The app is created at the first, because every process of Airflow loads the plugins."""
+    await _app()(scope, receive, send)
 
 
-APP = {"name": "trimtab alerts", "url_prefix": PREFIX, "app": AlertsApp()}
+APP = {"name": "trimtab alerts", "url_prefix": PREFIX, "app": alerts_app}
 
 
 @cache
@@ -54,15 +53,18 @@ def _app() -> Any:
     from starlette.background import BackgroundTask
 
     from trimtab import redaction
+    from trimtab.views.prometheus import CONTENT_TYPE, Scraped
 
     redaction.install()
-    app = FastAPI(title="trimtab alerts", openapi_url=None)
+    app, scraped = FastAPI(title="trimtab alerts", openapi_url=None), Scraped(_KEPT_SECONDS)
+
+    def exposition() -> bytes:
+        return scraped.text({model.name: model.settings for model in models() if model.file} or None)
 
     @app.get("/metrics")
     async def metrics(request: Request) -> Response:
         _authorise(request)
-        text, kind = await _threaded(_exposition)
-        return Response(text, media_type=kind)
+        return Response(await _threaded(exposition), media_type=CONTENT_TYPE)
 
     @app.post("/alerts")
     async def alerts(request: Request) -> Response:
@@ -125,14 +127,8 @@ def _parsed(body: bytes) -> Any:
         raise Refused(400, f"Expected JSON, got {type(error).__name__}: {str(error)[:200]}") from error
 
 
-@cache
-def _threads() -> ThreadPoolExecutor:
-    """Return threads for the ledger, so that a locked ledger does not occupy the threads with which Airflow answers."""
-    return ThreadPoolExecutor(max_workers=2, thread_name_prefix="trimtab-alerts")
-
-
 async def _threaded(work: Any, *arguments: Any) -> Any:
-    return await asyncio.get_running_loop().run_in_executor(_threads(), _refusing, work, *arguments)
+    return await asyncio.get_running_loop().run_in_executor(_THREADS, _refusing, work, *arguments)
 
 
 def _refusing(work: Any, *arguments: Any) -> Any:
@@ -148,7 +144,9 @@ def _refusing(work: Any, *arguments: Any) -> Any:
         raise Refused(503, str(error)) from error
     except (SQLAlchemyError, OSError) as error:
         log.exception("The ledger does not answer")
-        raise Refused(503, f"The ledger does not answer ({type(error).__name__}). Send the alert again.") from error
+        raise Refused(
+            503, f"The ledger does not answer ({type(error).__name__}). Send the alert again."
+        ) from error
 
 
 def _receive(payload: Any) -> tuple[dict[str, list[str]], list[Model], Refused | None]:
@@ -165,7 +163,9 @@ def _receive(payload: Any) -> tuple[dict[str, list[str]], list[Model], Refused |
     for name, part in by_model(payload).items():
         try:
             outcome = _refusing(_receive_of, every, name, part)
-        except Refused as error:  # alerts of other models are accepted; a 5xx takes precedence, because it is retried
+        except (
+            Refused
+        ) as error:  # alerts of other models are accepted; a 5xx takes precedence, because it is retried
             trouble = max(trouble or error, error, key=lambda refused: refused.status)
             continue
         fired += [every[name]] if _fires(outcome) else []
@@ -186,20 +186,6 @@ def _receive_of(every: dict[str, Model], name: str, part: Any) -> dict[str, list
 
 def _fires(outcome: dict[str, list[str]]) -> bool:
     return bool(outcome["opened"] or outcome["joined"])
-
-
-def _exposition() -> tuple[bytes, str]:
-    from trimtab.views.prometheus import CONTENT_TYPE
-
-    many = {model.name: model.settings for model in models() if model.file}
-    return _scraped().text(many or None), CONTENT_TYPE
-
-
-@cache
-def _scraped() -> Any:
-    from trimtab.views.prometheus import Scraped
-
-    return Scraped(_KEPT_SECONDS)
 
 
 def _wake(fired: list[Model]) -> None:
