@@ -1,5 +1,6 @@
 """Builds records of the prediction log for tests. Fields that a test does not name have defaults."""
 
+import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 from trimtab import params
 from trimtab.predictions.protocol import PredictionLog
 from trimtab.predictions.records import Outcome, Prediction
+from trimtab.predictions.writer import LogWriter
 
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -46,6 +48,14 @@ def outcome(
 
 def add_outcomes(log: PredictionLog, *outcomes: Outcome, at: datetime = NOON) -> int:
     return log.add_outcomes([replace(outcome, received_at=at) for outcome in outcomes])
+
+
+def flush(log: LogWriter, *, seconds: float = 60) -> bool:
+    """Wait until nothing waits to be written to the store, and return whether it is so."""
+    deadline = time.monotonic() + seconds
+    while (state := log.state())["queued"] + state["spooled"] and time.monotonic() < deadline:
+        time.sleep(0.005)
+    return not state["queued"] + state["spooled"]
 
 
 def joined_labels(log: PredictionLog, **bounds: Any) -> list[tuple[str, Any]]:

@@ -1,9 +1,9 @@
 """Keeps the records that the prediction log cannot accept, with the reason, for an operator to inspect."""
 
 import json
-import os
 from pathlib import Path
 
+from trimtab import files
 from trimtab.predictions.records import Record, encode
 
 FILE = "refused.txt"
@@ -16,6 +16,5 @@ def append(folder: Path, record: Record | bytes, reason: str) -> Path:
     path = folder / FILE
     with path.open("ab") as file:
         file.write(json.dumps(entry).encode() + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
+    files.sync(path)
     return path

@@ -4,6 +4,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from trimtab import files
 from trimtab.predictions.records import Outcome, Prediction, Record, decode
 
 
@@ -87,10 +88,8 @@ class Segment:
         """Force it to the disk, so that it outlasts the machine's power."""
         if not self._synced:
             self._synced = True  # before: what is appended meanwhile may be left out
-            for path in (self.path, self.path.parent):
-                file = os.open(path, os.O_RDONLY)
-                os.fsync(file)
-                os.close(file)
+            files.sync(self.path)
+            files.sync(self.path.parent)
 
     def remove(self) -> None:
         """Forget it: all of it is in the store."""

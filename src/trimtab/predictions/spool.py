@@ -111,12 +111,6 @@ class Spool:
         """Tell whether an outcome waits here."""
         return self._truths > 0
 
-    def emptied(self, *, seconds: float) -> bool:
-        """Wait until all that was accepted before now is dropped; tell whether it is."""
-        with self._changed:
-            before = self._accepted
-            return self._changed.wait_for(lambda: self._dropped >= before, seconds)
-
     def sizes(self) -> tuple[int, int, int]:
         """Return the records that wait in memory, those that wait on disk only or too long, and bytes of all."""
         with self._changed:

@@ -91,11 +91,11 @@ class SqlLog(PredictionLog):
 
     def count(self) -> tuple[int, int]:
         """See `PredictionLog`."""
-        counts = [
-            select(func.count()).select_from(table).scalar_subquery() for table in (predictions, feedback)
-        ]
         with self._connect() as connection:
-            prediction_count, outcome_count = connection.execute(select(*counts)).one()
+            prediction_count, outcome_count = (
+                connection.execute(select(func.count()).select_from(table)).scalar_one()
+                for table in (predictions, feedback)
+            )
         return prediction_count, outcome_count
 
     def joined(

@@ -71,11 +71,16 @@ class LogWriter:
         """
         self._spool.append(predictions)
 
-    def find(self, model: str, prediction_ids: Sequence[str]) -> dict[str, Prediction]:
+    def find(
+        self, model: str, prediction_ids: Sequence[str], *, complete: bool = False
+    ) -> dict[str, Prediction]:
         """Return those of the predictions that wait or are in the store.
 
-        While the store is away, only those that wait are returned. To answer again under the same id is then safe,
-        because the log keeps the first prediction.
+        While the store is away, only those that wait are returned, unless the answer has to be `complete`. To answer
+        again under the same id is then safe, because the log keeps the first prediction.
+
+        Raises:
+            StoreUnreachable: The store is away, one of them does not wait here, and the answer has to be complete.
         """
         waiting = self._spool.find(prediction_ids)
         predictions = {id_: entry for id_, entry in waiting.items() if entry.model == model}
@@ -84,19 +89,10 @@ class LogWriter:
             try:
                 predictions |= self._ask(lambda: self._store.find(model, missing))
             except StoreUnreachable as error:
+                if complete:
+                    raise
                 log.warning("A prediction may be in the log unseen: %s", error)
         return predictions
-
-    def row_ids(self, model: str, prediction_ids: Sequence[str]) -> dict[str, str]:
-        """Return the row id of each prediction that is known.
-
-        Raises:
-            StoreUnreachable: The store is away, and one of them does not wait here.
-        """
-        waiting = self._spool.find(prediction_ids)
-        missing = [id_ for id_ in prediction_ids if id_ not in waiting]
-        stored = self._ask(lambda: self._store.find(model, missing)) if missing else {}
-        return {id_: entry.row_id for id_, entry in (waiting | stored).items() if entry.model == model}
 
     def add_outcomes(self, outcomes: Sequence[Outcome]) -> int | None:
         """Write outcomes and return how many were news; None while that is not known, because they wait.
@@ -114,10 +110,6 @@ class LogWriter:
                 log.warning("%d outcomes wait: %s", len(outcomes), error)
         self._spool.append(outcomes)
         return None
-
-    def flush(self, *, seconds: float) -> bool:
-        """Wait until all that was accepted before now is in the store; tell whether it is."""
-        return self._spool.emptied(seconds=seconds)
 
     def state(self) -> Mapping[str, float]:
         """Return what waits, and what was done since the start, in records but for the bytes.

@@ -147,7 +147,8 @@ def _outcomes(content: Any, body: Body, writer: LogWriter, model: str, now: date
     """Return the outcomes of a request, each under its row's id; rows of prediction ids are looked up in the log."""
     items = [item for item in body.items(content) if isinstance(item, dict)]
     prediction_ids = [item["prediction_id"] for item in items if is_id(item.get("prediction_id"))]
-    checked = body.check(content, context=writer.row_ids(model, prediction_ids))
+    predictions = writer.find(model, prediction_ids, complete=True)
+    checked = body.check(content, context={id_: entry.row_id for id_, entry in predictions.items()})
     return [Outcome(model=model, received_at=now, **dict(item)) for item in under(checked, "item")]
 
 
@@ -175,11 +176,10 @@ def _answer_errors(app: Flask, metrics: Metrics) -> None:
     @app.errorhandler(ModelBroken)
     def failed(error: StoreUnreachable | ModelBroken) -> Response:
         log.error("%s", error)  # the response names no address
+        text, status = "A store of the service does not answer; nothing was written, try again", 503
         if isinstance(error, ModelBroken):
-            text = "The model has no answer to these rows; nothing was written"
-            return json_response(Error(error=text), 500)
-        text = "A store of the service does not answer; nothing was written, try again"
-        return json_response(Error(error=text), 503)
+            text, status = "The model has no answer to these rows; nothing was written", 500
+        return json_response(Error(error=text), status)
 
     @app.errorhandler(HTTPException)
     def refused(error: HTTPException) -> Response:

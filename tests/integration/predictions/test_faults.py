@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.predictions.servers import Mongo, Postgres, Server, running
-from tests.support.predictions import HOUR, NOON, joined_labels, log_settings, outcome, prediction
+from tests.support.predictions import HOUR, NOON, flush, joined_labels, log_settings, outcome, prediction
 from trimtab import params
 from trimtab.clock import system_clock
 from trimtab.errors import StoreUnreachable
@@ -101,7 +101,7 @@ def test_a_store_that_is_killed_and_comes_back_gets_all_of_it_once(server, write
             assert log.state()["spooled"] > 0
             server.start()
             traffic.wait_for_more(100)
-    assert log.flush(seconds=60)
+    assert flush(log, seconds=60)
     state = log.state()
     assert state["written"] == len(traffic.answered)
     assert (state["queued"], state["spooled"], state["spool_bytes"], state["refused"]) == (0, 0, 0, 0)
@@ -113,7 +113,7 @@ def test_a_store_that_is_killed_and_comes_back_gets_all_of_it_once(server, write
 def test_a_store_that_stands_still_holds_up_nobody(server, writer):
     log = writer(server.url)
     log.add([prediction("first")])
-    assert log.flush(seconds=30)
+    assert flush(log, seconds=30)
     server.pause()
     with Traffic(log) as traffic:
         traffic.wait_for_more(100)
@@ -123,12 +123,12 @@ def test_a_store_that_stands_still_holds_up_nobody(server, writer):
         assert log.find("demand", [newest]).keys() == {newest}
         assert log.add_outcomes([outcome("first")]) is None
         with pytest.raises(StoreUnreachable, match="The prediction log at .* does not answer"):
-            log.row_ids("demand", ["first"])
+            log.find("demand", ["first"], complete=True)
         assert time.monotonic() - began < 5
         assert traffic.slowest < 5
         server.resume()
         traffic.wait_for_more(100)
-    assert log.flush(seconds=60)
+    assert flush(log, seconds=60)
     check(server.url, ["first", *traffic.answered], outcomes=1)
 
 
@@ -138,9 +138,9 @@ def test_a_service_starts_while_its_store_is_away_and_writes_when_it_comes(serve
     log = writer(url)
     log.add([prediction("early")])
     assert log.add_outcomes([outcome("early")]) is None
-    assert log.row_ids("demand", ["early"]) == {"early": "a"}
+    assert set(log.find("demand", ["early"], complete=True)) == {"early"}
     server.start()
-    assert log.flush(seconds=60)
+    assert flush(log, seconds=60)
     assert log.add_outcomes([outcome("early")]) == 0
     check(url, ["early"], outcomes=1)
 
@@ -148,13 +148,13 @@ def test_a_service_starts_while_its_store_is_away_and_writes_when_it_comes(serve
 def test_outcomes_that_wait_keep_their_order(server, writer):
     log = writer(server.url)
     log.add([prediction("p", "a")])
-    assert log.flush(seconds=30)
+    assert flush(log, seconds=30)
     server.kill()
     for label in (0, 1, 0):
         assert log.add_outcomes([outcome("a", label)]) is None
     server.start()
     assert log.add_outcomes([outcome("a", 7)]) in (None, 1)
-    assert log.flush(seconds=60)
+    assert flush(log, seconds=60)
     assert joined_labels(open_log(server.url, log_settings())) == [("p", 7)]
 
 
@@ -174,7 +174,7 @@ def test_a_service_that_is_ended_at_any_instant_loses_nothing_that_it_answered(
     if away:
         server.start()
     log = writer(url)
-    assert log.flush(seconds=60)
+    assert flush(log, seconds=60)
     assert list((tmp_path / "spool").glob("*.jsonl")) == []
     check(url, acknowledged, outcomes=len(acknowledged) // 3, unacknowledged=3 * rounds)
 
@@ -191,7 +191,7 @@ def test_what_a_dead_process_left_is_taken_over_and_what_a_living_one_has_is_not
     assert living.state()["spooled"] + living.state()["queued"] >= len(dead)
     assert other.state()["spooled"] + other.state()["queued"] == 1
     server.start()
-    assert living.flush(seconds=60) and other.flush(seconds=60)
+    assert flush(living, seconds=60) and flush(other, seconds=60)
     check(url, [*dead, "living", "other"], outcomes=len(dead) // 3, unacknowledged=3)
 
 
@@ -207,9 +207,9 @@ def test_the_spool_has_an_end_and_says_so(server, writer):
     assert 20 < len(accepted) < 100
     assert log.state()["spool_bytes"] <= log.state()["spool_limit_bytes"]
     server.start()
-    assert log.flush(seconds=60)
+    assert flush(log, seconds=60)
     log.add([prediction("again")])
-    assert log.flush(seconds=60)
+    assert flush(log, seconds=60)
     check(url, [*accepted, "again"])
 
 

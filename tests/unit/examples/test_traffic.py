@@ -12,6 +12,7 @@ import yaml
 from werkzeug.serving import make_server
 
 from examples.flights.traffic import Client
+from tests.support.predictions import flush
 from trimtab import params
 from trimtab.clock import system_clock
 from trimtab.contracts import ModelVersion
@@ -136,7 +137,7 @@ def test_truth_is_sent_for_labelled_rows_and_is_kept(client, log, address, param
     client.predict(rows)
 
     assert client.feedback(rows) == 80
-    assert log.flush(seconds=30)
+    assert flush(log, seconds=30)
     assert open_log(address, parameters.predictions).count() == (90, 80)
 
 

@@ -178,14 +178,3 @@ def test_eight_threads_lose_nothing_while_one_takes(spool):
         ids += drained(ours)
     ids += drained(ours)
     assert sorted(ids) == sorted(f"{client}-{number}" for client in range(8) for number in range(50))
-
-
-def test_waiting_for_it_to_empty_counts_only_what_came_before(spool):
-    ours = spool(batch=1)
-    assert ours.emptied(seconds=0)
-    ours.append([prediction("before")])
-    assert not ours.emptied(seconds=0)
-    waiting = threading.Timer(0.05, lambda: ours.drop(ours.oldest(seconds=0)))
-    waiting.start()
-    assert ours.emptied(seconds=10)
-    waiting.join()

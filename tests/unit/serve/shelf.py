@@ -8,6 +8,7 @@ from flask.testing import FlaskClient
 from skops.io import dumps
 
 from tests.support.builders import sales, shops
+from tests.support.predictions import flush
 from trimtab import params
 from trimtab.contracts import ModelVersion
 from trimtab.errors import StoreUnreachable
@@ -90,7 +91,7 @@ class Log(LogWriter):
 
     def count(self) -> tuple[int, int]:
         """Predictions and outcomes."""
-        assert self.flush(seconds=30)
+        assert flush(self, seconds=30)
         return self.store.count()
 
 
