@@ -199,9 +199,10 @@ def _with_timeouts(address: URL, seconds: float) -> URL:
     """Limit how long a connection to a dead machine can hang. Limits that the URL contains take precedence."""
     if address.get_backend_name() == "sqlite":
         return address
-    limits = {
-        "connect_timeout": str(max(1, round(seconds))),
-        "tcp_user_timeout": str(round(seconds * 1000)),
-        **address.query,
-    }
-    return address.set(query=limits)
+    return address.set(
+        query={
+            "connect_timeout": str(max(1, round(seconds))),
+            "tcp_user_timeout": str(round(seconds * 1000)),
+            **address.query,
+        }
+    )

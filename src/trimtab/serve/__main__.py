@@ -6,7 +6,7 @@ Several processes would each have their own counters.
 import argparse
 import socket
 from functools import partial
-from importlib import import_module
+from pkgutil import resolve_name
 from typing import Any
 
 from granian.constants import HTTPModes, Interfaces
@@ -60,20 +60,19 @@ def _free(bind: str) -> tuple[str, int]:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         with socket.create_server((host, int(port)), family=family) as probe:
-            address = probe.getsockname()
+            address, free_port, *_ = probe.getsockname()
     except (OSError, ValueError) as error:
         raise Unfit(
             f"The service cannot listen on {bind}: {error}", "Give a free one: --bind ADDRESS:PORT"
         ) from error
-    return address[0], address[1]
+    return address, free_port
 
 
 def _load(app: str) -> Any:
     """Create the application in the worker process."""
     from trimtab.serve.bridge import Bridge
 
-    module, _, name = app.partition(":")
-    return Bridge(getattr(import_module(module), name)())
+    return Bridge(resolve_name(app)())
 
 
 if __name__ == "__main__":

@@ -112,8 +112,11 @@ def row_type(data: Data) -> Any:
     pydantic look for unknown fields would take a third more.
     """
     features = {name: _feature_type(feature) for name, feature in data.features.items()}
-    config = ConfigDict(extra="ignore", json_schema_extra={"additionalProperties": False})
-    return object_type("Row", {ROW_ID: Id, EVENT_TIME: _Time, **features}, config)
+    return object_type(
+        "Row",
+        {ROW_ID: Id, EVENT_TIME: _Time, **features},
+        ConfigDict(extra="ignore", json_schema_extra={"additionalProperties": False}),
+    )
 
 
 def label_type(label: Label) -> Any:

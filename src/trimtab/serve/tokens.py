@@ -76,8 +76,9 @@ def from_environment() -> Tokens:
     if not path and secret is None:
         return Tokens({})
     try:
-        content = path.read_bytes() if path else secret.get_secret_value() if secret else ""
-        return Tokens(_CLIENTS.validate_json(content))
+        return Tokens(
+            _CLIENTS.validate_json(path.read_bytes() if path else secret.get_secret_value() if secret else "")
+        )
     except (OSError, ValueError) as error:
         raise Unfit(
             f"{FILE_VARIABLE if path else VARIABLE} cannot be used: {type(error).__name__}: {error}",

@@ -66,12 +66,10 @@ def _holders(
     serving: Serving | None,
     trouble: str | None,
 ) -> dict[Role, ModelHolder]:
-    @lru_cache(maxsize=1)
-    def served_after(_newest: TransitionEnd | None) -> production.Served:
-        return production.served(ledger)
+    # All transitions are read only after a further one has ended, because the holders ask every few seconds.
+    served_after = lru_cache(maxsize=1)(lambda newest: production.served(ledger))
 
     def served() -> production.Served:
-        """Read all transitions only after a further one has ended, because the holders ask every few seconds."""
         return served_after(ledger.last(TransitionEnd))
 
     holders: dict[Role, ModelHolder] = {
