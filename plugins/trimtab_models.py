@@ -161,8 +161,11 @@ def _read(path: Path, place: int) -> Model:
         settings[key], lines[key] = value, number
     name, at = settings["TRIMTAB_MODEL"], lines["TRIMTAB_MODEL"]
     if not _NAME.fullmatch(name):
-        expected = "a name of letters, digits, '_', '-' and '.', as Airflow's DAG ids take"
-        raise ModelsError(f"{path}:{at}" if at else path, expected, repr(name))
+        raise ModelsError(
+            f"{path}:{at}" if at else path,
+            "a name of letters, digits, '_', '-' and '.', as Airflow's DAG ids take",
+            repr(name),
+        )
     return Model(name, settings, lines, path, place)
 
 
@@ -183,7 +186,6 @@ def _pairs(path: Path) -> Iterator[tuple[int, str, str]]:
 
 
 def _refuse_same_places(models: list[Model]) -> None:
-    """Refuse two models with the same name or the same place."""
     from trimtab.settings import Settings
 
     for setting in OWN:

@@ -126,9 +126,14 @@ class MongoLog(PredictionLog):
         with self._connected():
             inside = self._predictions.find(window, {"row_id": 1, "role": 1})
             rows = sorted({document["row_id"] for document in inside if document["role"] != SHADOW})
-            predictions = map(_prediction, self._find_rows(self._predictions, [model], rows))
-            labels = map(_label_revision, self._find_rows(self._feedback, [model], rows))
-            return join(predictions, labels, by=by, start=start, end=end, known_by=known_by)
+            return join(
+                map(_prediction, self._find_rows(self._predictions, [model], rows)),
+                map(_label_revision, self._find_rows(self._feedback, [model], rows)),
+                by=by,
+                start=start,
+                end=end,
+                known_by=known_by,
+            )
 
     def purge(self, now: datetime) -> int:
         """See `PredictionLog`. MongoDB deletes through its TTL index, within about a minute."""
@@ -185,10 +190,9 @@ class MongoLog(PredictionLog):
             marker = self._marker.find_one({"_id": _MARKER})
             if marker is not None and marker["version"] != VERSION:
                 raise unsupported_version(self.redacted_url, marker["version"])
-            for keys in (["model", "row_id"], ["model", "served_at"], ["model", "event_time"]):
-                self._predictions.create_index([(name, ASCENDING) for name in keys])
-            unique = [(name, ASCENDING) for name in ("model", "row_id", "revision")]
-            self._feedback.create_index(unique, unique=True)
+            for field in ("row_id", "served_at", "event_time"):
+                self._predictions.create_index(["model", field])
+            self._feedback.create_index(["model", "row_id", "revision"], unique=True)
             _set_expiry(self._predictions, "served_at", self._expiry)
             _set_expiry(self._feedback, "received_at", self._expiry)
             self._marker.update_one({"_id": _MARKER}, {"$setOnInsert": {"version": VERSION}}, upsert=True)
@@ -208,13 +212,16 @@ def _set_expiry(collection: Collection[Document], field: str, seconds: int | Non
 
 
 def _codes(error: BulkWriteError) -> set[int]:
-    errors = [*error.details.get("writeErrors", []), *error.details.get("writeConcernErrors", [])]
-    return {int(entry.get("code", 0)) for entry in errors}
+    return {
+        int(entry.get("code", 0))
+        for kind in ("writeErrors", "writeConcernErrors")
+        for entry in error.details.get(kind, [])
+    }
 
 
 def _document(prediction: Prediction) -> Document:
-    features = {name: _bson(value) for name, value in prediction.features.items()}
-    document = {**field_values(prediction), "features": features}
+    document = field_values(prediction)
+    document["features"] = {name: _bson(value) for name, value in prediction.features.items()}
     del document["prediction_id"]
     return document
 

@@ -111,12 +111,17 @@ class SqlLog(PredictionLog):
         conditions = (predictions.c.model == model, predictions.c.role != SHADOW)
         time = predictions.c[by]
         rows = select(predictions.c.row_id).where(*conditions, time >= start, time < end)
-        labels_of = _LABELS.where(feedback.c.model == model, feedback.c.row_id.in_(rows))
-        predictions_of = select(predictions).where(*conditions, predictions.c.row_id.in_(rows))
+        labels = _LABELS.where(feedback.c.model == model, feedback.c.row_id.in_(rows))
+        candidates = select(predictions).where(*conditions, predictions.c.row_id.in_(rows))
         with self._connect() as connection:
-            labels = [LabelRevision(*row) for row in connection.execute(labels_of)]
-            candidates = (Prediction(**row) for row in connection.execute(predictions_of).mappings())
-            return join(candidates, labels, by=by, start=start, end=end, known_by=known_by)
+            return join(
+                (Prediction(**row) for row in connection.execute(candidates).mappings()),
+                (LabelRevision(*row) for row in connection.execute(labels)),
+                by=by,
+                start=start,
+                end=end,
+                known_by=known_by,
+            )
 
     def purge(self, now: datetime) -> int:
         """See `PredictionLog`."""

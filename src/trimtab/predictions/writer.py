@@ -183,14 +183,7 @@ class LogWriter:
 
     def _write(self, segment: Segment) -> None:
         records, broken = segment.load()
-        try:
-            self._put(records)
-        except (StoreUnreachable, Unfit):
-            raise
-        except Exception:
-            self._store.prepare()  # raises when it is the store as a whole; a record holds up no other
-            for record in records:
-                self._put_or_aside(record)
+        self._put(records)
         for line in broken:
             self._aside(line, "no record of the prediction log")
         self._back()  # first: a reader that sees an empty spool queries the store
@@ -198,21 +191,24 @@ class LogWriter:
         self._written += segment.count
         self._replayed += segment.count if segment.late else 0
 
-    def _put(self, records: Sequence[Record]) -> None:
+    def _put(self, records: Sequence[Record], *, alone: bool = False) -> None:
+        """Write records together, or else each alone, so that one that the store does not take holds up no other."""
         predictions = [record for record in records if isinstance(record, Prediction)]
-        if predictions:
-            self._store.add(predictions)
         outcomes = [record for record in records if isinstance(record, Outcome)]
-        if outcomes:
-            self._store.add_outcomes(outcomes)
-
-    def _put_or_aside(self, record: Record) -> None:
         try:
-            self._put([record])
+            if predictions:
+                self._store.add(predictions)
+            if outcomes:
+                self._store.add_outcomes(outcomes)
         except (StoreUnreachable, Unfit):
             raise
         except Exception as error:
-            self._aside(record, f"{type(error).__name__}: {error}")
+            if alone:
+                self._aside(records[0], f"{type(error).__name__}: {error}")
+            else:
+                self._store.prepare()  # raises when it is the store as a whole
+                for record in records:
+                    self._put([record], alone=True)
 
     def _aside(self, record: Record | bytes, reason: str) -> None:
         path = dead_letters.append(self._spool.folder, record, reason)

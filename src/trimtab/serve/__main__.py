@@ -46,7 +46,7 @@ def main() -> None:
         backpressure=_CONNECTIONS,
         http1_settings=HTTP1Settings(header_read_timeout=_HEAD_SECONDS * 1000, max_buffer_size=_BUFFER_BYTES),
         workers_kill_timeout=_STOP_SECONDS,
-    ).serve(target_loader=partial(_load, arguments.app), wrap_loader=False)
+    ).serve(target_loader=partial(_create_in_worker, arguments.app), wrap_loader=False)
 
 
 def _free(bind: str) -> tuple[str, int]:
@@ -68,8 +68,7 @@ def _free(bind: str) -> tuple[str, int]:
     return address, free_port
 
 
-def _load(app: str) -> Any:
-    """Create the application in the worker process."""
+def _create_in_worker(app: str) -> Any:
     from trimtab.serve.bridge import Bridge
 
     return Bridge(resolve_name(app)())

@@ -101,18 +101,19 @@ def create_app(
         tokens.client(request.headers.get("Authorization"), None)
         serving = champion.current()
         version = serving.version
-        identity = Identity(
-            model=model,
-            version=version.version,
-            stage="Production",
-            run_id=version.run_id,
-            digest=version.digest,
-            commit=serving.commit,
-            batches=dict(serving.batches),
-            trained_through=version.trained_through.isoformat(),
-            row=row_schema,
+        return json_response(
+            Identity(
+                model=model,
+                version=version.version,
+                stage="Production",
+                run_id=version.run_id,
+                digest=version.digest,
+                commit=serving.commit,
+                batches=dict(serving.batches),
+                trained_through=version.trained_through.isoformat(),
+                row=row_schema,
+            )
         )
-        return json_response(identity)
 
     @app.get("/healthz")
     def healthz() -> Response:
@@ -169,8 +170,9 @@ def _answer_errors(app: Flask, metrics: Metrics) -> None:
     def rejected(error: RequestRejected) -> Response:
         metrics.refused(error.faults)
         faults = cast(list[Fault], error.faults[:_MAX_FAULTS])
-        content = Error(error="The request breaks the contract", total=len(error.faults), faults=faults)
-        return json_response(content, 422)
+        return json_response(
+            Error(error="The request breaks the contract", total=len(error.faults), faults=faults), 422
+        )
 
     @app.errorhandler(StoreUnreachable)
     @app.errorhandler(ModelBroken)

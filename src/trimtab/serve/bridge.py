@@ -142,7 +142,6 @@ class _Refused(RawIOBase):
         self._refusal = refusal
 
     def readinto(self, _: object) -> NoReturn:
-        """Raise the error."""
         raise self._refusal()
 
 

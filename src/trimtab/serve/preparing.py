@@ -70,8 +70,12 @@ def preparer(
                     "expected the answers to its example that were logged when it was trained, got others",
                 )
         tags = registry.run_tags(version.run_id)
-        batches = {name.removeprefix(_BATCH): text for name, text in tags.items() if name.startswith(_BATCH)}
-        serving = Serving(version=version, scorer=ready, commit=tags.get("trimtab.commit"), batches=batches)
+        serving = Serving(
+            version=version,
+            scorer=ready,
+            commit=tags.get("trimtab.commit"),
+            batches={name.removeprefix(_BATCH): tags[name] for name in tags if name.startswith(_BATCH)},
+        )
         if remembers:
             remember(models, serving, params)
         return serving

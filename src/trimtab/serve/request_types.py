@@ -126,8 +126,9 @@ def label_type(label: Label) -> Any:
         return Annotated[number, Field(description=text)]
     if isinstance(label, Binary):
         return Annotated[int, Field(ge=0, le=1, description="0 or 1")]
-    classes = cast(Any, Literal)[tuple(label.classes)]
-    return Annotated[classes, Field(description=f"one of {', '.join(label.classes)}")]
+    return Annotated[
+        cast(Any, Literal)[tuple(label.classes)], Field(description=f"one of {', '.join(label.classes)}")
+    ]
 
 
 def predict_body(data: Data, max_rows: int) -> Body:

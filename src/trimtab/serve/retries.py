@@ -58,9 +58,9 @@ class Retries:
                 made = make(ids[:-1])
                 self._keep(key, made)
                 return made, False
-        if not _answers(predictions, request):
-            expected = "a key that did not come with another body"
-            raise RequestRejected([fault(HEADER, expected, key.rpartition("\n")[2])])
+        if not _made_for(request, predictions):
+            rejected = fault(HEADER, "a key that did not come with another body", key.rpartition("\n")[2])
+            raise RequestRejected([rejected])
         return predictions, True
 
     def _from_log(self, ids: Sequence[str]) -> Sequence[Prediction]:
@@ -87,8 +87,7 @@ class Retries:
             self._running.discard(key)
 
 
-def _answers(predictions: Sequence[Prediction], request: CheckedRows) -> bool:
-    """Return whether predictions were made for these rows and actions."""
+def _made_for(request: CheckedRows, predictions: Sequence[Prediction]) -> bool:
     return len(predictions) == len(request.rows) and all(
         dict(prediction.features) == row
         and prediction.action == (action.name if action else None)

@@ -1,7 +1,7 @@
 """Predicts the rows of a request without pandas, equal to the registered model's own predictions to the last bit.
 
-Before a model serves, the predictions of `ArrayScorer` are compared with those of `Scorer`. If they differ, or if
-`ArrayScorer` does not support the pipeline, `Scorer` serves, some milliseconds per request slower.
+Before a model serves, the predictions of `_ArrayScorer` are compared with those of `Scorer`. If they differ, or if
+`_ArrayScorer` does not support the pipeline, `Scorer` serves, some milliseconds per request slower.
 """
 
 import logging
@@ -48,7 +48,7 @@ class Scorer:
         return fit.predict(self._pipeline, self._params, pd.DataFrame(columns))
 
 
-class ArrayScorer(Scorer):
+class _ArrayScorer(Scorer):
     """Predicts with a pipeline of `train.fit.build`: from encoded rows in an array, by merged trees or the estimator."""
 
     fast = True
@@ -61,7 +61,6 @@ class ArrayScorer(Scorer):
         self._predict = _predictor(self._estimator, data.label)
 
     def answers(self, rows: Sequence[Row]) -> Floats:
-        """Return the answers to checked rows."""
         # numpy converts None to NaN.
         table = [
             (*[codes.get(row[name]) for name, codes in self._codes], *self._numbers(row)) for row in rows
@@ -80,7 +79,7 @@ def scorer(pipeline: Pipeline, params: Params) -> Scorer:
     rows = sample(params.data, _COMPARED_ROWS, seed=params.model.seed)
     expected = slow.answers(rows)
     try:
-        fast = ArrayScorer(pipeline, params)
+        fast = _ArrayScorer(pipeline, params)
         for end in (len(rows), 1):
             if not np.array_equal(fast.answers(rows[:end]), expected[:end]):
                 raise ValueError("those of the fast scorer differ from the model's")
@@ -133,7 +132,6 @@ def _codes(encode: Any, estimator: Any, data: Data) -> dict[str, Mapping[str, fl
 
 
 def _predictor(estimator: Any, label: Label) -> Any:
-    """Return the function that predicts encoded rows."""
     number = isinstance(label, Regression)
     if not isinstance(estimator, _BOOSTED):
         return estimator.predict if number else estimator.predict_proba
