@@ -37,11 +37,6 @@ def rollback(dag_run: Any = None, params: Any = None) -> str:
         raise AirflowFailException(str(error)) from error
 
 
-@trimtab_dag(
-    lambda model: None,
-    doc=__doc__,
-    impact="tier_1",
-    params=FORM,
-)
+@trimtab_dag(lambda model: None, doc=__doc__, impact="tier_1", params=FORM)
 def rollback_model(model: Model) -> None:
     reconcile() >> rollback.override(outlets=[model.asset("champion")])()

@@ -19,12 +19,7 @@ def waiting() -> dict[str, bool]:
     return waiting()
 
 
-@trimtab_dag(
-    lambda model: "*/10 * * * *",
-    doc=__doc__,
-    impact="tier_2",
-    timeout=timedelta(minutes=5),
-)
+@trimtab_dag(lambda model: "*/10 * * * *", doc=__doc__, impact="tier_2", timeout=timedelta(minutes=5))
 def sweep(model: Model) -> None:
     work = waiting()
     reconcile() >> work

@@ -22,14 +22,7 @@ from pymongo.errors import BulkWriteError, DocumentTooLarge, PyMongoError
 from trimtab import params
 from trimtab.predictions.joining import LabelRevision, join, new_outcomes
 from trimtab.predictions.protocol import VERSION, PredictionLog, chunks, unreachable, unsupported_version
-from trimtab.predictions.records import (
-    SHADOW,
-    JoinedPrediction,
-    Outcome,
-    Prediction,
-    TimeField,
-    field_values,
-)
+from trimtab.predictions.records import SHADOW, JoinedPrediction, Outcome, Prediction, TimeField, field_values
 from trimtab.redaction import redact
 
 Document = dict[str, Any]

@@ -5,19 +5,7 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import (
-    URL,
-    Column,
-    Connection,
-    Table,
-    delete,
-    func,
-    insert,
-    inspect,
-    make_url,
-    select,
-    text,
-)
+from sqlalchemy import URL, Column, Connection, Table, delete, func, insert, inspect, make_url, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, TimeoutError
 
@@ -25,14 +13,7 @@ from trimtab import params
 from trimtab.ledger.engine import open_engine
 from trimtab.predictions.joining import LabelRevision, join, new_outcomes
 from trimtab.predictions.protocol import VERSION, PredictionLog, chunks, unreachable, unsupported_version
-from trimtab.predictions.records import (
-    SHADOW,
-    JoinedPrediction,
-    Outcome,
-    Prediction,
-    TimeField,
-    field_values,
-)
+from trimtab.predictions.records import SHADOW, JoinedPrediction, Outcome, Prediction, TimeField, field_values
 from trimtab.predictions.sql_tables import feedback, marker, metadata, predictions
 from trimtab.redaction import redact
 

@@ -18,7 +18,7 @@ from trimtab.predictions.records import Outcome, Role
 from trimtab.predictions.writer import LogWriter
 from trimtab.serve import openapi
 from trimtab.serve.bodies import Body, Fault, fault, read_json, under
-from trimtab.serve.holder import ModelHolder
+from trimtab.serve.holder import ModelHolder, Serving
 from trimtab.serve.metrics import Metrics
 from trimtab.serve.predicting import Predicting
 from trimtab.serve.request_types import feedback_body, is_id, row_type
@@ -48,12 +48,7 @@ def create_app(
 ) -> Flask:
     """Make the application. A process may have several, which share no state.
 
-    Args:
-        holders: The versions by role. Without a role, its kind of prediction is not made; `champion` is needed.
-        writer: The prediction log.
-        params: The parameters.
-        clock: Gives the time of a prediction.
-        tokens: The clients.
+    The holders other than `champion` are optional: without a role, its kind of prediction is not made.
     """
     app = Flask("trimtab", static_folder=None)
     max_rows, model, champion = params.serve.max_rows, params.model.name, holders["champion"]
@@ -99,21 +94,7 @@ def create_app(
     @app.get("/model")
     def model_in_production() -> Response:
         tokens.client(request.headers.get("Authorization"), None)
-        serving = champion.current()
-        version = serving.version
-        return json_response(
-            Identity(
-                model=model,
-                version=version.version,
-                stage="Production",
-                run_id=version.run_id,
-                digest=version.digest,
-                commit=serving.commit,
-                batches=dict(serving.batches),
-                trained_through=version.trained_through.isoformat(),
-                row=row_schema,
-            )
-        )
+        return json_response(_identity(champion.current(), model, row_schema))
 
     @app.get("/healthz")
     def healthz() -> Response:
@@ -142,6 +123,21 @@ def _key(client: str) -> str | None:
     if not re.fullmatch(KEY_PATTERN, key):
         raise RequestRejected([fault(HEADER, f"1 to {MAX_KEY_CHARACTERS} printable ASCII characters", key)])
     return f"{client}\n{key}"
+
+
+def _identity(serving: Serving, model: str, row_schema: dict[str, Any]) -> Identity:
+    version = serving.version
+    return Identity(
+        model=model,
+        version=version.version,
+        stage="Production",
+        run_id=version.run_id,
+        digest=version.digest,
+        commit=serving.commit,
+        batches=dict(serving.batches),
+        trained_through=version.trained_through.isoformat(),
+        row=row_schema,
+    )
 
 
 def _outcomes(content: Any, body: Body, writer: LogWriter, model: str, now: datetime) -> list[Outcome]:

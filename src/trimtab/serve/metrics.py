@@ -9,12 +9,7 @@ from itertools import accumulate
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
-from prometheus_client.core import (
-    CounterMetricFamily,
-    GaugeMetricFamily,
-    HistogramMetricFamily,
-    Metric,
-)
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from trimtab.params import Params
@@ -71,11 +66,7 @@ _LOG: dict[str, tuple[_Family, str, str]] = {
         "trimtab_log_refused",
         "Records that the prediction log cannot accept, moved aside.",
     ),
-    "failures": (
-        CounterMetricFamily,
-        "trimtab_log_failures",
-        "Failed attempts to reach the prediction log.",
-    ),
+    "failures": (CounterMetricFamily, "trimtab_log_failures", "Failed attempts to reach the prediction log."),
 }
 """A metric for each field of the prediction log's state."""
 

@@ -8,14 +8,7 @@ from pydantic import TypeAdapter
 from trimtab import __version__
 from trimtab.params import Params
 from trimtab.serve.bodies import Body
-from trimtab.serve.responses import (
-    Acknowledgement,
-    Error,
-    Health,
-    Identity,
-    Readiness,
-    predictions_type,
-)
+from trimtab.serve.responses import Acknowledgement, Error, Health, Identity, Readiness, predictions_type
 from trimtab.serve.retries import HEADER, KEY_PATTERN
 
 Schema = dict[str, Any]

@@ -105,12 +105,7 @@ class Predicting:
         return [next(by_former if is_held else by_champion) for is_held in held]
 
     def _by(
-        self,
-        serving: Serving,
-        role: Role,
-        propensity: float | None,
-        asked: Sequence[_Asked],
-        now: datetime,
+        self, serving: Serving, role: Role, propensity: float | None, asked: Sequence[_Asked], now: datetime
     ) -> list[Prediction]:
         if not asked:
             return []

@@ -54,9 +54,7 @@ _Time = Annotated[
     str,
     AfterValidator(aware_time),
     Field(
-        description=_TIME_TEXT,
-        examples=["2026-03-01T05:15:00Z"],
-        json_schema_extra={"format": "date-time"},
+        description=_TIME_TEXT, examples=["2026-03-01T05:15:00Z"], json_schema_extra={"format": "date-time"}
     ),
 ]
 
