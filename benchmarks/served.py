@@ -20,24 +20,25 @@ def ours() -> "Flask":
     from trimtab.predictions.opening import open_log
     from trimtab.predictions.writer import LogWriter
     from trimtab.serve.app import create_app
-    from trimtab.serve.holder import ModelHolder, Ready, follow
+    from trimtab.serve.holder import ModelHolder, Serving, follow
     from trimtab.serve.scoring import scorer
     from trimtab.serve.tokens import Tokens
 
     folder, source = os.environ["BENCH_FOLDER"], os.environ["BENCH_MODEL"]
     parameters = params.load(Path(folder) / params.FILE)
-    ready = Ready(scorer=scorer(_pipeline(source, parameters, folder), parameters), commit=None, batches={})
-    if not ready.scorer.fast:
+    ready = scorer(_pipeline(source, parameters, folder), parameters)
+    if not ready.fast:
         raise RuntimeError("The model is served the slow way")
     version = ModelVersion(
         version="1", run_id="", source=source, digest="", trained_through=datetime(2013, 3, 1, tzinfo=UTC)
     )
-    holder = ModelHolder(find=lambda: version, prepare=lambda _: ready)
+    serving = Serving(version=version, scorer=ready, commit=None, batches={})
+    holder = ModelHolder(find=lambda: version, prepare=lambda _: serving)
     store = open_log(f"sqlite:///{Path(folder) / 'predictions.db'}", parameters.predictions)
     log = LogWriter(store, Path(folder) / "spool", parameters.predictions, system_clock)
     log.start()
     follow([holder], parameters.serve.refresh_seconds)
-    return create_app(holder, log, parameters, system_clock, tokens=Tokens({}))
+    return create_app({"champion": holder}, log, parameters, system_clock, tokens=Tokens({}))
 
 
 def fastapi() -> "FastAPI":

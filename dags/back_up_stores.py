@@ -35,12 +35,6 @@ def _every_night(model: Model) -> str | None:
     return f"{minute} {hour % 24} * * *" if model.read().backups else None
 
 
-@trimtab_dag(
-    _every_night,
-    doc=__doc__,
-    impact="tier_2",
-    timeout=timedelta(hours=4),
-    params={"keep": KEEP},
-)
+@trimtab_dag(_every_night, doc=__doc__, impact="tier_2", timeout=timedelta(hours=4), params={"keep": KEEP})
 def back_up_stores(model: Model) -> None:
     back_up()

@@ -18,11 +18,6 @@ def gather() -> list[str]:
     return gather()
 
 
-@trimtab_dag(
-    lambda model: "25 * * * *",
-    doc=__doc__,
-    impact="tier_2",
-    timeout=timedelta(hours=1),
-)
+@trimtab_dag(lambda model: "25 * * * *", doc=__doc__, impact="tier_2", timeout=timedelta(hours=1))
 def gather_batches(model: Model) -> None:
     gather()

@@ -42,11 +42,7 @@ def announce(summaries: list[dict[str, Any]]) -> None:
 
 
 @trimtab_dag(
-    lambda model: "*/10 * * * *",
-    doc=__doc__,
-    impact="tier_1",
-    max_active_runs=4,
-    params={"batch": BATCH},
+    lambda model: "*/10 * * * *", doc=__doc__, impact="tier_1", max_active_runs=4, params={"batch": BATCH}
 )
 def ingest_batch(model: Model) -> None:
     announce.override(outlets=[model.asset("batches")])(ingest.expand(batch=list_landed()))

@@ -8,15 +8,8 @@ clear, because a measurement leads to one request at most. `reconcile` repairs t
 from typing import Any
 
 from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable, task
-from airflow.sdk.exceptions import AirflowSkipException
 from trimtab_models import Model, trimtab_dag
-
-
-@task
-def reconcile() -> dict[str, Any]:
-    from trimtab.loop.reconcile import reconcile
-
-    return reconcile()
+from trimtab_operators import reconcile, wake
 
 
 @task
@@ -40,12 +33,6 @@ def assess() -> int:
     return assess()
 
 
-@task
-def wake(waiting: int) -> None:
-    if not waiting:
-        raise AirflowSkipException("No request waits.")
-
-
 @trimtab_dag(
     lambda model: AssetOrTimeSchedule(
         timetable=CronTriggerTimetable("0 * * * *", timezone="UTC"), assets=[model.asset("batches")]
@@ -58,4 +45,4 @@ def monitor_model(model: Model) -> None:
     unmonitored, assessed = find_unmonitored(), assess()
     reconcile() >> unmonitored
     measure.expand(item=unmonitored) >> assessed
-    wake.override(outlets=[model.asset("requests")])(assessed)
+    wake.override(outlets=[model.asset("requests")])(assessed, "No request waits.")

@@ -56,38 +56,10 @@ def arbitrate(holder: str, dag_run: Any = None, params: Any = None) -> str | Non
 
 
 @task
-def checkout(run_key: str, holder: str) -> dict[str, Any]:
-    from trimtab.loop.retrain import checkout
+def step(name: str, run_key: str, holder: str) -> dict[str, Any]:
+    from trimtab.loop import retrain
 
-    return checkout(run_key, holder)
-
-
-@task
-def prepare(run_key: str, holder: str) -> dict[str, Any]:
-    from trimtab.loop.retrain import prepare
-
-    return prepare(run_key, holder)
-
-
-@task(execution_timeout=timedelta(hours=4))
-def train(run_key: str, holder: str) -> dict[str, Any]:
-    from trimtab.loop.retrain import train
-
-    return train(run_key, holder)
-
-
-@task(execution_timeout=timedelta(hours=1))
-def evaluate(run_key: str, holder: str) -> dict[str, Any]:
-    from trimtab.loop.retrain import evaluate
-
-    return evaluate(run_key, holder)
-
-
-@task(execution_timeout=timedelta(hours=4))
-def refit(run_key: str, holder: str) -> dict[str, Any]:
-    from trimtab.loop.retrain import refit
-
-    return refit(run_key, holder)
+    return getattr(retrain, name)(run_key, holder)
 
 
 @task
@@ -124,15 +96,19 @@ def close(holder: str) -> str | None:
     params=FORM,
 )
 def retrain_model(model: Model) -> None:
-    # `train` and `refit` get a pod template of their own; executors without pods ignore it.
     template, holder = model.read().training_pod_template, "{{ run_id }}"
+    # Executors without pods ignore the template.
     pod = {"executor_config": {"pod_template_file": template} if template else {}}
+    options = {
+        "checkout": {},
+        "prepare": {},
+        "train": {"execution_timeout": timedelta(hours=4), **pod},
+        "evaluate": {"execution_timeout": timedelta(hours=1)},
+        "refit": {"execution_timeout": timedelta(hours=4), **pod},
+    }
     judged = conclude.override(outlets=[model.asset("champion")])
     run_key = arbitrate(holder)
-    steps = [
-        step(run_key, holder)
-        for step in (checkout, prepare, train.override(**pod), evaluate, refit.override(**pod))
-    ]
+    steps = [step.override(task_id=name, **of)(name, run_key, holder) for name, of in options.items()]
     question = ask(run_key, holder)
     answer = AskPersonOperator(task_id="wait_for_answer", question=question, options=["promote", "keep"])
     chain(*steps, question, answer, judged(run_key, holder, answer.output), close(holder).as_teardown())

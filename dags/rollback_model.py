@@ -9,6 +9,7 @@ from typing import Any
 from airflow.sdk import Param, task
 from airflow.sdk.exceptions import AirflowFailException
 from trimtab_models import Model, trimtab_dag
+from trimtab_operators import reconcile
 
 FORM = {
     "version": Param(
@@ -25,13 +26,6 @@ FORM = {
 
 
 @task
-def reconcile() -> dict[str, Any]:
-    from trimtab.loop.reconcile import reconcile
-
-    return reconcile()
-
-
-@task
 def rollback(dag_run: Any = None, params: Any = None) -> str:
     from trimtab.errors import OrderRefused
     from trimtab.loop.orders import rollback
@@ -43,11 +37,6 @@ def rollback(dag_run: Any = None, params: Any = None) -> str:
         raise AirflowFailException(str(error)) from error
 
 
-@trimtab_dag(
-    lambda model: None,
-    doc=__doc__,
-    impact="tier_1",
-    params=FORM,
-)
+@trimtab_dag(lambda model: None, doc=__doc__, impact="tier_1", params=FORM)
 def rollback_model(model: Model) -> None:
     reconcile() >> rollback.override(outlets=[model.asset("champion")])()

@@ -6,18 +6,10 @@ means that a store does not answer; its log says which, and the next run tries a
 """
 
 from datetime import timedelta
-from typing import Any
 
 from airflow.sdk import task
-from airflow.sdk.exceptions import AirflowSkipException
 from trimtab_models import Model, trimtab_dag
-
-
-@task
-def reconcile() -> dict[str, Any]:
-    from trimtab.loop.reconcile import reconcile
-
-    return reconcile()
+from trimtab_operators import reconcile, wake
 
 
 @task
@@ -27,26 +19,11 @@ def waiting() -> dict[str, bool]:
     return waiting()
 
 
-@task
-def wake_monitor(unmonitored: bool) -> None:
-    if not unmonitored:
-        raise AirflowSkipException("Every batch is measured.")
-
-
-@task
-def wake_retrain(requests: bool) -> None:
-    if not requests:
-        raise AirflowSkipException("No request waits.")
-
-
-@trimtab_dag(
-    lambda model: "*/10 * * * *",
-    doc=__doc__,
-    impact="tier_2",
-    timeout=timedelta(minutes=5),
-)
+@trimtab_dag(lambda model: "*/10 * * * *", doc=__doc__, impact="tier_2", timeout=timedelta(minutes=5))
 def sweep(model: Model) -> None:
     work = waiting()
     reconcile() >> work
-    wake_monitor.override(outlets=[model.asset("batches")])(work["unmonitored"])
-    wake_retrain.override(outlets=[model.asset("requests")])(work["requests"])
+    wake_monitor = wake.override(task_id="wake_monitor", outlets=[model.asset("batches")])
+    wake_monitor(work["unmonitored"], "Every batch is measured.")
+    wake_retrain = wake.override(task_id="wake_retrain", outlets=[model.asset("requests")])
+    wake_retrain(work["requests"], "No request waits.")

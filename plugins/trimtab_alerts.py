@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Any
 
+from starlette.exceptions import HTTPException
 from trimtab_models import Model, ModelsError, models
 
 log = logging.getLogger(__name__)
@@ -26,25 +27,16 @@ MOST_BYTES = 1_000_000
 _BODY_SECONDS = 10.0
 _KEPT_SECONDS = 3.0
 """How old the metrics may be, so that two replicas of Prometheus cause one read of the ledger."""
+_THREADS = ThreadPoolExecutor(max_workers=2, thread_name_prefix="trimtab-alerts")
+"""For the ledger, so that a locked ledger does not occupy the threads with which Airflow answers."""
 
 
-class Refused(Exception):
-    """A call that is refused with an HTTP status."""
-
-    def __init__(self, status: int, detail: object, headers: dict[str, str] | None = None) -> None:
-        super().__init__(f"{status}: {detail}")
-        self.status, self.detail, self.headers = status, detail, headers
+async def alerts_app(scope: Any, receive: Any, send: Any) -> None:
+    """Answer one request. The app is created at the first, because every process of Airflow loads the plugins."""
+    await _app()(scope, receive, send)
 
 
-class AlertsApp:
-    """The app, created at the first request: every process of Airflow loads the plugins, and only one of them serves."""
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Answer one request."""
-        await _app()(scope, receive, send)
-
-
-APP = {"name": "trimtab alerts", "url_prefix": PREFIX, "app": AlertsApp()}
+APP = {"name": "trimtab alerts", "url_prefix": PREFIX, "app": alerts_app}
 
 
 @cache
@@ -54,15 +46,18 @@ def _app() -> Any:
     from starlette.background import BackgroundTask
 
     from trimtab import redaction
+    from trimtab.views.prometheus import CONTENT_TYPE, Scraped
 
     redaction.install()
-    app = FastAPI(title="trimtab alerts", openapi_url=None)
+    app, scraped = FastAPI(title="trimtab alerts", openapi_url=None), Scraped(_KEPT_SECONDS)
+
+    def exposition() -> bytes:
+        return scraped.text({model.name: model.settings for model in models() if model.file} or None)
 
     @app.get("/metrics")
     async def metrics(request: Request) -> Response:
         _authorise(request)
-        text, kind = await _threaded(_exposition)
-        return Response(text, media_type=kind)
+        return Response(await _threaded(exposition), media_type=CONTENT_TYPE)
 
     @app.post("/alerts")
     async def alerts(request: Request) -> Response:
@@ -71,11 +66,7 @@ def _app() -> Any:
         background = BackgroundTask(_threaded, _wake, fired) if fired else None
         if trouble is None:
             return JSONResponse(outcome, background=background)
-        return JSONResponse({"detail": trouble.detail, **outcome}, trouble.status, background=background)
-
-    @app.exception_handler(Refused)
-    async def refused(_: Request, error: Refused) -> Response:
-        return JSONResponse({"detail": error.detail}, error.status, error.headers)
+        return JSONResponse({"detail": trouble.detail, **outcome}, trouble.status_code, background=background)
 
     return app
 
@@ -83,12 +74,12 @@ def _app() -> Any:
 def _authorise(request: Any) -> None:
     token = _token()
     if not token:
-        raise Refused(503, f"No secret is configured. Set {TOKEN} or {TOKEN_FILE} for the API server.")
+        raise HTTPException(503, f"No secret is configured. Set {TOKEN} or {TOKEN_FILE} for the API server.")
     scheme, _, given = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not given:
-        raise Refused(401, "Expected a bearer token, got none.", {"WWW-Authenticate": "Bearer"})
+        raise HTTPException(401, "Expected a bearer token, got none.", {"WWW-Authenticate": "Bearer"})
     if not hmac.compare_digest(given.strip().encode(), token.encode()):
-        raise Refused(403, f"The bearer token is not that of {TOKEN} or {TOKEN_FILE}.")
+        raise HTTPException(403, f"The bearer token is not that of {TOKEN} or {TOKEN_FILE}.")
 
 
 def _token() -> str:
@@ -110,11 +101,11 @@ async def _body(request: Any) -> bytes:
             async for part in request.stream():
                 body += part
                 if len(body) > MOST_BYTES:
-                    raise Refused(413, f"Expected at most {MOST_BYTES} bytes, got more.")
+                    raise HTTPException(413, f"Expected at most {MOST_BYTES} bytes, got more.")
     except TimeoutError as error:
-        raise Refused(408, f"Expected the body within {_BODY_SECONDS:.0f} s, got a part of it.") from error
+        raise HTTPException(408, f"Expected the body within {_BODY_SECONDS:.0f} s, got a part of it.") from error
     except ClientDisconnect as error:
-        raise Refused(400, "Expected the whole body, got a part of it.") from error
+        raise HTTPException(400, "Expected the whole body, got a part of it.") from error
     return bytes(body)
 
 
@@ -122,17 +113,11 @@ def _parsed(body: bytes) -> Any:
     try:
         return json.loads(body)
     except (ValueError, RecursionError) as error:
-        raise Refused(400, f"Expected JSON, got {type(error).__name__}: {str(error)[:200]}") from error
-
-
-@cache
-def _threads() -> ThreadPoolExecutor:
-    """Return threads for the ledger, so that a locked ledger does not occupy the threads with which Airflow answers."""
-    return ThreadPoolExecutor(max_workers=2, thread_name_prefix="trimtab-alerts")
+        raise HTTPException(400, f"Expected JSON, got {type(error).__name__}: {str(error)[:200]}") from error
 
 
 async def _threaded(work: Any, *arguments: Any) -> Any:
-    return await asyncio.get_running_loop().run_in_executor(_threads(), _refusing, work, *arguments)
+    return await asyncio.get_running_loop().run_in_executor(_THREADS, _refusing, work, *arguments)
 
 
 def _refusing(work: Any, *arguments: Any) -> Any:
@@ -143,35 +128,38 @@ def _refusing(work: Any, *arguments: Any) -> Any:
     try:
         return work(*arguments)
     except RequestRejected as error:
-        raise Refused(422, error.faults) from error
+        raise HTTPException(422, error.faults) from error
     except (TrimtabError, ModelsError) as error:  # Alertmanager sends an alert again after a 5xx
-        raise Refused(503, str(error)) from error
+        raise HTTPException(503, str(error)) from error
     except (SQLAlchemyError, OSError) as error:
         log.exception("The ledger does not answer")
-        raise Refused(503, f"The ledger does not answer ({type(error).__name__}). Send the alert again.") from error
+        raise HTTPException(
+            503, f"The ledger does not answer ({type(error).__name__}). Send the alert again."
+        ) from error
 
 
-def _receive(payload: Any) -> tuple[dict[str, list[str]], list[Model], Refused | None]:
+def _receive(payload: Any) -> tuple[dict[str, list[str]], list[Model], HTTPException | None]:
     """Return the outcome of each alert, the models to wake, and an error if some of the alerts were not accepted."""
-    from trimtab.loop.alerts import by_model, receive
+    from trimtab.loop.alerts import by_model
 
     every = {model.name: model for model in models()}
-    if all(model.file is None for model in every.values()):
-        (only,), outcome = every.values(), dict(receive(payload))
-        return outcome, [only] if _fires(outcome) else [], None
+    many = any(model.file for model in every.values())
     total: dict[str, list[str]] = {"opened": [], "joined": [], "closed": [], "ignored": []}
-    fired: list[Model] = []
-    trouble: Refused | None = None
-    for name, part in by_model(payload).items():
+    fired, troubles = [], []
+    for name, part in (by_model(payload) if many else dict.fromkeys(every, payload)).items():
         try:
             outcome = _refusing(_receive_of, every, name, part)
-        except Refused as error:  # alerts of other models are accepted; a 5xx takes precedence, because it is retried
-            trouble = max(trouble or error, error, key=lambda refused: refused.status)
+        except HTTPException as error:
+            if not many:
+                raise
+            troubles.append(error)  # alerts of other models are accepted
             continue
-        fired += [every[name]] if _fires(outcome) else []
+        if outcome["opened"] or outcome["joined"]:
+            fired.append(every[name])
         for became, fingerprints in outcome.items():
             total[became] += fingerprints
-    return total, fired, trouble
+    # A 5xx takes precedence, because it is retried.
+    return total, fired, max(troubles, key=lambda error: error.status_code, default=None)
 
 
 def _receive_of(every: dict[str, Model], name: str, part: Any) -> dict[str, list[str]]:
@@ -179,27 +167,9 @@ def _receive_of(every: dict[str, Model], name: str, part: Any) -> dict[str, list
     from trimtab.loop.alerts import receive
 
     if name not in every:
-        raise Refused(422, f"Expected an alert with a label model of {', '.join(every)}, got {name[:200]!r}.")
+        raise HTTPException(422, f"Expected an alert with a label model of {', '.join(every)}, got {name[:200]!r}.")
     with settings.for_model(every[name].settings):
         return dict(receive(part))
-
-
-def _fires(outcome: dict[str, list[str]]) -> bool:
-    return bool(outcome["opened"] or outcome["joined"])
-
-
-def _exposition() -> tuple[bytes, str]:
-    from trimtab.views.prometheus import CONTENT_TYPE
-
-    many = {model.name: model.settings for model in models() if model.file}
-    return _scraped().text(many or None), CONTENT_TYPE
-
-
-@cache
-def _scraped() -> Any:
-    from trimtab.views.prometheus import Scraped
-
-    return Scraped(_KEPT_SECONDS)
 
 
 def _wake(fired: list[Model]) -> None:

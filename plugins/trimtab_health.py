@@ -12,7 +12,6 @@ from urllib.parse import quote, urlsplit
 from trimtab_models import Model, ModelsError, models
 
 PREFIX = "/trimtab"
-APP = {"name": "trimtab model health", "url_prefix": PREFIX}
 VIEW = {
     "name": "Model health",
     "href": f"{PREFIX.lstrip('/')}/health",
@@ -25,12 +24,12 @@ LAST, MOST = 53, 520
 """Number of newest batches that the page shows by default, and at most."""
 
 
-class HealthApp:
-    """The app, created at the first request: every process of Airflow loads the plugins, and only one of them serves."""
+async def health_app(scope: Any, receive: Any, send: Any) -> None:
+    """Answer one request. The app is created at the first, because every process of Airflow loads the plugins."""
+    await _app()(scope, receive, send)
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Answer one request."""
-        await _app()(scope, receive, send)
+
+APP = {"name": "trimtab model health", "url_prefix": PREFIX, "app": health_app}
 
 
 @cache
@@ -39,8 +38,13 @@ def _app() -> Any:
     from fastapi import Depends, FastAPI, HTTPException, Query, Request
     from fastapi.exceptions import RequestValidationError
     from fastapi.responses import HTMLResponse, RedirectResponse, Response
+    from sqlalchemy.exc import SQLAlchemyError
 
-    from trimtab import redaction
+    from trimtab import redaction, settings
+    from trimtab.contracts import to_json
+    from trimtab.errors import TrimtabError, Unknown
+    from trimtab.views import health
+    from trimtab.views.page.html import failure, page
 
     redaction.install()
     app = FastAPI(title="trimtab model health", openapi_url=None)
@@ -56,11 +60,16 @@ def _app() -> Any:
         """Return the requested model, or the first that the user may read, followed by all that the user may read."""
         every = models()
         readable = [each for each in every if may_read(each, request, user)]
-        by_name = {each.name: each for each in every} if every[0].file else {}
-        if by_name and model is not None and model not in by_name:
-            expected = ", ".join(each.name for each in readable) or "none: you have no permission to read a model"
-            raise HTTPException(404, f"Expected a model of {expected}, got {model[:200]!r}.")
-        chosen = by_name[model] if by_name and model is not None else (readable or every)[0]
+        chosen = (readable or every)[0]
+        if every[0].file and model is not None:
+            by_name = {each.name: each for each in every}
+            if model not in by_name:
+                expected = (
+                    ", ".join(each.name for each in readable)
+                    or "none: you have no permission to read a model"
+                )
+                raise HTTPException(404, f"Expected a model of {expected}, got {model[:200]!r}.")
+            chosen = by_name[model]
         request.state.dag = chosen.dag_id(DAG)
         requires_access_dag("GET", param_dag_id=request.state.dag)(request, user)
         return [chosen, *readable]
@@ -68,23 +77,14 @@ def _app() -> Any:
     Chosen = Annotated[list[Model], Depends(choose)]
 
     def failed(status: int, title: str, sentence: str, remedy: str) -> HTMLResponse:
-        from trimtab.views.page.html import failure
-
         nonce = secrets.token_urlsafe()
         return HTMLResponse(failure(title, sentence, remedy, nonce=nonce), status, _headers(nonce))
 
     @app.get("/health")
-    def health(chosen: Chosen, last: Annotated[int, Query(ge=1, le=MOST)] = LAST) -> Response:
-        from sqlalchemy.exc import SQLAlchemyError
-
-        from trimtab import settings
-        from trimtab.errors import TrimtabError
-        from trimtab.views.health import health as read
-        from trimtab.views.page.html import page
-
+    def show_health(chosen: Chosen, last: Annotated[int, Query(ge=1, le=MOST)] = LAST) -> Response:
         try:
             with settings.for_model(chosen[0].settings):
-                shown, mlflow = read(last), _mlflow()
+                shown, mlflow = health.health(last), _mlflow()
         except (TrimtabError, SQLAlchemyError, OSError) as error:
             away = f"The ledger does not answer ({type(error).__name__})."
             return failed(
@@ -93,21 +93,14 @@ def _app() -> Any:
                 str(error) if isinstance(error, TrimtabError) else away,
                 "The service keeps answering with its current version. Reload the page when the cause is fixed.",
             )
-        nonce = secrets.token_urlsafe()
-        many = [model.name for model in chosen[1:] if model.file]
-        text = page(shown, nonce=nonce, mlflow=mlflow, models=many)
-        return HTMLResponse(text, headers=_headers(nonce))
+        many, nonce = [model.name for model in chosen[1:] if model.file], secrets.token_urlsafe()
+        return HTMLResponse(page(shown, nonce=nonce, mlflow=mlflow, models=many), headers=_headers(nonce))
 
     @app.get("/evidence/{sha256}")
-    def evidence(chosen: Chosen, sha256: str) -> Response:
-        from trimtab import settings
-        from trimtab.contracts import to_json
-        from trimtab.errors import TrimtabError, Unknown
-        from trimtab.views.health import evidence as read
-
+    def show_evidence(chosen: Chosen, sha256: str) -> Response:
         try:
             with settings.for_model(chosen[0].settings):
-                text = to_json(read(sha256))
+                text = to_json(health.evidence(sha256))
         except Unknown as error:
             return failed(404, "No such evidence", str(error), "The link may belong to another ledger.")
         except TrimtabError as error:
@@ -121,7 +114,9 @@ def _app() -> Any:
             place = quote(request.url.path + (f"?{request.url.query}" if request.url.query else ""), safe="")
             return RedirectResponse(f"{root}/api/v2/auth/login?next={place}")
         if error.status_code == 404:
-            return failed(404, "No such model", str(error.detail), "Leave out `model` to see the first of them.")
+            return failed(
+                404, "No such model", str(error.detail), "Leave out `model` to see the first of them."
+            )
         return failed(
             error.status_code,
             "Model health is not for you",
@@ -136,20 +131,20 @@ def _app() -> Any:
 
     @app.exception_handler(RequestValidationError)
     def wrong(request: Request, error: RequestValidationError) -> Response:
-        got = request.query_params.get("last")
-        sentence = f"Expected a number of newest batches from 1 to {MOST} as last, got {got!r}."
-        return failed(422, "Model health cannot show that", sentence, "Leave out `last` to see a year of weeks.")
+        return failed(
+            422,
+            "Model health cannot show that",
+            f"Expected a number of newest batches from 1 to {MOST} as last, got {request.query_params.get('last')!r}.",
+            "Leave out `last` to see a year of weeks.",
+        )
 
     return app
 
 
 def _headers(nonce: str) -> dict[str, str]:
-    policy = (
-        f"default-src 'none'; style-src 'nonce-{nonce}'; script-src 'nonce-{nonce}'; connect-src 'self'; img-src data:; "
-        "base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
-    )
     return {
-        "Content-Security-Policy": policy,
+        "Content-Security-Policy": f"default-src 'none'; style-src 'nonce-{nonce}'; script-src 'nonce-{nonce}'; "
+        "connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'self'",
         "X-Content-Type-Options": "nosniff",
         "Referrer-Policy": "same-origin",
         "Cache-Control": "no-store",

@@ -27,7 +27,9 @@ class ModelsError(ValueError):
     def __init__(self, where: object, expected: str, got: str) -> None:
         from trimtab.redaction import redact
 
-        super().__init__(redact(f"{where}: expected {expected}, got {got}. Fix it: until then no model runs."))
+        super().__init__(
+            redact(f"{where}: expected {expected}, got {got}. Fix it: until then no model runs.")
+        )
 
 
 @dataclass(frozen=True)
@@ -40,16 +42,6 @@ class Model:
     file: Path | None = None
     place: int = 0
     """Position among all models, from 0: what two models must not do at the same time is staggered by it."""
-
-    @property
-    def tags(self) -> list[str]:
-        """Tags of its DAGs, if there are several models."""
-        return [f"model/{self.name}"] if self.file else []
-
-    @property
-    def hook(self) -> dict[str, Any]:
-        """Entries for the `default_args` of its DAGs."""
-        return {"pre_execute": self.enter}
 
     def dag_id(self, dag: str) -> str:
         """Return the id of its DAG of a kind, such as `retrain_model`."""
@@ -115,19 +107,18 @@ def trimtab_dag(
         from airflow.sdk import DAG
 
         for model in models():
-            defaults = {
-                "owner": "trimtab",
-                "retries": 2,
-                "retry_delay": timedelta(seconds=30),
-                "execution_timeout": timeout,
-                **model.hook,
-            }
             with DAG(
                 dag_id=model.dag_id(wire.__name__),
                 schedule=schedule(model),
                 catchup=False,
-                tags=["trimtab", f"impact/{impact}", *model.tags],
-                default_args=defaults,
+                tags=["trimtab", f"impact/{impact}", *([f"model/{model.name}"] if model.file else [])],
+                default_args={
+                    "owner": "trimtab",
+                    "retries": 2,
+                    "retry_delay": timedelta(seconds=30),
+                    "execution_timeout": timeout,
+                    "pre_execute": model.enter,
+                },
                 doc_md=doc,
                 **{"max_active_runs": 1, **settings},
             ):
@@ -170,8 +161,11 @@ def _read(path: Path, place: int) -> Model:
         settings[key], lines[key] = value, number
     name, at = settings["TRIMTAB_MODEL"], lines["TRIMTAB_MODEL"]
     if not _NAME.fullmatch(name):
-        expected = "a name of letters, digits, '_', '-' and '.', as Airflow's DAG ids take"
-        raise ModelsError(f"{path}:{at}" if at else path, expected, repr(name))
+        raise ModelsError(
+            f"{path}:{at}" if at else path,
+            "a name of letters, digits, '_', '-' and '.', as Airflow's DAG ids take",
+            repr(name),
+        )
     return Model(name, settings, lines, path, place)
 
 
@@ -181,7 +175,9 @@ def _pairs(path: Path) -> Iterator[tuple[int, str, str]]:
         if not text or text.startswith("#"):
             continue
         key, sign, value = (part.strip() for part in text.partition("="))
-        if not sign or not value or value[0] in "\"'":  # a value may be a secret, so the error names only the key
+        if (
+            not sign or not value or value[0] in "\"'"
+        ):  # a value may be a secret, so the error names only the key
             got = f"{key[:40]!r} without a value" if not value else f"{key!r} with a quote"
             raise ModelsError(where, "KEY=VALUE, without quotes", got)
         if not _KEY.fullmatch(key) or key in _WHOLE:
@@ -190,7 +186,6 @@ def _pairs(path: Path) -> Iterator[tuple[int, str, str]]:
 
 
 def _refuse_same_places(models: list[Model]) -> None:
-    """Refuse two models with the same name or the same place."""
     from trimtab.settings import Settings
 
     for setting in OWN:

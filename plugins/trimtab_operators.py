@@ -1,10 +1,26 @@
-"""Operators of trimtab's DAGs."""
+"""Operators and tasks that DAGs of trimtab share."""
 
 from datetime import timedelta
 from typing import Any
 
 from airflow.providers.standard.operators.hitl import HITLOperator
+from airflow.sdk import task
 from airflow.sdk.exceptions import AirflowSkipException
+
+
+@task
+def reconcile() -> dict[str, Any]:
+    """Finish, undo or void the transitions in the registry that were interrupted."""
+    from trimtab.loop.reconcile import reconcile
+
+    return reconcile()
+
+
+@task
+def wake(waits: int, otherwise: str) -> None:
+    """Send the event of its outlet if something waits, which wakes the DAG that handles it; be skipped otherwise."""
+    if not waits:
+        raise AirflowSkipException(otherwise)
 
 
 class AskPersonOperator(HITLOperator):

@@ -10,7 +10,7 @@ class TrimtabPlugin(AirflowPlugin):
 
     name = "trimtab"
     fastapi_apps = [
-        trimtab_alerts.APP,  # the longest prefix first, because the first match answers
-        {**trimtab_health.APP, "app": trimtab_health.HealthApp()},
-    ]
+        trimtab_alerts.APP,
+        trimtab_health.APP,
+    ]  # the longest prefix first: the first match answers
     external_views = [trimtab_health.VIEW]

@@ -39,7 +39,7 @@ def client(loop: Loop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
     secret = tmp_path / "alerts.token"
     secret.write_text("open sesame\n")
     monkeypatch.setenv("TRIMTAB_ALERTS_TOKEN_FILE", str(secret))
-    with TestClient(importlib.import_module("trimtab_alerts").AlertsApp(), headers=TOKEN) as test_client:
+    with TestClient(importlib.import_module("trimtab_alerts").alerts_app, headers=TOKEN) as test_client:
         yield test_client
 
 

@@ -16,7 +16,7 @@ from trimtab.loop.initialise import initialise
 from trimtab.loop.loop import Loop
 from trimtab.predictions.opening import open_log
 from trimtab.predictions.protocol import PredictionLog
-from trimtab.predictions.records import Outcome, Prediction, ReceivedOutcome
+from trimtab.predictions.records import Outcome, Prediction
 
 MONDAY = datetime(2026, 1, 5, 5, tzinfo=UTC)
 """Midnight in New York."""
@@ -72,14 +72,12 @@ def observe(store: PredictionLog, numbers: Sequence[int], *, days: float, label:
     known_at = MONDAY + timedelta(days=days)
     store.add_outcomes(
         [
-            ReceivedOutcome(
-                outcome=Outcome(
-                    model=playground.MODEL,
-                    row_id=f"row-{number}",
-                    prediction_id=None,
-                    label=label,
-                    label_known_at=known_at,
-                ),
+            Outcome(
+                model=playground.MODEL,
+                row_id=f"row-{number}",
+                prediction_id=None,
+                label=label,
+                label_known_at=known_at,
                 received_at=known_at,
             )
             for number in numbers

@@ -29,7 +29,7 @@ from trimtab.cli import app
 for command in ("batch ingest", "loop reconcile", "model history", "batch quarantine list", "loop metrics", "ops doctor"):
     app(command.split(), standalone_mode=False)
 import trimtab_alerts
-with TestClient(trimtab_alerts.AlertsApp(), headers={"Authorization": "Bearer open sesame"}) as client:
+with TestClient(trimtab_alerts.alerts_app, headers={"Authorization": "Bearer open sesame"}) as client:
     print(client.get("/metrics").text, client.post("/alerts", json=json.loads(sys.argv[1])).text)
 from trimtab.serve.wsgi import application
 client = application().test_client()

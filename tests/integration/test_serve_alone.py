@@ -6,7 +6,7 @@ import yaml
 from tests.integration.service import real
 from trimtab.loop.loop import Loop
 from trimtab.origin.commands import git
-from trimtab.serve import last_good
+from trimtab.serve.preparing import LAST_GOOD
 from trimtab.train.fit import build, fit
 
 AWAY = {
@@ -66,7 +66,7 @@ def test_a_feature_that_the_origin_has_dropped_is_still_asked_for(loop: Loop, ro
 
 
 def test_a_state_that_cannot_be_read_is_set_aside(loop: Loop, rows) -> None:
-    path = loop.stores.home / "models" / last_good.FILE
+    path = loop.stores.home / "models" / LAST_GOOD
     path.write_bytes(path.read_bytes()[:100])
     with real.running(loop, **AWAY["MLflow"]) as service:
         ready = service.get("/readyz")

@@ -1,12 +1,15 @@
 """Builds records of the prediction log for tests. Fields that a test does not name have defaults."""
 
+import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from trimtab import params
 from trimtab.predictions.protocol import PredictionLog
-from trimtab.predictions.records import Outcome, Prediction, ReceivedOutcome
+from trimtab.predictions.records import Outcome, Prediction
+from trimtab.predictions.writer import LogWriter
 
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -26,13 +29,33 @@ def prediction(id_: str, row: str = "a", *, at: datetime = NOON, **changes: Any)
 
 
 def outcome(
-    row: str = "a", label: int | str | float = 1, *, at: datetime = NOON + HOUR, model: str = "demand"
+    row: str = "a",
+    label: int | str | float = 1,
+    *,
+    at: datetime = NOON + HOUR,
+    model: str = "demand",
+    received_at: datetime = NOON,
 ) -> Outcome:
-    return Outcome(model=model, row_id=row, prediction_id=None, label=label, label_known_at=at)
+    return Outcome(
+        model=model,
+        row_id=row,
+        prediction_id=None,
+        label=label,
+        label_known_at=at,
+        received_at=received_at,
+    )
 
 
 def add_outcomes(log: PredictionLog, *outcomes: Outcome, at: datetime = NOON) -> int:
-    return log.add_outcomes([ReceivedOutcome(outcome=outcome, received_at=at) for outcome in outcomes])
+    return log.add_outcomes([replace(outcome, received_at=at) for outcome in outcomes])
+
+
+def flush(log: LogWriter, *, seconds: float = 60) -> bool:
+    """Wait until nothing waits to be written to the store, and return whether it is so."""
+    deadline = time.monotonic() + seconds
+    while (state := log.state())["queued"] + state["spooled"] and time.monotonic() < deadline:
+        time.sleep(0.005)
+    return not state["queued"] + state["spooled"]
 
 
 def joined_labels(log: PredictionLog, **bounds: Any) -> list[tuple[str, Any]]:

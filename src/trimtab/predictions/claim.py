@@ -1,11 +1,11 @@
 """Whose a file of the spool is: each process has its own, and takes over those of processes that died."""
 
-import fcntl
-import os
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, suppress
 from pathlib import Path
+
+from trimtab import files
 
 _SEGMENT, _LOCK = ".jsonl", ".lock"
 
@@ -17,10 +17,10 @@ class Claim:
     """
 
     def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
         self._folder, self._owner, self._number = folder, uuid.uuid4().hex[:12], 0
-        with _waited(folder / _LOCK):  # one process at a time looks who is dead
-            self._lock = _tried(self._lock_of(self._owner))
+        self._lock = ExitStack()
+        with files.locked(folder / _LOCK):  # one process at a time looks who is dead
+            self._lock.enter_context(files.locked(self._lock_of(self._owner)))
             self.inherited = [path for owner in self._others() for path in self._taken(owner)]
 
     def next(self) -> Path:
@@ -30,10 +30,8 @@ class Claim:
 
     def release(self) -> None:
         """Leave what is there to the next process."""
-        if self._lock is not None:
-            self._lock_of(self._owner).unlink(missing_ok=True)
-            os.close(self._lock)
-            self._lock = None
+        self._lock_of(self._owner).unlink(missing_ok=True)
+        self._lock.close()
 
     def _lock_of(self, owner: str) -> Path:
         return self._folder / f"{owner}{_LOCK}"
@@ -45,13 +43,10 @@ class Claim:
         return [owner for owner in dict.fromkeys(owners) if owner != self._owner]
 
     def _taken(self, owner: str) -> Iterator[Path]:
-        lock = _tried(self._lock_of(owner))
-        if lock is None:
-            return
-        for path in sorted(self._folder.glob(f"{owner}-*{_SEGMENT}")):
-            yield path.rename(self.next())
-        self._lock_of(owner).unlink()
-        os.close(lock)
+        with suppress(BlockingIOError), files.locked(self._lock_of(owner), wait=False):
+            for path in sorted(self._folder.glob(f"{owner}-*{_SEGMENT}")):
+                yield path.rename(self.next())
+            self._lock_of(owner).unlink()
 
 
 def _age(path: Path) -> int:
@@ -59,24 +54,3 @@ def _age(path: Path) -> int:
         return path.stat().st_mtime_ns
     except FileNotFoundError:  # its owner lives, and wrote it to the store just now
         return 0
-
-
-def _tried(path: Path) -> int | None:
-    """Lock a file, unless another process has it."""
-    file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(file)
-        return None
-    return file
-
-
-@contextmanager
-def _waited(path: Path) -> Iterator[None]:
-    file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(file)

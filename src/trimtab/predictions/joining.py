@@ -1,18 +1,11 @@
 """Decides which outcomes are new, which prediction of a row counts and which label is in force, for every store."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from trimtab.predictions.records import (
-    SHADOW,
-    JoinedPrediction,
-    Label,
-    Outcome,
-    Prediction,
-    ReceivedOutcome,
-    TimeField,
-)
+from trimtab.predictions.records import SHADOW, JoinedPrediction, Label, Outcome, Prediction, TimeField
 
 
 class LabelRevision(NamedTuple):
@@ -21,31 +14,33 @@ class LabelRevision(NamedTuple):
     label_known_at: datetime
     revision: int
     label: Label
+    model: str
+    row_id: str
 
 
-def new_outcomes(
-    stored: Mapping[tuple[str, str], Sequence[LabelRevision]], received: Iterable[ReceivedOutcome]
-) -> list[tuple[ReceivedOutcome, int]]:
-    """Return the outcomes to store, each with its revision; the keys of `stored` are model and row id.
+def new_outcomes(stored: Iterable[LabelRevision], received: Iterable[Outcome]) -> list[tuple[Outcome, int]]:
+    """Return the outcomes to store, each with its revision; `stored` are all labels of their rows.
 
     An outcome is not new if its label is in force already, or if it repeats an earlier one word for word (a late retry).
     """
-    revisions = {key: list(labels) for key, labels in stored.items()}
+    rows: dict[tuple[str, str], list[LabelRevision]] = defaultdict(list)
+    for label in stored:
+        rows[label.model, label.row_id].append(label)
     new = []
-    for entry in received:
-        outcome = entry.outcome
-        of_row = revisions.setdefault((outcome.model, outcome.row_id), [])
-        if _is_repeated(outcome, of_row):
-            continue
-        revision = 1 + max((label.revision for label in of_row), default=0)
-        of_row.append(LabelRevision(outcome.label_known_at, revision, outcome.label))
-        new.append((entry, revision))
+    for outcome in received:
+        of_row = rows[outcome.model, outcome.row_id]
+        if not _is_repeated(outcome, of_row):
+            revision = 1 + max((label.revision for label in of_row), default=0)
+            of_row.append(
+                LabelRevision(outcome.label_known_at, revision, outcome.label, outcome.model, outcome.row_id)
+            )
+            new.append((outcome, revision))
     return new
 
 
 def join(
     predictions: Iterable[Prediction],
-    labels: Mapping[str, Sequence[LabelRevision]],
+    labels: Iterable[LabelRevision],
     *,
     by: TimeField,
     start: datetime,
@@ -60,33 +55,32 @@ def join(
 
     Args:
         predictions: All predictions of each row that has a prediction in the window.
-        labels: All labels of these rows, by row id.
+        labels: All labels of these rows.
         by: The time of a prediction that must be in the window.
         start: Start of the window, included.
         end: End of the window, excluded.
         known_by: Labels that became known later are ignored; None uses all.
     """
-    rows: dict[str, list[Prediction]] = {}
+    rows: dict[str, tuple[list[Prediction], list[LabelRevision]]] = defaultdict(lambda: ([], []))
     for prediction in predictions:
         if prediction.role != SHADOW:
-            rows.setdefault(prediction.row_id, []).append(prediction)
-    joined = [_join_row(of_row, labels.get(row_id, ()), known_by) for row_id, of_row in rows.items()]
+            rows[prediction.row_id][0].append(prediction)
+    for label in labels:
+        if known_by is None or label.label_known_at <= known_by:
+            rows[label.row_id][1].append(label)
+    joined = [_join_row(*of_row) for of_row in rows.values()]
     inside = [row for row in joined if row and start <= getattr(row.prediction, by) < end]
     return sorted(inside, key=lambda row: (getattr(row.prediction, by), row.prediction.prediction_id))
 
 
 def _is_repeated(outcome: Outcome, of_row: Sequence[LabelRevision]) -> bool:
-    if any(
-        (label.label_known_at, label.label) == (outcome.label_known_at, outcome.label) for label in of_row
-    ):
-        return True
-    return bool(of_row) and max(of_row).label == outcome.label
+    repeated = (outcome.label_known_at, outcome.label)
+    return any((label.label_known_at, label.label) == repeated for label in of_row) or (
+        bool(of_row) and max(of_row).label == outcome.label
+    )
 
 
-def _join_row(
-    predictions: Sequence[Prediction], labels: Sequence[LabelRevision], known_by: datetime | None
-) -> JoinedPrediction | None:
-    labels = [label for label in labels if known_by is None or label.label_known_at <= known_by]
+def _join_row(predictions: Sequence[Prediction], labels: Sequence[LabelRevision]) -> JoinedPrediction | None:
     first_known_at = min((label.label_known_at for label in labels), default=None)
     in_time = [entry for entry in predictions if first_known_at is None or entry.served_at < first_known_at]
     if not in_time:

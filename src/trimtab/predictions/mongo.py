@@ -12,8 +12,6 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from itertools import groupby
-from operator import itemgetter
 from typing import Any
 
 from bson.errors import InvalidDocument
@@ -21,18 +19,10 @@ from pymongo import ASCENDING, MongoClient, UpdateOne, WriteConcern
 from pymongo.collection import Collection
 from pymongo.errors import BulkWriteError, DocumentTooLarge, PyMongoError
 
-from trimtab.errors import StoreUnreachable
+from trimtab import params
 from trimtab.predictions.joining import LabelRevision, join, new_outcomes
-from trimtab.predictions.protocol import VERSION, PredictionLog, chunks, unsupported_version
-from trimtab.predictions.records import (
-    SHADOW,
-    JoinedPrediction,
-    Outcome,
-    Prediction,
-    ReceivedOutcome,
-    TimeField,
-    field_values,
-)
+from trimtab.predictions.protocol import VERSION, PredictionLog, chunks, unreachable, unsupported_version
+from trimtab.predictions.records import SHADOW, JoinedPrediction, Outcome, Prediction, TimeField, field_values
 from trimtab.redaction import redact
 
 Document = dict[str, Any]
@@ -49,26 +39,24 @@ _MAX_INT64 = 2**63 - 1
 class MongoLog(PredictionLog):
     """A prediction log in the database that a `mongodb://` URL names, by default `trimtab`."""
 
-    def __init__(
-        self, url: str, *, retention_days: float | None, timeout_seconds: float, write_seconds: float
-    ) -> None:
-        self.redacted_url = redact(url)
+    def __init__(self, url: str, settings: params.Predictions) -> None:
+        self.redacted_url, timeout_ms = redact(url), round(settings.timeout_seconds * 1000)
         self._client: MongoClient[Document] = MongoClient(
             url,
             tz_aware=True,
             appname="trimtab",
             connect=False,
-            connectTimeoutMS=round(timeout_seconds * 1000),
-            serverSelectionTimeoutMS=round(timeout_seconds * 1000),
-            socketTimeoutMS=round(write_seconds * 1000),
+            connectTimeoutMS=timeout_ms,
+            serverSelectionTimeoutMS=timeout_ms,
+            socketTimeoutMS=round(settings.write_seconds * 1000),
         )
         # The spool deletes what is written, so a majority of the servers must have it on disk.
         database = self._client.get_default_database(_DATABASE).with_options(
             write_concern=WriteConcern(w="majority", j=True)
         )
         self._predictions, self._feedback = database["predictions"], database["feedback"]
-        self._marker = database["trimtab"]
-        self._expiry = None if retention_days is None else round(retention_days * 86400)
+        self._marker, days = database["trimtab"], settings.retention_days
+        self._expiry = None if days is None else round(days * 86400)
         self._prepared, self._preparing = False, threading.Lock()
 
     def prepare(self) -> None:
@@ -98,16 +86,18 @@ class MongoLog(PredictionLog):
                 for document in self._predictions.find({"_id": {"$in": list(chunk)}, "model": model})
             }
 
-    def add_outcomes(self, outcomes: Sequence[ReceivedOutcome]) -> int:
+    def add_outcomes(self, outcomes: Sequence[Outcome]) -> int:
         """See `PredictionLog`. Repeats the rows for which another process wrote an outcome at the same time."""
         total, remaining = 0, list(outcomes)
         while remaining:
+            models, rows = ({getattr(outcome, name) for outcome in remaining} for name in ("model", "row_id"))
             with self._connected():
-                new = new_outcomes(self._label_revisions(remaining), remaining)
-                written = self._insert([_outcome_document(entry, revision) for entry, revision in new])
+                stored = map(_label_revision, self._find_rows(self._feedback, sorted(models), sorted(rows)))
+                new = new_outcomes(stored, remaining)
+                written = self._insert([_outcome_document(outcome, revision) for outcome, revision in new])
             total += written
-            conflicting = {_row(entry.outcome) for entry, _ in new[written:]}
-            remaining = [entry for entry in remaining if _row(entry.outcome) in conflicting]
+            conflicting = {(outcome.model, outcome.row_id) for outcome, _ in new[written:]}
+            remaining = [each for each in remaining if (each.model, each.row_id) in conflicting]
         return total
 
     def count(self) -> tuple[int, int]:
@@ -129,11 +119,14 @@ class MongoLog(PredictionLog):
         with self._connected():
             inside = self._predictions.find(window, {"row_id": 1, "role": 1})
             rows = sorted({document["row_id"] for document in inside if document["role"] != SHADOW})
-            predictions = map(_prediction, self._find_rows(self._predictions, model, rows))
-            labels: dict[str, list[LabelRevision]] = {}
-            for document in self._find_rows(self._feedback, model, rows):
-                labels.setdefault(document["row_id"], []).append(_label_revision(document))
-            return join(predictions, labels, by=by, start=start, end=end, known_by=known_by)
+            return join(
+                map(_prediction, self._find_rows(self._predictions, [model], rows)),
+                map(_label_revision, self._find_rows(self._feedback, [model], rows)),
+                by=by,
+                start=start,
+                end=end,
+                known_by=known_by,
+            )
 
     def purge(self, now: datetime) -> int:
         """See `PredictionLog`. MongoDB deletes through its TTL index, within about a minute."""
@@ -153,20 +146,10 @@ class MongoLog(PredictionLog):
         self._client.close()
 
     def _find_rows(
-        self, collection: Collection[Document], model: str, rows: Sequence[str]
+        self, collection: Collection[Document], models: Sequence[str], rows: Sequence[str]
     ) -> Iterator[Document]:
         for chunk in chunks(rows):
-            yield from collection.find({"model": model, "row_id": {"$in": list(chunk)}})
-
-    def _label_revisions(
-        self, outcomes: Sequence[ReceivedOutcome]
-    ) -> dict[tuple[str, str], list[LabelRevision]]:
-        revisions: dict[tuple[str, str], list[LabelRevision]] = {}
-        rows = sorted({_row(entry.outcome) for entry in outcomes})
-        for model, of_model in groupby(rows, key=itemgetter(0)):
-            for document in self._find_rows(self._feedback, model, [row_id for _, row_id in of_model]):
-                revisions.setdefault((model, document["row_id"]), []).append(_label_revision(document))
-        return revisions
+            yield from collection.find({"model": {"$in": models}, "row_id": {"$in": list(chunk)}})
 
     def _insert(self, outcomes: Sequence[Document]) -> int:
         """Write outcomes in order, up to the first whose revision another process has written; return how many."""
@@ -187,14 +170,11 @@ class MongoLog(PredictionLog):
         except BulkWriteError as error:
             if _codes(error) <= _RECORD_ERRORS | {_DUPLICATE_KEY}:
                 raise
-            raise self._unreachable(error) from error
+            raise unreachable(self.redacted_url, error) from error
         except (DocumentTooLarge, InvalidDocument):
             raise
         except PyMongoError as error:
-            raise self._unreachable(error) from error
-
-    def _unreachable(self, error: PyMongoError) -> StoreUnreachable:
-        return StoreUnreachable("The prediction log", self.redacted_url, "TRIMTAB_PREDICTION_LOG_URL", error)
+            raise unreachable(self.redacted_url, error) from error
 
     def _prepare(self) -> None:
         if self._prepared:
@@ -203,10 +183,9 @@ class MongoLog(PredictionLog):
             marker = self._marker.find_one({"_id": _MARKER})
             if marker is not None and marker["version"] != VERSION:
                 raise unsupported_version(self.redacted_url, marker["version"])
-            for keys in (["model", "row_id"], ["model", "served_at"], ["model", "event_time"]):
-                self._predictions.create_index([(name, ASCENDING) for name in keys])
-            unique = [(name, ASCENDING) for name in ("model", "row_id", "revision")]
-            self._feedback.create_index(unique, unique=True)
+            for field in ("row_id", "served_at", "event_time"):
+                self._predictions.create_index(["model", field])
+            self._feedback.create_index(["model", "row_id", "revision"], unique=True)
             _set_expiry(self._predictions, "served_at", self._expiry)
             _set_expiry(self._feedback, "received_at", self._expiry)
             self._marker.update_one({"_id": _MARKER}, {"$setOnInsert": {"version": VERSION}}, upsert=True)
@@ -226,13 +205,18 @@ def _set_expiry(collection: Collection[Document], field: str, seconds: int | Non
 
 
 def _codes(error: BulkWriteError) -> set[int]:
-    errors = [*error.details.get("writeErrors", []), *error.details.get("writeConcernErrors", [])]
-    return {int(entry.get("code", 0)) for entry in errors}
+    return {
+        int(entry.get("code", 0))
+        for kind in ("writeErrors", "writeConcernErrors")
+        for entry in error.details.get(kind, [])
+    }
 
 
 def _document(prediction: Prediction) -> Document:
-    document = {name: value for name, value in field_values(prediction).items() if name != "prediction_id"}
-    return {**document, "features": {name: _bson(value) for name, value in prediction.features.items()}}
+    document = field_values(prediction)
+    document["features"] = {name: _bson(value) for name, value in prediction.features.items()}
+    del document["prediction_id"]
+    return document
 
 
 def _bson(value: object) -> object:
@@ -241,20 +225,13 @@ def _bson(value: object) -> object:
 
 
 def _prediction(document: Document) -> Prediction:
-    return Prediction(
-        prediction_id=document["_id"], **{name: value for name, value in document.items() if name != "_id"}
-    )
+    return Prediction(prediction_id=document.pop("_id"), **document)
 
 
-def _row(outcome: Outcome) -> tuple[str, str]:
-    return outcome.model, outcome.row_id
-
-
-def _outcome_document(entry: ReceivedOutcome, revision: int) -> Document:
-    label = _bson(entry.outcome.label)
-    values = {"label": label, "revision": revision, "received_at": entry.received_at}
-    return {**field_values(entry.outcome), **values}
+def _outcome_document(outcome: Outcome, revision: int) -> Document:
+    return {**field_values(outcome), "label": _bson(outcome.label), "revision": revision}
 
 
 def _label_revision(document: Document) -> LabelRevision:
-    return LabelRevision(document["label_known_at"].astimezone(UTC), document["revision"], document["label"])
+    known_at, revision, label, model, row_id = (document[name] for name in LabelRevision._fields)
+    return LabelRevision(known_at.astimezone(UTC), revision, label, model, row_id)

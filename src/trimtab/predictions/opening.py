@@ -18,14 +18,9 @@ def open_log(url: str, settings: params.Predictions) -> PredictionLog:
     scheme = urlsplit(url).scheme
     kind = scheme.partition("+")[0]
     if kind == "mongodb":
-        return MongoLog(
-            url,
-            retention_days=settings.retention_days,
-            timeout_seconds=settings.timeout_seconds,
-            write_seconds=settings.write_seconds,
-        )
+        return MongoLog(url, settings)
     if kind in ("sqlite", "postgresql"):
-        return SqlLog(url, retention_days=settings.retention_days, timeout_seconds=settings.timeout_seconds)
+        return SqlLog(url, settings)
     raise Unfit(
         f"TRIMTAB_PREDICTION_LOG_URL: expected sqlite:///..., postgresql://... or mongodb://..., got {scheme}://...",
         "Set it to a URL of one of these kinds.",

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Protocol
 
-from trimtab.errors import Unfit
-from trimtab.predictions.records import JoinedPrediction, Prediction, ReceivedOutcome, TimeField
+from trimtab.errors import StoreUnreachable, Unfit
+from trimtab.predictions.records import JoinedPrediction, Outcome, Prediction, TimeField
 
 VERSION = 2
 """Version of the tables or collections."""
@@ -27,26 +27,21 @@ class PredictionLog(Protocol):
 
     def prepare(self) -> None:
         """Connect to the store, and create what is missing."""
-        ...
 
     def add(self, predictions: Sequence[Prediction]) -> None:
         """Write predictions. If an id is written twice, in one call or in several, the first prediction stays."""
-        ...
 
     def find(self, model: str, prediction_ids: Sequence[str]) -> dict[str, Prediction]:
         """Return the stored predictions among these ids, by id."""
-        ...
 
-    def add_outcomes(self, outcomes: Sequence[ReceivedOutcome]) -> int:
+    def add_outcomes(self, outcomes: Sequence[Outcome]) -> int:
         """Write the outcomes that are new (see `joining.new_outcomes`), and return how many there were.
 
         SQL writes all or none. MongoDB may write a part if the connection fails; a repeated call writes the rest.
         """
-        ...
 
     def count(self) -> tuple[int, int]:
         """Return the numbers of predictions and of outcomes, including mirrored predictions and corrections."""
-        ...
 
     def joined(
         self,
@@ -58,25 +53,26 @@ class PredictionLog(Protocol):
         known_by: datetime | None = None,
     ) -> list[JoinedPrediction]:
         """Return the predictions that count in a window of time, each with its label (see `joining.join`)."""
-        ...
 
     def purge(self, now: datetime) -> int:
         """Delete what is older than the retention and return how many records; 0 if the store deletes by itself."""
-        ...
 
     def forget(self, model: str, row_ids: Sequence[str]) -> int:
         """Delete the predictions and outcomes of these rows, and return how many records."""
-        ...
 
     def close(self) -> None:
         """Close all connections."""
-        ...
 
 
 def chunks(ids: Sequence[str]) -> Iterator[Sequence[str]]:
     """Split ids into parts that fit into one query."""
     for start in range(0, len(ids), CHUNK):
         yield ids[start : start + CHUNK]
+
+
+def unreachable(redacted_url: str, cause: object) -> StoreUnreachable:
+    """Return the error for a store that does not answer."""
+    return StoreUnreachable("The prediction log", redacted_url, "TRIMTAB_PREDICTION_LOG_URL", cause)
 
 
 def unsupported_version(redacted_url: str, version: object) -> Unfit:

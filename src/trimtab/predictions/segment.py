@@ -4,9 +4,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from trimtab.predictions import codec
-from trimtab.predictions.codec import Record
-from trimtab.predictions.records import Prediction, ReceivedOutcome
+from trimtab import files
+from trimtab.predictions.records import Outcome, Prediction, Record, decode
 
 
 class Segment:
@@ -74,7 +73,7 @@ class Segment:
         records, broken = [], []
         for line in self.path.read_bytes()[: self.size].splitlines():
             try:
-                records.append(codec.decode(line))
+                records.append(decode(line))
             except ValueError:
                 broken.append(line)
         return records, broken
@@ -89,10 +88,8 @@ class Segment:
         """Force it to the disk, so that it outlasts the machine's power."""
         if not self._synced:
             self._synced = True  # before: what is appended meanwhile may be left out
-            for path in (self.path, self.path.parent):
-                file = os.open(path, os.O_RDONLY)
-                os.fsync(file)
-                os.close(file)
+            files.sync(self.path)
+            files.sync(self.path.parent)
 
     def remove(self) -> None:
         """Forget it: all of it is in the store."""
@@ -101,7 +98,7 @@ class Segment:
 
     def _note(self, records: Sequence[Record]) -> None:
         self.ids += [record.prediction_id for record in records if isinstance(record, Prediction)]
-        self.truths += sum(isinstance(record, ReceivedOutcome) for record in records)
+        self.truths += sum(isinstance(record, Outcome) for record in records)
 
     def _truncate(self) -> None:
         assert self._file is not None

@@ -6,10 +6,8 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from trimtab.errors import SpoolRefused
-from trimtab.predictions import codec
 from trimtab.predictions.claim import Claim
-from trimtab.predictions.codec import Record
-from trimtab.predictions.records import Prediction
+from trimtab.predictions.records import Prediction, Record, encode
 from trimtab.predictions.segment import Segment
 
 
@@ -45,7 +43,7 @@ class Spool:
         Raises:
             SpoolRefused: There is no room for them.
         """
-        lines = b"".join(codec.encode(record) for record in records)
+        lines = b"".join(encode(record) for record in records)
         with self._changed:
             if self._closed:
                 raise SpoolRefused(self.folder, "the service stops")
@@ -112,12 +110,6 @@ class Spool:
     def has_truths(self) -> bool:
         """Tell whether an outcome waits here."""
         return self._truths > 0
-
-    def emptied(self, *, seconds: float) -> bool:
-        """Wait until all that was accepted before now is dropped; tell whether it is."""
-        with self._changed:
-            before = self._accepted
-            return self._changed.wait_for(lambda: self._dropped >= before, seconds)
 
     def sizes(self) -> tuple[int, int, int]:
         """Return the records that wait in memory, those that wait on disk only or too long, and bytes of all."""

@@ -18,13 +18,12 @@ from sqlalchemy import (
 )
 
 from trimtab.ledger.tables import UtcTime
-from trimtab.predictions.codec import to_json
-from trimtab.predictions.records import LONGEST_ID
+from trimtab.predictions.records import LONGEST_ID, to_json
 
 metadata = MetaData()
 
 
-class Json(TypeDecorator[Any]):
+class _Json(TypeDecorator[Any]):
     """JSON as text, which is the same in every database.
 
     A column of type JSON has numeric affinity in SQLite, so SQLite parses the text of a number itself. Its result is not
@@ -35,11 +34,9 @@ class Json(TypeDecorator[Any]):
     cache_ok = True
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> str:
-        """Encode a value."""
         return to_json(value).decode()
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
-        """Decode a value; NULL is None."""
         return None if value is None else json.loads(value)
 
 
@@ -52,8 +49,8 @@ predictions = Table(
     Column("version", String(20), nullable=False),
     Column("served_at", UtcTime, nullable=False),
     Column("event_time", UtcTime, nullable=False),
-    Column("answer", Json, nullable=False),
-    Column("features", Json, nullable=False),
+    Column("answer", _Json, nullable=False),
+    Column("features", _Json, nullable=False),
     Column("role", String(20), nullable=False),
     Column("action", Text),
     Column("propensity", Float),
@@ -71,7 +68,7 @@ feedback = Table(
     Column("row_id", String(LONGEST_ID), nullable=False),
     Column("revision", Integer, nullable=False),
     Column("prediction_id", String(LONGEST_ID)),
-    Column("label", Json, nullable=False),
+    Column("label", _Json, nullable=False),
     Column("label_known_at", UtcTime, nullable=False),
     Column("received_at", UtcTime, nullable=False),
     UniqueConstraint("row_id", "model", "revision", name="feedback_of_row"),

@@ -14,8 +14,7 @@ store, many at once, and removes the file. So:
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
-from datetime import datetime
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -23,12 +22,10 @@ from trimtab import params
 from trimtab.clock import Clock
 from trimtab.errors import StoreUnreachable, Unfit
 from trimtab.predictions import dead_letters
-from trimtab.predictions.codec import Record
-from trimtab.predictions.protocol import PredictionLog
-from trimtab.predictions.records import Outcome, Prediction, ReceivedOutcome
+from trimtab.predictions.protocol import PredictionLog, unreachable
+from trimtab.predictions.records import Outcome, Prediction, Record
 from trimtab.predictions.segment import Segment
 from trimtab.predictions.spool import Spool
-from trimtab.predictions.state import State
 from trimtab.predictions.timeout import call_with_timeout
 
 T = TypeVar("T")
@@ -74,11 +71,16 @@ class LogWriter:
         """
         self._spool.append(predictions)
 
-    def find(self, model: str, prediction_ids: Sequence[str]) -> dict[str, Prediction]:
+    def find(
+        self, model: str, prediction_ids: Sequence[str], *, complete: bool = False
+    ) -> dict[str, Prediction]:
         """Return those of the predictions that wait or are in the store.
 
-        While the store is away, only those that wait are returned. To answer again under the same id is then safe,
-        because the log keeps the first prediction.
+        While the store is away, only those that wait are returned, unless the answer has to be `complete`. To answer
+        again under the same id is then safe, because the log keeps the first prediction.
+
+        Raises:
+            StoreUnreachable: The store is away, one of them does not wait here, and the answer has to be complete.
         """
         waiting = self._spool.find(prediction_ids)
         predictions = {id_: entry for id_, entry in waiting.items() if entry.model == model}
@@ -87,21 +89,12 @@ class LogWriter:
             try:
                 predictions |= self._ask(lambda: self._store.find(model, missing))
             except StoreUnreachable as error:
+                if complete:
+                    raise
                 log.warning("A prediction may be in the log unseen: %s", error)
         return predictions
 
-    def row_ids(self, model: str, prediction_ids: Sequence[str]) -> dict[str, str]:
-        """Return the row id of each prediction that is known.
-
-        Raises:
-            StoreUnreachable: The store is away, and one of them does not wait here.
-        """
-        waiting = self._spool.find(prediction_ids)
-        missing = [id_ for id_ in prediction_ids if id_ not in waiting]
-        stored = self._ask(lambda: self._store.find(model, missing)) if missing else {}
-        return {id_: entry.row_id for id_, entry in (waiting | stored).items() if entry.model == model}
-
-    def add_outcomes(self, outcomes: Sequence[Outcome], *, received_at: datetime) -> int | None:
+    def add_outcomes(self, outcomes: Sequence[Outcome]) -> int | None:
         """Write outcomes and return how many were news; None while that is not known, because they wait.
 
         They are written at once, so that who sends them is told what was news; they wait when the store is away, or
@@ -110,33 +103,33 @@ class LogWriter:
         Raises:
             SpoolRefused: They can neither be written nor wait.
         """
-        received = [ReceivedOutcome(outcome=outcome, received_at=received_at) for outcome in outcomes]
         if not self._spool.has_truths():
             try:
-                return self._ask(lambda: self._store.add_outcomes(received))
+                return self._ask(lambda: self._store.add_outcomes(outcomes))
             except StoreUnreachable as error:
                 log.warning("%d outcomes wait: %s", len(outcomes), error)
-        self._spool.append(received)
+        self._spool.append(outcomes)
         return None
 
-    def flush(self, *, seconds: float) -> bool:
-        """Wait until all that was accepted before now is in the store; tell whether it is."""
-        return self._spool.emptied(seconds=seconds)
+    def state(self) -> Mapping[str, float]:
+        """Return what waits, and what was done since the start, in records but for the bytes.
 
-    def state(self) -> State:
-        """Return the figures of now."""
+        `queued` waits its turn; `spooled` waits because the store was away or slow, or the process before died. `written`
+        counts all that is in the store, `replayed` those of it that were spooled, `refused` those that no store takes and
+        that were put aside, `failures` the tries that failed.
+        """
         queued, spooled, size = self._spool.sizes()
-        return State(
-            queued=queued,
-            spooled=spooled,
-            spool_bytes=size,
-            spool_limit_bytes=self._spool.most_bytes,
-            written=self._written,
-            replayed=self._replayed,
-            refused=self._refused,
-            failures=self._failures,
-            away=self._away,
-        )
+        return {
+            "queued": queued,
+            "spooled": spooled,
+            "spool_bytes": size,
+            "spool_limit_bytes": self._spool.most_bytes,
+            "written": self._written,
+            "replayed": self._replayed,
+            "refused": self._refused,
+            "failures": self._failures,
+            "away": self._away,
+        }
 
     def close(self) -> None:
         """Accept no more, write what waits for some seconds, and leave the rest to the next process."""
@@ -190,14 +183,7 @@ class LogWriter:
 
     def _write(self, segment: Segment) -> None:
         records, broken = segment.load()
-        try:
-            self._put(records)
-        except (StoreUnreachable, Unfit):
-            raise
-        except Exception:
-            self._store.prepare()  # raises when it is the store as a whole; a record holds up no other
-            for record in records:
-                self._put_or_aside(record)
+        self._put(records)
         for line in broken:
             self._aside(line, "no record of the prediction log")
         self._back()  # first: a reader that sees an empty spool queries the store
@@ -205,21 +191,24 @@ class LogWriter:
         self._written += segment.count
         self._replayed += segment.count if segment.late else 0
 
-    def _put(self, records: Sequence[Record]) -> None:
+    def _put(self, records: Sequence[Record], *, alone: bool = False) -> None:
+        """Write records together, or else each alone, so that one that the store does not take holds up no other."""
         predictions = [record for record in records if isinstance(record, Prediction)]
-        if predictions:
-            self._store.add(predictions)
-        received = [record for record in records if isinstance(record, ReceivedOutcome)]
-        if received:
-            self._store.add_outcomes(received)
-
-    def _put_or_aside(self, record: Record) -> None:
+        outcomes = [record for record in records if isinstance(record, Outcome)]
         try:
-            self._put([record])
+            if predictions:
+                self._store.add(predictions)
+            if outcomes:
+                self._store.add_outcomes(outcomes)
         except (StoreUnreachable, Unfit):
             raise
         except Exception as error:
-            self._aside(record, f"{type(error).__name__}: {error}")
+            if alone:
+                self._aside(records[0], f"{type(error).__name__}: {error}")
+            else:
+                self._store.prepare()  # raises when it is the store as a whole
+                for record in records:
+                    self._put([record], alone=True)
 
     def _aside(self, record: Record | bytes, reason: str) -> None:
         path = dead_letters.append(self._spool.folder, record, reason)
@@ -229,7 +218,7 @@ class LogWriter:
 
     def _ask(self, question: Callable[[], T]) -> T:
         if self._away:
-            raise self._silent("it was away at the last try")
+            raise unreachable(self._store.redacted_url, "it was away at the last try")
         try:
             return call_with_timeout(question, seconds=self._settings.timeout_seconds)
         except StoreUnreachable as error:
@@ -237,12 +226,7 @@ class LogWriter:
             raise
         except (TimeoutError, Unfit) as error:
             self._failed(error)
-            raise self._silent(error) from error
-
-    def _silent(self, cause: object) -> StoreUnreachable:
-        return StoreUnreachable(
-            "The prediction log", self._store.redacted_url, "TRIMTAB_PREDICTION_LOG_URL", cause
-        )
+            raise unreachable(self._store.redacted_url, error) from error
 
     def _failed(self, error: Exception) -> None:
         self._failures += 1

@@ -6,7 +6,7 @@ Several processes would each have their own counters.
 import argparse
 import socket
 from functools import partial
-from importlib import import_module
+from pkgutil import resolve_name
 from typing import Any
 
 from granian.constants import HTTPModes, Interfaces
@@ -46,7 +46,7 @@ def main() -> None:
         backpressure=_CONNECTIONS,
         http1_settings=HTTP1Settings(header_read_timeout=_HEAD_SECONDS * 1000, max_buffer_size=_BUFFER_BYTES),
         workers_kill_timeout=_STOP_SECONDS,
-    ).serve(target_loader=partial(_load, arguments.app), wrap_loader=False)
+    ).serve(target_loader=partial(_create_in_worker, arguments.app), wrap_loader=False)
 
 
 def _free(bind: str) -> tuple[str, int]:
@@ -60,20 +60,18 @@ def _free(bind: str) -> tuple[str, int]:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         with socket.create_server((host, int(port)), family=family) as probe:
-            address = probe.getsockname()
+            address, free_port, *_ = probe.getsockname()
     except (OSError, ValueError) as error:
         raise Unfit(
             f"The service cannot listen on {bind}: {error}", "Give a free one: --bind ADDRESS:PORT"
         ) from error
-    return address[0], address[1]
+    return address, free_port
 
 
-def _load(app: str) -> Any:
-    """Create the application in the worker process."""
+def _create_in_worker(app: str) -> Any:
     from trimtab.serve.bridge import Bridge
 
-    module, _, name = app.partition(":")
-    return Bridge(getattr(import_module(module), name)())
+    return Bridge(resolve_name(app)())
 
 
 if __name__ == "__main__":

@@ -1,61 +1,69 @@
-"""The Flask application: routes for predictions, outcomes, the model, health and metrics."""
+"""The Flask application: routes for predictions, outcomes, the model, health and metrics. Errors are answered in JSON."""
 
+import logging
 import re
 import time
-from typing import Any
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, cast
 
 from flask import Flask, Response, g, request
 from pydantic import TypeAdapter
+from werkzeug.exceptions import HTTPException
 
 from trimtab.clock import Clock
-from trimtab.errors import RequestRejected
+from trimtab.errors import ModelBroken, RequestRejected, StoreUnreachable
 from trimtab.params import Params
-from trimtab.predictions.records import Role
+from trimtab.predictions.records import Outcome, Role
 from trimtab.predictions.writer import LogWriter
-from trimtab.serve import error_handlers, openapi
-from trimtab.serve.answers import json_response, response_fields
-from trimtab.serve.bodies import read_json
-from trimtab.serve.faults import fault
+from trimtab.serve import openapi
+from trimtab.serve.bodies import Body, Fault, fault, read_json, under
 from trimtab.serve.holder import ModelHolder, Serving
 from trimtab.serve.metrics import Metrics
-from trimtab.serve.outcomes import read_outcomes
 from trimtab.serve.predicting import Predicting
-from trimtab.serve.request_types import feedback_body, row_type
-from trimtab.serve.response_types import Acknowledgement, Health, Identity, Readiness
+from trimtab.serve.request_types import feedback_body, is_id, row_type
+from trimtab.serve.responses import (
+    Acknowledgement,
+    Error,
+    Health,
+    Identity,
+    Readiness,
+    json_response,
+    response_fields,
+)
 from trimtab.serve.retries import HEADER, KEY_PATTERN, MAX_KEY_CHARACTERS
 from trimtab.serve.row_checker import RowChecker
-from trimtab.serve.shadow import Shadow
 from trimtab.serve.tokens import Tokens
+
+log = logging.getLogger(__name__)
 
 _FIELD_BYTES = 512
 """Bytes of a body allowed per field and row: many times the length of names, quotes and values."""
+_MAX_FAULTS = 20
+"""Faults in one response: the first few are enough to repair a client that sends a thousand wrong rows."""
 
 
 def create_app(
-    holder: ModelHolder,
-    log: LogWriter,
-    params: Params,
-    clock: Clock,
-    *,
-    tokens: Tokens,
-    former: ModelHolder | None = None,
-    shadow: Shadow | None = None,
+    holders: Mapping[Role, ModelHolder], writer: LogWriter, params: Params, clock: Clock, *, tokens: Tokens
 ) -> Flask:
-    """Make the application. A process may have several, which share no state."""
+    """Make the application. A process may have several, which share no state.
+
+    The holders other than `champion` are optional: without a role, its kind of prediction is not made.
+    """
     app = Flask("trimtab", static_folder=None)
-    max_rows, model = params.serve.max_rows, params.model.name
+    max_rows, model, champion = params.serve.max_rows, params.model.name, holders["champion"]
     app.config["MAX_CONTENT_LENGTH"] = max_rows * (len(params.data.features) + 2) * _FIELD_BYTES
     app.config["REQUEST_SECONDS"] = params.serve.request_seconds
-    app.extensions["log"] = log
-    metrics = Metrics(params, _by_role(holder, former, shadow), shadow, log)
-    predicting = Predicting(holder, former, shadow, log, params, clock, metrics)
+    app.extensions["log"] = writer
+    metrics = Metrics(params, holders, writer)
+    predicting = Predicting(holders, writer, params, clock, metrics)
     fields = response_fields(params.data.label)
     checker = RowChecker(params.data, max_rows)
     row_schema = TypeAdapter(row_type(params.data)).json_schema()
     outcomes = feedback_body(params.data.label, max_rows)
-    document = openapi.document(params, checker.body, outcomes, secured=tokens.required)
+    document = openapi.document(params, checker.body, outcomes, secured=bool(tokens.clients))
     _observe(app, metrics)
-    error_handlers.register(app, metrics)
+    _answer_errors(app, metrics)
 
     @app.post("/predict")
     def predict() -> Response:
@@ -78,15 +86,15 @@ def create_app(
     @app.post("/feedback")
     def feedback() -> Response:
         tokens.client(request.headers.get("Authorization"), "feedback")
-        received = read_outcomes(read_json(), outcomes, log, model)
-        new = log.add_outcomes(received, received_at=clock())
+        received = _outcomes(read_json(), outcomes, writer, model, clock())
+        new = writer.add_outcomes(received)
         metrics.received(new or 0)
         return json_response(Acknowledgement(received=len(received), new=new))
 
     @app.get("/model")
     def model_in_production() -> Response:
         tokens.client(request.headers.get("Authorization"), None)
-        return json_response(_identity(holder.current(), model, row_schema))
+        return json_response(_identity(champion.current(), model, row_schema))
 
     @app.get("/healthz")
     def healthz() -> Response:
@@ -94,8 +102,8 @@ def create_app(
 
     @app.get("/readyz")
     def readyz() -> Response:
-        version = holder.current().champion.version
-        return json_response(Readiness(status="ok", version=version, trouble=holder.trouble))
+        version = champion.current().version.version
+        return json_response(Readiness(status="ok", version=version, trouble=champion.trouble))
 
     @app.get("/metrics")
     def prometheus() -> Response:
@@ -108,17 +116,6 @@ def create_app(
     return app
 
 
-def _by_role(
-    champion: ModelHolder, former: ModelHolder | None, shadow: Shadow | None
-) -> dict[Role, ModelHolder]:
-    holders: dict[Role, ModelHolder | None] = {
-        "champion": champion,
-        "shadow": shadow.challenger if shadow else None,
-        "holdback": former,
-    }
-    return {role: holder for role, holder in holders.items() if holder}
-
-
 def _key(client: str) -> str | None:
     key = request.headers.get(HEADER)
     if key is None:
@@ -129,18 +126,27 @@ def _key(client: str) -> str | None:
 
 
 def _identity(serving: Serving, model: str, row_schema: dict[str, Any]) -> Identity:
-    version, ready = serving.champion, serving.ready
+    version = serving.version
     return Identity(
         model=model,
         version=version.version,
         stage="Production",
         run_id=version.run_id,
         digest=version.digest,
-        commit=ready.commit,
-        batches=dict(ready.batches),
+        commit=serving.commit,
+        batches=dict(serving.batches),
         trained_through=version.trained_through.isoformat(),
         row=row_schema,
     )
+
+
+def _outcomes(content: Any, body: Body, writer: LogWriter, model: str, now: datetime) -> list[Outcome]:
+    """Return the outcomes of a request, each under its row's id; rows of prediction ids are looked up in the log."""
+    items = [item for item in body.items(content) if isinstance(item, dict)]
+    prediction_ids = [item["prediction_id"] for item in items if is_id(item.get("prediction_id"))]
+    predictions = writer.find(model, prediction_ids, complete=True)
+    checked = body.check(content, context={id_: entry.row_id for id_, entry in predictions.items()})
+    return [Outcome(model=model, received_at=now, **dict(item)) for item in under(checked, "item")]
 
 
 def _observe(app: Flask, metrics: Metrics) -> None:
@@ -152,4 +158,31 @@ def _observe(app: Flask, metrics: Metrics) -> None:
     def end(response: Response) -> Response:
         route = request.url_rule.rule if request.url_rule else "unknown"
         metrics.answered(route, response.status_code, time.monotonic() - g.began)
+        return response
+
+
+def _answer_errors(app: Flask, metrics: Metrics) -> None:
+    @app.errorhandler(RequestRejected)
+    def rejected(error: RequestRejected) -> Response:
+        metrics.refused(error.faults)
+        faults = cast(list[Fault], error.faults[:_MAX_FAULTS])
+        return json_response(
+            Error(error="The request breaks the contract", total=len(error.faults), faults=faults), 422
+        )
+
+    @app.errorhandler(StoreUnreachable)
+    @app.errorhandler(ModelBroken)
+    def failed(error: StoreUnreachable | ModelBroken) -> Response:
+        log.error("%s", error)  # the response names no address
+        text, status = "A store of the service does not answer; nothing was written, try again", 503
+        if isinstance(error, ModelBroken):
+            text, status = "The model has no answer to these rows; nothing was written", 500
+        return json_response(Error(error=text), status)
+
+    @app.errorhandler(HTTPException)
+    def refused(error: HTTPException) -> Response:
+        response = json_response(Error(error=error.description or error.name), error.code or 500)
+        response.headers.extend(
+            (name, value) for name, value in error.get_headers() if name.lower() != "content-type"
+        )
         return response

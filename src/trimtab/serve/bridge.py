@@ -88,8 +88,7 @@ class Bridge:
             if scope.path in QUICK and len(body) <= _SMALL_BYTES and "idempotency-key" not in scope.headers:
                 self._answer(environ, proto)
             else:
-                loop = asyncio.get_running_loop()
-                await loop.run_in_executor(self._threads, self._answer, environ, proto)
+                await asyncio.get_running_loop().run_in_executor(self._threads, self._answer, environ, proto)
         finally:
             self._buffered_bytes -= len(body)
         if refusal is _TOO_LARGE:
@@ -143,7 +142,6 @@ class _Refused(RawIOBase):
         self._refusal = refusal
 
     def readinto(self, _: object) -> NoReturn:
-        """Raise the error."""
         raise self._refusal()
 
 

@@ -3,7 +3,7 @@
 import gc
 import logging
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from werkzeug.exceptions import ServiceUnavailable
@@ -16,23 +16,16 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ready:
-    """A model that was loaded and checked.
+class Serving:
+    """A version that was loaded and checked. A request uses the same one from start to end.
 
     `commit` is that of the code that trained it; `batches` has revision and MD5 of each training batch.
     """
 
+    version: ModelVersion
     scorer: Scorer
     commit: str | None
     batches: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Serving:
-    """A version and its model. A request uses the same one from start to end."""
-
-    champion: ModelVersion
-    ready: Ready
 
 
 class ModelHolder:
@@ -53,15 +46,13 @@ class ModelHolder:
         self,
         *,
         find: Callable[[], ModelVersion | None],
-        prepare: Callable[[ModelVersion], Ready],
+        prepare: Callable[[ModelVersion], Serving],
         keeps: bool = True,
         serving: Serving | None = None,
         note: str | None = None,
     ) -> None:
         self._find, self._prepare, self._keeps, self._note = find, prepare, keeps, note
-        self.serving = serving
-        self.failures = 0
-        self.trouble = note
+        self.serving, self.failures, self.trouble = serving, 0, note
         self._cause: str | None = None
 
     def current(self) -> Serving:
@@ -81,9 +72,9 @@ class ModelHolder:
         try:
             version = self._find()
             if version is None:
-                self.serving = self.serving if self._keeps else None
-            elif self.serving is None or self.serving.champion != version:
-                self.serving = Serving(champion=version, ready=self._prepare(version))
+                self.serving = before if self._keeps else None
+            elif before is None or before.version != version:
+                self.serving = self._prepare(version)
                 log.info("Version %s is ready", version.version)
         except Exception as error:  # whatever it is, the last good version keeps answering
             self.failures += 1
@@ -107,7 +98,7 @@ def summary(error: Exception) -> str:
     return "The version in Production could not be loaded; the log says why"
 
 
-def follow(holders: Sequence[ModelHolder], refresh_seconds: float) -> threading.Event:
+def follow(holders: Iterable[ModelHolder], refresh_seconds: float) -> threading.Event:
     """Refresh holders periodically in a thread, until the returned event is set.
 
     At the start, and whenever another version answers, all objects are frozen for the garbage collector. Otherwise each

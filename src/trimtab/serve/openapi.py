@@ -8,14 +8,7 @@ from pydantic import TypeAdapter
 from trimtab import __version__
 from trimtab.params import Params
 from trimtab.serve.bodies import Body
-from trimtab.serve.response_types import (
-    Acknowledgement,
-    Error,
-    Health,
-    Identity,
-    Readiness,
-    predictions_type,
-)
+from trimtab.serve.responses import Acknowledgement, Error, Health, Identity, Readiness, predictions_type
 from trimtab.serve.retries import HEADER, KEY_PATTERN
 
 Schema = dict[str, Any]
@@ -76,16 +69,17 @@ def document(params: Params, predict: Body, feedback: Body, *, secured: bool) ->
         return {"requestBody": request, **operation(summary, answer, [*_POST_STATUSES, *statuses])}
 
     token: Schema = {"security": [{"token": []}]} if secured else {}
-    key = {"parameters": [_IDEMPOTENCY_KEY]}
+    schemes = {"securitySchemes": {"token": {"type": "http", "scheme": "bearer"}}} if secured else {}
     metrics = {"200": {"description": "The metrics.", "content": {"text/plain": {}}}}
-    components: Schema = {"schemas": definitions["$defs"]}
-    if secured:
-        components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
     return {
         "openapi": "3.1.0",
         "info": {"title": params.model.name, "version": __version__},
         "paths": {
-            "/predict": {"post": post("Predict rows", "predict", "predictions", "409") | key | token},
+            "/predict": {
+                "post": post("Predict rows", "predict", "predictions", "409")
+                | {"parameters": [_IDEMPOTENCY_KEY]}
+                | token
+            },
             "/feedback": {"post": post("Report the outcomes of rows", "feedback", "acknowledgement") | token},
             "/model": {
                 "get": operation("Describe the model that answers", "identity", ["401", "503"]) | token
@@ -95,7 +89,7 @@ def document(params: Params, predict: Body, feedback: Body, *, secured: bool) ->
             "/openapi.json": {"get": operation("This document", "document")},
             "/metrics": {"get": {"summary": "Metrics for Prometheus", "responses": metrics}},
         },
-        "components": components,
+        "components": {"schemas": definitions["$defs"], **schemes},
     }
 
 

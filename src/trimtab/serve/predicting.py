@@ -1,8 +1,13 @@
 """Makes predictions: choose the version, predict, log, and offer the rows to the challenger."""
 
+import logging
 import os
+import queue
+import threading
+import uuid
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 import numpy as np
@@ -13,13 +18,14 @@ from trimtab.errors import ModelBroken
 from trimtab.params import Params
 from trimtab.predictions.records import Prediction, Role
 from trimtab.predictions.writer import LogWriter
-from trimtab.serve import answers
+from trimtab.serve import responses
 from trimtab.serve.holder import ModelHolder, Serving
 from trimtab.serve.metrics import Metrics
 from trimtab.serve.request_types import Action
 from trimtab.serve.retries import Retries
 from trimtab.serve.row_checker import CheckedRows, Row
-from trimtab.serve.shadow import Shadow
+
+log = logging.getLogger(__name__)
 
 _HASHES = 2**32
 _REMEMBERED_REQUESTS = 20
@@ -32,10 +38,8 @@ class Predicting:
     """Predicts with the champion, and a share of the rows with the former champion.
 
     Args:
-        champion: Holds the version in Production.
-        former: Holds the version before it; None without a holdback.
-        shadow: Mirrors the requests to the challenger; None without mirrored traffic.
-        log: Stores every prediction before the response is sent.
+        holders: `champion` holds the version in Production, `holdback` the version before it, `shadow` the challenger.
+        writer: Stores every prediction before the response is sent.
         params: The parameters.
         clock: Gives the time of a prediction.
         metrics: Counts rows and predictions.
@@ -43,19 +47,19 @@ class Predicting:
 
     def __init__(
         self,
-        champion: ModelHolder,
-        former: ModelHolder | None,
-        shadow: Shadow | None,
-        log: LogWriter,
+        holders: Mapping[Role, ModelHolder],
+        writer: LogWriter,
         params: Params,
         clock: Clock,
         metrics: Metrics,
     ) -> None:
-        self._champion, self._former, self._shadow = champion, former, shadow
-        self._log, self._clock, self._metrics = log, clock, metrics
+        self._champion, self._former = holders["champion"], holders.get("holdback")
+        self._writer, self._clock, self._metrics = writer, clock, metrics
         self._model, self._label = params.model.name, params.data.label
         self._share = params.serve.holdback_share
-        self._retries = Retries(log, self._model, _REMEMBERED_REQUESTS * params.serve.max_rows)
+        self._retries = Retries(writer, self._model, _REMEMBERED_REQUESTS * params.serve.max_rows)
+        challenger = holders.get("shadow")
+        self._shadow = Shadow(challenger, writer, params, metrics.dropped) if challenger else None
 
     def answer(self, request: CheckedRows, key: str | None) -> tuple[Sequence[Prediction], bool]:
         """Return a prediction for each row, in their order, and whether they were made before.
@@ -76,18 +80,16 @@ class Predicting:
         return self._retries.answer(key, request, lambda ids: self._make(request, ids))
 
     def _make(self, request: CheckedRows, ids: Sequence[str]) -> list[Prediction]:
-        serving = self._champion.current()
-        former = self._former.serving if self._former is not None else None
-        now = self._clock()
+        serving, now = self._champion.current(), self._clock()
+        former = self._former.serving if self._former else None
         asked = list(zip(ids, request.rows, request.times, request.actions, strict=True))
-        made = (
-            self._shared(serving, former, asked, now)
-            if former is not None
-            else self._by(serving, "champion", None, asked, now)
-        )
-        self._log.add(made)
+        if former is None:
+            made = self._by(serving, "champion", None, asked, now)
+        else:
+            made = self._shared(serving, former, asked, now)
+        self._writer.add(made)
         self._metrics.asked(request.missing, request.unseen)
-        if self._shadow is not None:
+        if self._shadow:
             self._shadow.offer(made)
         return made
 
@@ -103,20 +105,15 @@ class Predicting:
         return [next(by_former if is_held else by_champion) for is_held in held]
 
     def _by(
-        self,
-        serving: Serving,
-        role: Role,
-        propensity: float | None,
-        asked: Sequence[_Asked],
-        now: datetime,
+        self, serving: Serving, role: Role, propensity: float | None, asked: Sequence[_Asked], now: datetime
     ) -> list[Prediction]:
         if not asked:
             return []
-        version = serving.champion.version
-        predicted = serving.ready.scorer.answers([row for _, row, _, _ in asked])
+        version = serving.version.version
+        predicted = serving.scorer.answers([row for _, row, _, _ in asked])
         if not np.isfinite(predicted).all():
             raise ModelBroken(version)
-        self._metrics.predicted(version, role, answers.histogram_values(self._label, predicted))
+        self._metrics.predicted(version, role, responses.histogram_values(self._label, predicted))
         return [
             Prediction(
                 prediction_id=prediction_id,
@@ -132,8 +129,69 @@ class Predicting:
                 features=row,
             )
             for (prediction_id, row, time, action), answer in zip(
-                asked, answers.logged(self._label, predicted), strict=True
+                asked, responses.logged(self._label, predicted), strict=True
             )
+        ]
+
+
+class Shadow:
+    """The challenger in Staging predicts the same rows after the response, for the log only.
+
+    A bounded queue and a thread. Rows that do not fit are dropped and counted; no request waits.
+
+    Args:
+        challenger: Holds the version in Staging.
+        writer: The prediction log.
+        params: The parameters; `serve.shadow_rows` may wait.
+        dropped: Counts rows that were dropped, or that the challenger could not predict.
+    """
+
+    def __init__(
+        self, challenger: ModelHolder, writer: LogWriter, params: Params, dropped: Callable[[int], None]
+    ) -> None:
+        self._challenger, self._writer, self._dropped = challenger, writer, dropped
+        self._label, self._max_rows = params.data.label, params.serve.shadow_rows
+        self._queue: queue.SimpleQueue[tuple[Serving, Sequence[Prediction]]] = queue.SimpleQueue()
+        self._lock, self._waiting = threading.Lock(), 0
+        threading.Thread(target=self._loop, name="shadow", daemon=True).start()
+
+    def offer(self, answered: Sequence[Prediction]) -> None:
+        """Let the challenger predict the same rows, if there is one and the queue has room."""
+        serving = self._challenger.serving
+        if serving is None:
+            return
+        with self._lock:
+            if self._waiting + len(answered) > self._max_rows:
+                self._dropped(len(answered))
+                return
+            self._waiting += len(answered)
+        self._queue.put((serving, answered))
+
+    def _loop(self) -> None:
+        while True:
+            serving, answered = self._queue.get()
+            try:
+                self._writer.add(self._predict(serving, answered))
+            except Exception:  # a failing challenger must not end the thread
+                log.exception("Version %s could not answer as a shadow", serving.version.version)
+                self._dropped(len(answered))
+            with self._lock:
+                self._waiting -= len(answered)
+
+    def _predict(self, serving: Serving, answered: Sequence[Prediction]) -> list[Prediction]:
+        version = serving.version.version
+        predicted = serving.scorer.answers([prediction.features for prediction in answered])
+        return [
+            replace(
+                prediction,
+                prediction_id=str(uuid.uuid5(uuid.UUID(prediction.prediction_id), f"shadow {version}")),
+                version=version,
+                role="shadow",
+                action=None,
+                propensity=None,
+                answer=answer,
+            )
+            for prediction, answer in zip(answered, responses.logged(self._label, predicted), strict=True)
         ]
 
 

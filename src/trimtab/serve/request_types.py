@@ -54,9 +54,7 @@ _Time = Annotated[
     str,
     AfterValidator(aware_time),
     Field(
-        description=_TIME_TEXT,
-        examples=["2026-03-01T05:15:00Z"],
-        json_schema_extra={"format": "date-time"},
+        description=_TIME_TEXT, examples=["2026-03-01T05:15:00Z"], json_schema_extra={"format": "date-time"}
     ),
 ]
 
@@ -112,8 +110,11 @@ def row_type(data: Data) -> Any:
     pydantic look for unknown fields would take a third more.
     """
     features = {name: _feature_type(feature) for name, feature in data.features.items()}
-    config = ConfigDict(extra="ignore", json_schema_extra={"additionalProperties": False})
-    return object_type("Row", {ROW_ID: Id, EVENT_TIME: _Time, **features}, config)
+    return object_type(
+        "Row",
+        {ROW_ID: Id, EVENT_TIME: _Time, **features},
+        ConfigDict(extra="ignore", json_schema_extra={"additionalProperties": False}),
+    )
 
 
 def label_type(label: Label) -> Any:
@@ -123,8 +124,9 @@ def label_type(label: Label) -> Any:
         return Annotated[number, Field(description=text)]
     if isinstance(label, Binary):
         return Annotated[int, Field(ge=0, le=1, description="0 or 1")]
-    classes = cast(Any, Literal)[tuple(label.classes)]
-    return Annotated[classes, Field(description=f"one of {', '.join(label.classes)}")]
+    return Annotated[
+        cast(Any, Literal)[tuple(label.classes)], Field(description=f"one of {', '.join(label.classes)}")
+    ]
 
 
 def predict_body(data: Data, max_rows: int) -> Body:

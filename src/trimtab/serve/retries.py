@@ -11,14 +11,12 @@ from werkzeug.exceptions import Conflict
 from trimtab.errors import RequestRejected
 from trimtab.predictions.records import Prediction
 from trimtab.predictions.writer import LogWriter
-from trimtab.serve.faults import fault
+from trimtab.serve.bodies import fault
 from trimtab.serve.row_checker import CheckedRows
 
 HEADER = "Idempotency-Key"
 MAX_KEY_CHARACTERS = 255
 KEY_PATTERN = f"[ -~]{{1,{MAX_KEY_CHARACTERS}}}"
-
-Make = Callable[[Sequence[str]], Sequence[Prediction]]
 
 
 class Retries:
@@ -35,12 +33,13 @@ class Retries:
     def __init__(self, log: LogWriter, model: str, max_rows: int) -> None:
         self._log, self._model, self._max_rows = log, model, max_rows
         self._space = uuid.uuid5(uuid.NAMESPACE_OID, f"trimtab {model}")
-        self._lock = threading.Lock()
+        self._lock, self._rows = threading.Lock(), 0
         self._running: set[str] = set()
         self._newest: OrderedDict[str, Sequence[Prediction]] = OrderedDict()
-        self._rows = 0
 
-    def answer(self, key: str, request: CheckedRows, make: Make) -> tuple[Sequence[Prediction], bool]:
+    def answer(
+        self, key: str, request: CheckedRows, make: Callable[[Sequence[str]], Sequence[Prediction]]
+    ) -> tuple[Sequence[Prediction], bool]:
         """Return the predictions that the key stands for, and whether they were made before.
 
         Args:
@@ -55,14 +54,14 @@ class Retries:
         ids = [str(uuid.uuid5(self._space, f"{key}\n{place}")) for place in range(len(request.rows) + 1)]
         with self._alone(key):
             predictions = self._newest.get(key) or self._from_log(ids)
-            if predictions:
-                if not _answers(predictions, request):
-                    expected = "a key that did not come with another body"
-                    raise RequestRejected([fault(HEADER, expected, key.rpartition("\n")[2])])
-                return predictions, True
-            made = make(ids[:-1])
-            self._keep(key, made)
-            return made, False
+            if not predictions:
+                made = make(ids[:-1])
+                self._keep(key, made)
+                return made, False
+        if not _made_for(request, predictions):
+            rejected = fault(HEADER, "a key that did not come with another body", key.rpartition("\n")[2])
+            raise RequestRejected([rejected])
+        return predictions, True
 
     def _from_log(self, ids: Sequence[str]) -> Sequence[Prediction]:
         """Return the predictions of a key in order. One id more than rows reveals that the first request had more rows."""
@@ -74,8 +73,7 @@ class Retries:
             self._newest[key] = made
             self._rows += len(made)
             while self._rows > self._max_rows:
-                _, oldest = self._newest.popitem(last=False)
-                self._rows -= len(oldest)
+                self._rows -= len(self._newest.popitem(last=False)[1])
 
     @contextmanager
     def _alone(self, key: str) -> Iterator[None]:
@@ -86,12 +84,10 @@ class Retries:
         try:
             yield
         finally:
-            with self._lock:
-                self._running.discard(key)
+            self._running.discard(key)
 
 
-def _answers(predictions: Sequence[Prediction], request: CheckedRows) -> bool:
-    """Return whether predictions were made for these rows and actions."""
+def _made_for(request: CheckedRows, predictions: Sequence[Prediction]) -> bool:
     return len(predictions) == len(request.rows) and all(
         dict(prediction.features) == row
         and prediction.action == (action.name if action else None)

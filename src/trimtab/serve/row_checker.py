@@ -7,8 +7,7 @@ from typing import Any, NamedTuple
 from trimtab.data.schema import EVENT_TIME, ROW_ID, columns
 from trimtab.errors import RequestRejected
 from trimtab.params import Data
-from trimtab.serve.bodies import under
-from trimtab.serve.faults import Fault, fault
+from trimtab.serve.bodies import Fault, fault, under
 from trimtab.serve.request_types import Action, predict_body
 
 Row = Mapping[str, Any]

@@ -1,13 +1,13 @@
 """Predicts the rows of a request without pandas, equal to the registered model's own predictions to the last bit.
 
-Before a model serves, the predictions of `ArrayScorer` are compared with those of `FrameScorer`. If they differ, or if
-`ArrayScorer` does not support the pipeline, `FrameScorer` serves, some milliseconds per request slower.
+Before a model serves, the predictions of `_ArrayScorer` are compared with those of `Scorer`. If they differ, or if
+`_ArrayScorer` does not support the pipeline, `Scorer` serves, some milliseconds per request slower.
 """
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from operator import itemgetter
-from typing import Any, Protocol, cast
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,7 @@ import pandas as pd
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.pipeline import Pipeline
 
-from trimtab.params import Category, Data, Feature, Number, Params, Regression
+from trimtab.params import Category, Data, Feature, Label, Number, Params, Regression
 from trimtab.serve.row_checker import Row
 from trimtab.serve.trees import MergedTrees
 from trimtab.train import fit
@@ -23,22 +23,14 @@ from trimtab.train import fit
 log = logging.getLogger(__name__)
 Floats = npt.NDArray[np.float64]
 
+_BOOSTED = (HistGradientBoostingClassifier, HistGradientBoostingRegressor)
 _COMPARED_ROWS = 512
 _UNUSUAL_SHARE = 0.1
 """Share of the compared values that are missing, and of the categories that are undeclared."""
 
 
-class Scorer(Protocol):
-    """Predicts rows; `fast` says whether it does so without a data frame."""
-
-    fast: bool
-
-    def answers(self, rows: Sequence[Row]) -> Floats:
-        """Return the answers to checked rows, shaped as by `train.fit.predict`."""
-
-
-class FrameScorer:
-    """Predicts with any pipeline, through a data frame."""
+class Scorer:
+    """Predicts rows with any pipeline, through a data frame; `fast` says whether it does without one."""
 
     fast = False
 
@@ -46,45 +38,35 @@ class FrameScorer:
         self._pipeline, self._params = pipeline, params
 
     def answers(self, rows: Sequence[Row]) -> Floats:
-        """Return the answers to checked rows."""
-        return fit.predict(self._pipeline, self._params, frame_of(rows, self._params.data))
+        """Return the answers to checked rows, shaped as by `train.fit.predict`."""
+        columns = {
+            name: pd.Series(
+                [row[name] for row in rows], dtype="float64" if isinstance(feature, Number) else object
+            )
+            for name, feature in self._params.data.features.items()
+        }
+        return fit.predict(self._pipeline, self._params, pd.DataFrame(columns))
 
 
-class ArrayScorer:
+class _ArrayScorer(Scorer):
     """Predicts with a pipeline of `train.fit.build`: from encoded rows in an array, by merged trees or the estimator."""
 
     fast = True
 
     def __init__(self, pipeline: Pipeline, params: Params) -> None:
-        encode, self._estimator = pipeline.named_steps["encode"], pipeline.named_steps["estimator"]
-        self._label, data = params.data.label, params.data
-        boosted = isinstance(self._estimator, HistGradientBoostingClassifier | HistGradientBoostingRegressor)
-        inner = self._estimator._preprocessor if boosted else None
-        self._codes = [(name, codes) for name, codes in _codes(encode, inner, data).items()]
+        super().__init__(pipeline, params)
+        data, self._estimator = params.data, pipeline.named_steps["estimator"]
+        self._codes = list(_codes(pipeline.named_steps["encode"], self._estimator, data).items())
         self._numbers = _getter([name for name in data.features if name not in data.categories])
-        self._predict = self._walk(MergedTrees(self._estimator)) if boosted else self._call()
+        self._predict = _predictor(self._estimator, data.label)
 
     def answers(self, rows: Sequence[Row]) -> Floats:
-        """Return the answers to checked rows."""
         # numpy converts None to NaN.
         table = [
             (*[codes.get(row[name]) for name, codes in self._codes], *self._numbers(row)) for row in rows
         ]
-        return fit.shape_predictions(
-            self._estimator, self._label, self._predict(np.array(table, dtype=np.float64))
-        )
-
-    def _walk(self, trees: MergedTrees) -> Callable[[Floats], Floats]:
-        loss = self._estimator._loss
-        if isinstance(self._label, Regression):
-            return lambda codes: loss.link.inverse(trees.raw(codes).ravel())
-        return lambda codes: loss.predict_proba(trees.raw(codes))
-
-    def _call(self) -> Callable[[Floats], Floats]:
-        number = isinstance(self._label, Regression)
-        return cast(
-            Callable[[Floats], Floats], getattr(self._estimator, "predict" if number else "predict_proba")
-        )
+        predicted = self._predict(np.array(table, dtype=np.float64))
+        return fit.shape_predictions(self._estimator, self._params.data.label, predicted)
 
 
 def scorer(pipeline: Pipeline, params: Params) -> Scorer:
@@ -93,37 +75,18 @@ def scorer(pipeline: Pipeline, params: Params) -> Scorer:
     Raises:
         Exception: The pipeline cannot predict rows of the contract.
     """
-    slow = FrameScorer(pipeline, params)
+    slow = Scorer(pipeline, params)
     rows = sample(params.data, _COMPARED_ROWS, seed=params.model.seed)
     expected = slow.answers(rows)
     try:
-        fast = ArrayScorer(pipeline, params)
-        equal = all(
-            np.array_equal(fast.answers(rows[start:end]), expected[start:end])
-            for start, end in ((0, len(rows)), (0, 1))
-        )
+        fast = _ArrayScorer(pipeline, params)
+        for end in (len(rows), 1):
+            if not np.array_equal(fast.answers(rows[:end]), expected[:end]):
+                raise ValueError("those of the fast scorer differ from the model's")
     except Exception as error:  # whatever an unusual pipeline does here, the data frame works
         log.warning("Predictions go through a data frame: %s: %s", type(error).__name__, error)
         return slow
-    if not equal:
-        log.warning(
-            "Predictions go through a data frame, because those of the fast scorer differ from the model's"
-        )
-        return slow
     return fast
-
-
-def frame_of(rows: Sequence[Row], data: Data) -> pd.DataFrame:
-    """Return the features of checked rows as the data frame that `train.features.design` takes."""
-    return pd.DataFrame(
-        {
-            name: pd.Series(
-                [row[name] for row in rows],
-                dtype="float64" if isinstance(feature, Number) else object,
-            )
-            for name, feature in data.features.items()
-        }
-    )
 
 
 def sample(data: Data, rows: int, *, seed: int) -> list[dict[str, Any]]:
@@ -135,22 +98,20 @@ def sample(data: Data, rows: int, *, seed: int) -> list[dict[str, Any]]:
 
 def _drawn(feature: Feature, rows: int, draw: np.random.Generator) -> list[object]:
     if isinstance(feature, Category):
-        values: list[object] = draw.choice(feature.categories, rows).tolist()
-        values = [
-            "\N{REPLACEMENT CHARACTER}" if odd else value
-            for value, odd in zip(values, draw.uniform(size=rows) < _UNUSUAL_SHARE, strict=True)
-        ]
+        values = draw.choice(feature.categories, rows).astype(object)
+        values[draw.uniform(size=rows) < _UNUSUAL_SHARE] = "\N{REPLACEMENT CHARACTER}"
     else:
-        values = draw.uniform(feature.min, feature.max, rows).tolist()
-    if not feature.nullable:
-        return values
-    is_null = draw.uniform(size=rows) < _UNUSUAL_SHARE
-    return [None if null else value for value, null in zip(values, is_null, strict=True)]
+        values = draw.uniform(feature.min, feature.max, rows).astype(object)
+    if feature.nullable:
+        values[draw.uniform(size=rows) < _UNUSUAL_SHARE] = None
+    return list(values)
 
 
-def _codes(encode: Any, inner: Any, data: Data) -> dict[str, Mapping[str, float]]:
+def _codes(encode: Any, estimator: Any, data: Data) -> dict[str, Mapping[str, float]]:
     """Return the code of each declared category by feature, as the encoders give it; any other text becomes NaN."""
-    rows = max([len(declared) for declared in data.categories.values()], default=0)
+    rows = max(map(len, data.categories.values()), default=0)
+    if not rows:
+        return {}
     frame = pd.DataFrame(
         {
             name: (
@@ -161,14 +122,23 @@ def _codes(encode: Any, inner: Any, data: Data) -> dict[str, Mapping[str, float]
             for name, feature in data.features.items()
         }
     )
-    if not rows:
-        return {}
     codes = encode.transform(frame)
-    codes = codes if inner is None else inner.transform(codes)
+    if inner := getattr(estimator, "_preprocessor", None):
+        codes = inner.transform(codes)
     return {
         name: dict(zip(declared, codes[: len(declared), place].tolist(), strict=True))
         for place, (name, declared) in enumerate(data.categories.items())
     }
+
+
+def _predictor(estimator: Any, label: Label) -> Any:
+    number = isinstance(label, Regression)
+    if not isinstance(estimator, _BOOSTED):
+        return estimator.predict if number else estimator.predict_proba
+    raw, loss = MergedTrees(estimator).raw, estimator._loss
+    if number:
+        return lambda codes: loss.link.inverse(raw(codes).ravel())
+    return lambda codes: loss.predict_proba(raw(codes))
 
 
 def _getter(names: Sequence[str]) -> Callable[[Row], tuple[Any, ...]]:

@@ -36,12 +36,7 @@ class Tokens:
     """The clients of a service. Without any, no token is needed, and every request has the client name `""`."""
 
     def __init__(self, clients: Mapping[str, Client]) -> None:
-        self._clients = clients
-
-    @property
-    def required(self) -> bool:
-        """Whether a request needs a token."""
-        return bool(self._clients)
+        self.clients = clients
 
     def client(self, header: str | None, role: Role | None) -> str:
         """Return the name of the client that an `Authorization` header belongs to.
@@ -54,18 +49,18 @@ class Tokens:
             Unauthorized: The token is missing or unknown.
             Forbidden: The client has another role.
         """
-        if not self._clients:
+        if not self.clients:
             return ""
         scheme, _, token = (header or "").partition(" ")
         digest = hashlib.sha256(token.strip().encode()).hexdigest()
         # All of them are compared, so that the time reveals nothing.
-        names = [name for name, client in self._clients.items() if hmac.compare_digest(client.sha256, digest)]
+        names = [name for name, client in self.clients.items() if hmac.compare_digest(client.sha256, digest)]
         if not names or scheme.lower() != "bearer":
             raise Unauthorized(
                 "Expected `Authorization: Bearer TOKEN` with a token of this service",
                 www_authenticate=WWWAuthenticate("bearer"),
             )
-        if role is not None and role not in self._clients[names[-1]].roles:
+        if role is not None and role not in self.clients[names[-1]].roles:
             raise Forbidden(f"Expected a token with the role {role}")
         return names[-1]
 
@@ -81,8 +76,9 @@ def from_environment() -> Tokens:
     if not path and secret is None:
         return Tokens({})
     try:
-        content = path.read_bytes() if path else secret.get_secret_value() if secret else ""
-        return Tokens(_CLIENTS.validate_json(content))
+        return Tokens(
+            _CLIENTS.validate_json(path.read_bytes() if path else secret.get_secret_value() if secret else "")
+        )
     except (OSError, ValueError) as error:
         raise Unfit(
             f"{FILE_VARIABLE if path else VARIABLE} cannot be used: {type(error).__name__}: {error}",
@@ -96,7 +92,7 @@ def require_tokens_beyond_loopback(host: str, tokens: Tokens) -> None:
     Raises:
         Unfit: It would listen on another interface.
     """
-    if not tokens.required and not is_loopback(host):
+    if not tokens.clients and not is_loopback(host):
         raise Unfit(
             f"The service would listen on {host} and let everybody in",
             f"Set {FILE_VARIABLE} to a file of {_FORM}, or bind to 127.0.0.1",

@@ -26,10 +26,9 @@ class MergedTrees:
 
     def __init__(self, estimator: Any) -> None:
         trees = [tree for stage in estimator._predictors for tree in stage]
-        features = estimator.n_features_in_
         self._baseline = np.asarray(estimator._baseline_prediction, dtype=np.float64).reshape(-1)
         self._numbers = np.arange(len(trees), dtype=np.float64)
-        self._merged = _merged(trees, features)
+        self._merged = _merged(trees, estimator.n_features_in_)
         self._category_bits, map_of = estimator._bin_mapper.make_known_categories_bitsets()
         self._map_of = np.append(map_of, map_of.dtype.type(0))
 

@@ -8,21 +8,20 @@ from flask import Flask
 
 from trimtab import redaction, settings
 from trimtab.clock import system_clock
-from trimtab.contracts import ModelVersion
 from trimtab.ledger import Ledger
 from trimtab.ledger.facts import TransitionEnd
 from trimtab.origin.origin import Origin
 from trimtab.params import Params
 from trimtab.predictions.opening import open_log
+from trimtab.predictions.records import Role
 from trimtab.predictions.timeout import call_with_timeout
 from trimtab.predictions.writer import LogWriter
 from trimtab.registry import production
 from trimtab.registry.mlflow_store import Store
-from trimtab.serve import last_good, tokens
+from trimtab.serve import tokens
 from trimtab.serve.app import create_app
-from trimtab.serve.holder import ModelHolder, Ready, Serving, follow, summary
-from trimtab.serve.preparing import preparer
-from trimtab.serve.shadow import Shadow
+from trimtab.serve.holder import ModelHolder, Serving, follow, summary
+from trimtab.serve.preparing import last_good, preparer
 from trimtab.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -49,42 +48,45 @@ def application() -> Flask:
     where = settings.read()
     registry, models = Store(where.mlflow), where.home / "models"
     params, serving, trouble = _start(where, registry, models)
-    ledger, prepare = Ledger(where.ledger, params.model.name), preparer(registry, params, models)
+    holders = _holders(Ledger(where.ledger, params.model.name), registry, params, models, serving, trouble)
+    writer = LogWriter(
+        open_log(where.prediction_log, params.predictions), where.spool, params.predictions, system_clock
+    )
+    app = create_app(holders, writer, params, system_clock, tokens=clients)
+    writer.start()
+    follow(holders.values(), params.serve.refresh_seconds)
+    return app
 
-    @lru_cache(maxsize=1)
-    def served_after(_newest: TransitionEnd | None) -> production.Served:
-        return production.served(ledger)
+
+def _holders(
+    ledger: Ledger,
+    registry: Store,
+    params: Params,
+    models: Path,
+    serving: Serving | None,
+    trouble: str | None,
+) -> dict[Role, ModelHolder]:
+    # All transitions are read only after a further one has ended, because the holders ask every few seconds.
+    served_after = lru_cache(maxsize=1)(lambda newest: production.served(ledger))
 
     def served() -> production.Served:
-        """Read all transitions only after a further one has ended, because the holders ask every few seconds."""
         return served_after(ledger.last(TransitionEnd))
 
-    def prepare_and_remember(version: ModelVersion) -> Ready:
-        ready = prepare(version)
-        last_good.write(models, Serving(champion=version, ready=ready), params)
-        return ready
-
-    champion = ModelHolder(
-        find=lambda: served().champion,
-        prepare=prepare_and_remember,
-        serving=serving,
-        note=trouble if serving else None,
-    )
-    champion.trouble = trouble  # until the first look
-    prediction_log = open_log(where.prediction_log, params.predictions)
-    writer = LogWriter(prediction_log, where.spool, params.predictions, system_clock)
-    holders, shadow, former = [champion], None, None
+    holders: dict[Role, ModelHolder] = {
+        "champion": ModelHolder(
+            find=lambda: served().champion,
+            prepare=preparer(registry, params, models, remembers=True),
+            serving=serving,
+            note=trouble if serving else None,
+        )
+    }
+    holders["champion"].trouble = trouble  # until the first look
+    prepare = preparer(registry, params, models)
     if params.serve.shadow_rows:
-        challenger = ModelHolder(find=lambda: served().challenger, prepare=prepare, keeps=False)
-        holders.append(challenger)
-        shadow = Shadow(challenger, writer, params.data.label, params.serve.shadow_rows)
+        holders["shadow"] = ModelHolder(find=lambda: served().challenger, prepare=prepare, keeps=False)
     if params.serve.holdback_share:
-        former = ModelHolder(find=lambda: served().former, prepare=prepare, keeps=False)
-        holders.append(former)
-    app = create_app(champion, writer, params, system_clock, tokens=clients, former=former, shadow=shadow)
-    writer.start()
-    follow(holders, params.serve.refresh_seconds)
-    return app
+        holders["holdback"] = ModelHolder(find=lambda: served().former, prepare=prepare, keeps=False)
+    return holders
 
 
 def _start(where: Settings, registry: Store, models: Path) -> tuple[Params, Serving | None, str | None]:
@@ -98,7 +100,7 @@ def _start(where: Settings, registry: Store, models: Path) -> tuple[Params, Serv
     except Exception as error:  # whatever it is, the last good version answers
         log.exception("The version in Production is unavailable")
         cause = summary(error)
-    if serving is None and (state := last_good.load(models, params)) is not None:
+    if serving is None and (state := last_good(models, params)) is not None:
         return *state, f"{cause or 'No version is in Production'}. {_LAST_GOOD_PARAMETERS}"
     return params or origin.params(origin.head()), serving, cause
 
@@ -109,10 +111,7 @@ def _current(origin: Origin, ledger: str, registry: Store, models: Path) -> tupl
     version = production.champion(Ledger(ledger, params.model.name))
     if version is None:
         return params, None
-    commit = registry.run_tags(version.run_id).get("trimtab.commit")
-    if commit is not None:
+    if commit := registry.run_tags(version.run_id).get("trimtab.commit"):
         trained = origin.params(commit)
         params = params.model_copy(update={"data": trained.data, "model": trained.model})
-    serving = Serving(champion=version, ready=preparer(registry, params, models)(version))
-    last_good.write(models, serving, params)
-    return params, serving
+    return params, preparer(registry, params, models, remembers=True)(version)

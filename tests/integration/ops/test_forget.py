@@ -23,8 +23,9 @@ from trimtab.loop import ingest, quarantine
 from trimtab.loop.loop import Loop
 from trimtab.ops.backup import backup
 from trimtab.ops.erasure.forget import TAG, forget
-from trimtab.predictions import codec, dead_letters
+from trimtab.predictions import dead_letters
 from trimtab.predictions.opening import open_log
+from trimtab.predictions.records import encode
 from trimtab.predictions.spool import Spool
 from trimtab.views import history
 
@@ -80,7 +81,7 @@ def _spool(loop: Loop, row: str) -> None:
     spool.append([prediction("in spool", row, model=loop.model), prediction("stays", "another")])
     spool.close()
     dead_letters.append(loop.stores.spool, prediction("aside", row), "too large")
-    dead_letters.append(loop.stores.spool, codec.encode(prediction("other", "another")), "too large")
+    dead_letters.append(loop.stores.spool, encode(prediction("other", "another")), "too large")
 
 
 def _orphan(loop: Loop, rows: pd.DataFrame) -> None:

@@ -24,7 +24,7 @@ def main(url: str, folder: str, name: str) -> None:
         while True:
             ids = [f"{name}-{number}-{row}" for row in range(3)]
             log.add([prediction(id_, id_) for id_ in ids])
-            log.add_outcomes([outcome(ids[0])], received_at=system_clock())
+            log.add_outcomes([outcome(ids[0], received_at=system_clock())])
             print(*ids, flush=True)
             number += 1
             time.sleep(0.01)

@@ -31,7 +31,7 @@ def application() -> Flask:
     holder.refresh()
     log = Log(folder)
     log.start()
-    return create_app(holder, log, WANTED, system_clock, tokens=tokens.from_environment())
+    return create_app({"champion": holder}, log, WANTED, system_clock, tokens=tokens.from_environment())
 
 
 def command(bind: str, app: str = f"{__name__}:application") -> list[str]:

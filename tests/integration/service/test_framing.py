@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tests.integration.service import served
 from tests.unit.serve.shelf import ROW
-from trimtab.serve.answers import json_response
+from trimtab.serve.responses import json_response
 
 CONNECTIONS = 12
 """Three times the threads of the service."""

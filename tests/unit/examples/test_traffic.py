@@ -12,6 +12,7 @@ import yaml
 from werkzeug.serving import make_server
 
 from examples.flights.traffic import Client
+from tests.support.predictions import flush
 from trimtab import params
 from trimtab.clock import system_clock
 from trimtab.contracts import ModelVersion
@@ -19,7 +20,7 @@ from trimtab.errors import RequestRejected, StoreUnreachable
 from trimtab.predictions.opening import open_log
 from trimtab.predictions.writer import LogWriter
 from trimtab.serve.app import create_app
-from trimtab.serve.holder import ModelHolder, Ready
+from trimtab.serve.holder import ModelHolder, Serving
 from trimtab.serve.scoring import scorer
 from trimtab.serve.tokens import Tokens
 from trimtab.train.fit import build, fit
@@ -72,11 +73,17 @@ def log(tmp_path: Path, parameters: params.Params, address: str) -> Iterator[Log
 
 def served(parameters: params.Params, log: LogWriter, champion: ModelVersion | None) -> Iterator[str]:
     pipeline = fit(build(parameters), parameters, flights(300))
-    ready = Ready(scorer=scorer(pipeline, parameters), commit=None, batches={})
-    holder = ModelHolder(find=lambda: champion, prepare=lambda _: ready)
+    ready = scorer(pipeline, parameters)
+    holder = ModelHolder(
+        find=lambda: champion,
+        prepare=lambda version: Serving(version=version, scorer=ready, commit=None, batches={}),
+    )
     holder.refresh()
     server = make_server(
-        "127.0.0.1", 0, create_app(holder, log, parameters, system_clock, tokens=Tokens({})), threaded=True
+        "127.0.0.1",
+        0,
+        create_app({"champion": holder}, log, parameters, system_clock, tokens=Tokens({})),
+        threaded=True,
     )
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
@@ -130,7 +137,7 @@ def test_truth_is_sent_for_labelled_rows_and_is_kept(client, log, address, param
     client.predict(rows)
 
     assert client.feedback(rows) == 80
-    assert log.flush(seconds=30)
+    assert flush(log, seconds=30)
     assert open_log(address, parameters.predictions).count() == (90, 80)
 
 

@@ -7,46 +7,44 @@ import pytest
 
 from tests.support.predictions import HOUR, NOON, outcome, prediction
 from trimtab.predictions.joining import LabelRevision, join, new_outcomes
-from trimtab.predictions.records import ReceivedOutcome
 
 ALL = {"start": NOON, "end": NOON + 24 * HOUR, "by": "served_at", "known_by": None}
 
 
-STORED = {("demand", "a"): [LabelRevision(NOON, 1, 0), LabelRevision(NOON + HOUR, 2, 1)]}
-
-
-def received(label: object, *, known_at: datetime, at: datetime = NOON) -> ReceivedOutcome:
-    return ReceivedOutcome(outcome=outcome(label=label, at=known_at), received_at=at)
+STORED = [LabelRevision(NOON, 1, 0, "demand", "a"), LabelRevision(NOON + HOUR, 2, 1, "demand", "a")]
 
 
 def test_revisions_continue_after_those_stored() -> None:
-    first, second = (received(label, known_at=NOON + 2 * HOUR) for label in (0, "x"))
+    first, second = (outcome(label=label, at=NOON + 2 * HOUR) for label in (0, "x"))
     assert new_outcomes(STORED, [first, second]) == [(first, 3), (second, 4)]
 
 
 def test_the_label_in_force_and_a_repeated_outcome_are_not_new() -> None:
-    in_force = received(1, known_at=NOON + 9 * HOUR)
-    repeated = received(0, known_at=NOON, at=NOON + 9 * HOUR)
+    in_force = outcome(label=1, at=NOON + 9 * HOUR)
+    repeated = outcome(label=0, at=NOON, received_at=NOON + 9 * HOUR)
     assert new_outcomes(STORED, [in_force, repeated]) == []
 
 
 def test_of_two_predictions_served_at_the_same_time_the_greater_id_counts():
-    (row,) = join([prediction("q"), prediction("p")], {}, **ALL)
+    (row,) = join([prediction("q"), prediction("p")], [], **ALL)
     assert row.prediction.prediction_id == "q"
 
 
 def test_a_mirrored_prediction_never_counts():
-    (row,) = join([prediction("p"), prediction("q", at=NOON + HOUR, role="shadow")], {}, **ALL)
+    (row,) = join([prediction("p"), prediction("q", at=NOON + HOUR, role="shadow")], [], **ALL)
     assert row.prediction.prediction_id == "p"
 
 
 def test_a_prediction_served_when_its_label_was_known_does_not_count():
-    assert join([prediction("p", at=NOON + HOUR)], {"a": [LabelRevision(NOON + HOUR, 1, 1)]}, **ALL) == []
+    assert (
+        join([prediction("p", at=NOON + HOUR)], [LabelRevision(NOON + HOUR, 1, 1, "demand", "a")], **ALL)
+        == []
+    )
 
 
 def test_a_window_includes_its_start_and_excludes_its_end():
     both = [prediction("p", "a"), prediction("q", "b", at=NOON + HOUR)]
-    rows = join(both, {}, **{**ALL, "end": NOON + HOUR})
+    rows = join(both, [], **{**ALL, "end": NOON + HOUR})
     assert [row.prediction.prediction_id for row in rows] == ["p"]
 
 

@@ -11,9 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.predictions import NOON, outcome, prediction
+from tests.support.predictions import outcome, prediction
 from trimtab.errors import SpoolRefused
-from trimtab.predictions.records import ReceivedOutcome
 from trimtab.predictions.segment import Segment
 from trimtab.predictions.spool import Spool
 
@@ -75,7 +74,7 @@ def test_of_two_that_wait_with_one_id_the_first_is_found(spool):
 def test_outcomes_are_known_to_wait_until_they_are_written(spool):
     ours = spool()
     assert not ours.has_truths()
-    ours.append([ReceivedOutcome(outcome=outcome(), received_at=NOON)])
+    ours.append([outcome()])
     assert ours.has_truths()
     ours.drop(ours.oldest(seconds=0))
     assert not ours.has_truths()
@@ -179,14 +178,3 @@ def test_eight_threads_lose_nothing_while_one_takes(spool):
         ids += drained(ours)
     ids += drained(ours)
     assert sorted(ids) == sorted(f"{client}-{number}" for client in range(8) for number in range(50))
-
-
-def test_waiting_for_it_to_empty_counts_only_what_came_before(spool):
-    ours = spool(batch=1)
-    assert ours.emptied(seconds=0)
-    ours.append([prediction("before")])
-    assert not ours.emptied(seconds=0)
-    waiting = threading.Timer(0.05, lambda: ours.drop(ours.oldest(seconds=0)))
-    waiting.start()
-    assert ours.emptied(seconds=10)
-    waiting.join()

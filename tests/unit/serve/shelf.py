@@ -8,6 +8,7 @@ from flask.testing import FlaskClient
 from skops.io import dumps
 
 from tests.support.builders import sales, shops
+from tests.support.predictions import flush
 from trimtab import params
 from trimtab.contracts import ModelVersion
 from trimtab.errors import StoreUnreachable
@@ -15,9 +16,8 @@ from trimtab.predictions.opening import open_log
 from trimtab.predictions.writer import LogWriter
 from trimtab.registry.load import MODEL_FILE, digest_of, load
 from trimtab.serve.app import create_app
-from trimtab.serve.holder import ModelHolder, Ready
+from trimtab.serve.holder import ModelHolder, Serving
 from trimtab.serve.scoring import scorer
-from trimtab.serve.shadow import Shadow
 from trimtab.serve.tokens import Tokens
 from trimtab.train.fit import build, fit
 
@@ -66,10 +66,15 @@ class Shelf:
             )
         return self.champion
 
-    def prepare(self, version: ModelVersion) -> Ready:
+    def prepare(self, version: ModelVersion) -> Serving:
         """Load it as production does."""
         pipeline = load(version.source, version.digest, WANTED.model.trusted_types, cache=self.folder)
-        return Ready(scorer=scorer(pipeline, WANTED), commit="c0ffee", batches={"w1": "revision 1, md5 0"})
+        return Serving(
+            version=version,
+            scorer=scorer(pipeline, WANTED),
+            commit="c0ffee",
+            batches={"w1": "revision 1, md5 0"},
+        )
 
     def holder(self, *, keeps: bool = True) -> ModelHolder:
         """A holder that looks here."""
@@ -86,7 +91,7 @@ class Log(LogWriter):
 
     def count(self) -> tuple[int, int]:
         """Predictions and outcomes."""
-        assert self.flush(seconds=30)
+        assert flush(self, seconds=30)
         return self.store.count()
 
 
@@ -96,9 +101,8 @@ def client_of(
     parameters: params.Params = WANTED,
     *,
     tokens: Tokens = EVERYBODY,
-    former: ModelHolder | None = None,
-    shadow: Shadow | None = None,
+    **others: ModelHolder,
 ) -> FlaskClient:
-    """A client of an application around these."""
-    app = create_app(holder, log, parameters, lambda: NOON, tokens=tokens, former=former, shadow=shadow)
+    """A client of an application around these; `others` are the holders of `shadow` and `holdback`."""
+    app = create_app({"champion": holder, **others}, log, parameters, lambda: NOON, tokens=tokens)
     return app.test_client()

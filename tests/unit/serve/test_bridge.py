@@ -43,7 +43,7 @@ class Exchange:
 
 @pytest.fixture
 def app(holder, log):
-    return create_app(holder, log, WANTED, lambda: NOON, tokens=EVERYBODY)
+    return create_app({"champion": holder}, log, WANTED, lambda: NOON, tokens=EVERYBODY)
 
 
 def answer(

@@ -12,7 +12,7 @@ from trimtab.serve.holder import ModelHolder, follow
 
 def served(holder: ModelHolder) -> str:
     assert holder.serving is not None
-    return holder.serving.champion.version
+    return holder.serving.version.version
 
 
 def test_before_the_first_promotion_there_is_no_model_and_no_trouble(tmp_path):
@@ -26,7 +26,7 @@ def test_a_promoted_version_is_taken_over(shelf, holder):
     shelf.promote("2")
     holder.refresh()
     assert served(holder) == "2"
-    before, after = (models.ready.scorer.answers([ROW])[0] for models in (first, holder.serving))
+    before, after = (models.scorer.answers([ROW])[0] for models in (first, holder.serving))
     assert before < 0.5 < after
 
 

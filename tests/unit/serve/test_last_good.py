@@ -2,32 +2,36 @@
 
 from tests.unit.serve.shelf import ROW, WANTED
 from trimtab.errors import StoreUnreachable
-from trimtab.serve import last_good
 from trimtab.serve.holder import ModelHolder, summary
+from trimtab.serve.preparing import LAST_GOOD, last_good, remember
 
 
 def test_what_was_written_answers_as_before(tmp_path, holder):
-    last_good.write(tmp_path, holder.serving, WANTED)
-    state = last_good.read(tmp_path)
-    assert state.params == WANTED
-    assert list(state.params.data.features) == list(WANTED.data.features)
-    params, serving = last_good.load(tmp_path, None)
+    remember(tmp_path, holder.serving, WANTED)
+    params, serving = last_good(tmp_path, None)
     assert params == WANTED
-    assert serving.champion == holder.serving.champion
-    assert (serving.ready.commit, serving.ready.batches) == ("c0ffee", {"w1": "revision 1, md5 0"})
-    before = holder.serving.ready.scorer.answers([ROW])
-    assert serving.ready.scorer.answers([ROW]).tolist() == before.tolist()
+    assert list(params.data.features) == list(WANTED.data.features)
+    assert serving.version == holder.serving.version
+    assert (serving.commit, serving.batches) == ("c0ffee", {"w1": "revision 1, md5 0"})
+    before = holder.serving.scorer.answers([ROW])
+    assert serving.scorer.answers([ROW]).tolist() == before.tolist()
 
 
 def test_there_is_none_before_the_first_version(tmp_path):
-    assert last_good.read(tmp_path / "models") is None
+    assert last_good(tmp_path / "models", None) is None
+
+
+def test_that_of_another_model_is_not_taken(tmp_path, holder):
+    remember(tmp_path, holder.serving, WANTED)
+    other = WANTED.model_copy(update={"model": WANTED.model.model_copy(update={"name": "other"})})
+    assert last_good(tmp_path, other) is None
 
 
 def test_a_file_of_another_form_is_set_aside(tmp_path, caplog):
-    path = tmp_path / last_good.FILE
+    path = tmp_path / LAST_GOOD
     for content in (b"", b"{}", b'{"version": '):
         path.write_bytes(content)
-        assert last_good.read(tmp_path) is None
+        assert last_good(tmp_path, None) is None
         assert path.with_suffix(".corrupt").read_bytes() == content
         assert not path.exists()
     assert f"{path} cannot be used and was moved to" in caplog.text
@@ -35,7 +39,7 @@ def test_a_file_of_another_form_is_set_aside(tmp_path, caplog):
 
 def test_a_disk_that_takes_nothing_is_logged(tmp_path, holder, caplog):
     (tmp_path / "models").write_text("a file where the folder should be")
-    last_good.write(tmp_path / "models", holder.serving, WANTED)
+    remember(tmp_path / "models", holder.serving, WANTED)
     assert "without it the service cannot start while a store is unavailable" in caplog.text
 
 

@@ -1,13 +1,14 @@
 """Who answers a row, and that no answer is made up."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from tests.support.builders import shops
 from tests.unit.serve.shelf import NOON, ROW, Shelf, client_of
-from trimtab.serve.holder import ModelHolder, Ready
+from trimtab.serve.holder import ModelHolder
 from trimtab.serve.predicting import held_back, random_ids
 
 SHARED = shops(serve__max_rows=500, serve__holdback_share=0.25)
@@ -24,7 +25,7 @@ def former(tmp_path):
 
 
 def test_a_share_of_the_ids_is_answered_by_the_champion_before(holder, log, former):
-    client = client_of(holder, log, SHARED, former=former)
+    client = client_of(holder, log, SHARED, holdback=former)
     rows = [{**ROW, "row_id": str(number)} for number in range(400)]
     predictions = client.post("/predict", json={"rows": rows}).json["predictions"]
     assert [prediction["row_id"] for prediction in predictions] == [row["row_id"] for row in rows]
@@ -41,7 +42,7 @@ def test_a_share_of_the_ids_is_answered_by_the_champion_before(holder, log, form
 
 def test_without_a_champion_before_the_champion_answers_all(holder, log, former):
     former.serving = None
-    client = client_of(holder, log, SHARED, former=former)
+    client = client_of(holder, log, SHARED, holdback=former)
     rows = [{**ROW, "row_id": str(number)} for number in range(50)]
     predictions = client.post("/predict", json={"rows": rows}).json["predictions"]
     assert {prediction["version"] for prediction in predictions} == {"1"}
@@ -54,10 +55,8 @@ def test_what_is_no_number_is_no_answer(holder, log):
         def answers(self, rows):
             return np.full(len(rows), np.nan)
 
-    version = holder.serving.champion
-    broken = ModelHolder(
-        find=lambda: version, prepare=lambda _: Ready(scorer=Lost(), commit=None, batches={})
-    )
+    lost = replace(holder.serving, scorer=Lost())
+    broken = ModelHolder(find=lambda: lost.version, prepare=lambda _: lost)
     broken.refresh()
     answer = client_of(broken, log).post("/predict", json={"row": ROW})
     assert answer.status_code == 500

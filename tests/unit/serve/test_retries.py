@@ -5,6 +5,7 @@ import threading
 import pytest
 from werkzeug.exceptions import Conflict
 
+from tests.support.predictions import flush
 from tests.unit.serve.shelf import ROW, WANTED, Log, client_of
 from trimtab.serve.retries import Retries
 from trimtab.serve.row_checker import RowChecker
@@ -25,7 +26,7 @@ def test_a_retry_is_answered_as_before_even_after_a_promotion(client, shelf, hol
 
 def test_another_process_knows_the_answer_from_the_log(client, holder, log):
     first = client.post("/predict", json=ROWS, headers=KEY)
-    log.flush(seconds=30)
+    flush(log, seconds=30)
     assert client_of(holder, log).post("/predict", json=ROWS, headers=KEY).data == first.data
     assert log.count() == (2, 0)
 
@@ -47,7 +48,7 @@ def test_another_process_knows_the_answer_while_it_waits_for_the_log(holder, tmp
     ],
     ids=["fewer", "more", "changed", "turned"],
 )
-@pytest.mark.parametrize("known", ["here", "in the log"])
+@pytest.mark.parametrize("key", ["here", "in the log"])
 def test_a_key_with_another_body_is_refused(client, holder, log, other, key):
     client.post("/predict", json=ROWS, headers=KEY)
     asked = client if key == "here" else client_of(holder, log)

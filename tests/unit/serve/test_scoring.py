@@ -10,7 +10,7 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from tests.support.builders import CLASSES, VALUE, sales, shops
 from trimtab import params
-from trimtab.serve.scoring import FrameScorer, sample, scorer
+from trimtab.serve.scoring import Scorer, sample, scorer
 from trimtab.train import fit
 
 BOOSTED = {"max_iter": 15, "min_samples_leaf": 10, "early_stopping": False}
@@ -52,7 +52,7 @@ def test_the_fast_way_answers_as_the_model_does(kind, estimator, settings):
     scorer_ = scorer(pipeline, parameters)
     assert scorer_.fast
     rows = sample(parameters.data, 3000, seed=1)
-    expected = FrameScorer(pipeline, parameters).answers(rows)
+    expected = Scorer(pipeline, parameters).answers(rows)
     assert np.array_equal(scorer_.answers(rows), expected)
     for place in range(5):
         assert np.array_equal(scorer_.answers(rows[place : place + 1]), expected[place : place + 1])
@@ -62,7 +62,7 @@ def test_more_trees_than_rows_fit_at_once_answer_as_the_model_does():
     parameters, pipeline = model("multiclass", "HistGradientBoosting", {**BOOSTED, "max_iter": 40})
     rows = sample(parameters.data, 600, seed=2)
     assert np.array_equal(
-        scorer(pipeline, parameters).answers(rows), FrameScorer(pipeline, parameters).answers(rows)
+        scorer(pipeline, parameters).answers(rows), Scorer(pipeline, parameters).answers(rows)
     )
 
 
@@ -80,7 +80,7 @@ def test_categories_that_training_never_saw_are_taken_for_missing():
         {"shop": shop, "price": 50.0, "noise": 0.0} for shop in ("east", "north", "south", "west", None, "?")
     ]
     assert scorer_.fast
-    assert np.array_equal(scorer_.answers(rows), FrameScorer(pipeline, parameters).answers(rows))
+    assert np.array_equal(scorer_.answers(rows), Scorer(pipeline, parameters).answers(rows))
 
 
 def test_a_model_of_numbers_only_is_answered_too():
@@ -91,7 +91,7 @@ def test_a_model_of_numbers_only_is_answered_too():
     scorer_ = scorer(pipeline, parameters)
     assert scorer_.fast
     assert np.array_equal(
-        scorer_.answers([{"price": None}]), FrameScorer(pipeline, parameters).answers([{"price": None}])
+        scorer_.answers([{"price": None}]), Scorer(pipeline, parameters).answers([{"price": None}])
     )
 
 
@@ -109,7 +109,7 @@ def test_a_pipeline_of_another_form_is_answered_through_a_frame(caplog):
     assert not scorer_.fast
     assert "those of the fast scorer differ" in caplog.text
     rows = sample(parameters.data, 50, seed=3)
-    assert np.array_equal(scorer_.answers(rows), FrameScorer(odd, parameters).answers(rows))
+    assert np.array_equal(scorer_.answers(rows), Scorer(odd, parameters).answers(rows))
 
 
 def test_a_sample_holds_missing_and_undeclared_values():

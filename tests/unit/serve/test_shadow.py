@@ -1,13 +1,15 @@
 """The challenger answers the same rows behind the request, and no request waits for it."""
 
+import re
 import time
 from uuid import UUID, uuid5
 
 import pytest
 
-from tests.unit.serve.shelf import NOON, ROW, WANTED, Shelf, client_of
-from trimtab.serve.shadow import Shadow
+from tests.support.builders import shops
+from tests.unit.serve.shelf import NOON, ROW, Shelf, client_of
 
+SHADOWED = shops(serve__max_rows=50, serve__shadow_rows=100)
 ROWS = {"rows": [ROW, {**ROW, "row_id": "b", "price": None}]}
 
 
@@ -26,8 +28,11 @@ def challenger(staging):
     return challenger
 
 
-def shadowed(log, challenger, most_rows: int = 100) -> Shadow:
-    return Shadow(challenger, log, WANTED.data.label, most_rows)
+def dropped(client) -> int:
+    (line,) = re.findall(
+        r'trimtab_shadow_dropped_total{model="flight-delay"} (.*)', client.get("/metrics").text
+    )
+    return int(float(line))
 
 
 def wait_for(log, predictions: int) -> None:
@@ -38,7 +43,7 @@ def wait_for(log, predictions: int) -> None:
 
 
 def test_both_answers_are_in_the_log(holder, log, challenger):
-    client = client_of(holder, log, shadow=shadowed(log, challenger))
+    client = client_of(holder, log, SHADOWED, shadow=challenger)
     served = client.post("/predict", json=ROWS).json["predictions"]
     assert [prediction["version"] for prediction in served] == ["1", "1"]
     wait_for(log, 4)
@@ -60,26 +65,25 @@ def test_without_a_challenger_nothing_more_is_logged(holder, log, staging):
     staging.champion = None
     nobody = staging.holder(keeps=False)
     nobody.refresh()
-    client = client_of(holder, log, shadow=shadowed(log, nobody))
+    client = client_of(holder, log, SHADOWED, shadow=nobody)
     client.post("/predict", json=ROWS)
     assert log.count() == (2, 0)
 
 
 def test_what_does_not_fit_is_dropped_and_counted(holder, log, challenger):
-    shadow = shadowed(log, challenger, most_rows=1)
-    client = client_of(holder, log, shadow=shadow)
+    client = client_of(holder, log, shops(serve__max_rows=50, serve__shadow_rows=1), shadow=challenger)
     assert client.post("/predict", json=ROWS).status_code == 200
-    assert 'trimtab_shadow_dropped_total{model="flight-delay"} 2.0' in client.get("/metrics").text
+    assert dropped(client) == 2
     client.post("/predict", json={"row": ROW})
     wait_for(log, 4)
-    assert shadow.dropped == 2
+    assert dropped(client) == 2
 
 
 def test_a_challenger_that_cannot_be_loaded_is_counted_under_its_role(holder, log, staging):
     staging.away = True
     gone = staging.holder(keeps=False)
     gone.refresh()
-    text = client_of(holder, log, shadow=shadowed(log, gone)).get("/metrics").text
+    text = client_of(holder, log, SHADOWED, shadow=gone).get("/metrics").text
     assert 'trimtab_reload_errors_total{model="flight-delay",role="shadow"} 1.0' in text
     assert 'trimtab_reload_errors_total{model="flight-delay",role="champion"} 0.0' in text
 
@@ -91,14 +95,11 @@ def test_a_challenger_that_cannot_answer_hurts_nobody(holder, log, challenger):
         def answers(self, rows):
             raise ZeroDivisionError
 
-    serving = challenger.serving
-    object.__setattr__(serving.ready, "scorer", Broken())
-    shadow = shadowed(log, challenger)
-    client = client_of(holder, log, shadow=shadow)
+    object.__setattr__(challenger.serving, "scorer", Broken())
+    client = client_of(holder, log, SHADOWED, shadow=challenger)
     assert client.post("/predict", json=ROWS).status_code == 200
     patience = time.monotonic() + 30
-    while not shadow.dropped and time.monotonic() < patience:
+    while not dropped(client) and time.monotonic() < patience:
         time.sleep(0.01)
-    assert shadow.dropped == 2
+    assert dropped(client) == 2
     assert log.count() == (2, 0)
-    shadow.close()

@@ -13,9 +13,9 @@ from trimtab.ledger.facts import QuarantineAction
 from trimtab.ledger.leases import Lease
 from trimtab.loop.loop import Loop
 from trimtab.ops.erasure import rowfiles
-from trimtab.predictions import codec, dead_letters
+from trimtab.predictions import dead_letters
 from trimtab.predictions.claim import Claim
-from trimtab.predictions.records import Prediction
+from trimtab.predictions.records import decode
 
 _DRAIN_SECONDS = 20.0
 """The service writes what waits in its spool within a second or two, if the prediction log accepts it."""
@@ -88,11 +88,9 @@ def _id_of(line: bytes) -> str:
     """Return the row id of a line of the spool or of the dead letters; empty if it is neither."""
     try:
         content = json.loads(line)
-        text = content["record"].encode() if "record" in content else line
-        record = codec.decode(text)
+        return decode(content["record"].encode() if "record" in content else line).row_id
     except (ValueError, TypeError, AttributeError):
         return ""
-    return record.row_id if isinstance(record, Prediction) else record.outcome.row_id
 
 
 def _erase_lines(loop: Loop, ids: Set[str]) -> None:

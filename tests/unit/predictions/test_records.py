@@ -3,8 +3,7 @@
 import pytest
 
 from tests.support.predictions import HOUR, NOON, outcome, prediction
-from trimtab.predictions import codec
-from trimtab.predictions.records import ReceivedOutcome
+from trimtab.predictions.records import decode, encode
 
 
 @pytest.mark.parametrize(
@@ -14,17 +13,17 @@ from trimtab.predictions.records import ReceivedOutcome
             "p", "line\nbreak \N{SNOWMAN}\0", answer=0.1 + 0.2, features={"price": 2**70, "shop": None}
         ),
         prediction("p", answer={"a": 0.1, "b": 0.9}, role="shadow", action="call", propensity=1 / 3),
-        ReceivedOutcome(outcome=outcome(label="late"), received_at=NOON + HOUR),
-        ReceivedOutcome(outcome=outcome(label=2.5), received_at=NOON),
+        outcome(label="late", received_at=NOON + HOUR),
+        outcome(label=2.5),
     ],
 )
 def test_a_record_is_written_as_one_line_and_read_back(record):
-    line = codec.encode(record)
+    line = encode(record)
     assert line.count(b"\n") == 1 and line.endswith(b"\n")
-    assert codec.decode(line) == record
+    assert decode(line) == record
 
 
 @pytest.mark.parametrize("line", [b"", b"{", b"[]", b"{}", b'{"row_id": "a"}', b'{"served_at": 5}', b"\xff"])
 def test_a_line_that_holds_no_record_is_an_error(line):
     with pytest.raises(ValueError, match="Expected a record of the prediction log, got b"):
-        codec.decode(line)
+        decode(line)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from trimtab.serve.faults import fault
+from trimtab.serve.bodies import fault
 
 
 @pytest.mark.parametrize(
