@@ -12,6 +12,7 @@ import requests
 from playwright.sync_api import sync_playwright
 
 from tests.support import playground
+from tests.support.airflow import run_state
 from tests.support.browser import CHROMIUM
 from tests.support.ledger import lease_holder, unfinished
 from tests.support.moments import SMALL
@@ -20,7 +21,7 @@ from trimtab.ledger.facts import Batch, Judgement, Observation, Request, Version
 from trimtab.loop.initialise import initialise
 from trimtab.loop.loop import Loop, open_loop
 from trimtab.settings import Ports
-from trimtab.stack import airflow_api, config, control, health
+from trimtab.stack import airflow_api, config, control
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
@@ -43,7 +44,7 @@ class Stack:
             time.sleep(1)
 
     def state(self, dag: str, run_id: str) -> str:
-        return self.airflow.run_state(dag, run_id)
+        return run_state(self.airflow, dag, run_id)
 
     def in_production(self) -> list[str]:
         return self.loop.registry.in_stage(self.loop.model, "Production")
@@ -71,7 +72,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     try:
         initialise(tree)
         control.start(home, tree)
-        health.wait_healthy(home, timeout=180)
+        control.wait_healthy(home, timeout=180)
         patch.setenv("MLFLOW_TRACKING_URI", control.addresses(home).mlflow)
         yield Stack(home)
     finally:

@@ -1,7 +1,9 @@
 """A bare mirror of the origin in the home folder, so that reads are the same for every git server."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 from trimtab import files
 from trimtab.errors import CommandFailed, StoreUnreachable, Unfit
@@ -19,9 +21,24 @@ def address(url: str) -> str:
     return url if remote else str(Path(url).resolve())
 
 
-def unreachable(stores: Settings, error: CommandFailed) -> StoreUnreachable:
-    """Build the error for a git server that does not answer, with git's reason."""
-    return StoreUnreachable("The origin", address(stores.origin), "TRIMTAB_ORIGIN_URL", cause(error))
+@contextmanager
+def reaching(stores: Settings, store: Literal["origin", "dvc_remote"]) -> Iterator[None]:
+    """Report a failure of git or DVC as a store that does not answer, with the command's reason.
+
+    Raises:
+        StoreUnreachable: A command in the block failed.
+    """
+    try:
+        yield
+    except CommandFailed as error:
+        name = {"origin": "The origin", "dvc_remote": "The DVC remote"}[store]
+        url, variable = address(getattr(stores, store)), stores.variable(store)
+        raise StoreUnreachable(name, url, variable, cause(error)) from error
+
+
+def no_branch(stores: Settings) -> Unfit:
+    """Build the error for an origin without a commit."""
+    return Unfit(f"The origin at {stores.origin} has no branch {BRANCH}", "Create it with `trimtab init`.")
 
 
 class Mirror:
@@ -45,23 +62,21 @@ class Mirror:
         try:
             return git("rev-parse", "--verify", f"refs/heads/{BRANCH}", cwd=self._folder).strip()
         except CommandFailed as error:
-            what = f"The origin at {self._stores.origin} has no branch {BRANCH}"
-            raise Unfit(what, "Create it with `trimtab init`.") from error
+            raise no_branch(self._stores) from error
 
     def show(self, path: str, commit: str) -> str:
         """Return a file's text at a commit."""
         self._ensure(commit)
         return git("show", f"{commit}:{path}", cwd=self._folder)
 
-    def texts(self, folder: str, suffix: str, commit: str) -> list[str]:
-        """Return the contents of the files with a suffix in a folder, without its subfolders, at a commit."""
+    def json_files(self, folder: str, commit: str) -> str:
+        """Return a JSON list of the contents of the JSON files in a folder, without its subfolders, at a commit."""
         self._ensure(commit)
         names = git("ls-tree", "-z", "--name-only", commit, f"{folder}/", cwd=self._folder).split("\0")
-        objects = [f"{commit}:{name}\n" for name in names if name.endswith(suffix)]
-        if not objects:
-            return []
-        output = git("cat-file", "--batch=%(objectsize)", cwd=self._folder, stdin="".join(objects))
-        return list(_contents(output))
+        objects = "".join(f"{commit}:{name}\n" for name in names if name.endswith(".json"))
+        # Before each file, git writes the line that `--batch` gives: a comma.
+        contents = git("cat-file", "--batch=,", cwd=self._folder, stdin=objects)
+        return f"[{contents.removeprefix(',')}]"
 
     def clone(self, dest: Path, commit: str) -> None:
         """Check out a commit in a new clone that shares the mirror's objects."""
@@ -81,28 +96,12 @@ class Mirror:
 
     def _fetch(self) -> None:
         with files.locked(self._stores.home / "mirror.lock") as lock:
-            self._create(lock)
+            if not self._folder.is_dir():
+                with files.new_folder(self._folder) as draft:
+                    git("init", "-q", "--bare", "-b", BRANCH, str(draft), lock=lock)
             # Only the holder of our lock writes here, so git's own lock files are left over from a killed git.
             for stale in (*self._folder.glob("*.lock"), *(self._folder / "refs").rglob("*.lock")):
                 stale.unlink()
-            url = address(self._stores.origin)
-            try:
+            with reaching(self._stores, "origin"):
+                url = address(self._stores.origin)
                 git("fetch", "-q", "--prune", url, *_REFS, cwd=self._folder, lock=lock)
-            except CommandFailed as error:
-                raise unreachable(self._stores, error) from error
-
-    def _create(self, lock: int) -> None:
-        if self._folder.is_dir():
-            return
-        with files.new_folder(self._folder) as draft:
-            git("init", "-q", "--bare", "-b", BRANCH, str(draft), lock=lock)
-
-
-def _contents(output: str) -> Iterator[str]:
-    """Split the output of `git cat-file --batch=%(objectsize)`: a line with the size, the bytes and a line feed each."""
-    data, position = output.encode(errors="surrogateescape"), 0
-    while position < len(data):
-        begin = data.index(b"\n", position) + 1
-        end = begin + int(data[position:begin])
-        yield data[begin:end].decode()
-        position = end + 1

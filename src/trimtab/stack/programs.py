@@ -3,11 +3,12 @@
 import shlex
 import sys
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from string import Template
 
 from trimtab.settings import Ports, Settings
-from trimtab.stack.ports import HOST
+from trimtab.stack.config import HOST
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,25 +23,36 @@ class Program:
     environment: tuple[tuple[str, str], ...] = ()
 
 
+_DAG_PROCESSOR = Program(
+    name="airflow-dag-processor", command=("airflow", "dag-processor"), priority=30, autostart=False
+)
+_SCHEDULER = Program(
+    name="airflow-scheduler",
+    command=("airflow", "scheduler", "--skip-serve-logs"),
+    priority=40,  # ends first, so that running tasks can finish while the servers that they need are still there
+    stop_seconds=20,
+    autostart=False,
+    environment=((Settings.variable("preload"), "1"),),
+)
+
+
 def programs(home: Path, ports: Ports) -> tuple[Program, ...]:
     """Return the processes. Those of Airflow are started later, when its database exists."""
-    hosts = ",".join(f"{host}:{ports.mlflow}" for host in (HOST, "localhost"))
-    backend = f"sqlite:///{home.resolve() / 'mlflow.db'}"
-    mlflow = ("mlflow", "server", "--host", HOST, "--port", str(ports.mlflow), "--workers", "1")
-    stores = (
-        "--backend-store-uri",
-        backend,
-        "--artifacts-destination",
-        str(home.resolve() / "mlflow-artifacts"),
-    )
-    service = ("trimtab.serve", "--bind", f"{HOST}:{ports.service}")
-    api = ("airflow", "api-server", "--port")
+    home = home.resolve()
+    mlflow = {
+        "--host": HOST,
+        "--port": str(ports.mlflow),
+        "--workers": "1",
+        "--backend-store-uri": f"sqlite:///{home / 'mlflow.db'}",
+        "--artifacts-destination": str(home / "mlflow-artifacts"),
+        "--allowed-hosts": f"{HOST}:{ports.mlflow},localhost:{ports.mlflow}",
+    }
     return (
-        Program(name="mlflow", command=(*mlflow, *stores, "--allowed-hosts", hosts), priority=10),
-        Program(name="service", command=service, priority=10),
+        Program(name="mlflow", command=("mlflow", "server", *chain(*mlflow.items())), priority=10),
+        Program(name="service", command=("trimtab.serve", "--bind", f"{HOST}:{ports.service}"), priority=10),
         Program(
             name="airflow-api-server",
-            command=(*api, str(ports.airflow), "--apps", "core"),
+            command=("airflow", "api-server", "--port", str(ports.airflow), "--apps", "core"),
             priority=20,
             autostart=False,
         ),
@@ -48,22 +60,12 @@ def programs(home: Path, ports: Ports) -> tuple[Program, ...]:
         # waits for the transaction of a report, which waits for the event loop, and both fail after a minute.
         Program(
             name="airflow-task-api",
-            command=(*api, str(ports.tasks), "--apps", "execution"),
+            command=("airflow", "api-server", "--port", str(ports.tasks), "--apps", "execution"),
             priority=20,
             autostart=False,
         ),
-        Program(
-            name="airflow-dag-processor", command=("airflow", "dag-processor"), priority=30, autostart=False
-        ),
-        # Ends first, so that running tasks can finish while the servers that they need are still there.
-        Program(
-            name="airflow-scheduler",
-            command=("airflow", "scheduler", "--skip-serve-logs"),
-            priority=40,
-            stop_seconds=20,
-            autostart=False,
-            environment=((Settings.variable("preload"), "1"),),
-        ),
+        _DAG_PROCESSOR,
+        _SCHEDULER,
     )
 
 
@@ -102,9 +104,8 @@ stdout_logfile_backups=1
 def supervisor_text(home: Path, socket: Path, supervised: tuple[Program, ...]) -> str:
     """Return the content of the supervisor's configuration file."""
     home = home.resolve()
-    paths = {"socket": socket, "folder": home / "stack", "logs": home / "logs"}
-    escaped = {name: _escaped(str(path)) for name, path in paths.items()}
-    text = _SUPERVISOR.substitute(escaped)
+    logs = _escaped(home / "logs")
+    text = _SUPERVISOR.substitute(socket=_escaped(socket), folder=_escaped(home / "stack"), logs=logs)
     for program in supervised:
         text += _PROGRAM.substitute(
             name=program.name,
@@ -113,10 +114,10 @@ def supervisor_text(home: Path, socket: Path, supervised: tuple[Program, ...]) -
             autostart=str(program.autostart).lower(),
             stop=program.stop_seconds,
             environment=",".join(f'{name}="{value}"' for name, value in program.environment),
-            logs=escaped["logs"],
+            logs=logs,
         )
     return text
 
 
-def _escaped(text: str) -> str:
-    return text.replace("%", "%%")
+def _escaped(text: str | Path) -> str:
+    return str(text).replace("%", "%%")
