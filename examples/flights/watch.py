@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pandas as pd
+from pydantic import TypeAdapter
 
 from examples.flights.progress import Progress
 from examples.flights.records import TaskTime
@@ -74,13 +75,15 @@ class Watch:
         """Return how long each task took over the runs since a time."""
         query = {"start_date_gte": since.isoformat(), "state": "success"}
         tasks = self._all("/api/v2/dags/~/dagRuns/~/taskInstances", "task_instances", query)
-        seconds = pd.DataFrame(tasks, columns=["dag_id", "task_id", "duration"]).dropna()
-        times = seconds.groupby(["dag_id", "task_id"])["duration"].agg(
-            runs="count", mean_seconds="mean", max_seconds="max", total_seconds="sum"
+        rows = [(task["dag_id"], task["task_id"], task["duration"]) for task in tasks]
+        times = pd.DataFrame(rows, columns=["dag", "task", "seconds"]).dropna()
+        figures = times.groupby(["dag", "task"], as_index=False).agg(
+            runs=("seconds", "count"),
+            mean_seconds=("seconds", "mean"),
+            max_seconds=("seconds", "max"),
+            total_seconds=("seconds", "sum"),
         )
-        return tuple(
-            TaskTime(dag=dag, task=task, **figures) for (dag, task), figures in times.to_dict("index").items()
-        )
+        return TypeAdapter(tuple[TaskTime, ...]).validate_python(figures.to_dict("records"))
 
     def _refuse_failure(self, what: str) -> None:
         for run in self._runs("failed"):

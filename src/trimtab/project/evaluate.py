@@ -24,8 +24,8 @@ from trimtab.errors import GateDead
 from trimtab.evaluate import evidence, looks, probes
 from trimtab.evaluate.checks import Measured, check_all
 from trimtab.evaluate.compare import blocks_of
+from trimtab.evaluate.gate import weigh
 from trimtab.evaluate.scores import row_losses, score
-from trimtab.evaluate.weigh import weigh
 from trimtab.registry import load, tracking
 from trimtab.train import fit, row_groups
 from trimtab.train.features import targets
@@ -140,11 +140,9 @@ def _write(root: Path, plan: Plan, verdict: Verdict, gate: params.Gate) -> None:
     (build / "verdict.json").write_text(to_json(verdict), encoding="utf-8")
     metrics = json.dumps(_metrics(verdict), indent=2, sort_keys=True)
     (build / "metrics.json").write_text(metrics, encoding="utf-8")
-    lines = [
-        f"{number},{block.champion / block.rows},{block.challenger / block.rows}"
-        for number, block in enumerate(verdict.blocks)
-    ]
-    (build / "losses.csv").write_text("\n".join(["block,champion,challenger", *lines, ""]), encoding="utf-8")
+    means = [(block.champion / block.rows, block.challenger / block.rows) for block in verdict.blocks]
+    losses = pd.DataFrame(means, columns=["champion", "challenger"])
+    losses.to_csv(build / "losses.csv", index_label="block")
     page = build / "evidence.html"
     page.write_text(evidence.page(verdict, gate), encoding="utf-8")
     tags = {"trimtab.commit": plan.commit, "trimtab.decision": plan.decision or "manual run"}
@@ -154,13 +152,17 @@ def _write(root: Path, plan: Plan, verdict: Verdict, gate: params.Gate) -> None:
 
 def _metrics(verdict: Verdict) -> dict[str, object]:
     comparison = verdict.comparison
-    challenger_auc = [batch.auc for batch in verdict.challenger_scores]
-    champion_auc = [batch.auc for batch in verdict.champion_scores]
     return {
         "verdict": verdict.kind,
         "gain": {"estimate": comparison.gain, "lower": comparison.lower, "upper": comparison.upper},
-        "challenger": {"loss": comparison.challenger_loss, "auc": challenger_auc},
-        "champion": {"loss": comparison.champion_loss, "auc": champion_auc},
+        "challenger": {
+            "loss": comparison.challenger_loss,
+            "auc": [batch.auc for batch in verdict.challenger_scores],
+        },
+        "champion": {
+            "loss": comparison.champion_loss,
+            "auc": [batch.auc for batch in verdict.champion_scores],
+        },
         "blocks": comparison.blocks,
         "rows": comparison.rows,
     }

@@ -25,14 +25,12 @@ def refit(root: Path = Path()) -> Refit:
     """
     parameters, plan = params.load(root / params.FILE), read_run(root / "run.yaml")
     verdict = from_json(Verdict, (root / "build" / "verdict.json").read_bytes())
-    if not parameters.gate.refit:
-        reason = "gate.refit is false: the judged model is served"
-        result = Refit(training=None, difference=None, accepted=False, reason=reason)
-    elif verdict.kind not in ("PROMOTE", "ASK"):
-        reason = f"the verdict is {verdict.kind}"
-        result = Refit(training=None, difference=None, accepted=False, reason=reason)
-    else:
+    if parameters.gate.refit and verdict.kind in ("PROMOTE", "ASK"):
         result = _refit(root, parameters, plan)
+    else:
+        served = "gate.refit is false: the judged model is served"
+        reason = f"the verdict is {verdict.kind}" if parameters.gate.refit else served
+        result = Refit(training=None, difference=None, accepted=False, reason=reason)
     (root / "build" / "refit.json").write_text(to_json(result), encoding="utf-8")
     return result
 

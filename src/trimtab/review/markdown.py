@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from trimtab.contracts import Check, Comparison, Verdict
 from trimtab.evaluate.compare import UNBOUNDED
-from trimtab.evaluate.weigh import Weighed
+from trimtab.evaluate.gate import Weighed
 
 MARKER = "<!-- trimtab -->"
 _UNSAFE = re.compile(r"[^A-Za-z0-9 .,;:%()+=/'–-]", re.ASCII)

@@ -1,11 +1,10 @@
 """Builds and fits the pipeline of `params.yaml`, and predicts with it."""
 
 import inspect
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
-from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,14 +23,6 @@ Floats = npt.NDArray[np.float64]
 
 _MIN_HISTORY = 2
 """Smallest number of batches that a fresh model of the reference is fitted on."""
-
-
-@runtime_checkable
-class Distributed(Protocol):
-    """An estimator that is fitted one batch at a time, so that this process never holds all rows."""
-
-    def fit_parts(self, parts: Iterable[tuple[Floats, npt.NDArray[Any]]], *, folder: Path) -> Any:
-        """Fit on pairs of features `(n, features)` and labels `(n,)`; temporary files go to `folder`."""
 
 
 def build(parameters: params.Params) -> Pipeline:
@@ -76,7 +67,8 @@ def fit(pipeline: Pipeline, parameters: params.Params, frame: pd.DataFrame) -> P
 def fit_rows(pipeline: Pipeline, parameters: params.Params, rows: Rows) -> Pipeline:
     """Fit a pipeline on rows in files, and read no more of them at once than the estimator needs.
 
-    A `Distributed` estimator gets one batch at a time. An estimator of `sklearn.dummy` ignores the features, so it gets
+    An estimator with `fit_parts` (see `train.distributed`) gets one batch at a time, so that this process never holds all
+    rows. An estimator of `sklearn.dummy` ignores the features, so it gets
     the labels only. Any other estimator gets all rows at once.
 
     Raises:
@@ -88,7 +80,7 @@ def fit_rows(pipeline: Pipeline, parameters: params.Params, rows: Rows) -> Pipel
         raise OneClass(0, [])
     if isinstance(estimator, DummyClassifier | DummyRegressor):
         return _fit_labels(pipeline, parameters, rows)
-    if isinstance(estimator, Distributed):
+    if hasattr(estimator, "fit_parts"):
         return _fit_parts(pipeline, parameters, rows)
     return fit(pipeline, parameters, rows.frame())
 
