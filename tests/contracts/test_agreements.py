@@ -119,7 +119,7 @@ def test_only_the_clock_reads_the_clock() -> None:
             continue
         calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Attribute)]
         assert not [
-            one for one in calls if one.attr in ("now", "utcnow", "today") and _is_datetime(one)
+            call for call in calls if call.attr in ("now", "utcnow", "today") and _is_datetime(call)
         ], path
 
 

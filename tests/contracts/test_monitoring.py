@@ -28,15 +28,15 @@ CASES = [
 ]
 
 
-def told(*command: str) -> str:
+def output_of(*command: str) -> str:
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
 
 def test_prometheus_takes_its_rules_and_each_alert_does_what_its_tests_say() -> None:
-    told("promtool", "check", "rules", *map(str, sorted(PROMETHEUS.glob("rules/*.yml"))))
-    told("promtool", "test", "rules", *map(str, sorted(PROMETHEUS.glob("tests/*.yml"))))
+    output_of("promtool", "check", "rules", *map(str, sorted(PROMETHEUS.glob("rules/*.yml"))))
+    output_of("promtool", "test", "rules", *map(str, sorted(PROMETHEUS.glob("tests/*.yml"))))
 
 
 def test_prometheus_and_alertmanager_take_their_files(tmp_path: Path) -> None:
@@ -46,8 +46,8 @@ def test_prometheus_and_alertmanager_take_their_files(tmp_path: Path) -> None:
         target.write_text(path.read_text())
     (tmp_path / "var").mkdir()
     (tmp_path / "var/alerts.token").write_text("secret")
-    told("promtool", "check", "config", str(tmp_path / "deploy/prometheus/prometheus.yml"))
-    told("amtool", "check-config", str(tmp_path / "deploy/alertmanager/alertmanager.yml"))
+    output_of("promtool", "check", "config", str(tmp_path / "deploy/prometheus/prometheus.yml"))
+    output_of("amtool", "check-config", str(tmp_path / "deploy/alertmanager/alertmanager.yml"))
 
 
 @pytest.mark.parametrize("alert", ALERTS)
@@ -63,9 +63,9 @@ def test_each_alert_has_a_severity_a_sentence_and_a_runbook(alert: str) -> None:
     assert rule["annotations"]["summary"].endswith(".")
     page, anchor = rule["annotations"]["runbook_url"].split("#")
     sections = re.split(r"^## ", (ROOT / page).read_text(), flags=re.MULTILINE)
-    found = [one for one in sections if one.splitlines()[0].lower() == anchor]
-    assert len(found) == 1
-    assert all(word in found[0] for word in ("*Means:*", "*Look:*", "*Do:*"))
+    matching = [section for section in sections if section.splitlines()[0].lower() == anchor]
+    assert len(matching) == 1
+    assert all(word in matching[0] for word in ("*Means:*", "*Look:*", "*Do:*"))
 
 
 def test_every_runbook_is_of_an_alert() -> None:
@@ -77,28 +77,30 @@ def test_what_retrains_is_told_by_model_alone_and_outlives_a_restart_of_the_expo
     retraining = {name: rule for name, rule in ALERTS.items() if rule["labels"].get("action") == "retrain"}
     assert set(retraining) == {"TrimtabConceptDrift", "TrimtabPerformanceLow"}
     assert {rule["keep_firing_for"] for rule in retraining.values()} == {"15m"}
-    fired = [one for case in CASES for one in case["exp_alerts"] if case["alertname"] in retraining]
-    assert {frozenset(one["exp_labels"]) for one in fired} == {
+    fired = [alert for case in CASES for alert in case["exp_alerts"] if case["alertname"] in retraining]
+    assert {frozenset(alert["exp_labels"]) for alert in fired} == {
         frozenset({"model", "severity", "component", "action"})
     }
 
 
 def routed(*labels: str) -> str:
-    return told("amtool", "config", "routes", "test", f"--config.file={ALERTMANAGER}", *labels).strip()
+    return output_of("amtool", "config", "routes", "test", f"--config.file={ALERTMANAGER}", *labels).strip()
 
 
 @pytest.mark.parametrize("alert", ALERTS)
 def test_people_hear_of_everything_and_the_receiver_of_what_retrains(alert: str) -> None:
     labels = [f"{name}={value}" for name, value in ALERTS[alert]["labels"].items()]
-    wanted = "retraining,people" if "action" in ALERTS[alert]["labels"] else "people"
-    assert routed(f"alertname={alert}", "model=flight-delay", *labels) == wanted
+    receivers = "retraining,people" if "action" in ALERTS[alert]["labels"] else "people"
+    assert routed(f"alertname={alert}", "model=flight-delay", *labels) == receivers
 
 
 def test_the_receiver_hears_of_each_alert_alone_with_its_end_and_brings_a_secret_from_a_file() -> None:
     config = yaml.safe_load(ALERTMANAGER.read_text())
-    (route,) = [one for one in config["route"]["routes"] if one["receiver"] == "retraining"]
+    (route,) = [entry for entry in config["route"]["routes"] if entry["receiver"] == "retraining"]
     assert route["group_by"] == ["..."]
-    (webhook,) = next(one for one in config["receivers"] if one["name"] == "retraining")["webhook_configs"]
+    (webhook,) = next(entry for entry in config["receivers"] if entry["name"] == "retraining")[
+        "webhook_configs"
+    ]
     assert webhook["send_resolved"] is True
     assert set(webhook["http_config"]["authorization"]) == {"credentials_file"}
 
@@ -112,7 +114,7 @@ def test_each_expression_of_a_dashboard_parses(path: Path, tmp_path: Path) -> No
     assert len(rules) > 10
     content = tmp_path / "rules.yml"
     content.write_text(yaml.safe_dump({"groups": [{"name": path.stem, "rules": rules}]}))
-    told("promtool", "check", "rules", str(content))
+    output_of("promtool", "check", "rules", str(content))
 
 
 @pytest.mark.parametrize("path", dashboards.PATHS, ids=lambda path: path.stem)

@@ -45,10 +45,10 @@ def test_files_and_parameters_are_there() -> None:
     paths = re.findall(r"`((?:src|tests|docs|deploy|benchmarks)/[\w./-]+)`", PAGE)
     assert len(paths) > 5
     assert [path for path in paths if not (ROOT / path).exists()] == []
-    wanted = yaml.safe_load((ROOT / params.FILE).read_text())
-    dotted = re.findall(rf"`((?:{'|'.join(wanted)})\.[a-z_.]+)`", PAGE)
+    parameters = yaml.safe_load((ROOT / params.FILE).read_text())
+    dotted = re.findall(rf"`((?:{'|'.join(parameters)})\.[a-z_.]+)`", PAGE)
     for key in dotted:
-        place = wanted
+        place = parameters
         for part in key.split("."):
             assert part in place, key
             place = place[part]
@@ -58,8 +58,8 @@ def test_files_and_parameters_are_there() -> None:
 def test_the_estimator_of_the_page_can_be_chosen() -> None:
     (block,) = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
     shown = yaml.safe_load(block)["model"]
-    wanted = params.load(ROOT / params.FILE)
-    known = {name: shown[name] for name in ("estimator", "settings")}
-    pipeline = build(wanted.model_copy(update={"model": wanted.model.model_copy(update=known)}))
+    parameters = params.load(ROOT / params.FILE)
+    supported = {name: shown[name] for name in ("estimator", "settings")}
+    pipeline = build(parameters.model_copy(update={"model": parameters.model.model_copy(update=supported)}))
     assert pipeline.named_steps["estimator"].scheduler == "tcp://dask-scheduler:8786"
     assert shown["estimator"] in shown["trusted_types"]

@@ -54,23 +54,11 @@ def test_a_likeness_of_a_phrase_is_not_reported(text: str) -> None:
     assert list(bad_phrases(text)) == []
 
 
-def test_an_area_to_do_is_excused_until_it_is_clean(tmp_path: Path) -> None:
-    for name, text in {
-        "old/a.py": "one = 1\n",
-        "clean/b.py": "row = 1\n",
-        "new.py": "# mend\none = 1\n",
-    }.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(text)
+def test_names_and_phrases_of_tracked_files_are_reported_with_their_place(tmp_path: Path) -> None:
+    (tmp_path / "new.py").write_text("# mend\none = 1\n")
     subprocess.run("git init -q && git add .", shell=True, cwd=tmp_path, check=True)
-    assert [line.split(": ")[:2] for line in faults(tmp_path, ["old", "clean"])] == [
+    (tmp_path / "untracked.py").write_text("one = 1\n")
+    assert [line.split(": ")[:2] for line in faults(tmp_path)] == [
         ["new.py:1", "'mend'"],
         ["new.py:2", "'one'"],
-        ["tests/words.py", "clean has no faults left"],
     ]
-
-
-def test_a_prefix_of_a_name_is_not_its_folder(tmp_path: Path) -> None:
-    (tmp_path / "data_extra.py").write_text("one = 1\n")
-    subprocess.run("git init -q && git add .", shell=True, cwd=tmp_path, check=True)
-    assert faults(tmp_path, ["data"])[0].startswith("data_extra.py:1: 'one'")

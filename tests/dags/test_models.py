@@ -53,9 +53,9 @@ def test_assets_pods_and_nightly_backups_are_of_one_model_each(bag, write):
     assert len(many) == 14
     for name, dag in many.items():
         kind, _, model = name.partition(".")
-        found = _wakers(dag) | {outlet.uri for task in dag.tasks for outlet in task.outlets}
-        assert all(uri.startswith(f"trimtab://{model}/") for uri in found), name
-        assert bool(found) == (kind not in ("back_up_stores", "gather_batches")), name
+        assets = _wakers(dag) | {outlet.uri for task in dag.tasks for outlet in task.outlets}
+        assert all(uri.startswith(f"trimtab://{model}/") for uri in assets), name
+        assert bool(assets) == (kind not in ("back_up_stores", "gather_batches")), name
         pods = {task.task_id for task in dag.tasks if task.executor_config}
         assert pods == ({"train", "refit"} if name == "retrain_model.late" else set())
     nights = {model: many[f"back_up_stores.{model}"].timetable.expression for model in ("delay", "late")}
@@ -136,9 +136,9 @@ def test_what_is_stored_of_a_dag_holds_no_setting(bag, write):
 )
 def test_a_wrong_folder_is_an_import_error_that_names_the_place(bag, write, files, said):
     write(**files)
-    found = type(bag)(str(FOLDER))
-    assert (found.dags, set(found.import_errors)) == ({}, {str(path) for path in FOLDER.glob("*.py")})
-    for error in found.import_errors.values():
+    loaded = type(bag)(str(FOLDER))
+    assert (loaded.dags, set(loaded.import_errors)) == ({}, {str(path) for path in FOLDER.glob("*.py")})
+    for error in loaded.import_errors.values():
         assert said in error
         assert "hunter2" not in error.splitlines()[-1]
 

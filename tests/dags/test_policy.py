@@ -1,4 +1,4 @@
-"""What holds of every DAG, whoever writes the next one."""
+"""What holds of every DAG, also of the next."""
 
 import importlib.util
 import subprocess
@@ -57,8 +57,8 @@ def test_a_dag_that_an_asset_wakes_may_run_twice_at_once(dags):
 
 def test_no_file_hides_a_package_of_its_name():
     for path in FOLDER.glob("*.py"):
-        found = importlib.util.find_spec(path.stem)
-        assert found is None or found.origin == str(path)
+        spec = importlib.util.find_spec(path.stem)
+        assert spec is None or spec.origin == str(path)
 
 
 def test_parsing_imports_nothing_heavy(tmp_path):

@@ -38,15 +38,15 @@ def scanned(*paths: Path) -> tuple[int, str]:
 def younger_than_1_20(objects: Objects) -> list[str]:
     """The objects that a server 1.20 refuses."""
     return [
-        f"{name(one)} {one['apiVersion']} {YOUNGER[one['apiVersion'], one['kind']]}"
-        for one in objects
-        if (one["apiVersion"], one["kind"]) in YOUNGER
+        f"{name(manifest)} {manifest['apiVersion']} {YOUNGER[manifest['apiVersion'], manifest['kind']]}"
+        for manifest in objects
+        if (manifest["apiVersion"], manifest["kind"]) in YOUNGER
     ]
 
 
 def _every_overlay(judge: Callable[..., tuple[int, str]]) -> Callable[[Path], list[str]]:
     def check(folder: Path) -> list[str]:
-        paths = [written(rendered(f"overlays/{one}"), folder / f"{one}.yaml") for one in OVERLAYS]
+        paths = [written(rendered(f"overlays/{overlay}"), folder / f"{overlay}.yaml") for overlay in OVERLAYS]
         code, output = judge(*paths)
         return [output] * (code != 0)
 
@@ -63,7 +63,7 @@ def _own_checks(_: Path) -> list[str]:
 
     objects = {overlay: rendered(f"overlays/{overlay}") for overlay in OVERLAYS}
     return [
-        f"{overlay}: {one}" for overlay in OVERLAYS for check in CHECKS for one in check(objects[overlay])
+        f"{overlay}: {fault}" for overlay in OVERLAYS for check in CHECKS for fault in check(objects[overlay])
     ]
 
 
@@ -90,7 +90,7 @@ def report(checkers: dict[str, Callable[[Path], list[str]]], folder: Path) -> in
     """Run all, say what each found, and return how much that is."""
     total = 0
     for title, check in checkers.items():
-        found = check(folder)
-        print(f"{title}: {f'{len(found)} findings' if found else 'ok'}", *found, sep="\n  ", flush=True)
-        total += len(found)
+        faults = check(folder)
+        print(f"{title}: {f'{len(faults)} findings' if faults else 'ok'}", *faults, sep="\n  ", flush=True)
+        total += len(faults)
     return total

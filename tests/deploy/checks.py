@@ -11,88 +11,92 @@ from tests.deploy.manifests import Manifest, Objects, Pod, chosen, name, of, pod
 
 def names_are_given_once(objects: Objects) -> list[str]:
     return [
-        f"{one} is there {often} times" for one, often in Counter(map(name, objects)).items() if often > 1
+        f"{name_} is there {often} times" for name_, often in Counter(map(name, objects)).items() if often > 1
     ]
 
 
 def all_are_in_one_namespace(objects: Objects) -> list[str]:
     return [
-        f"{name(one)}: no namespace trimtab"
-        for one in objects
-        if one["metadata"].get("namespace") != "trimtab"
+        f"{name(manifest)}: no namespace trimtab"
+        for manifest in objects
+        if manifest["metadata"].get("namespace") != "trimtab"
     ]
 
 
 def workloads_select_their_own_pods(objects: Objects) -> list[str]:
-    found = []
-    for one in of(objects, "Deployment", "StatefulSet"):
-        mine = [pod.owner for pod in chosen(one["spec"]["selector"], list(pods(objects)))]
-        if mine != [name(one)]:
-            found.append(f"{name(one)} selects {mine}")
-    return found
+    faults = []
+    for manifest in of(objects, "Deployment", "StatefulSet"):
+        mine = [pod.owner for pod in chosen(manifest["spec"]["selector"], list(pods(objects)))]
+        if mine != [name(manifest)]:
+            faults.append(f"{name(manifest)} selects {mine}")
+    return faults
 
 
 def services_reach_a_port(objects: Objects) -> list[str]:
-    found = []
-    for one in of(objects, "Service"):
-        behind = chosen({"matchLabels": one["spec"]["selector"]}, list(pods(objects)))
+    faults = []
+    for manifest in of(objects, "Service"):
+        behind = chosen({"matchLabels": manifest["spec"]["selector"]}, list(pods(objects)))
         if not behind:
-            found.append(f"{name(one)} selects no pod")
-        found += [
-            f"{name(one)}: {pod.owner} has no port named {port['targetPort']}"
+            faults.append(f"{name(manifest)} selects no pod")
+        faults += [
+            f"{name(manifest)}: {pod.owner} has no port named {port['targetPort']}"
             for pod in behind
-            for port in one["spec"]["ports"]
+            for port in manifest["spec"]["ports"]
             if port["targetPort"] not in pod.ports
         ]
-    return found
+    return faults
 
 
 def stateful_sets_have_a_headless_service(objects: Objects) -> list[str]:
     headless = {
-        one["metadata"]["name"] for one in of(objects, "Service") if one["spec"].get("clusterIP") == "None"
+        manifest["metadata"]["name"]
+        for manifest in of(objects, "Service")
+        if manifest["spec"].get("clusterIP") == "None"
     }
     return [
-        f"{name(one)}: no headless Service {one['spec']['serviceName']}"
-        for one in of(objects, "StatefulSet")
-        if one["spec"]["serviceName"] not in headless
+        f"{name(manifest)}: no headless Service {manifest['spec']['serviceName']}"
+        for manifest in of(objects, "StatefulSet")
+        if manifest["spec"]["serviceName"] not in headless
     ]
 
 
 def ingresses_lead_to_a_service(objects: Objects) -> list[str]:
     ports = {
-        one["metadata"]["name"]: {port["name"] for port in one["spec"]["ports"]}
-        for one in of(objects, "Service")
+        manifest["metadata"]["name"]: {port["name"] for port in manifest["spec"]["ports"]}
+        for manifest in of(objects, "Service")
     }
-    found = []
-    for one in of(objects, "Ingress"):
-        for path in (path for rule in one["spec"]["rules"] for path in rule["http"]["paths"]):
+    faults = []
+    for manifest in of(objects, "Ingress"):
+        for path in (path for rule in manifest["spec"]["rules"] for path in rule["http"]["paths"]):
             backend = path["backend"]["service"]
             if backend["port"].get("name") not in ports.get(backend["name"], set()):
-                found.append(f"{name(one)}: no Service {backend['name']} with the port {backend['port']}")
-        for secret in (tls["secretName"] for tls in one["spec"].get("tls", [])):
+                faults.append(
+                    f"{name(manifest)}: no Service {backend['name']} with the port {backend['port']}"
+                )
+        for secret in (tls["secretName"] for tls in manifest["spec"].get("tls", [])):
             if secret not in required_secrets():
-                found.append(f"{name(one)}: Secret {secret} is not in secrets.yaml")
-    return found
+                faults.append(f"{name(manifest)}: Secret {secret} is not in secrets.yaml")
+    return faults
 
 
 def scaled_and_guarded_things_exist(objects: Objects) -> list[str]:
-    there = {(one["apiVersion"], name(one)) for one in objects}
-    found = []
-    for one in of(objects, "HorizontalPodAutoscaler"):
-        target = one["spec"]["scaleTargetRef"]
+    there = {(manifest["apiVersion"], name(manifest)) for manifest in objects}
+    faults = []
+    for manifest in of(objects, "HorizontalPodAutoscaler"):
+        target = manifest["spec"]["scaleTargetRef"]
         if (target["apiVersion"], f"{target['kind']}/{target['name']}") not in there:
-            found.append(f"{name(one)}: no {target['kind']} {target['name']}")
-        found += [
-            f"{name(scaled)} fixes the number of replicas that {name(one)} sets"
+            faults.append(f"{name(manifest)}: no {target['kind']} {target['name']}")
+        faults += [
+            f"{name(scaled)} fixes the number of replicas that {name(manifest)} sets"
             for scaled in of(objects, target["kind"])
             if scaled["metadata"]["name"] == target["name"] and "replicas" in scaled["spec"]
         ]
-    found += [
-        f"{name(one)} selects no pod"
-        for one in of(objects, "PodDisruptionBudget")
-        if not chosen(one["spec"]["selector"], list(pods(objects)))
+    faults += [
+        f"{name(manifest)} selects no pod"
+        for manifest in of(objects, "PodDisruptionBudget")
+        if not chosen(manifest["spec"]["selector"], list(pods(objects)))
     ]
-    return found
+    return faults
 
 
 def _references(pod: Pod) -> Iterator[tuple[str, str, set[str]]]:
@@ -100,7 +104,9 @@ def _references(pod: Pod) -> Iterator[tuple[str, str, set[str]]]:
     for container in pod.containers:
         for source in container.get("envFrom", []):
             yield "ConfigMap", source["configMapRef"]["name"], set()
-        for value in (one["valueFrom"] for one in container.get("env", []) if "valueFrom" in one):
+        for value in (
+            variable["valueFrom"] for variable in container.get("env", []) if "valueFrom" in variable
+        ):
             for field, kind in (("secretKeyRef", "Secret"), ("configMapKeyRef", "ConfigMap")):
                 if field in value:
                     yield kind, value[field]["name"], {value[field]["key"]}
@@ -119,49 +125,52 @@ def _items(source: Manifest) -> set[str]:
 
 def references_lead_somewhere(objects: Objects) -> list[str]:
     there: dict[tuple[str, str], set[str]] = {
-        ("Secret", one): keys for one, keys in required_secrets().items()
+        ("Secret", manifest): keys for manifest, keys in required_secrets().items()
     }
-    there |= {(one["kind"], one["metadata"]["name"]): set(one.get("data", {})) for one in objects}
-    found = []
+    there |= {
+        (manifest["kind"], manifest["metadata"]["name"]): set(manifest.get("data", {}))
+        for manifest in objects
+    }
+    faults = []
     for pod in pods(objects):
         account = ("ServiceAccount", pod.spec.get("serviceAccountName", "default"), set[str]())
-        for kind, wanted, keys in (*_references(pod), account):
-            if (kind, wanted) not in there:
-                found.append(f"{pod.owner}: no {kind} {wanted}")
-            elif missing := keys - there[kind, wanted]:
-                found.append(f"{pod.owner}: {kind} {wanted} has no {', '.join(sorted(missing))}")
-    return found
+        for kind, target, keys in (*_references(pod), account):
+            if (kind, target) not in there:
+                faults.append(f"{pod.owner}: no {kind} {target}")
+            elif missing := keys - there[kind, target]:
+                faults.append(f"{pod.owner}: {kind} {target} has no {', '.join(sorted(missing))}")
+    return faults
 
 
 def no_secret_is_in_the_manifests(objects: Objects) -> list[str]:
-    return [f"{name(one)} holds a secret" for one in of(objects, "Secret")]
+    return [f"{name(manifest)} holds a secret" for manifest in of(objects, "Secret")]
 
 
 def mounts_are_volumes(objects: Objects) -> list[str]:
-    found = []
+    faults = []
     for pod in pods(objects):
         volumes = {volume["name"] for volume in pod.spec.get("volumes", [])} | pod.claims
-        mounted = {mount["name"] for one in pod.containers for mount in one.get("volumeMounts", [])}
-        found += [f"{pod.owner}: no volume {one}" for one in sorted(mounted - volumes)]
-        found += [f"{pod.owner}: nothing mounts {one}" for one in sorted(volumes - mounted)]
-    return found
+        mounted = {mount["name"] for volume in pod.containers for mount in volume.get("volumeMounts", [])}
+        faults += [f"{pod.owner}: no volume {volume}" for volume in sorted(mounted - volumes)]
+        faults += [f"{pod.owner}: nothing mounts {volume}" for volume in sorted(volumes - mounted)]
+    return faults
 
 
 def files_in_variables_are_mounted(objects: Objects) -> list[str]:
     """A variable that names a file below /run names one that a volume brings."""
-    found = []
+    faults = []
     for pod in pods(objects):
         for container in pod.containers:
             mounts = [mount["mountPath"] for mount in container.get("volumeMounts", [])]
-            for one in container.get("env", []):
-                path = one.get("value", "")
+            for variable in container.get("env", []):
+                path = variable.get("value", "")
                 if path.startswith("/run/") and not any(Path(path).is_relative_to(mount) for mount in mounts):
-                    found.append(f"{pod.owner}: {one['name']} names {path}, where nothing is mounted")
-    return found
+                    faults.append(f"{pod.owner}: {variable['name']} names {path}, where nothing is mounted")
+    return faults
 
 
 def probes_hit_a_port(objects: Objects) -> list[str]:
-    found = []
+    faults = []
     for pod in pods(objects):
         for container in pod.spec["containers"]:
             named = {port["name"] for port in container.get("ports", [])}
@@ -169,30 +178,30 @@ def probes_hit_a_port(objects: Objects) -> list[str]:
                 how = container.get(probe, {})
                 port = (how.get("httpGet") or how.get("tcpSocket") or {}).get("port")
                 if port is not None and port not in named:
-                    found.append(f"{pod.owner}: {probe} asks the port {port}, which it does not have")
+                    faults.append(f"{pod.owner}: {probe} asks the port {port}, which it does not have")
                 if not how and not pod.owner.startswith(("Job/", "Pod/")):
-                    found.append(f"{pod.owner}: no {probe}")
-    return found
+                    faults.append(f"{pod.owner}: no {probe}")
+    return faults
 
 
 def policies_select_pods(objects: Objects) -> list[str]:
     everyone = list(pods(objects))
-    found = []
-    for one in of(objects, "NetworkPolicy"):
-        own = chosen(one["spec"]["podSelector"], everyone)
+    faults = []
+    for manifest in of(objects, "NetworkPolicy"):
+        own = chosen(manifest["spec"]["podSelector"], everyone)
         if not own:
-            found.append(f"{name(one)} selects no pod")
-        for rule, peers, at in _rules(one["spec"]):
+            faults.append(f"{name(manifest)} selects no pod")
+        for rule, peers, at in _rules(manifest["spec"]):
             others = [chosen(peer["podSelector"], everyone) for peer in peers if "podSelector" in peer]
-            found += [f"{name(one)}: a peer selects no pod" for other in others if not other]
+            faults += [f"{name(manifest)}: a peer selects no pod" for other in others if not other]
             targets = own if at == "ingress" else [pod for other in others for pod in other]
-            wanted = {port["port"] for port in rule.get("ports", []) if isinstance(port["port"], str)}
-            found += [
-                f"{name(one)}: {pod.owner} has no port {port}"
+            port_names = {port["port"] for port in rule.get("ports", []) if isinstance(port["port"], str)}
+            faults += [
+                f"{name(manifest)}: {pod.owner} has no port {port}"
                 for pod in targets
-                for port in wanted - set(pod.ports)
+                for port in port_names - set(pod.ports)
             ]
-    return found
+    return faults
 
 
 def _rules(spec: Manifest) -> Iterator[tuple[Manifest, list[Any], str]]:
@@ -202,8 +211,8 @@ def _rules(spec: Manifest) -> Iterator[tuple[Manifest, list[Any], str]]:
 
 
 def all_is_denied_first(objects: Objects) -> list[str]:
-    for one in of(objects, "NetworkPolicy"):
-        spec = one["spec"]
+    for manifest in of(objects, "NetworkPolicy"):
+        spec = manifest["spec"]
         if spec == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}:
             return []
     return ["no NetworkPolicy denies what is not allowed"]

@@ -15,7 +15,7 @@ TOOLS = ROOT / ".venv" / "tools" / "bin"
 FOLDER = ROOT / "deploy" / "kubernetes"
 OVERLAYS = ("local", "managed", "azure")
 ONCE = (FOLDER / "namespace.yaml", FOLDER / "overlays/azure/cluster.yaml")
-"""Applied by whoever owns the cluster, and part of no overlay."""
+"""Applied by the owner of the cluster, and part of no overlay."""
 TEMPLATES = ("pod-template.yaml", "training-pod.yaml")
 """What Airflow makes pods of, as texts in a ConfigMap."""
 
@@ -40,8 +40,8 @@ class Pod:
     def ports(self) -> dict[str, int]:
         return {
             port["name"]: port["containerPort"]
-            for one in self.spec["containers"]
-            for port in one.get("ports", [])
+            for container in self.spec["containers"]
+            for port in container.get("ports", [])
         }
 
 
@@ -57,7 +57,7 @@ def rendered(folder: str) -> Objects:
         [TOOLS / "kubectl", "kustomize", FOLDER / folder], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, f"{folder}: {done.stderr}"
-    return [one for one in yaml.safe_load_all(done.stdout) if one]
+    return [manifest for manifest in yaml.safe_load_all(done.stdout) if manifest]
 
 
 def name(manifest: Manifest) -> str:
@@ -65,36 +65,44 @@ def name(manifest: Manifest) -> str:
 
 
 def of(objects: Objects, *kinds: str) -> Objects:
-    return [one for one in objects if one["kind"] in kinds]
+    return [manifest for manifest in objects if manifest["kind"] in kinds]
 
 
 def task_templates(objects: Objects) -> Objects:
     """The pods that stand as a text in a ConfigMap."""
     texts = [
-        text for one in of(objects, "ConfigMap") for key, text in one["data"].items() if key in TEMPLATES
+        text
+        for manifest in of(objects, "ConfigMap")
+        for key, text in manifest["data"].items()
+        if key in TEMPLATES
     ]
     return [yaml.safe_load(text) for text in texts]
 
 
 def pods(objects: Objects) -> Iterator[Pod]:
     """Every pod there can be."""
-    for one in of(objects, "Deployment", "StatefulSet", "Job"):
-        template = one["spec"]["template"]
-        claims = frozenset(claim["metadata"]["name"] for claim in one["spec"].get("volumeClaimTemplates", []))
-        yield Pod(name(one), template["metadata"]["labels"], template["spec"], claims)
+    for manifest in of(objects, "Deployment", "StatefulSet", "Job"):
+        template = manifest["spec"]["template"]
+        claims = frozenset(
+            claim["metadata"]["name"] for claim in manifest["spec"].get("volumeClaimTemplates", [])
+        )
+        yield Pod(name(manifest), template["metadata"]["labels"], template["spec"], claims)
     for template in task_templates(objects):
         yield Pod(name(template), template["metadata"]["labels"], template["spec"])
 
 
 def chosen(selector: Manifest, everyone: list[Pod]) -> list[Pod]:
     """The pods that a selector of labels matches; an empty one matches all."""
-    wanted = selector.get("matchLabels", {})
-    sets = [(one["key"], one["operator"], one["values"]) for one in selector.get("matchExpressions", [])]
+    labels = selector.get("matchLabels", {})
+    sets = [
+        (expression["key"], expression["operator"], expression["values"])
+        for expression in selector.get("matchExpressions", [])
+    ]
     assert all(operator == "In" for _, operator, _ in sets), f"only In is understood, got {sets}"
     return [
         pod
         for pod in everyone
-        if wanted.items() <= pod.labels.items()
+        if labels.items() <= pod.labels.items()
         and all(pod.labels.get(key) in values for key, _, values in sets)
     ]
 
@@ -102,4 +110,4 @@ def chosen(selector: Manifest, everyone: list[Pod]) -> list[Pod]:
 def required_secrets() -> dict[str, set[str]]:
     """The Secrets that are there by reference, with their keys."""
     listed = yaml.safe_load((FOLDER / "secrets.yaml").read_text())
-    return {secret: set(one["keys"]) for secret, one in listed.items()}
+    return {secret: set(secret_entry["keys"]) for secret, secret_entry in listed.items()}

@@ -11,7 +11,7 @@ IMAGES = re.compile(
 
 
 def images_are_of_the_contract(objects: Objects) -> list[str]:
-    used = {(pod.owner, one["image"]) for pod in pods(objects) for one in pod.containers}
+    used = {(pod.owner, container["image"]) for pod in pods(objects) for container in pod.containers}
     return [
         f"{owner}: image {image}"
         for owner, image in sorted(used)
@@ -20,42 +20,47 @@ def images_are_of_the_contract(objects: Objects) -> list[str]:
 
 
 def versions_are_the_same(objects: Objects) -> list[str]:
-    ours = {one["image"] for pod in pods(objects) for one in pod.containers if "trimtab/" in one["image"]}
+    ours = {
+        container["image"]
+        for pod in pods(objects)
+        for container in pod.containers
+        if "trimtab/" in container["image"]
+    }
     versions = {image.rpartition(":")[2] for image in ours}
     return [] if len(versions) == 1 else [f"our images have the versions {sorted(versions)}"]
 
 
 def pods_are_restricted(objects: Objects) -> list[str]:
     """The profile `restricted` of the pod security standards, and a read-only root file system."""
-    found = []
+    faults = []
     for pod in pods(objects):
         security = pod.spec.get("securityContext", {})
         if not security.get("runAsNonRoot") or security.get("seccompProfile") != {"type": "RuntimeDefault"}:
-            found.append(f"{pod.owner}: may be root, or has no seccomp profile")
-        wanted = {
+            faults.append(f"{pod.owner}: may be root, or has no seccomp profile")
+        required = {
             "allowPrivilegeEscalation": False,
             "readOnlyRootFilesystem": True,
             "capabilities": {"drop": ["ALL"]},
         }
-        found += [
-            f"{pod.owner}: {one['name']} is not restricted"
-            for one in pod.containers
-            if one.get("securityContext") != wanted
+        faults += [
+            f"{pod.owner}: {part['name']} is not restricted"
+            for part in pod.containers
+            if part.get("securityContext") != required
         ]
         allowed = {"configMap", "emptyDir", "persistentVolumeClaim", "secret", "name"}
-        found += [
-            f"{pod.owner}: volume {one}" for one in pod.spec.get("volumes", []) if not set(one) <= allowed
+        faults += [
+            f"{pod.owner}: volume {part}" for part in pod.spec.get("volumes", []) if not set(part) <= allowed
         ]
-    return found
+    return faults
 
 
 def containers_are_limited(objects: Objects) -> list[str]:
     return [
-        f"{pod.owner}: {one['name']} has no request or limit of cpu and memory"
+        f"{pod.owner}: {container['name']} has no request or limit of cpu and memory"
         for pod in pods(objects)
-        for one in pod.containers
+        for container in pod.containers
         if any(
-            set(one.get("resources", {}).get(part, {})) != {"cpu", "memory"}
+            set(container.get("resources", {}).get(part, {})) != {"cpu", "memory"}
             for part in ("requests", "limits")
         )
     ]
@@ -70,39 +75,43 @@ def only_the_scheduler_has_a_token(objects: Objects) -> list[str]:
 
 def bound_accounts_and_roles_exist(objects: Objects) -> list[str]:
     there = set(map(name, objects))
-    found = []
-    for one in of(objects, "RoleBinding"):
-        for other in (one["roleRef"], *one["subjects"]):
+    faults = []
+    for manifest in of(objects, "RoleBinding"):
+        for other in (manifest["roleRef"], *manifest["subjects"]):
             if f"{other['kind']}/{other['name']}" not in there:
-                found.append(f"{name(one)}: no {other['kind']} {other['name']}")
+                faults.append(f"{name(manifest)}: no {other['kind']} {other['name']}")
     rights = {
         (group, what)
-        for one in of(objects, "Role")
-        for rule in one["rules"]
+        for manifest in of(objects, "Role")
+        for rule in manifest["rules"]
         for group in rule["apiGroups"]
         for what in rule["resources"]
     }
-    return found + [f"a Role gives rights on {what}" for what in sorted(rights - {("", "pods")})]
+    return faults + [f"a Role gives rights on {what}" for what in sorted(rights - {("", "pods")})]
 
 
 def _variables(objects: Objects) -> dict[str, str]:
     """Every variable, and where it was met."""
-    found = {key: name(one) for one in of(objects, "ConfigMap") for key in one["data"] if key.isupper()}
+    variables = {
+        key: name(entry) for entry in of(objects, "ConfigMap") for key in entry["data"] if key.isupper()
+    }
     for pod in pods(objects):
-        found |= {one["name"]: pod.owner for container in pod.containers for one in container.get("env", [])}
-    return found
+        variables |= {
+            entry["name"]: pod.owner for container in pod.containers for entry in container.get("env", [])
+        }
+    return variables
 
 
 def airflow_knows_its_settings(objects: Objects) -> list[str]:
     from airflow.configuration import conf
 
-    found = []
+    faults = []
     for variable, where in _variables(objects).items():
         if variable.startswith("AIRFLOW__"):
             _, section, option = variable.lower().split("__")
             if option not in conf.configuration_description.get(section, {}).get("options", {}):
-                found.append(f"{where}: Airflow has no {variable}")
-    return found
+                faults.append(f"{where}: Airflow has no {variable}")
+    return faults
 
 
 def variables_read() -> set[str]:
@@ -121,9 +130,9 @@ def our_variables_are_read(objects: Objects) -> list[str]:
 
 def skips_are_justified(objects: Objects) -> list[str]:
     """Each exception of the policy scanner names one check, and a reason of at least five words."""
-    found = []
-    for one in objects:
-        for key, text in (one["metadata"].get("annotations") or {}).items():
+    faults = []
+    for manifest in objects:
+        for key, text in (manifest["metadata"].get("annotations") or {}).items():
             if key.startswith("checkov.io/skip") and not re.fullmatch(r"CKV\w+=(\S+ ){4,}\S+", text):
-                found.append(f"{name(one)}: {key} gives no reason: {text}")
-    return found
+                faults.append(f"{name(manifest)}: {key} gives no reason: {text}")
+    return faults

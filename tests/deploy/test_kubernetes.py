@@ -30,7 +30,7 @@ from tests.deploy.manifests import (
 )
 from tests.support.builders import ROOT
 
-FOLDERS = ("base", *(f"overlays/{one}" for one in OVERLAYS))
+FOLDERS = ("base", *(f"overlays/{overlay}" for overlay in OVERLAYS))
 
 
 @pytest.fixture(scope="module")
@@ -47,30 +47,34 @@ def base(everything: dict[str, Objects]) -> Objects:
 
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_objects_fit_each_other(everything: dict[str, Objects], folder: str) -> None:
-    assert [f"{check.__name__}: {one}" for check in checks.CHECKS for one in check(everything[folder])] == []
+    assert [
+        f"{check.__name__}: {fault}" for check in checks.CHECKS for fault in check(everything[folder])
+    ] == []
 
 
-def get(objects: Objects, wanted: str) -> Manifest:
-    return next(one for one in objects if name(one) == wanted)
+def get(objects: Objects, full_name: str) -> Manifest:
+    return next(manifest for manifest in objects if name(manifest) == full_name)
 
 
-def container(objects: Objects, wanted: str) -> Manifest:
-    found: Manifest = get(objects, wanted)["spec"]["template"]["spec"]["containers"][0]
-    return found
+def container(objects: Objects, full_name: str) -> Manifest:
+    first: Manifest = get(objects, full_name)["spec"]["template"]["spec"]["containers"][0]
+    return first
 
 
-def drop(objects: Objects, wanted: str) -> None:
-    objects.remove(get(objects, wanted))
+def drop(objects: Objects, full_name: str) -> None:
+    objects.remove(get(objects, full_name))
 
 
-def selector(objects: Objects, wanted: str) -> Manifest:
-    found: Manifest = get(objects, wanted)["spec"]["selector"]
-    return found
+def selector(objects: Objects, full_name: str) -> Manifest:
+    labels: Manifest = get(objects, full_name)["spec"]["selector"]
+    return labels
 
 
 def spoil_template(objects: Objects) -> None:
-    one = next(one for one in of(objects, "ConfigMap") if "pod-template.yaml" in one["data"])
-    one["data"]["pod-template.yaml"] = one["data"]["pod-template.yaml"].replace(
+    config_map = next(
+        config_map for config_map in of(objects, "ConfigMap") if "pod-template.yaml" in config_map["data"]
+    )
+    config_map["data"]["pod-template.yaml"] = config_map["data"]["pod-template.yaml"].replace(
         "claimName: home", "claimName: house"
     )
 
@@ -210,9 +214,9 @@ def test_every_object_has_the_form_that_kubernetes_wants(
     code, output = validated(*paths, *ONCE)
     assert code == 0, output
     for objects in everything.values():
-        for one in objects:
-            passed = f"passed for resource {name(one).lower()} against version 1.37"
-            assert passed in output, name(one)
+        for manifest in objects:
+            passed = f"passed for resource {name(manifest).lower()} against version 1.37"
+            assert passed in output, name(manifest)
     assert "pod/task" in output and "storageclass/trimtab-shared" in output
 
 
@@ -225,7 +229,9 @@ def test_a_misspelt_field_is_found(base: Objects, tmp_path: Path) -> None:
 def test_the_policy_scanner_finds_nothing_but_what_is_excused(
     everything: dict[str, Objects], tmp_path: Path
 ) -> None:
-    code, output = scanned(*(written(everything[one], tmp_path / f"{one[-5:]}.yaml") for one in FOLDERS[1:]))
+    code, output = scanned(
+        *(written(everything[overlay], tmp_path / f"{overlay[-5:]}.yaml") for overlay in FOLDERS[1:])
+    )
     assert code == 0, output
     assert "Failed checks: 0" in output and "Skipped checks: 0" not in output
 
@@ -250,10 +256,10 @@ def secrets_made(folder: Path, **settings: str) -> dict[str, dict[str, str]]:
     )
     assert done.returncode == 0, done.stderr
     made = {}
-    for one in filter(None, yaml.safe_load_all(done.stdout)):
-        assert one["metadata"]["namespace"] == "trimtab"
-        made[one["metadata"]["name"]] = {
-            key: base64.b64decode(text).decode() for key, text in one["data"].items()
+    for manifest in filter(None, yaml.safe_load_all(done.stdout)):
+        assert manifest["metadata"]["namespace"] == "trimtab"
+        made[manifest["metadata"]["name"]] = {
+            key: base64.b64decode(text).decode() for key, text in manifest["data"].items()
         }
     return made
 
@@ -261,8 +267,10 @@ def secrets_made(folder: Path, **settings: str) -> dict[str, dict[str, str]]:
 def test_the_script_makes_the_secrets_that_are_listed(tmp_path: Path) -> None:
     made = secrets_made(tmp_path)
     listed = yaml.safe_load((FOLDER / "secrets.yaml").read_text())
-    assert {one: set(keys) for one, keys in made.items()} == {
-        one: set(listed[one]["keys"]) for one in listed if listed[one]["made_by"] == "make-secrets.sh"
+    assert {secret: set(keys) for secret, keys in made.items()} == {
+        secret: set(listed[secret]["keys"])
+        for secret in listed
+        if listed[secret]["made_by"] == "make-secrets.sh"
     }
     assert secrets_made(tmp_path) == made
     assert made["postgres"]["ledger-password"] in made["stores"]["TRIMTAB_LEDGER_URL"]
@@ -287,7 +295,7 @@ def test_azure_takes_what_its_vault_has() -> None:
     ).read_text()
     line = next(line for line in provision.splitlines() if line.startswith("for name in postgres-password"))
     names = line.removeprefix("for name in ").partition(";")[0].split()
-    assert len(names) == 6 and all(f"vault {one}" in script for one in names)
+    assert len(names) == 6 and all(f"vault {secret}" in script for secret in names)
 
 
 @pytest.mark.parametrize(
@@ -344,13 +352,17 @@ def test_a_training_s_pod_is_a_task_s_but_for_its_name_image_and_resources() -> 
 
 
 def test_the_scheduler_finds_the_templates_where_its_settings_say() -> None:
-    (settings,) = (one["data"] for one in rendered("base") if name(one) == "ConfigMap/airflow")
-    (files,) = (one["data"] for one in rendered("base") if name(one).startswith("ConfigMap/pod-template-"))
-    (scheduler,) = (one for one in rendered("base") if name(one) == "Deployment/scheduler")
+    (settings,) = (manifest["data"] for manifest in rendered("base") if name(manifest) == "ConfigMap/airflow")
+    (files,) = (
+        manifest["data"]
+        for manifest in rendered("base")
+        if name(manifest).startswith("ConfigMap/pod-template-")
+    )
+    (scheduler,) = (manifest for manifest in rendered("base") if name(manifest) == "Deployment/scheduler")
     (mount,) = (
-        one["mountPath"]
-        for one in scheduler["spec"]["template"]["spec"]["containers"][0]["volumeMounts"]
-        if one["name"] == "pod-template"
+        manifest["mountPath"]
+        for manifest in scheduler["spec"]["template"]["spec"]["containers"][0]["volumeMounts"]
+        if manifest["name"] == "pod-template"
     )
     said = [
         settings["AIRFLOW__KUBERNETES_EXECUTOR__POD_TEMPLATE_FILE"],
@@ -374,16 +386,16 @@ def test_a_version_is_set_everywhere_also_in_the_pod_of_a_task(overlay: str) -> 
         text=True,
         check=True,
     )
-    objects = [one for one in yaml.safe_load_all(done.stdout) if one]
+    objects = [item for item in yaml.safe_load_all(done.stdout) if item]
     used = {
         line.split()[-1] for line in yaml.safe_dump(objects, width=10**6).splitlines() if "image:" in line
     }
     assert "docker.io" not in done.stdout and ":dev" not in done.stdout
-    assert {one for one in used if "trimtab" in one} >= {
+    assert {item for item in used if "trimtab" in item} >= {
         "r.example/trimtab-serve:1.2.3",
         "r.example/trimtab-mlflow:1.2.3",
     }
-    images = [one["spec"]["containers"][0]["image"] for one in task_templates(objects)]
+    images = [item["spec"]["containers"][0]["image"] for item in task_templates(objects)]
     assert images == ["r.example/trimtab-airflow:1.2.3", "r.example/trimtab-trainer:1.2.3"]
 
 
@@ -394,14 +406,14 @@ def test_the_docs_name_every_secret_and_what_an_old_server_refuses(everything: d
         assert [key for key in sorted(keys) if f"`{key}`" not in text] == []
     younger = younger_than_1_20(everything["base"])
     assert len(younger) == 2
-    for kind, version, since in (one.split() for one in younger):
+    for kind, version, since in (line.split() for line in younger):
         assert f"| `{kind}` | `{version}` | {since} |" in text
 
 
 def test_managed_databases_leave_none_in_the_cluster(everything: dict[str, Objects]) -> None:
     for overlay in ("overlays/managed", "overlays/azure"):
-        left = {name(one) for one in everything[overlay]}
-        assert not {one for one in left if "postgres" in one or "mongodb" in one}
+        left = {name(full_name) for full_name in everything[overlay]}
+        assert not {full_name for full_name in left if "postgres" in full_name or "mongodb" in full_name}
         assert "NetworkPolicy/managed-databases" in left
 
 

@@ -82,9 +82,9 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 def _free_port() -> int:
     import socket
 
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
 
 
 def test_landed_batches_are_taken_in_by_the_dag(stack: Stack) -> None:
@@ -135,7 +135,7 @@ def test_the_service_follows_the_promotion_without_a_restart(stack: Stack) -> No
     rows["event_time"] = [time.isoformat() for time in week["event_time"]]
     answer = requests.post(f"{service}/predict", json={"rows": rows.to_dict("records")}, timeout=30)
     assert answer.status_code == 200, answer.text
-    assert [one["version"] for one in answer.json()["predictions"]] == ["2"] * len(rows)
+    assert [prediction["version"] for prediction in answer.json()["predictions"]] == ["2"] * len(rows)
 
 
 def test_five_batches_landed_within_one_second_are_all_monitored(stack: Stack) -> None:
@@ -178,11 +178,11 @@ def test_a_retraining_killed_in_the_middle_goes_on_when_cleared(stack: Stack) ->
 
 
 def _trainers(home: Path) -> list[psutil.Process]:
-    found = []
+    trainers = []
     for process in psutil.process_iter(["cmdline"]):
         command = process.info["cmdline"] or []
         if command[-3:] == ["-m", "trimtab", "train"]:
             with_home = process.environ().get("TRIMTAB_HOME")
             if with_home == str(home):
-                found.append(process)
-    return found
+                trainers.append(process)
+    return trainers

@@ -39,8 +39,8 @@ def client(loop: Loop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
     secret = tmp_path / "alerts.token"
     secret.write_text("open sesame\n")
     monkeypatch.setenv("TRIMTAB_ALERTS_TOKEN_FILE", str(secret))
-    with TestClient(importlib.import_module("trimtab_alerts").AlertsApp(), headers=TOKEN) as found:
-        yield found
+    with TestClient(importlib.import_module("trimtab_alerts").AlertsApp(), headers=TOKEN) as test_client:
+        yield test_client
 
 
 @pytest.fixture(autouse=True)
@@ -138,10 +138,10 @@ def test_the_figures_name_the_model_and_what_waits(client):
 
 
 def test_figures_are_read_once_for_scrapers_that_come_close_to_each_other(loop):
-    kept, fresh = Scraped(seconds=600), Scraped(seconds=0)
-    before = kept.text()
+    cached, fresh = Scraped(seconds=600), Scraped(seconds=0)
+    before = cached.text()
     loop.take_lease("run")
-    assert kept.text() == before
+    assert cached.text() == before
     assert f'trimtab_lease_held{{model="{loop.model}"}} 1.0' in fresh.text().decode()
 
 

@@ -99,12 +99,12 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         initialise(tree)
         control.start(home, tree)
         try:
-            found = control.addresses(home)
-            patch.setenv("MLFLOW_TRACKING_URI", found.mlflow)
+            addresses = control.addresses(home)
+            patch.setenv("MLFLOW_TRACKING_URI", addresses.mlflow)
             control.wait_healthy(home, timeout=240)
             token = config.alerts_token_file(home)
             with monitoring.running(
-                folder / "deploy", service=found.service, airflow=found.airflow, token=token
+                folder / "deploy", service=addresses.service, airflow=addresses.airflow, token=token
             ) as prometheus:
                 yield Site(home, playground.opened(), airflow_api.connect(home), prometheus)
         finally:
@@ -128,11 +128,11 @@ def test_wrong_calls_are_refused_and_take_no_worker_down(site):
 
 
 def test_doctor_hears_from_all_of_it(site, monkeypatch):
-    known = until(lambda: site.prometheus.get("/api/v1/alertmanagers")["data"]["activeAlertmanagers"])
-    found = control.addresses(site.home)
+    alertmanagers = until(lambda: site.prometheus.get("/api/v1/alertmanagers")["data"]["activeAlertmanagers"])
+    addresses = control.addresses(site.home)
     monkeypatch.setenv("TRIMTAB_PROMETHEUS_URL", site.prometheus.url)
-    monkeypatch.setenv("TRIMTAB_ALERTMANAGER_URL", known[0]["url"].removesuffix("/api/v2/alerts"))
-    monkeypatch.setenv("TRIMTAB_AIRFLOW_URL", found.airflow)
+    monkeypatch.setenv("TRIMTAB_ALERTMANAGER_URL", alertmanagers[0]["url"].removesuffix("/api/v2/alerts"))
+    monkeypatch.setenv("TRIMTAB_AIRFLOW_URL", addresses.airflow)
     where = settings.read()
     parts = services.airflow(where.require("airflow_url")).removesuffix(" healthy").split(", ")
     assert {"metadatabase", "scheduler", "dag_processor"} <= set(parts)
@@ -222,10 +222,10 @@ def test_every_panel_of_the_dashboards_shows_series(site):
     for number in range(len(frame)):  # over some scrapes: a rate has two points
         assert len(client.predict(frame.iloc[[number]])) == 1
         time.sleep(0.3)
-    wanted = [one for path in dashboards.PATHS for one in dashboards.expressions(path)]
-    assert len(wanted) > 45
+    expressions = [expression for path in dashboards.PATHS for expression in dashboards.expressions(path)]
+    assert len(expressions) > 45
     for _ in range(20):
-        missing = [one for one in wanted if not site.prometheus.range(one)]
+        missing = [expression for expression in expressions if not site.prometheus.range(expression)]
         if not missing:
             break
         time.sleep(2)
@@ -237,8 +237,8 @@ def test_the_api_server_keeps_no_files_open(site):
 
 
 def _value(site: Site, series: str) -> float:
-    (found,) = site.prometheus.query(series)
-    return float(found["value"][1])
+    (sample,) = site.prometheus.query(series)
+    return float(sample["value"][1])
 
 
 def _delivered(site: Site) -> dict[str, list[str]] | None:
@@ -255,8 +255,8 @@ def _drifted(thin):
 
     def drifted(week, rows=playground.ROWS):
         frame = thin(week, rows)
-        known = frame["label"].notna()
-        return frame.assign(label=frame["label"].mask(known & (frame["sched_hour"] >= 12), 1))
+        labelled = frame["label"].notna()
+        return frame.assign(label=frame["label"].mask(labelled & (frame["sched_hour"] >= 12), 1))
 
     return drifted
 

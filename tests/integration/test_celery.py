@@ -86,15 +86,15 @@ class Cluster:
 
     def runs(self, process: psutil.Process) -> str:
         """Name the program that started a process, or started what started it."""
-        above = {one.pid for one in process.parents()}
-        return next(name for name, one in self._processes.items() if one.pid in above)
+        above = {child.pid for child in process.parents()}
+        return next(name for name, child in self._processes.items() if child.pid in above)
 
     def lose(self, name: str) -> None:
         """Kill a program with all that it started, as when its machine is lost."""
         process = self._processes.pop(name)
-        for one in [process, *process.children(recursive=True)]:
+        for victim in [process, *process.children(recursive=True)]:
             with suppress(psutil.NoSuchProcess):
-                one.send_signal(signal.SIGKILL)
+                victim.send_signal(signal.SIGKILL)
         process.wait(30)
 
     def end(self) -> None:
@@ -169,14 +169,15 @@ def test_two_workers_take_in_the_batches_of_one_run_at_once(
 ) -> None:
     first, second = (done_by(cluster[0], name, taken_in) for name in WORKERS)
     assert len(first) + len(second) == len(taken_in) == 4
-    assert any(meet(one, other) for one in first for other in second), taken_in
+    assert any(meet(item, other) for item in first for other in second), taken_in
 
     batches = [week.batch for week in playground.weeks()[:4]]
     assert [
-        (one.manifest.batch, one.manifest.revision) for one in state.batches_in_force(loop.ledger.all(Batch))
+        (item.manifest.batch, item.manifest.revision)
+        for item in state.batches_in_force(loop.ledger.all(Batch))
     ] == [(batch, 1) for batch in batches]
-    told = commands.git("log", "--format=%s", "main", cwd=Path(loop.stores.origin)).splitlines()
-    assert sorted(one for one in told if one.startswith("Add batch")) == [
+    subjects = commands.git("log", "--format=%s", "main", cwd=Path(loop.stores.origin)).splitlines()
+    assert sorted(item for item in subjects if item.startswith("Add batch")) == [
         f"Add batch {batch}, revision 1" for batch in batches
     ]
     assert landing.waiting(loop.stores.landing, grace_seconds=0, now=loop.ledger.now()) == []
@@ -195,8 +196,8 @@ def test_a_worker_is_lost_in_the_middle_of_training_and_the_run_recovers(
     until(lambda: not trainings(loop), "the training to end with its task")
     assert loop.registry.stages(loop.model) == {}
 
-    found = ended(api, "retrain_model", "lost")
-    tries = {one["task_id"]: (one["state"], one["try_number"]) for one in found}
+    instances = ended(api, "retrain_model", "lost")
+    tries = {entry["task_id"]: (entry["state"], entry["try_number"]) for entry in instances}
     assert tries["train"] == ("success", 2)
     assert api.run_state("retrain_model", "lost") == "success"
     assert tries.pop("wait_for_answer")[0] == "skipped"  # gate.ask is never
@@ -215,35 +216,35 @@ def until(ready: Callable[[], bool], what: str, *, every: float = 1.0) -> None:
 
 def knows(api: AirflowApi, dag: str) -> bool:
     with suppress(TrimtabError):
-        return any(one["dag_id"] == dag for one in api.get("/api/v2/dags")["dags"])
+        return any(dag_entry["dag_id"] == dag for dag_entry in api.get("/api/v2/dags")["dags"])
     return False
 
 
 def ended(api: AirflowApi, dag: str, run_id: str) -> list[dict[str, Any]]:
     """Airflow's own records of the tasks of a run that ended."""
     until(lambda: api.run_state(dag, run_id) in ("success", "failed"), f"the end of {dag}")
-    found = api.get(f"/api/v2/dags/{dag}/dagRuns/{run_id}/taskInstances")["task_instances"]
-    return list(found)
+    instances = api.get(f"/api/v2/dags/{dag}/dagRuns/{run_id}/taskInstances")["task_instances"]
+    return list(instances)
 
 
 def mapped(api: AirflowApi, dag: str, task: str) -> list[dict[str, Any]]:
     """Run a DAG; return the records of a mapped task, all of which succeeded."""
     run_id = api.trigger(dag, run_id=f"both_{task}")
-    found = [one for one in ended(api, dag, run_id) if one["task_id"] == task]
-    assert {one["state"] for one in found} == {"success"}, found
-    return found
+    instances = [entry for entry in ended(api, dag, run_id) if entry["task_id"] == task]
+    assert {entry["state"] for entry in instances} == {"success"}, instances
+    return instances
 
 
 def done_by(airflow: Cluster, worker: str, tasks: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Those of the tasks that a worker says it finished."""
     finished = [line for line in airflow.log(worker).splitlines() if "Workload finished" in line]
-    return [one for one in tasks if any(one["id"] in line for line in finished)]
+    return [entry for entry in tasks if any(entry["id"] in line for line in finished)]
 
 
-def meet(one: dict[str, Any], other: dict[str, Any]) -> bool:
+def meet(task: dict[str, Any], other: dict[str, Any]) -> bool:
     """Whether two tasks ran at the same time."""
     began, end = (
-        [datetime.fromisoformat(task[key]) for task in (one, other)] for key in ("start_date", "end_date")
+        [datetime.fromisoformat(task[key]) for task in (task, other)] for key in ("start_date", "end_date")
     )
     return max(began) < min(end)
 
@@ -251,17 +252,17 @@ def meet(one: dict[str, Any], other: dict[str, Any]) -> bool:
 def fits(loop: Loop) -> bool:
     """Whether a training opened its run in MLflow, as it does right before it fits, and is still there."""
     client = MlflowClient(loop.stores.mlflow)
-    places = [one.experiment_id for one in client.search_experiments()]
+    places = [experiment.experiment_id for experiment in client.search_experiments()]
     begun = client.search_runs(places, "tags.`trimtab.cutoff` != ''")
     return bool(begun and trainings(loop))
 
 
 def trainings(loop: Loop) -> list[psutil.Process]:
     """The entry points of this loop's trainings."""
-    found = []
+    running = []
     for process in psutil.process_iter():
         with suppress(psutil.NoSuchProcess):
             if process.cmdline()[-3:] == ["-m", "trimtab", "train"]:
                 if process.environ().get("TRIMTAB_HOME") == str(loop.stores.home):
-                    found.append(process)
-    return found
+                    running.append(process)
+    return running

@@ -35,8 +35,8 @@ def composed(tree: Path) -> dict[str, Any]:
     text = said(str(TOOLS / "docker-compose"), "--profile", "*", "config", "--format", "json", cwd=tree)
     for path in (tree / "deploy/compose/secrets").iterdir():
         assert path.read_text() not in text, f"{path.name} is in the configuration"
-    found: dict[str, Any] = json.loads(text)
-    return found
+    services: dict[str, Any] = json.loads(text)
+    return services
 
 
 def said(*command: str, cwd: Path) -> str:
@@ -64,12 +64,14 @@ def test_scripts_are_as_shellcheck_wants_them() -> None:
 
 def test_what_an_image_copies_is_in_the_build_context() -> None:
     text = (ROOT / "deploy/docker/Dockerfile").read_text()
-    kept = [line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")]
+    included = [
+        line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")
+    ]
     for line in re.findall(r"^COPY (?!--from)(?:--\S+ )*(.+) \S+$", text, re.MULTILINE):
         for source in line.split():
             assert (ROOT / source).exists(), source
-            assert source == "." or any(Path(source).is_relative_to(one) for one in kept), source
-    assert "COPY ." in text and all((ROOT / one).exists() for one in kept)
+            assert source == "." or any(Path(source).is_relative_to(pattern) for pattern in included), source
+    assert "COPY ." in text and all((ROOT / pattern).exists() for pattern in included)
 
 
 def test_every_image_runs_as_nobody_in_particular_and_says_its_commit() -> None:
@@ -99,7 +101,7 @@ def test_all_that_stays_up_is_limited_and_restarted(composed: dict[str, Any]) ->
 
 
 def test_nothing_listens_beyond_this_machine(composed: dict[str, Any]) -> None:
-    published = [port for one in composed["services"].values() for port in one.get("ports", [])]
+    published = [port for service in composed["services"].values() for port in service.get("ports", [])]
     assert len(published) == 6
     assert {port["host_ip"] for port in published} == {"127.0.0.1"}
     assert composed["networks"]["back"]["internal"] is True
@@ -119,7 +121,9 @@ def test_who_waits_for_another_waits_for_its_health(composed: dict[str, Any]) ->
 def test_every_secret_is_made_and_used_and_made_once(tree: Path, composed: dict[str, Any]) -> None:
     folder = tree / "deploy/compose/secrets"
     before = {path.name: path.read_text() for path in folder.iterdir()}
-    used = {one["source"] for service in composed["services"].values() for one in service.get("secrets", [])}
+    used = {
+        secret["source"] for service in composed["services"].values() for secret in service.get("secrets", [])
+    }
     assert set(before) == set(composed["secrets"]) == used
     assert len(set(before.values())) == len(before) and all(before.values())
     said("bash", "deploy/compose/make-secrets.sh", cwd=tree)
@@ -130,7 +134,7 @@ def test_every_secret_is_made_and_used_and_made_once(tree: Path, composed: dict[
 def test_every_airflow_setting_is_one_that_airflow_has(composed: dict[str, Any]) -> None:
     from airflow.configuration import conf
 
-    names = {name for one in composed["services"].values() for name in one.get("environment") or {}}
+    names = {name for service in composed["services"].values() for name in service.get("environment") or {}}
     names |= set(composed["secrets"])
     settings = [name.split("__")[1:] for name in sorted(names) if name.startswith("AIRFLOW__")]
     assert len(settings) > 15
@@ -140,7 +144,7 @@ def test_every_airflow_setting_is_one_that_airflow_has(composed: dict[str, Any])
 
 
 def test_every_variable_of_ours_is_read_somewhere(composed: dict[str, Any]) -> None:
-    names = {name for one in composed["services"].values() for name in one.get("environment") or {}}
+    names = {name for service in composed["services"].values() for name in service.get("environment") or {}}
     ours = {name for name in names | set(composed["secrets"]) if name.startswith("TRIMTAB_")}
     assert len(ours) > 8
     assert ours - variables_read() == set()
@@ -164,7 +168,7 @@ def test_the_packages_of_each_image_are_listed(tmp_path: Path) -> None:
     said("make", "sbom", cwd=ROOT)
     for name in ("airflow", "mlflow", "serve", "trainer"):
         bill = json.loads((ROOT / "build" / "sbom" / f"{name}.json").read_text())
-        listed = {f"{one['name']}=={one['version']}" for one in bill["components"]}
+        listed = {f"{component['name']}=={component['version']}" for component in bill["components"]}
         pins = (ROOT / "deploy/docker" / f"{name}.txt").read_text()
         assert bill["bomFormat"] == "CycloneDX"
         assert listed == {pin.lower() for pin in re.findall(r"^[\w.-]+==[^ ;]+", pins, re.MULTILINE)}

@@ -76,7 +76,7 @@ class DaskCluster:
 
     def worked(self) -> list[float]:
         """The seconds of processor that each worker took."""
-        return [one.cpu_times().user for one in self.workers]
+        return [worker.cpu_times().user for worker in self.workers]
 
 
 @contextmanager
@@ -125,18 +125,18 @@ def test_the_loop_closes_on_a_model_that_two_workers_fitted(
 
     (version,) = loop.registry.in_stage(loop.model, "Production")
     training = loop.ledger.require(Version, version).training
-    batches = {one.batch for one in training.batches}
+    batches = {manifest.batch for manifest in training.batches}
     frame = playground.thin(playground.weeks()[4]).query("label.notna()")
     rows, truths = design(frame, loop.params.data), targets(frame, loop.params.data)
     pipeline = load.load(training.source, training.digest, loop.params.model.trusted_types, cache=tmp_path)
-    found = pipeline.predict_proba(rows)[:, 1]
-    assert abs(log_loss(truths, found) - log_loss(truths, local(loop, batches, rows))) < AS_GOOD
+    answered = pipeline.predict_proba(rows)[:, 1]
+    assert abs(log_loss(truths, answered) - log_loss(truths, local(loop, batches, rows))) < AS_GOOD
 
     rows.to_parquet(tmp_path / "rows.parquet")
     command = [sys.executable, "-c", LOAD_WITHOUT_DASK, training.source, training.digest]
     trusted = f"{[*loop.params.model.trusted_types]}".replace("'", '"')
     subprocess.run([*command, trusted, str(tmp_path), str(tmp_path / "rows.parquet")], check=True)
-    assert np.load(tmp_path / "answers.npy").tolist() == found.tolist()
+    assert np.load(tmp_path / "answers.npy").tolist() == answered.tolist()
 
 
 def local(
@@ -230,11 +230,11 @@ def test_workers_that_cannot_read_the_run_s_folder_are_named(dask: DaskCluster, 
 def test_a_cluster_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("trimtab.train.distributed.CONNECT_TIMEOUT_SECONDS", 1)
     nowhere = f"tcp://{HOST}:{free_port()}"
-    wanted = params.load(playground.ROOT / params.FILE)
+    parameters = params.load(playground.ROOT / params.FILE)
     settings = SETTINGS | {"scheduler": nowhere}
-    wanted = wanted.model_copy(
-        update={"model": wanted.model.model_copy(update={"estimator": KIND, "settings": settings})}
+    parameters = parameters.model_copy(
+        update={"model": parameters.model.model_copy(update={"estimator": KIND, "settings": settings})}
     )
     week = playground.thin(playground.weeks()[0]).query("label.notna()")
     with pytest.raises(ParamsError, match=f"no Dask scheduler answers at .*{nowhere}"):
-        fit(build(wanted), wanted, week)
+        fit(build(parameters), parameters, week)

@@ -18,8 +18,8 @@ def test_a_gate_that_no_model_could_pass_is_told_once_and_shown_until_a_verdict_
     for _ in range(2):
         with pytest.raises(CommandFailed, match="The gate is dead"):
             retrain.evaluate(run_key, "run")
-    (told,) = loop.ledger.all(Notice)
-    assert (told.kind, f"run {run_key}" in told.text) == ("gate_dead", True)
+    (notice,) = loop.ledger.all(Notice)
+    assert (notice.kind, f"run {run_key}" in notice.text) == ("gate_dead", True)
 
     retrain.close("run")
     shown = prometheus.exposition().decode().splitlines()

@@ -35,9 +35,9 @@ def loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Loop:
 
 @pytest.fixture
 def store(loop: Loop) -> PredictionLog:
-    found = open_log(loop.stores.prediction_log, loop.params.predictions)
-    found.prepare()
-    return found
+    log = open_log(loop.stores.prediction_log, loop.params.predictions)
+    log.prepare()
+    return log
 
 
 def at(monkeypatch: pytest.MonkeyPatch, days: float) -> list[str]:
@@ -68,8 +68,8 @@ def served(store: PredictionLog, rows: pd.DataFrame, *, role: str = "champion") 
     )
 
 
-def told(store: PredictionLog, numbers: Sequence[int], *, days: float, label: int = 1) -> None:
-    known = MONDAY + timedelta(days=days)
+def observe(store: PredictionLog, numbers: Sequence[int], *, days: float, label: int = 1) -> None:
+    known_at = MONDAY + timedelta(days=days)
     store.add_outcomes(
         [
             ReceivedOutcome(
@@ -78,9 +78,9 @@ def told(store: PredictionLog, numbers: Sequence[int], *, days: float, label: in
                     row_id=f"row-{number}",
                     prediction_id=None,
                     label=label,
-                    label_known_at=known,
+                    label_known_at=known_at,
                 ),
-                received_at=known,
+                received_at=known_at,
             )
             for number in numbers
         ]
@@ -89,8 +89,8 @@ def told(store: PredictionLog, numbers: Sequence[int], *, days: float, label: in
 
 def manifests(loop: Loop) -> list[tuple[int, int, int]]:
     return [
-        (one.manifest.revision, one.manifest.rows, one.manifest.labelled)
-        for one in state.batches_in_force(loop.ledger.all(Batch))
+        (record.manifest.revision, record.manifest.rows, record.manifest.labelled)
+        for record in state.batches_in_force(loop.ledger.all(Batch))
     ]
 
 
@@ -105,7 +105,7 @@ def test_a_window_becomes_a_batch_and_a_revision_with_enough_new_labels(
     rows = some_rows(loop)
     served(store, rows)
     served(store, rows.head(2), role="shadow")
-    told(store, [0, 1], days=6)
+    observe(store, [0, 1], days=6)
     assert at(monkeypatch, 7.9) == [], "its labels are waited for"
 
     assert at(monkeypatch, 8.1) == ["2026-W02"]
@@ -113,27 +113,27 @@ def test_a_window_becomes_a_batch_and_a_revision_with_enough_new_labels(
     record = state.batches_in_force(loop.ledger.all(Batch))[-1]
     assert record.manifest.label_age_hours == pytest.approx(26.4)
     assert (record.manifest.start, record.manifest.end) == (MONDAY, MONDAY + timedelta(days=7))
-    kept = loop.origin.fetch_batch("2026-W02", md5=record.md5, commit=record.commit)
-    assert kept["label"].tolist() == [1, 1, *[pd.NA] * 6]
-    assert kept["carrier"].tolist() == rows["carrier"].tolist()
+    stored = loop.origin.fetch_batch("2026-W02", md5=record.md5, commit=record.commit)
+    assert stored["label"].tolist() == [1, 1, *[pd.NA] * 6]
+    assert stored["carrier"].tolist() == rows["carrier"].tolist()
     assert at(monkeypatch, 8.2) == [], "nothing is new"
 
-    told(store, [2], days=9)
+    observe(store, [2], days=9)
     assert at(monkeypatch, 10) == [], "one of eight is less than a quarter"
-    told(store, [3], days=11)
-    told(store, [0], days=11, label=0)
+    observe(store, [3], days=11)
+    observe(store, [0], days=11, label=0)
     assert at(monkeypatch, 12) == ["2026-W02"]
     assert manifests(loop)[-1] == (2, ROWS, 4)
 
-    told(store, [1], days=36, label=0)
+    observe(store, [1], days=36, label=0)
     assert at(monkeypatch, 36.5) == []
     assert at(monkeypatch, 37.5) == ["2026-W02"], "in its last look one correction is enough"
     assert at(monkeypatch, 37.6) == []
     record = state.batches_in_force(loop.ledger.all(Batch))[-1]
     assert record.manifest.revision == 3
-    kept = loop.origin.fetch_batch("2026-W02", md5=record.md5, commit=record.commit)
-    assert kept["label"].tolist()[:4] == [0, 0, 1, 1]
-    told(store, [4], days=39)
+    stored = loop.origin.fetch_batch("2026-W02", md5=record.md5, commit=record.commit)
+    assert stored["label"].tolist()[:4] == [0, 0, 1, 1]
+    observe(store, [4], days=39)
     assert at(monkeypatch, 40) == [], "it is let rest"
 
 
@@ -141,7 +141,7 @@ def test_labels_that_were_not_known_yet_are_not_there(
     loop: Loop, store: PredictionLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     served(store, some_rows(loop))
-    told(store, range(4), days=20)
+    observe(store, range(4), days=20)
     at(monkeypatch, 8.1)
     assert manifests(loop) == [(1, ROWS, 0)]
 
@@ -152,7 +152,7 @@ def test_a_batch_that_waits_in_the_landing_folder_is_left_alone(
     served(store, some_rows(loop))
     monkeypatch.setenv("TRIMTAB_NOW", (MONDAY + timedelta(days=9)).isoformat())
     assert gather.gather() == ["2026-W02"]
-    told(store, range(ROWS), days=8)
+    observe(store, range(ROWS), days=8)
     assert gather.gather() == []
     assert ingest.ingest("2026-W02")["outcome"] == "ingested"
     assert gather.gather() == ["2026-W02"]

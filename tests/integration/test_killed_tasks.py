@@ -97,15 +97,15 @@ def killed(task: str, run_id: str, run_key: str | None, point: str) -> None:
 def projects(task: str) -> list[psutil.Process]:
     """The processes of this loop in which an entry point runs."""
     home = os.environ["TRIMTAB_HOME"]
-    found = []
+    running = []
     for process in psutil.process_iter():
         with suppress(psutil.NoSuchProcess):
             if (
                 process.cmdline()[-3:] == ["-m", "trimtab", task]
                 and process.environ()["TRIMTAB_HOME"] == home
             ):
-                found.append(process)
-    return found
+                running.append(process)
+    return running
 
 
 def test_a_retraining_killed_at_every_task_ends_as_if_it_had_not_been(fed: Loop) -> None:

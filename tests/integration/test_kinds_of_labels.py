@@ -124,5 +124,5 @@ def test_labels_of_another_type_refuse_the_batch(shop_loop: Loop, kind: str) -> 
     wrong = frame.assign(label=1 if kind == "multiclass" else "many")
     taken_in(shop_loop, batch, wrong, week)
     (entry,) = shop_loop.quarantine.entries()
-    wanted = "text in label, got values such as 1" if kind == "multiclass" else "numbers in label"
-    assert wanted in entry.reason
+    expected = "text in label, got values such as 1" if kind == "multiclass" else "numbers in label"
+    assert expected in entry.reason

@@ -37,7 +37,7 @@ def test_labels_that_come_late_raise_no_alarm_and_are_looked_at_when_they_are_th
         assert seen["concept"]["abstained"] == "0 labelled rows, drift.concept.min_labels is 100"
         assert seen["data"]["columns"]
     monitor.assess()
-    assert [one.source for one in waiting_requests(loop.ledger)] == ["age"]
+    assert [request.source for request in waiting_requests(loop.ledger)] == ["age"]
     assert arbitrate.arbitrate("woken", None) is None
     text = "0 of the 2 labelled batches of gate.judge_batches came after the champion's training"
     assert decisions(loop.ledger)[-1].reason == text

@@ -45,7 +45,11 @@ def test_a_held_challenger_is_judged_on_all_evidence_and_rejected_after_the_last
     take_in(loop, range(7, 8))
     last = looked("third")
     assert last["verdict"] in ("REJECT", "PROMOTE"), last
-    (verdict,) = [one.verdict for one in loop.ledger.all(Judgement) if one.verdict and one.verdict.look == 2]
+    (verdict,) = [
+        judgement.verdict
+        for judgement in loop.ledger.all(Judgement)
+        if judgement.verdict and judgement.verdict.look == 2
+    ]
     assert [ref.batch for ref in verdict.judged_on] == [playground.weeks()[7].batch]
     assert {block.batch for block in verdict.blocks} == {week.batch for week in playground.weeks()[5:8]}
     assert state.open_verdict(loop.ledger.all(Judgement)) is None
@@ -71,5 +75,5 @@ def test_what_asks_meanwhile_waits_for_the_challenger_and_a_person_may_force(loo
         == "SUPERSEDED"
     )
     assert arbitrate.arbitrate("woken again", None) is None
-    reasons = [one.reason for one in decisions(loop.ledger)]
+    reasons = [decision.reason for decision in decisions(loop.ledger)]
     assert "version 3 is no longer under judgement" in reasons

@@ -42,8 +42,8 @@ def test_the_loop_closes(led: Loop) -> None:
     for item in items:
         monitor.measure(item)
     assert monitor.find_unmonitored() == []
-    for one in (record.concept for record in loop.ledger.all(Observation)):
-        assert one.lower < one.score.loss < one.upper
+    for concept in (record.concept for record in loop.ledger.all(Observation)):
+        assert concept.lower < concept.score.loss < concept.upper
     assert monitor.assess() == len(waiting_requests(loop.ledger))
 
     second = retrained("second", force=True)
@@ -113,7 +113,7 @@ def retrained_at(loop: Loop, run_id: str):  # type: ignore[no-untyped-def]  # Ve
     from trimtab.trigger.planning import write_champion, write_run
 
     plan = loop.ledger.all(Run)[0].plan
-    revisions = {one.batch: one.revision for one in loop.origin.manifests(loop.commit)}
+    revisions = {manifest.batch: manifest.revision for manifest in loop.origin.manifests(loop.commit)}
     newest = [
         tuple(BatchRef(batch=ref.batch, revision=revisions[ref.batch]) for ref in refs)
         for refs in (plan.train, plan.judge)

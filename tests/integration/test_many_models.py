@@ -73,7 +73,7 @@ def test_two_models_live_on_the_same_stores_and_do_not_mix(turn: Turn) -> None:
 
     turn("delay")
     playground.take_in(delay, [1])
-    assert [one["batch"] for one in monitor.find_unmonitored()] == [playground.weeks()[1].batch]
+    assert [entry["batch"] for entry in monitor.find_unmonitored()] == [playground.weeks()[1].batch]
     turn("late")
     assert (monitor.find_unmonitored(), late.champion()) == ([], None)
     _ask_and_look_elsewhere(turn)
@@ -81,7 +81,7 @@ def test_two_models_live_on_the_same_stores_and_do_not_mix(turn: Turn) -> None:
 
 
 def moved(loop: Loop, stage: Stage) -> None:
-    """Register version 1 if there is none, and move it; an MLflow on psycopg 3 fails here."""
+    """Register version 1 if it does not exist, and move it; an MLflow on psycopg 3 fails here."""
     import mlflow
 
     model = loop.model

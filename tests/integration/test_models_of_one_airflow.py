@@ -69,8 +69,8 @@ class Site:
 
     def asked(self, model: str) -> list[str]:
         """Fingerprints of the alerts that became requests of a model."""
-        found = self.loops[model].ledger.all(Request)
-        return [one.episode.split(":")[0] for one in found if one.source == "alert"]
+        requests = self.loops[model].ledger.all(Request)
+        return [request.episode.split(":")[0] for request in requests if request.source == "alert"]
 
 
 @pytest.fixture(scope="module")
@@ -135,9 +135,9 @@ def test_a_task_works_on_its_own_model_alone(site: Site) -> None:
     assert states == dict.fromkeys(("list_landed", "ingest[0]", "ingest[1]", "announce"), "success")
     for model, batches in (("delay", [first]), ("late", [first, second])):
         loop = site.loops[model]
-        assert [one.manifest.batch for one in state.batches_in_force(loop.ledger.all(Batch))] == batches
+        assert [record.manifest.batch for record in state.batches_in_force(loop.ledger.all(Batch))] == batches
         origin = loop.origin.manifests(loop.origin.head())
-        assert [one.batch for one in origin] == batches
+        assert [record.batch for record in origin] == batches
 
 
 def test_each_model_has_its_page_with_buttons_for_its_own_dags(site: Site) -> None:
@@ -176,7 +176,7 @@ def test_an_alert_is_a_request_of_its_model_and_wakes_its_dag_alone(site: Site) 
     for model in MODELS:
         site.api.patch(f"/api/v2/dags/retrain_model.{model}", {"is_paused": False})
     answer = site.alert(
-        *(_alert(*one) for one in (("aa", "late"), ("bb", "nobody"), ("cc", None), ("dd", "late")))
+        *(_alert(*run) for run in (("aa", "late"), ("bb", "nobody"), ("cc", None), ("dd", "late")))
     )
     assert (answer.status_code, answer.json()["opened"]) == (422, ["aa", "dd"])
     assert answer.json()["detail"].startswith("Expected an alert with a label model of delay, late, got '")
@@ -187,22 +187,22 @@ def test_an_alert_is_a_request_of_its_model_and_wakes_its_dag_alone(site: Site) 
     def runs(model: str) -> list[dict[str, str]]:
         return list(site.api.get(f"/api/v2/dags/retrain_model.{model}/dagRuns")["dag_runs"])
 
-    until(lambda: [one for one in runs("late") if one["state"] == "success"], "the run that the alert woke")
-    assert {one["run_type"] for one in runs("late")} == {"asset_triggered"}
+    until(lambda: [run for run in runs("late") if run["state"] == "success"], "the run that the alert woke")
+    assert {run["run_type"] for run in runs("late")} == {"asset_triggered"}
     assert runs("delay") == []
     assert {decision.action for decision in decisions(site.loops["late"].ledger)} == {"WAIT"}
 
 
 def test_a_model_that_cannot_be_read_leaves_the_others_alone(site: Site) -> None:
-    origin, kept = site.loops["delay"].stores.origin, site.folder.parent / "kept.git"
-    Path(origin).rename(kept)
+    origin, moved = site.loops["delay"].stores.origin, site.folder.parent / "kept.git"
+    Path(origin).rename(moved)
     try:
         time.sleep(3)  # the age that figures may have
         text = site.metrics()
         answer = site.alert(_alert("ee", "delay"), _alert("ff", "late"))
         page = site.page("health?model=delay")
     finally:
-        kept.rename(origin)
+        moved.rename(origin)
     assert 'trimtab_model_read{model="delay"} 0.0' in text
     assert 'trimtab_batches_total{model="late"} 2.0' in text
     assert (answer.status_code, answer.json()["opened"]) == (503, ["ff"])

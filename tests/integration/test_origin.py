@@ -101,7 +101,7 @@ def fetched(origin: Origin, record: Batch) -> pd.DataFrame:
 
 
 def revisions(origin: Origin) -> list[tuple[str, int]]:
-    return [(one.batch, one.revision) for one in origin.manifests(origin.head())]
+    return [(manifest.batch, manifest.revision) for manifest in origin.manifests(origin.head())]
 
 
 def test_the_origin_starts_from_the_tree_as_it_is(origin: Origin, stores: Settings) -> None:
@@ -251,8 +251,8 @@ def test_no_kill_leaves_a_batch_half_written(
     assert process.pid is not None
     os.kill(process.pid, signal.SIGKILL)
     process.join(10)
-    for found in origin.manifests(origin.head()):
-        assert found == manifest(0)
+    for listed in origin.manifests(origin.head()):
+        assert listed == manifest(0)
     record = origin.commit_batch(manifest(0), rows(0))
     shutil.rmtree(stores.dvc_cache)
     pd.testing.assert_frame_equal(fetched(origin, record), rows(0))

@@ -25,7 +25,7 @@ from trimtab.train.fit import build, fit
 
 
 @pytest.fixture
-def told(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, str]]]:
+def notices(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, str]]]:
     """A webhook on loopback, and what came in."""
     came: list[dict[str, str]] = []
 
@@ -49,7 +49,8 @@ def worse(loop: Loop, tmp_path: Path) -> None:
     """Register a model that learned the opposite of the truth."""
     records = state.batches_in_force(loop.ledger.all(Batch))
     frame = pd.concat(
-        loop.origin.fetch_batch(one.manifest.batch, md5=one.md5, commit=one.commit) for one in records
+        loop.origin.fetch_batch(record.manifest.batch, md5=record.md5, commit=record.commit)
+        for record in records
     )
     frame = frame[frame["label"].notna()].reset_index(drop=True)
     features = design(frame, loop.params.data)
@@ -101,7 +102,7 @@ def forced(site: Site, led: Loop, tmp_path: Path) -> tuple[Loop, str]:
 
 
 def test_a_worse_model_forced_with_watch_is_rolled_back_without_a_hand(
-    forced: tuple[Loop, str], told: list[dict[str, str]]
+    forced: tuple[Loop, str], notices: list[dict[str, str]]
 ) -> None:
     loop, bad = forced
     command = ["model", "promote", bad, "--force", "--watch", "--by", "eve", "--reason", "the launch"]
@@ -113,9 +114,9 @@ def test_a_worse_model_forced_with_watch_is_rolled_back_without_a_hand(
             arbitrate.arbitrate(f"woken-{number}", None)
     agree(loop, "2")
     assert loop.registry.stages(loop.model) == {"1": "Archived", "2": "Production", bad: "Archived"}
-    (rolled,) = [one for one in decisions(loop.ledger) if one.action == "ROLLBACK"]
+    (rolled,) = [decision for decision in decisions(loop.ledger) if decision.action == "ROLLBACK"]
     assert rolled.reason.endswith("back to version 2")
-    assert [notice["kind"] for notice in told] == ["rollback"]
+    assert [notice["kind"] for notice in notices] == ["rollback"]
     assert bad in state.orders_in_force(loop.ledger.all(Order)).blocked
     with pytest.raises(OrderRefused, match="blocked by the watch rule"):
         orders.promote(bad, actor="eve", reason="again", pin=False)
@@ -136,7 +137,7 @@ def test_a_challenger_is_judged_against_the_champion_and_not_against_itself(
 
 
 def test_a_worse_model_forced_with_pin_stays_and_people_are_told_once(
-    forced: tuple[Loop, str], told: list[dict[str, str]]
+    forced: tuple[Loop, str], notices: list[dict[str, str]]
 ) -> None:
     loop, bad = forced
     assert trimtab("model", "promote", bad, "--force", "--pin", "--by", "eve", "--reason", "the launch") == 0
@@ -145,14 +146,14 @@ def test_a_worse_model_forced_with_pin_stays_and_people_are_told_once(
         monitored()
         arbitrate.arbitrate(f"woken-{number}", None)
     agree(loop, bad)
-    assert [notice["kind"] for notice in told] == ["pinned"]
-    assert told[0]["text"].endswith("not rolled back, because the version is pinned by eve: the launch")
-    assert not [one for one in decisions(loop.ledger) if one.action == "ROLLBACK"]
+    assert [notice["kind"] for notice in notices] == ["pinned"]
+    assert notices[0]["text"].endswith("not rolled back, because the version is pinned by eve: the launch")
+    assert not [decision for decision in decisions(loop.ledger) if decision.action == "ROLLBACK"]
 
     orders.order("unpin", actor="eve", reason="the launch is over")
     arbitrate.arbitrate("woken-last", None)
     agree(loop, "2")
-    assert [notice["kind"] for notice in told] == ["pinned", "rollback"]
+    assert [notice["kind"] for notice in notices] == ["pinned", "rollback"]
 
 
 def test_a_person_rolls_back_to_what_served_before(forced: tuple[Loop, str]) -> None:
@@ -184,7 +185,7 @@ def test_a_rollback_to_a_version_whose_artifact_is_gone_is_refused_and_the_point
     with pytest.raises(OrderRefused, match="a version that can be loaded, got version 2"):
         orders.rollback("2", actor="eve", reason="complaints")
     agree(loop, bad)
-    assert [one.verb for one in loop.ledger.all(Order)] == ["promote"]
+    assert [order.verb for order in loop.ledger.all(Order)] == ["promote"]
 
 
 def test_paused_nothing_starts_and_resumed_it_goes_on(fed: Loop) -> None:
@@ -221,20 +222,20 @@ def test_an_order_without_a_reason_is_refused(loop: Loop) -> None:
 
 
 def test_a_stage_moved_by_hand_is_told_and_restored(
-    forced: tuple[Loop, str], told: list[dict[str, str]]
+    forced: tuple[Loop, str], notices: list[dict[str, str]]
 ) -> None:
     loop, bad = forced
     loop.registry.set_stage(loop.model, bad, "Production", archive=True)
     reconcile.reconcile()
     agree(loop, "2")
-    assert told[0]["kind"] == "foreign_change"
-    assert f"version {bad} was in Production, but the ledger put version 2 there" in told[0]["text"]
+    assert notices[0]["kind"] == "foreign_change"
+    assert f"version {bad} was in Production, but the ledger put version 2 there" in notices[0]["text"]
     reconcile.reconcile()
-    assert len(told) == 1
+    assert len(notices) == 1
 
 
 def test_a_webhook_that_is_away_is_tried_again(
-    loop: Loop, monkeypatch: pytest.MonkeyPatch, told: list[dict[str, str]]
+    loop: Loop, monkeypatch: pytest.MonkeyPatch, notices: list[dict[str, str]]
 ) -> None:
     import os
 
@@ -247,4 +248,4 @@ def test_a_webhook_that_is_away_is_tried_again(
     monkeypatch.setenv("TRIMTAB_WEBHOOK_URL", url)
     notify(loop, key="k", kind="rollback", text="it happened")
     notify(loop, key="k", kind="rollback", text="it happened")
-    assert told == [{"model": loop.model, "kind": "rollback", "text": "it happened"}]
+    assert notices == [{"model": loop.model, "kind": "rollback", "text": "it happened"}]

@@ -59,7 +59,7 @@ def test_released_rows_make_a_new_revision(loop: Loop) -> None:
     said = quarantine.release(the_only_entry(loop), actor="ann", reason="a real storm")
     assert said.startswith(f"{week.batch}: ingested, revision 2, {len(frame)} rows")
     assert state.open_quarantine(open_loop().ledger.all(QuarantineAction)) == {}
-    assert [(one.action, one.actor) for one in loop.ledger.all(QuarantineAction)] == [
+    assert [(action.action, action.actor) for action in loop.ledger.all(QuarantineAction)] == [
         ("quarantined", "ingest"),
         ("released", "ann"),
     ]
@@ -130,10 +130,10 @@ def test_a_forgotten_row_comes_in_neither_with_its_batch_nor_into_quarantine(loo
     assert pd.read_parquet(held)["row_id"].tolist() == rows[1:].tolist()
     ingest.ingest(land(loop, 0))
     (record,) = state.batches_in_force(loop.ledger.all(Batch))
-    kept = loop.origin.fetch_batch(week.batch, md5=record.md5, commit=record.commit)
-    assert kept["row_id"].tolist() == rows[1:].tolist()
+    stored = loop.origin.fetch_batch(week.batch, md5=record.md5, commit=record.commit)
+    assert stored["row_id"].tolist() == rows[1:].tolist()
     assert ingest.ingest(land(loop, 0))["outcome"] == "unchanged"
-    assert [(one.what, one.text) for one in history.history()][0] == (
+    assert [(entry.what, entry.text) for entry in history.history()][0] == (
         "erasing",
         "asked for: 1 row(s), in batches none",
     )

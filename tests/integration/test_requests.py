@@ -67,8 +67,8 @@ def test_500_requests_from_8_processes_start_one_retraining_and_get_500_answers(
 
 
 def received(**changes: object) -> dict[str, list[str]]:
-    found = alerts.receive({"version": "4", "alerts": [FIRED | changes]})
-    return {name: prints for name, prints in found.items() if prints}
+    outcome = alerts.receive({"version": "4", "alerts": [FIRED | changes]})
+    return {name: prints for name, prints in outcome.items() if prints}
 
 
 def answered(loop: Loop) -> list[tuple[str, str]]:
@@ -106,7 +106,7 @@ def test_an_alert_that_fires_again_a_month_later_is_another_request_with_an_answ
 def test_an_alert_that_resolves_before_its_request_is_answered_withdraws_it(loop: Loop) -> None:
     received()
     assert arbitrate.arbitrate("too-early", None) is None
-    assert [one.action for one in decisions(loop.ledger)] == ["WAIT"]
+    assert [decision.action for decision in decisions(loop.ledger)] == ["WAIT"]
     received(status="resolved", endsAt="2026-01-05T15:00:00Z")
     assert waiting_requests(loop.ledger) == []
     withdrawn = decisions(loop.ledger)[-1]

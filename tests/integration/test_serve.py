@@ -46,19 +46,19 @@ def test_a_service_lives_through_two_promotions_under_traffic(loop: Loop, servic
     assert promote(loop, honest) == "1"
     service.wait_for("1")
     body = service.post("/predict", {"rows": rows}).json()
-    assert [one["probability"] for one in body["predictions"]] == expected["1"]
+    assert [item["probability"] for item in body["predictions"]] == expected["1"]
 
     asked = _asked_while_promoting(loop, service, rows, turned)
     assert [answer.status_code for answer in asked] == [200] * len(asked)
     bodies = [answer.json() for answer in asked]
-    assert {row["version"] for one in bodies for row in one["predictions"]} == {"1", "2"}
-    for one in bodies:
-        (version,) = {row["version"] for row in one["predictions"]}
-        assert [row["probability"] for row in one["predictions"]] == expected[version]
+    assert {row["version"] for item in bodies for row in item["predictions"]} == {"1", "2"}
+    for item in bodies:
+        (version,) = {row["version"] for row in item["predictions"]}
+        assert [row["probability"] for row in item["predictions"]] == expected[version]
 
     log = open_log(loop.stores.prediction_log, loop.params.predictions)
     _wait_for(log, 20 * (1 + len(asked)))
-    ids = {row["prediction_id"] for one in [body, *bodies] for row in one["predictions"]}
+    ids = {row["prediction_id"] for item in [body, *bodies] for row in item["predictions"]}
     assert len(log.find(loop.model, sorted(ids))) == 20 * (1 + len(asked))
 
     _check_truth(service, log, ids)
@@ -120,7 +120,7 @@ def _check_refusals(service: Service, rows: list[dict[str, Any]]) -> None:
         ({"event_time": "2013-06-17T05:15:00"}, "event_time"),
     ):
         answer = service.post("/predict", {"row": {**first, **change}})
-        assert (answer.status_code, [one["field"] for one in answer.json()["faults"]]) == (422, [field])
+        assert (answer.status_code, [fault["field"] for fault in answer.json()["faults"]]) == (422, [field])
     many = [{**first, "row_id": str(number)} for number in range(1001)]
     assert service.post("/predict", {"rows": many}).status_code == 413
 
@@ -141,17 +141,17 @@ def test_a_challenger_in_staging_answers_into_the_log_only(loop: Loop, service: 
     asked = 0
     while log.count()[0] <= asked and time.monotonic() < patience:  # the challenger is ready at some time
         answer = service.post("/predict", {"rows": rows}).json()
-        assert {one["version"] for one in answer["predictions"]} == {"1"}
+        assert {record["version"] for record in answer["predictions"]} == {"1"}
         asked += len(rows)
         time.sleep(0.2)
-    shadows = {str(uuid5(UUID(one["prediction_id"]), "shadow 2")) for one in answer["predictions"]}
+    shadows = {str(uuid5(UUID(record["prediction_id"]), "shadow 2")) for record in answer["predictions"]}
     while len(log.find(loop.model, sorted(shadows))) < len(rows) and time.monotonic() < patience:
         time.sleep(0.05)
-    found = log.find(loop.model, sorted(shadows)).values()
+    records = log.find(loop.model, sorted(shadows)).values()
     expected = predict(turned, loop.params, frame.head(20)).tolist()
     by_row = dict(zip([row["row_id"] for row in rows], expected, strict=True))
-    assert {one.row_id: one.answer for one in found} == by_row
-    assert {(one.role, one.version) for one in found} == {("shadow", "2")}
+    assert {record.row_id: record.answer for record in records} == by_row
+    assert {(record.role, record.version) for record in records} == {("shadow", "2")}
 
 
 def test_the_champion_before_is_the_one_that_was_replaced(loop: Loop) -> None:

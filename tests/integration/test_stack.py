@@ -49,16 +49,17 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 def test_every_server_answers_where_the_addresses_say(home):
-    found = control.addresses(home)
-    assert requests.get(f"{found.mlflow}/health", timeout=10).text == "OK"
-    assert requests.get(f"{found.service}/healthz", timeout=10).status_code == 200
-    assert "<title>Airflow" in requests.get(found.airflow, timeout=10).text
+    addresses = control.addresses(home)
+    assert requests.get(f"{addresses.mlflow}/health", timeout=10).text == "OK"
+    assert requests.get(f"{addresses.service}/healthz", timeout=10).status_code == 200
+    assert "<title>Airflow" in requests.get(addresses.airflow, timeout=10).text
 
 
 def test_the_status_names_addresses_password_file_and_processes(home):
-    text, found = control.status(home), control.addresses(home)
+    text, addresses = control.status(home), control.addresses(home)
     assert all(
-        address in text for address in (found.airflow, found.mlflow, found.service, str(found.passwords))
+        address in text
+        for address in (addresses.airflow, addresses.mlflow, addresses.service, str(addresses.passwords))
     )
     assert "airflow-scheduler running" in text
 
@@ -124,13 +125,13 @@ def test_a_viewer_triggers_nothing(home):
 
 
 def test_the_health_page_stands_in_airflow_and_says_how_to_begin(home):
-    with visit(home, "/plugin/model-health") as one:
-        page = one.page.frame_locator("iframe")
+    with visit(home, "/plugin/model-health") as visited:
+        page = visited.page.frame_locator("iframe")
         # The first page of an API server imports what it needs, on a machine with two busy cores.
         first = "0 of the 4 batches of train.start_batches"
         expect(page.locator("#champion")).to_contain_text(first, timeout=60_000)
-        expect(one.page.get_by_role("link", name="Model health")).to_be_visible()
-        assert (one.errors, one.foreign) == ([], [])
+        expect(visited.page.get_by_role("link", name="Model health")).to_be_visible()
+        assert (visited.errors, visited.foreign) == ([], [])
 
 
 @pytest.mark.parametrize(
@@ -209,13 +210,13 @@ def _asked(api: airflow_api.AirflowApi, run_id: str) -> dict[str, object]:
 
 def test_an_admin_rolls_back_from_the_health_page(home):
     api = airflow_api.connect(home)
-    with visit(home, "/trimtab/health") as one:
-        form = one.page.locator('form[data-dag="rollback_model"]')
+    with visit(home, "/trimtab/health") as visited:
+        form = visited.page.locator('form[data-dag="rollback_model"]')
         form.get_by_label("because").fill("complaints from the page")
         form.get_by_role("button", name="Roll back").click()
         expect(form.locator("output")).to_have_text("Started. See the run")
         link = form.get_by_role("link").get_attribute("href")
-        assert (one.errors, one.foreign) == ([], [])
+        assert (visited.errors, visited.foreign) == ([], [])
     run = api.get(f"/api/v2/dags/rollback_model/dagRuns/{unquote(link.rpartition('/')[2])}")
     assert run["conf"] == {"version": None, "reason": "complaints from the page"}
     assert run["triggering_user_name"] == "admin"
@@ -224,20 +225,20 @@ def test_an_admin_rolls_back_from_the_health_page(home):
 
 def test_a_viewer_is_refused_by_airflow_and_told_so(home):
     before = airflow_api.connect(home).get("/api/v2/dags/retrain_model/dagRuns")["total_entries"]
-    with visit(home, "/trimtab/health", "viewer") as one:
-        form = one.page.locator('form[data-dag="retrain_model"]')
+    with visit(home, "/trimtab/health", "viewer") as visited:
+        form = visited.page.locator('form[data-dag="retrain_model"]')
         form.get_by_label("because").fill("curiosity")
-        assert (one.errors, one.foreign) == ([], [])
+        assert (visited.errors, visited.foreign) == ([], [])
         form.get_by_role("button", name="Retrain").click()
         expect(form.locator("output")).to_contain_text("Airflow refused: your user may not trigger this DAG.")
     assert airflow_api.connect(home).get("/api/v2/dags/retrain_model/dagRuns")["total_entries"] == before
 
 
 def test_a_button_needs_a_reason(home):
-    with visit(home, "/trimtab/health") as one:
-        one.page.get_by_role("button", name="Retrain").click()
-        one.page.keyboard.press("Escape")
-        assert one.page.locator('form[data-dag="retrain_model"] output').text_content() == ""
+    with visit(home, "/trimtab/health") as visited:
+        visited.page.get_by_role("button", name="Retrain").click()
+        visited.page.keyboard.press("Escape")
+        assert visited.page.locator('form[data-dag="retrain_model"] output').text_content() == ""
 
 
 def test_without_its_ledger_the_health_page_says_what_to_check_and_comes_back(home):
@@ -283,9 +284,9 @@ def test_stopping_leaves_no_process(home):
     assert not control.running(home)
     assert [pid for pid in members if _alive(pid)] == []
     assert [
-        one.pid
-        for one in psutil.process_iter(["cmdline"])
-        if str(home) in " ".join(one.info["cmdline"] or ())
+        process.pid
+        for process in psutil.process_iter(["cmdline"])
+        if str(home) in " ".join(process.info["cmdline"] or ())
     ] == []
 
 
@@ -299,10 +300,10 @@ def _free_ports(count: int) -> list[int]:
 
 def _health(home: Path, path: str, user: str | None) -> requests.Response:
     """Ask for the page with a user's token, or one that nobody made."""
-    airflow, known = control.addresses(home).airflow, json.loads(config.passwords_file(home).read_text())
+    airflow, passwords = control.addresses(home).airflow, json.loads(config.passwords_file(home).read_text())
     token = user
-    if user in known:
-        login = {"username": user, "password": known[user]}
+    if user in passwords:
+        login = {"username": user, "password": passwords[user]}
         token = requests.post(f"{airflow}/auth/token", json=login, timeout=10).json()["access_token"]
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     return requests.get(f"{airflow}/trimtab/{path}", headers=headers, timeout=30, allow_redirects=False)

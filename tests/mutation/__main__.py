@@ -60,13 +60,13 @@ def justified(text: str) -> dict[Key, str]:
     Raises:
         ValueError: One stands twice, or has no reason.
     """
-    found: dict[Key, str] = {}
+    reasons: dict[Key, str] = {}
     for entry in tomllib.loads(text).get("survivor", []):
         key = Key(entry["file"], entry["function"], entry["mutation"])
-        if key in found or not entry["why"].strip():
-            raise ValueError(f"justified.toml: {key}: stands twice, or has no reason. Mend the entry.")
-        found[key] = entry["why"]
-    return found
+        if key in reasons or not entry["why"].strip():
+            raise ValueError(f"justified.toml: {key}: appears twice, or has no reason. Correct the entry.")
+        reasons[key] = entry["why"]
+    return reasons
 
 
 def report(statuses: dict[Key, int | None], why: dict[Key, str]) -> tuple[list[str], int]:

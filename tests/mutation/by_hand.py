@@ -71,14 +71,14 @@ DISARMED = (
 def main() -> int:
     """Return 0 when the unchanged code is green and every disarmed gate is red."""
     _copy()
-    failed = [tests for tests in sorted({one.tests for one in DISARMED}) if _run(tests) != 0]
+    failed = [tests for tests in sorted({disarmed.tests for disarmed in DISARMED}) if _run(tests) != 0]
     for tests in failed:
         print(f"red without any change: {tests}")
     survived = []
-    for one in DISARMED:
-        noticed = _notices(one)
-        survived += [] if noticed else [one.name]
-        print(f"{'noticed' if noticed else 'NOT NOTICED'}: {one.name} ({one.file})", flush=True)
+    for disarmed in DISARMED:
+        noticed = _notices(disarmed)
+        survived += [] if noticed else [disarmed.name]
+        print(f"{'noticed' if noticed else 'NOT NOTICED'}: {disarmed.name} ({disarmed.file})", flush=True)
     return int(bool(failed or survived))
 
 
@@ -94,14 +94,16 @@ def _copy() -> None:
     subprocess.run(["git", "init", "-q", "-b", "main"], cwd=COPY, check=True)
 
 
-def _notices(one: Disarmed) -> bool:
-    path = COPY / one.file
+def _notices(disarmed: Disarmed) -> bool:
+    path = COPY / disarmed.file
     source = path.read_text()
-    if source.count(one.before) != 1:
-        raise ValueError(f"{one.file} holds {one.before!r} {source.count(one.before)} times, expected once")
-    path.write_text(source.replace(one.before, one.after))
+    if source.count(disarmed.before) != 1:
+        raise ValueError(
+            f"{disarmed.file} holds {disarmed.before!r} {source.count(disarmed.before)} times, expected once"
+        )
+    path.write_text(source.replace(disarmed.before, disarmed.after))
     try:
-        return _run(one.tests) == 1
+        return _run(disarmed.tests) == 1
     finally:
         path.write_text(source)
 

@@ -33,7 +33,7 @@ class Key:
 
 def read(copy: Path) -> dict[Key, int | None]:
     """Return the exit status of the tests for each mutant, None where they never ran."""
-    found: dict[Key, int | None] = {}
+    mutants: dict[Key, int | None] = {}
     for results in sorted(copy.glob("mutants/src/**/*.py.meta")):
         source = results.with_suffix("")
         statuses = json.loads(results.read_text())["exit_code_by_key"]
@@ -53,8 +53,8 @@ def read(copy: Path) -> dict[Key, int | None]:
             text = mutation(functions[f"{mangled}__mutmut_orig"], mutant)
             seen[function, text] += 1
             nth = seen[function, text]
-            found[Key(file, function, text if nth == 1 else f"{text} [{nth}]")] = status
-    return found
+            mutants[Key(file, function, text if nth == 1 else f"{text} [{nth}]")] = status
+    return mutants
 
 
 def _by_number(name: str) -> tuple[str, int]:
@@ -106,9 +106,9 @@ def _difference(before: ast.AST, after: ast.AST) -> tuple[ast.AST, ast.AST] | No
         return None
     pairs = list(_children(before, after))
     differing = [
-        (one, other)
-        for field, one, other in pairs
-        if field != "name" and (one is None or other is None or ast.dump(one) != ast.dump(other))
+        (first, other)
+        for field, first, other in pairs
+        if field != "name" and (first is None or other is None or ast.dump(first) != ast.dump(other))
     ]
     if len(differing) != 1 or None in differing[0]:
         return None
@@ -117,8 +117,8 @@ def _difference(before: ast.AST, after: ast.AST) -> tuple[ast.AST, ast.AST] | No
 
 def _children(before: ast.AST, after: ast.AST) -> Iterator[tuple[str, ast.AST | None, ast.AST | None]]:
     for field in before._fields:
-        one, other = getattr(before, field, None), getattr(after, field, None)
-        ones, others = (value if isinstance(value, list) else [value] for value in (one, other))
+        first, other = getattr(before, field, None), getattr(after, field, None)
+        ones, others = (value if isinstance(value, list) else [value] for value in (first, other))
         for number in range(max(len(ones), len(others))):
             left = ones[number] if number < len(ones) else None
             right = others[number] if number < len(others) else None

@@ -109,7 +109,9 @@ def test_deploy_waits_for_what_it_applied_and_goes_back(tmp_path: Path, answers:
     scheduler, service = "deployment.apps/scheduler", "statefulset.apps/service"
     if broken == "none":
         assert code == 0, said
-        assert waited == [f"rollout status {one}" for one in (scheduler, *([service] if answers else []))]
+        assert waited == [
+            f"rollout status {deployment}" for deployment in (scheduler, *([service] if answers else []))
+        ]
         assert ("is not waited for" in said) == (not answers) and undone == []
     else:
         assert code != 0 and "scheduler did not come up" in said
@@ -134,8 +136,8 @@ class Advisories(BaseHTTPRequestHandler):
         self.asked.add(name)
         ranges = [{"type": "ECOSYSTEM", "events": [{"introduced": "0"}]}]
         affected = [{"package": {"name": name, "ecosystem": "PyPI"}, "ranges": ranges}]
-        found = {"vulns": [{"id": "PYSEC-0000-1", "summary": "A hole.", "affected": affected}]}
-        content = json.dumps(found if name == self.vulnerable else {}).encode()
+        answer = {"vulns": [{"id": "PYSEC-0000-1", "summary": "A hole.", "affected": affected}]}
+        content = json.dumps(answer if name == self.vulnerable else {}).encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
@@ -168,7 +170,9 @@ def test_reports_are_written_where_a_pipeline_looks_for_them(tmp_path: Path) -> 
     assert code == 0, said
     (suite,) = ElementTree.parse(tmp_path / "junit.xml").getroot()
     assert int(suite.attrib["tests"]) > 10 and suite.attrib["failures"] == "0"
-    files = {one.attrib["filename"] for one in ElementTree.parse(tmp_path / "coverage.xml").iter("class")}
+    files = {
+        element.attrib["filename"] for element in ElementTree.parse(tmp_path / "coverage.xml").iter("class")
+    }
     assert "params.py" in files or "src/trimtab/params.py" in files
 
 

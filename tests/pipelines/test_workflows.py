@@ -168,6 +168,6 @@ def test_the_jenkinsfile_parses_and_a_broken_one_does_not(tmp_path: Path) -> Non
     ]
     done = subprocess.run([str(lint), *words], capture_output=True, text=True, cwd=tmp_path, check=False)
     report = json.loads(done.stdout[done.stdout.index("{") :])
-    found = {Path(path).parent.name: one["errors"] for path, one in report["files"].items()}
-    assert [one for one in found.get("good", []) if one["severity"] == "error"] == []
-    assert any("NglParseError" in one["rule"] for one in found["broken"]), found["broken"]
+    errors = {Path(path).parent.name: error["errors"] for path, error in report["files"].items()}
+    assert [error for error in errors.get("good", []) if error["severity"] == "error"] == []
+    assert any("NglParseError" in error["rule"] for error in errors["broken"]), errors["broken"]

@@ -49,12 +49,12 @@ def visit(home: Path, path: str, user: str = "admin") -> Iterator[Visit]:
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=CHROMIUM)
         try:
-            one = Visit(chromium.new_page(viewport={"width": 1400, "height": 900}), airflow)
-            one.page.goto(f"{airflow}/auth/login?next={quote(path, safe='')}")
-            one.page.locator('input[name="username"]').fill(user)
-            one.page.locator('input[name="password"]').fill(password)
-            one.page.keyboard.press("Enter")
-            one.page.wait_for_url(f"{airflow}{path}**")
-            yield one
+            visited = Visit(chromium.new_page(viewport={"width": 1400, "height": 900}), airflow)
+            visited.page.goto(f"{airflow}/auth/login?next={quote(path, safe='')}")
+            visited.page.locator('input[name="username"]').fill(user)
+            visited.page.locator('input[name="password"]').fill(password)
+            visited.page.keyboard.press("Enter")
+            visited.page.wait_for_url(f"{airflow}{path}**")
+            yield visited
         finally:
             chromium.close()

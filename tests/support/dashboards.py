@@ -11,11 +11,11 @@ _VARIABLES = {"$model": MODEL, "$__rate_interval": "1m", "$__range": "1h"}
 
 def expressions(path: Path) -> list[str]:
     """Return what all panels of a dashboard ask, with Grafana's variables filled in."""
-    found = []
+    queries = []
     for panel in json.loads(path.read_text())["panels"]:
         for target in panel["targets"]:
             text = target["expr"]
             for name, value in _VARIABLES.items():
                 text = text.replace(name, value)
-            found.append(text)
-    return found
+            queries.append(text)
+    return queries

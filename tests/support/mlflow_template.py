@@ -11,14 +11,14 @@ def empty_mlflow(path: Path) -> str:
     import mlflow
     from mlflow.store.db.utils import _initialize_tables, create_sqlalchemy_engine
 
-    kept = Path(tempfile.gettempdir()) / f"trimtab-tests-mlflow-{mlflow.__version__}.db"
-    if not kept.exists():
-        draft = kept.with_name(f"{kept.name}.{os.getpid()}")
+    template = Path(tempfile.gettempdir()) / f"trimtab-tests-mlflow-{mlflow.__version__}.db"
+    if not template.exists():
+        draft = template.with_name(f"{template.name}.{os.getpid()}")
         engine = create_sqlalchemy_engine(f"sqlite:///{draft}")
         _initialize_tables(engine)
         engine.dispose()
-        draft.replace(kept)
+        draft.replace(template)
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(kept, path)
+        shutil.copy2(template, path)
     return f"sqlite:///{path}"

@@ -47,7 +47,7 @@ class Site:
     """
 
     def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
-        self._place, self._kept = folder / "site", folder / "moments"
+        self._place, self._snapshots = folder / "site", folder / "moments"
         self._environment = environment
 
     def empty(self, patch: pytest.MonkeyPatch, moment: str = "empty", **changes: object) -> Loop:
@@ -71,17 +71,17 @@ class Site:
 
     def at(self, moment: str, reach: Callable[[], object]) -> Loop:
         """Put the loop as it was at a moment, which is reached from where it is when it was never reached before."""
-        kept = self._kept / moment
-        if kept.exists():
+        snapshot = self._snapshots / moment
+        if snapshot.exists():
             self._clear()
-            shutil.copytree(kept, self._place, symlinks=True)
+            shutil.copytree(snapshot, self._place, symlinks=True)
             os.chdir(self._place)  # this process stood in what was taken away
         else:
             reach()
             _disconnect()
-            draft = kept.with_name(f"{moment}.part")
+            draft = snapshot.with_name(f"{moment}.part")
             shutil.copytree(self._place, draft, symlinks=True)
-            draft.rename(kept)
+            draft.rename(snapshot)
         return playground.opened()
 
     def _lead(self, patch: pytest.MonkeyPatch) -> None:
@@ -122,12 +122,12 @@ class Branch(Site):
         self, patch: pytest.MonkeyPatch, moment: str, reach: Callable[[pytest.MonkeyPatch], Loop]
     ) -> Loop:
         stem = self._stem
-        with _alone(stem._kept):
-            if not (stem._kept / moment).exists():
+        with _alone(stem._snapshots):
+            if not (stem._snapshots / moment).exists():
                 reach(patch)
                 stem._clear()
         self._clear()
-        shutil.copytree(stem._kept / moment, self._place, symlinks=True)
+        shutil.copytree(stem._snapshots / moment, self._place, symlinks=True)
         _rename(self._place, str(stem._place).encode(), str(self._place).encode())
         self._lead(patch)
         return playground.opened()
@@ -143,7 +143,7 @@ def _alone(folder: Path) -> Iterator[None]:
 
 
 def _rename(folder: Path, old: bytes, new: bytes) -> None:
-    """Let what lies in a folder name another place, of as many letters: then databases stay whole.
+    """Replace a path in all files of a folder by another of the same length, so that databases stay valid.
 
     What a commit holds stays as it was committed.
     """
@@ -160,5 +160,5 @@ def _disconnect() -> None:
     A copy's end takes the locks of this process from the file, and the end of a connection takes the write-ahead log from
     the database that came to its place.
     """
-    for engine in [one for one in gc.get_objects() if type(one) is Engine]:
+    for engine in [instance for instance in gc.get_objects() if type(instance) is Engine]:
         engine.dispose()

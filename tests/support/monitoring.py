@@ -104,10 +104,10 @@ def running(folder: Path, *, service: str, airflow: str, token: Path) -> Iterato
 def until(ready: Any, seconds: float = 60.0) -> Any:
     """Wait until something is true; return it."""
     deadline = time.monotonic() + seconds
-    while not (found := ready()):
+    while not (result := ready()):
         assert time.monotonic() < deadline, "it did not come about in time"
         time.sleep(0.2)
-    return found
+    return result
 
 
 def free_ports(count: int) -> list[int]:
@@ -123,7 +123,7 @@ def _changed(part: Any, places: Mapping[str, str]) -> Any:
     if isinstance(part, dict):
         return {name: QUICK.get(name, _changed(value, places)) for name, value in part.items()}
     if isinstance(part, list):
-        return [_changed(one, places) for one in part]
+        return [_changed(item, places) for item in part]
     if isinstance(part, str):
         for was, becomes in places.items():
             part = part.replace(was, becomes)
@@ -142,5 +142,5 @@ def _ready(url: str) -> bool:
 def _get(url: str, **query: object) -> dict[str, Any]:
     with requests.Session() as session:
         session.trust_env = False
-        found: dict[str, Any] = session.get(url, params=query, timeout=10).json()
-        return found
+        content: dict[str, Any] = session.get(url, params=query, timeout=10).json()
+        return content

@@ -56,11 +56,11 @@ def main() -> int:
         if not code:
             return 1
     names = {name_of(line.split(maxsplit=1)[1]) for line in read}
-    told = {name_of(line.removeprefix("+ az ")) for line in dry_run() if line.startswith("+ az ")}
+    changed = {name_of(line.removeprefix("+ az ")) for line in dry_run() if line.startswith("+ az ")}
     print(
-        f"{len(read)} commands read, {len(names)} different; a dry run tells all but {sorted(names - told)}"
+        f"{len(read)} commands read, {len(names)} different; a dry run tells all but {sorted(names - changed)}"
     )
-    return int(names - told != {"keyvault secret show"})
+    return int(names - changed != {"keyvault secret show"})
 
 
 def run(text: str) -> tuple[int, list[str]]:

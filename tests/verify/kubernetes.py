@@ -68,7 +68,7 @@ def main() -> int:
     if not (HOME / "kube-apiserver").exists():
         build()
     with tempfile.TemporaryDirectory() as place, server(Path(place)) as kubectl:
-        faults = [fault for look in (judged, kept, broken) for fault in look(kubectl, Path(place))]
+        faults = [fault for look in (judged, accepted, broken) for fault in look(kubectl, Path(place))]
     print(
         "\n".join(faults)
         or "All were taken but those that are named as younger, and what was broken was refused."
@@ -157,7 +157,7 @@ def judged(kubectl: Kubectl, folder: Path) -> list[str]:
     return faults
 
 
-def kept(kubectl: Kubectl, folder: Path) -> list[str]:
+def accepted(kubectl: Kubectl, folder: Path) -> list[str]:
     """Create the secrets and all of `local`, and find them there."""
     command = ["bash", FOLDER / "make-secrets.sh"]
     made = subprocess.run(
@@ -168,9 +168,13 @@ def kept(kubectl: Kubectl, folder: Path) -> list[str]:
         check=True,
     )
     (folder / "secrets.yaml").write_text(made.stdout)
-    known = [one for one in rendered("overlays/local") if (one["apiVersion"], one["kind"]) not in YOUNGER]
+    supported = [
+        manifest
+        for manifest in rendered("overlays/local")
+        if (manifest["apiVersion"], manifest["kind"]) not in YOUNGER
+    ]
     faults = []
-    for path in (folder / "secrets.yaml", written(known, folder)):
+    for path in (folder / "secrets.yaml", written(supported, folder)):
         faults += kubectl.takes(path)
         code, said = kubectl("get", "-o", "name", "-f", str(path))
         print(f"{path.name}: {len(said.splitlines())} objects are there", flush=True)
@@ -180,7 +184,9 @@ def kept(kubectl: Kubectl, folder: Path) -> list[str]:
 
 def broken(kubectl: Kubectl, folder: Path) -> list[str]:
     """Two mistakes in a Deployment: one that the schema knows, and one that only a server sees."""
-    (right,) = (one for one in rendered("overlays/local") if name(one) == "Deployment/scheduler")
+    (right,) = (
+        manifest for manifest in rendered("overlays/local") if name(manifest) == "Deployment/scheduler"
+    )
     right["metadata"]["name"] = "broken"
     typo, stranger = copy.deepcopy(right), copy.deepcopy(right)
     typo["spec"]["template"]["spec"]["containers"][0]["imagePullPolice"] = "Always"

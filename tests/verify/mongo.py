@@ -48,8 +48,8 @@ def main() -> int:
 
 def _python() -> str:
     # pyenv's shims are on the path for versions that it does not run
-    kept = sorted(Path.home().glob(".pyenv/versions/3.13*/bin/python3.13"))
-    return os.environ.get("PYTHON313") or (str(kept[-1]) if kept else "3.13")
+    installed = sorted(Path.home().glob(".pyenv/versions/3.13*/bin/python3.13"))
+    return os.environ.get("PYTHON313") or (str(installed[-1]) if installed else "3.13")
 
 
 if __name__ == "__main__":

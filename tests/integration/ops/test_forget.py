@@ -94,12 +94,12 @@ def _orphan(loop: Loop, rows: pd.DataFrame) -> None:
 
 def places_of(loop: Loop, *rows: str) -> set[str]:
     """Search all that lies below the home folder and beside it, parquet read, for row ids."""
-    place, found = loop.stores.home.parent, set()
+    place, places = loop.stores.home.parent, set()
     for path in place.rglob("*"):
         name = path.relative_to(place)
         if path.is_file() and name.parts[0] != "tree" and any(row.encode() in _text(path) for row in rows):
-            found.add("/".join(name.parts[:2]).removesuffix("-wal"))
-    return found
+            places.add("/".join(name.parts[:2]).removesuffix("-wal"))
+    return places
 
 
 def _text(path: Path) -> bytes:
@@ -109,12 +109,12 @@ def _text(path: Path) -> bytes:
 
 def samples_of(loop: Loop, rows: pd.DataFrame) -> set[str]:
     """Search what MLflow keeps, and its copies, for the features of rows."""
-    place, found = loop.stores.home.parent, set()
+    place, samples = loop.stores.home.parent, set()
     for path in [*place.glob("mlruns/**/*"), *place.glob("var/models/**/*")]:
         if path.name == "reference.parquet" or path.name.endswith("example.json"):
             if len(_features(path)[FEATURES].merge(rows[FEATURES], on=FEATURES)):
-                found.add(path.name)
-    return found
+                samples.add(path.name)
+    return samples
 
 
 def _features(path: Path) -> pd.DataFrame:
@@ -162,9 +162,9 @@ def test_forgotten_rows_are_nowhere_and_the_loop_goes_on(
 
 def _keeps_the_rest(loop: Loop, case: Case) -> None:
     (batch,) = state.batches_in_force(loop.ledger.all(Batch, prefix=f"{case.batch}:r"))
-    kept = loop.origin.fetch_batch(case.batch, md5=batch.md5, commit=batch.commit)
-    assert kept["row_id"].tolist() == case.frame[~case.frame["row_id"].isin(case.ids)]["row_id"].tolist()
-    assert (batch.manifest.revision, batch.manifest.rows) == (2, len(kept))
+    stored = loop.origin.fetch_batch(case.batch, md5=batch.md5, commit=batch.commit)
+    assert stored["row_id"].tolist() == case.frame[~case.frame["row_id"].isin(case.ids)]["row_id"].tolist()
+    assert (batch.manifest.revision, batch.manifest.rows) == (2, len(stored))
     with closing(open_log(loop.stores.prediction_log, loop.params.predictions)) as log:
         assert log.count() == (1, 1)
     (left,) = loop.stores.spool.glob("*.jsonl")
@@ -172,7 +172,7 @@ def _keeps_the_rest(loop: Loop, case: Case) -> None:
     assert "got a duplicate" in quarantine.table()
     assert (
         pd.read_parquet(loop.stores.landing / "later.parquet")["row_id"].tolist()
-        == kept["row_id"][:2].tolist()
+        == stored["row_id"][:2].tolist()
     )
 
 
@@ -183,11 +183,11 @@ def _says_so(loop: Loop, case: Case) -> None:
         f"article 17: 2 row(s), in batches {case.batch}, 2013-W30; can no longer be rebuilt: 1, 2",
     )
     for name in (case.batch, "1", "2"):
-        assert why in [(one.what, one.actor, one.text) for one in history.why(name)]
+        assert why in [(entry.what, entry.actor, entry.text) for entry in history.why(name)]
     key = loop.ledger.all(Erasure)[-1].key
-    told = f"no: trained on rows that were erased since (erasure {key})"
-    assert loop.registry.find_by_tag(loop.model, TAG, told) == ["1", "2"]
-    assert [one.what for one in history.history(2)] == ["erasing", "erased"]
+    sentence = f"no: trained on rows that were erased since (erasure {key})"
+    assert loop.registry.find_by_tag(loop.model, TAG, sentence) == ["1", "2"]
+    assert [entry.what for entry in history.history(2)] == ["erasing", "erased"]
 
 
 def _stays_away(loop: Loop, case: Case, folder: Path) -> None:

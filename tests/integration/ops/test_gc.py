@@ -24,8 +24,8 @@ def plant(path: Path, content: bytes, *, days: float) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
     then = time.time() - days * DAYS
-    for one in (path, path.parent):
-        os.utime(one, (then, then))
+    for entry in (path, path.parent):
+        os.utime(entry, (then, then))
     return path
 
 
@@ -47,7 +47,7 @@ def test_what_nothing_names_goes_and_the_rest_stays_byte_for_byte(
     _commit_other_data(fed, tmp_path)
     for folder in (remote, cache):
         aged(folder)
-    kept = {folder: files(folder) for folder in (remote, cache)}
+    before = {folder: files(folder) for folder in (remote, cache)}
     orphan, young = "aa/" + "1" * 30, "bb/" + "2" * 30
     for folder in (remote, cache):
         plant(folder / "files/md5" / orphan, b"12345", days=2)
@@ -72,7 +72,7 @@ def test_what_nothing_names_goes_and_the_rest_stays_byte_for_byte(
     assert not any(path.exists() for path in (clone.parent, data.parent, half.parent, draft))
     assert alive.is_file() and beside.is_file()
     for folder in (remote, cache):
-        assert files(folder) == {**kept[folder], f"files/md5/{young}": b"1"}
+        assert files(folder) == {**before[folder], f"files/md5/{young}": b"1"}
 
 
 def _commit_other_data(loop: Loop, folder: Path) -> None:

@@ -109,7 +109,7 @@ def azure(folder: Path) -> Iterator[Remote]:
     with running(
         program, *options, *where, port=port, folder=folder, extra={"AZURITE_ACCOUNTS": f"trimtab:{key}"}
     ):
-        right, wrong = (_connection(port, one) for one in (key, other))
+        right, wrong = (_connection(port, secret) for secret in (key, other))
         BlobServiceClient.from_connection_string(right).create_container("data")
         yield Remote(
             "azure://data/dvc", {"connection_string": right}, {"connection_string": wrong}, (key, other)
@@ -137,8 +137,8 @@ def ssh(folder: Path) -> Iterator[Remote]:
         f"KbdInteractiveAuthentication no\nSubsystem sftp internal-sftp\n"
     )
     (folder / "home" / ".ssh").mkdir(parents=True)
-    known = (folder / "host.pub").read_text()
-    (folder / "home" / ".ssh" / "known_hosts").write_text(f"[{HOST}]:{port} {known}")
+    host_key = (folder / "host.pub").read_text()
+    (folder / "home" / ".ssh" / "known_hosts").write_text(f"[{HOST}]:{port} {host_key}")
     Path("/run/sshd").mkdir(exist_ok=True)
     with running("/usr/sbin/sshd", "-D", "-e", "-f", str(folder / "config"), port=port, folder=folder):
         common = {"user": getpass.getuser(), "port": str(port)}
@@ -148,7 +148,7 @@ def ssh(folder: Path) -> Iterator[Remote]:
 
 
 class _Files(http.server.SimpleHTTPRequestHandler):
-    """Serve and take files below a folder, from whoever knows the password."""
+    """Serve and take files below a folder, for clients with the password."""
 
     expected = ""
 
@@ -220,7 +220,7 @@ def webdav(folder: Path) -> Iterator[Remote]:
     )
     program = str(Path(sys.executable).parent / "wsgidav")
     with running(program, "--config", str(folder / "wsgidav.yaml"), port=port, folder=folder):
-        right, wrong = ({"user": "trimtab", "password": one} for one in (password, other))
+        right, wrong = ({"user": "trimtab", "password": secret} for secret in (password, other))
         yield Remote(f"webdav://{HOST}:{port}/data", right, wrong, (password, other))
 
 

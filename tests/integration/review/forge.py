@@ -28,22 +28,22 @@ class Forge:
 
     def say(self, login: str, body: str) -> dict[str, Any]:
         """Somebody writes a comment."""
-        one = {"id": 100 + len(self.comments), "user": {"login": login}, "body": body}
-        self.comments.append(one)
-        return one
+        comment = {"id": 100 + len(self.comments), "user": {"login": login}, "body": body}
+        self.comments.append(comment)
+        return comment
 
     def answer(self, method: str, target: str, body: dict[str, Any]) -> tuple[int, Any]:
         parts = urlsplit(target)
         query, path = parse_qs(parts.query), parts.path.removeprefix(f"/repos/{REPOSITORY}")
         if method == "POST" and re.fullmatch(r"/issues/7/comments", path):
             return 201, self.say("github-actions[bot]", body["body"])
-        if method == "PATCH" and (found := re.fullmatch(r"/issues/comments/(\d+)", path)):
-            (one,) = [one for one in self.comments if one["id"] == int(found[1])]
-            one["body"] = body["body"]
-            return 200, one
+        if method == "PATCH" and (match := re.fullmatch(r"/issues/comments/(\d+)", path)):
+            (item,) = [item for item in self.comments if item["id"] == int(match[1])]
+            item["body"] = body["body"]
+            return 200, item
         if path == "/pulls":
             heads = query["head"]
-            return 200, [one for one in self.pulls if [one["head"]["label"]] == heads]
+            return 200, [item for item in self.pulls if [item["head"]["label"]] == heads]
         lists = {"/issues/7/comments": self.comments, "/pulls/7/files": self.files}
         if path not in lists:
             return 404, {"message": "Not Found"}

@@ -37,12 +37,12 @@ def timeless(text: str) -> str:
 @pytest.fixture(scope="module")
 def verdicts(site: Site, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """What the gate says of a worse, an equal and a better challenger: folders that a run hands over."""
-    folder, found = tmp_path_factory.mktemp("pulls"), {}
+    folder, comments = tmp_path_factory.mktemp("pulls"), {}
     with pytest.MonkeyPatch.context() as patch:
         loop = project.live(site, patch)
         for pull, settings in project.PULLS.items():
-            found[pull] = project.judged(project.clone(loop, folder / pull, settings))
-    return found
+            comments[pull] = project.judged(project.clone(loop, folder / pull, settings))
+    return comments
 
 
 @pytest.mark.parametrize("pull", list(project.PULLS))
@@ -58,7 +58,7 @@ def test_a_second_run_edits_the_comment_among_two_hundred(verdicts: dict[str, Pa
         forge.say("somebody", "<!-- trimtab -->\n\nNot ours.")
     comment(verdicts["worse"], base)
     assert comment(verdicts["better"], base) == "The comment on #7 was edited."
-    ours = [one["body"] for one in forge.comments if one["user"]["login"] == "github-actions[bot]"]
+    ours = [entry["body"] for entry in forge.comments if entry["user"]["login"] == "github-actions[bot]"]
     assert len(forge.comments) == 151 and len(ours) == 1
     assert "PROMOTE" in ours[0]
 

@@ -1,4 +1,4 @@
-"""A service under granian whose model lies in a file: no registry and no ledger, but everything from the socket on."""
+"""A service under granian whose model is a file: no registry and no ledger, but everything from the socket on."""
 
 import os
 import re

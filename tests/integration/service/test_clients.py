@@ -54,10 +54,10 @@ def ask(address: tuple[str, int], body: bytes = BODY, token: str = "") -> http.c
 
 def answered(client: socket.socket) -> bytes:
     """All that comes until the service closes."""
-    found = b""
+    received = b""
     while part := client.recv(65536):
-        found += part
-    return found
+        received += part
+    return received
 
 
 @pytest.mark.parametrize("token", [None, TOKEN], ids=["no token", "token"])
@@ -101,7 +101,11 @@ def test_clients_that_read_no_response_are_dropped(address):
 def connected(ports: set[int]) -> set[int]:
     """Which of these clients' ports the service still holds a connection to."""
     every = psutil.net_connections("tcp4")
-    return ports & {one.raddr.port for one in every if one.raddr and one.status == psutil.CONN_ESTABLISHED}
+    return ports & {
+        connection.raddr.port
+        for connection in every
+        if connection.raddr and connection.status == psutil.CONN_ESTABLISHED
+    }
 
 
 def test_a_request_that_drips_in_time_is_answered(address):
@@ -182,7 +186,7 @@ def test_schemathesis_finds_no_answer_that_is_not_described(address, tmp_path: P
         "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance,"
         "unsupported_method"
     )
-    found = subprocess.run(
+    completed = subprocess.run(
         [
             *(
                 Path(sys.executable).parent / "schemathesis",
@@ -196,11 +200,11 @@ def test_schemathesis_finds_no_answer_that_is_not_described(address, tmp_path: P
         cwd=tmp_path,
         env={**os.environ, "NO_COLOR": "1"},
     )
-    assert found.returncode == 0, found.stdout[-5000:] + found.stderr[-1000:]
+    assert completed.returncode == 0, completed.stdout[-5000:] + completed.stderr[-1000:]
 
 
 def test_without_tokens_it_does_not_start_beyond_loopback(tmp_path: Path):
-    found = subprocess.run(
+    completed = subprocess.run(
         served.command("0.0.0.0:0"),
         capture_output=True,
         text=True,
@@ -208,5 +212,5 @@ def test_without_tokens_it_does_not_start_beyond_loopback(tmp_path: Path):
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         timeout=90,
     )
-    assert found.returncode != 0
-    assert "The service would listen on 0.0.0.0 and let everybody in" in found.stderr
+    assert completed.returncode != 0
+    assert "The service would listen on 0.0.0.0 and let everybody in" in completed.stderr

@@ -16,24 +16,26 @@ PACKAGE = 1000
 
 
 def test_every_flight_of_the_year_is_answered_as_the_model_does():
-    wanted = shipped()
+    parameters = shipped()
     weeks = [week.rows for week in flights.weeks()]
-    known = pd.concat(weeks[:TRAINED_WEEKS], ignore_index=True)
-    pipeline = fit(build(wanted), wanted, known[known["label"].notna()].reset_index(drop=True))
-    fast, checker = scorer(pipeline, wanted), RowChecker(wanted.data, PACKAGE)
+    training_rows = pd.concat(weeks[:TRAINED_WEEKS], ignore_index=True)
+    pipeline = fit(
+        build(parameters), parameters, training_rows[training_rows["label"].notna()].reset_index(drop=True)
+    )
+    fast, checker = scorer(pipeline, parameters), RowChecker(parameters.data, PACKAGE)
     assert fast.fast
     asked = 0
     for week in weeks:
-        text = week[["row_id", "event_time", *wanted.data.features]].to_json(
+        text = week[["row_id", "event_time", *parameters.data.features]].to_json(
             orient="records", date_format="iso", date_unit="us", double_precision=15
         )
         rows = json.loads(text)
-        found = np.concatenate(
+        answered = np.concatenate(
             [
                 fast.answers(checker.check({"rows": rows[start : start + PACKAGE]}).rows)
                 for start in range(0, len(rows), PACKAGE)
             ]
         )
-        assert np.array_equal(found, predict(pipeline, wanted, week))
+        assert np.array_equal(answered, predict(pipeline, parameters, week))
         asked += len(rows)
     assert asked == 336_776

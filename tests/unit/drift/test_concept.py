@@ -9,10 +9,10 @@ REFERENCE = {"W1": 0.48, "W2": 0.50, "W3": 0.52}
 
 
 def test_it_counts_standard_deviations_above_fresh_models() -> None:
-    found = measure(SCORE, REFERENCE, shipped())
-    assert (found.reference_mean, found.reference_sd) == (pytest.approx(0.50), pytest.approx(0.02))
-    assert found.sigmas == pytest.approx(5.0)
-    assert found.abstained is None
+    measured = measure(SCORE, REFERENCE, shipped())
+    assert (measured.reference_mean, measured.reference_sd) == (pytest.approx(0.50), pytest.approx(0.02))
+    assert measured.sigmas == pytest.approx(5.0)
+    assert measured.abstained is None
 
 
 def test_a_better_batch_lies_below() -> None:
@@ -23,14 +23,19 @@ def test_a_better_batch_lies_below() -> None:
 
 
 def test_too_few_labels_abstain_with_the_reason() -> None:
-    found = measure(BatchScore(batch="W9", rows=6000, labelled=499, loss=9.0, auc=None), REFERENCE, shipped())
-    assert found.sigmas is None
-    assert found.abstained == "499 labelled rows, drift.concept.min_labels is 500"
+    measured = measure(
+        BatchScore(batch="W9", rows=6000, labelled=499, loss=9.0, auc=None), REFERENCE, shipped()
+    )
+    assert measured.sigmas is None
+    assert measured.abstained == "499 labelled rows, drift.concept.min_labels is 500"
 
 
 def test_too_few_reference_batches_abstain() -> None:
-    found = measure(SCORE, {"W1": 0.5, "W2": 0.6}, shipped())
-    assert (found.sigmas, found.abstained) == (None, "2 reference batches, drift.concept.min_reference is 3")
+    measured = measure(SCORE, {"W1": 0.5, "W2": 0.6}, shipped())
+    assert (measured.sigmas, measured.abstained) == (
+        None,
+        "2 reference batches, drift.concept.min_reference is 3",
+    )
 
 
 def test_no_reference_at_all_abstains() -> None:
@@ -38,16 +43,16 @@ def test_no_reference_at_all_abstains() -> None:
 
 
 def test_references_without_variation_abstain() -> None:
-    found = measure(SCORE, {"W1": 0.5, "W2": 0.5, "W3": 0.5}, shipped())
-    assert found.sigmas is None
-    assert "equal losses" in str(found.abstained)
+    measured = measure(SCORE, {"W1": 0.5, "W2": 0.5, "W3": 0.5}, shipped())
+    assert measured.sigmas is None
+    assert "equal losses" in str(measured.abstained)
 
 
 def test_too_few_rows_with_a_label_abstain_and_say_how_many() -> None:
-    found = measure(
+    measured = measure(
         BatchScore(batch="W9", rows=6000, labelled=2999, loss=9.0, auc=None), REFERENCE, shipped()
     )
-    assert found.sigmas is None
-    assert found.abstained == "50% of 6000 rows labelled, data.min_label_coverage is 50%"
+    assert measured.sigmas is None
+    assert measured.abstained == "50% of 6000 rows labelled, data.min_label_coverage is 50%"
     just = measure(BatchScore(batch="W9", rows=6000, labelled=3000, loss=9.0, auc=None), REFERENCE, shipped())
     assert just.abstained is None

@@ -13,11 +13,11 @@ WANTED = shops(drift__data={"sample_rows": 1500, "max_share": 0.5})
 def drifted(**changes: object) -> set[str]:
     reference = design(sales(2000, seed=1), WANTED.data)
     current = design(sales(2000, seed=2).assign(**changes), WANTED.data)
-    found, _ = measure(reference, current, WANTED)
-    assert found.sampled == 1500
-    assert {column.column for column in found.columns} == {"shop", "price", "noise"}
-    names = {column.column for column in found.columns if column.drifted}
-    assert found.share == pytest.approx(len(names) / 3)
+    scores, _ = measure(reference, current, WANTED)
+    assert scores.sampled == 1500
+    assert {column.column for column in scores.columns} == {"shop", "price", "noise"}
+    names = {column.column for column in scores.columns if column.drifted}
+    assert scores.share == pytest.approx(len(names) / 3)
     return names
 
 

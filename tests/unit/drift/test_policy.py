@@ -20,24 +20,24 @@ DRIFTED = ColumnDrift(column="temp", statistic="KS", score=0.9, threshold=0.1, d
 
 
 def rule(*sources: str):
-    wanted = shipped()
-    drift = wanted.drift.model_copy(update={"request_on": list(sources)})
-    return wanted.model_copy(update={"drift": drift})
+    parameters = shipped()
+    drift = parameters.drift.model_copy(update={"request_on": list(sources)})
+    return parameters.model_copy(update={"drift": drift})
 
 
 def test_a_calm_batch_asks_for_nothing_and_says_so() -> None:
-    found = assess(CALM, rule("concept", "data", "age"))
-    assert found.source is None
-    assert found.reason.startswith(
+    assessment = assess(CALM, rule("concept", "data", "age"))
+    assert assessment.source is None
+    assert assessment.reason.startswith(
         "nothing asks for a retraining: loss 0.6000 on batch W9 (98% labelled) is +2.0 sd"
     )
 
 
 def test_a_confirmed_loss_asks() -> None:
-    found = assess(replace(CALM, concept=replace(CALM.concept, sigmas=3.1)), rule("concept"))
-    assert (found.source, found.concept_drift) == ("drift", True)
+    assessment = assess(replace(CALM, concept=replace(CALM.concept, sigmas=3.1)), rule("concept"))
+    assert (assessment.source, assessment.concept_drift) == ("drift", True)
     assert (
-        found.reason
+        assessment.reason
         == "loss 0.6000 on batch W9 (98% labelled) is +3.1 sd from the 0.5000 of fresh models (alarm above 3)"
     )
 
@@ -66,6 +66,6 @@ def test_concept_drift_speaks_before_age() -> None:
 
 def test_an_abstention_is_no_alarm_and_is_said() -> None:
     silent = replace(CALM, concept=replace(CALM.concept, sigmas=None, abstained="3 labelled rows"))
-    found = assess(silent, rule("concept"))
-    assert (found.source, found.concept_drift) == (None, False)
-    assert "concept drift on batch W9 not judged: 3 labelled rows" in found.reason
+    assessment = assess(silent, rule("concept"))
+    assert (assessment.source, assessment.concept_drift) == (None, False)
+    assert "concept drift on batch W9 not judged: 3 labelled rows" in assessment.reason

@@ -22,13 +22,13 @@ def hours(count: int, step: int = 1) -> list[datetime]:
 
 def test_losses_are_summed_by_day_and_no_block_spans_two_batches() -> None:
     batches = ["W1"] * 36 + ["W2"] * 12
-    found = blocks_of(batches, hours(48), np.full(48, 0.5), np.full(48, 0.25), GATE)
-    assert [(one.batch, one.number, one.rows) for one in found] == [
+    blocks = blocks_of(batches, hours(48), np.full(48, 0.5), np.full(48, 0.25), GATE)
+    assert [(block_.batch, block_.number, block_.rows) for block_ in blocks] == [
         ("W1", 0, 24),
         ("W1", 1, 12),
         ("W2", 0, 12),
     ]
-    assert (found[1].champion, found[1].challenger) == (6.0, 3.0)
+    assert (blocks[1].champion, blocks[1].challenger) == (6.0, 3.0)
 
 
 def test_no_rows_are_no_blocks_and_decide_nothing() -> None:
@@ -49,9 +49,12 @@ def test_one_block_is_unbounded() -> None:
 
 
 def test_the_gain_is_what_the_challenger_loses_less_per_row() -> None:
-    found = paired([block("W1", 0, 0.1, rows=10), block("W1", 1, 0.4, rows=30)], GATE, error=0.05)
-    assert found.gain == pytest.approx((10 * 0.1 + 30 * 0.4) / 40)
-    assert (found.champion_loss, found.challenger_loss) == (pytest.approx(0.825), pytest.approx(0.5))
+    comparison = paired([block("W1", 0, 0.1, rows=10), block("W1", 1, 0.4, rows=30)], GATE, error=0.05)
+    assert comparison.gain == pytest.approx((10 * 0.1 + 30 * 0.4) / 40)
+    assert (comparison.champion_loss, comparison.challenger_loss) == (
+        pytest.approx(0.825),
+        pytest.approx(0.5),
+    )
 
 
 def test_swapping_the_models_turns_the_interval_round() -> None:
@@ -63,10 +66,10 @@ def test_swapping_the_models_turns_the_interval_round() -> None:
 
 def test_within_one_batch_the_interval_is_students_over_its_blocks_with_few_degrees_of_freedom() -> None:
     gains = np.array([0.1, 0.3, -0.05, 0.2, 0.15, 0.0, 0.1])
-    found = paired([block("W1", place, gain) for place, gain in enumerate(gains)], ALONE, error=0.01)
+    comparison = paired([block("W1", place, gain) for place, gain in enumerate(gains)], ALONE, error=0.01)
     error = gains.std(ddof=1) / np.sqrt(7)
-    assert found.lower == pytest.approx(gains.mean() - stats.t.isf(0.01, 4) * error)
-    assert found.upper == pytest.approx(gains.mean() + stats.t.isf(GATE.error, 4) * error)
+    assert comparison.lower == pytest.approx(gains.mean() - stats.t.isf(0.01, 4) * error)
+    assert comparison.upper == pytest.approx(gains.mean() + stats.t.isf(GATE.error, 4) * error)
 
 
 def test_the_blocks_of_a_batch_count_for_less_when_they_are_alike() -> None:
@@ -85,33 +88,33 @@ def test_batches_that_differ_widen_the_interval_beyond_what_their_blocks_show() 
 
 def test_batches_of_one_block_have_the_degrees_of_freedom_of_batches() -> None:
     gains = np.array([0.1, 0.3, -0.05, 0.2])
-    found = paired([block(f"W{place}", 0, gain) for place, gain in enumerate(gains)], GATE, error=0.01)
-    assert found.lower == pytest.approx(gains.mean() - stats.t.isf(0.01, 3) * gains.std(ddof=1) / 2)
+    comparison = paired([block(f"W{place}", 0, gain) for place, gain in enumerate(gains)], GATE, error=0.01)
+    assert comparison.lower == pytest.approx(gains.mean() - stats.t.isf(0.01, 3) * gains.std(ddof=1) / 2)
 
 
 def test_equal_losses_have_no_width() -> None:
-    found = paired([block("W1", day, 0.0) for day in range(7)], GATE, error=0.05)
-    assert (found.gain, found.lower, found.upper) == (0.0, 0.0, 0.0)
+    comparison = paired([block("W1", day, 0.0) for day in range(7)], GATE, error=0.05)
+    assert (comparison.gain, comparison.lower, comparison.upper) == (0.0, 0.0, 0.0)
 
 
 def test_blocks_come_in_order_of_time_whatever_the_zone_and_the_order_of_rows() -> None:
     zone = timezone(timedelta(hours=5))
     times = [MONDAY + timedelta(hours=hour) for hour in (49, 1, 25)]
-    found = blocks_of(
+    blocks = blocks_of(
         ["W1"] * 3, [time.astimezone(zone) for time in times], np.arange(3.0), np.zeros(3), GATE
     )
-    assert [(one.number, one.champion) for one in found] == [(0, 1.0), (1, 2.0), (2, 0.0)]
+    assert [(block_.number, block_.champion) for block_ in blocks] == [(0, 1.0), (1, 2.0), (2, 0.0)]
     mixed = blocks_of(["W1"] * 3, [times[0].astimezone(zone), *times[1:]], np.arange(3.0), np.zeros(3), GATE)
-    assert mixed == found
+    assert mixed == blocks
     batches = blocks_of(["W2", "W1"], times[:2], np.zeros(2), np.zeros(2), GATE)
-    assert [one.batch for one in batches] == ["W1", "W2"]
+    assert [block_.batch for block_ in batches] == ["W1", "W2"]
 
 
 def test_two_blocks_of_one_batch_have_one_degree_of_freedom() -> None:
     gains = np.array([0.1, 0.3])
-    found = paired([block("W1", place, gain) for place, gain in enumerate(gains)], ALONE, error=0.05)
+    comparison = paired([block("W1", place, gain) for place, gain in enumerate(gains)], ALONE, error=0.05)
     error = gains.std(ddof=1) / np.sqrt(2)
-    assert found.lower == pytest.approx(0.2 - stats.t.isf(0.05, 1) * error)
+    assert comparison.lower == pytest.approx(0.2 - stats.t.isf(0.05, 1) * error)
 
 
 def test_over_batches_the_variance_is_moderated_by_what_the_blocks_let_expect() -> None:
@@ -123,16 +126,16 @@ def test_over_batches_the_variance_is_moderated_by_what_the_blocks_let_expect() 
     by_block = design * every.var(ddof=1) / 6
     by_batch = np.array([np.mean(week) for week in gains.values()]).var(ddof=1) / 2
     variance = (4 * by_block + 1 * by_batch) / 5
-    found = paired(blocks, GATE, error=0.05)
-    assert found.lower == pytest.approx(every.mean() - stats.t.isf(0.05, 5) * np.sqrt(variance))
-    assert (found.metric, found.blocks, found.rows) == ("log_loss", 6, 60)
+    comparison = paired(blocks, GATE, error=0.05)
+    assert comparison.lower == pytest.approx(every.mean() - stats.t.isf(0.05, 5) * np.sqrt(variance))
+    assert (comparison.metric, comparison.blocks, comparison.rows) == ("log_loss", 6, 60)
 
 
 def test_degrees_of_freedom_are_never_more_than_the_blocks_allow() -> None:
     gains = [0.1, 0.3, 0.2]
-    found = paired([block(f"W{week}", 0, gain) for week, gain in enumerate(gains)], ALONE, error=0.05)
+    comparison = paired([block(f"W{week}", 0, gain) for week, gain in enumerate(gains)], ALONE, error=0.05)
     error = np.sqrt(np.var(gains, ddof=1) / 3)
-    assert found.lower == pytest.approx(0.2 - stats.t.isf(0.05, 2) * error)
+    assert comparison.lower == pytest.approx(0.2 - stats.t.isf(0.05, 2) * error)
 
 
 def test_without_rows_no_loss_is_named() -> None:

@@ -28,9 +28,9 @@ def test_the_shipped_gate_is_alive() -> None:
 def test_a_gate_of_any_setting_is_alive(metric, first, looks, blocks, error, gain, hours) -> None:
     changes = {"metric": metric, "judge_batches": first, "looks": looks, "min_blocks": blocks, "error": error}
     gate = GATE.model_copy(update=changes | {"min_gain": gain, "block_hours": hours, "ask": "promotion"})
-    found = probes.run(gate, BINARY)
-    assert (found["bad"], found["good"]) == ("REJECT", "PROMOTE")
-    assert found["edge"] != "PROMOTE"
+    results = probes.run(gate, BINARY)
+    assert (results["bad"], results["good"]) == ("REJECT", "PROMOTE")
+    assert results["edge"] != "PROMOTE"
 
 
 def test_a_gain_that_no_model_could_show_is_a_dead_gate() -> None:
@@ -99,16 +99,16 @@ def test_the_probes_are_judged_on_what_their_names_say(
     gate = GATE.model_copy(update=changes)
     probes.run(gate, BINARY)
     loss = {"log_loss": lambda chance: -math.log(chance), "brier": lambda chance: (1 - chance) ** 2}[metric]
-    wanted = {"bad": loss(0.01), "edge": loss(0.55) - 0.003, "good": loss(0.99)}
-    for ((judged, checks, used), more), (name, challenger) in zip(seen, wanted.items(), strict=True):
+    expected = {"bad": loss(0.01), "edge": loss(0.55) - 0.003, "good": loss(0.99)}
+    for ((judged, checks, used), more), (name, challenger) in zip(seen, expected.items(), strict=True):
         assert (checks, used.ask, more["look"]) == ((), "never", 1)
         assert more["champion"] == "the probes' champion"
-        assert [one.batch for one in judged] == [
+        assert [block.batch for block in judged] == [
             f"probe-{batch}" for batch in range(batches) for _ in range(each)
         ]
-        assert {one.rows for one in judged} == {20}
-        assert all(one.champion == pytest.approx(20 * loss(0.55)) for one in judged)
-        noise = [one.challenger / 20 - challenger for one in judged]
+        assert {block.rows for block in judged} == {20}
+        assert all(block.champion == pytest.approx(20 * loss(0.55)) for block in judged)
+        noise = [block.challenger / 20 - challenger for block in judged]
         size = 0.01 * loss(0.55) if name == "edge" else 0.0
         assert noise == pytest.approx([size, -size] * (len(judged) // 2))
 
@@ -121,9 +121,9 @@ def test_the_probes_are_judged_on_what_their_names_say(
 def test_a_gate_over_classes_is_alive(kind, gain: float, blocks: int) -> None:
     metric, label = kind
     gate = GATE.model_copy(update={"metric": metric, "min_gain": gain, "min_blocks": blocks})
-    found = probes.run(gate, label)
-    assert (found["bad"], found["good"]) == ("REJECT", "PROMOTE")
-    assert found["edge"] != "PROMOTE"
+    results = probes.run(gate, label)
+    assert (results["bad"], results["good"]) == ("REJECT", "PROMOTE")
+    assert results["edge"] != "PROMOTE"
 
 
 @given(
@@ -135,9 +135,9 @@ def test_a_gate_over_classes_is_alive(kind, gain: float, blocks: int) -> None:
 def test_a_gate_over_values_is_alive_in_any_unit(metric: str, low: float, span: float, share: float) -> None:
     label = VALUE.model_copy(update={"min": low, "max": low + span})
     margin = share * (label.max - label.min) ** (2 if metric == "squared_error" else 1)
-    found = probes.run(GATE.model_copy(update={"metric": metric, "min_gain": margin}), label)
-    assert (found["bad"], found["good"]) == ("REJECT", "PROMOTE")
-    assert found["edge"] != "PROMOTE"
+    results = probes.run(GATE.model_copy(update={"metric": metric, "min_gain": margin}), label)
+    assert (results["bad"], results["good"]) == ("REJECT", "PROMOTE")
+    assert results["edge"] != "PROMOTE"
 
 
 def test_the_probes_of_a_regression_answer_between_the_ends_of_its_range() -> None:

@@ -14,7 +14,7 @@ def test_a_look_is_judged_at_its_own_share_of_the_error() -> None:
         for day in range(7)
     ]
     for look in range(1, GATE.looks + 1):
-        found = weigh(blocks, (), GATE, look=look, champion="version 3")
+        verdict = weigh(blocks, (), GATE, look=look, champion="version 3")
         comparison = paired(blocks, GATE, error=error_of(look, GATE))
-        assert found.comparison == comparison
-        assert (found.kind, found.reason) == judge(comparison, (), GATE, look=look, champion="version 3")
+        assert verdict.comparison == comparison
+        assert (verdict.kind, verdict.reason) == judge(comparison, (), GATE, look=look, champion="version 3")

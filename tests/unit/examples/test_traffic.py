@@ -29,7 +29,7 @@ CHAMPION = ModelVersion(version="7", run_id="r", source="models:/m-1", digest="d
 
 
 @pytest.fixture
-def wanted() -> params.Params:
+def parameters() -> params.Params:
     raw = yaml.safe_load(Path("params.yaml").read_text())
     raw["gate"]["slices"] = []
     raw["data"]["features"] = {
@@ -61,22 +61,22 @@ def address(tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def log(tmp_path: Path, wanted: params.Params, address: str) -> Iterator[LogWriter]:
+def log(tmp_path: Path, parameters: params.Params, address: str) -> Iterator[LogWriter]:
     log = LogWriter(
-        open_log(address, wanted.predictions), tmp_path / "spool", wanted.predictions, system_clock
+        open_log(address, parameters.predictions), tmp_path / "spool", parameters.predictions, system_clock
     )
     log.start()
     yield log
     log.close()
 
 
-def served(wanted: params.Params, log: LogWriter, champion: ModelVersion | None) -> Iterator[str]:
-    pipeline = fit(build(wanted), wanted, flights(300))
-    ready = Ready(scorer=scorer(pipeline, wanted), commit=None, batches={})
+def served(parameters: params.Params, log: LogWriter, champion: ModelVersion | None) -> Iterator[str]:
+    pipeline = fit(build(parameters), parameters, flights(300))
+    ready = Ready(scorer=scorer(pipeline, parameters), commit=None, batches={})
     holder = ModelHolder(find=lambda: champion, prepare=lambda _: ready)
     holder.refresh()
     server = make_server(
-        "127.0.0.1", 0, create_app(holder, log, wanted, system_clock, tokens=Tokens({})), threaded=True
+        "127.0.0.1", 0, create_app(holder, log, parameters, system_clock, tokens=Tokens({})), threaded=True
     )
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
@@ -87,9 +87,9 @@ def served(wanted: params.Params, log: LogWriter, champion: ModelVersion | None)
 
 
 @pytest.fixture
-def client(wanted: params.Params, log: LogWriter) -> Iterator[Client]:
-    for address in served(wanted, log, CHAMPION):
-        yield Client(address, wanted)
+def client(parameters: params.Params, log: LogWriter) -> Iterator[Client]:
+    for address in served(parameters, log, CHAMPION):
+        yield Client(address, parameters)
 
 
 def test_every_row_gets_an_answer_whatever_the_size_of_a_request(client):
@@ -99,8 +99,8 @@ def test_every_row_gets_an_answer_whatever_the_size_of_a_request(client):
     assert answers["version"].unique().tolist() == ["7"]
 
 
-def test_answers_are_the_models_own(client, wanted):
-    pipeline = fit(build(wanted), wanted, flights(300))
+def test_answers_are_the_models_own(client, parameters):
+    pipeline = fit(build(parameters), parameters, flights(300))
     rows = flights(50)
 
     expected = pipeline.predict_proba(rows[["heat", "town"]])[:, 1]
@@ -124,23 +124,23 @@ def test_rows_that_break_the_contract_are_left_out_and_the_others_answered(clien
     ]
 
 
-def test_truth_is_sent_for_labelled_rows_and_is_kept(client, log, address, wanted):
+def test_truth_is_sent_for_labelled_rows_and_is_kept(client, log, address, parameters):
     rows = flights(90)
     rows.loc[:9, "label"] = pd.NA
     client.predict(rows)
 
     assert client.feedback(rows) == 80
     assert log.flush(seconds=30)
-    assert open_log(address, wanted.predictions).count() == (90, 80)
+    assert open_log(address, parameters.predictions).count() == (90, 80)
 
 
 def test_the_version_that_answers_is_known(client):
     assert client.version() == "7"
 
 
-def test_without_a_model_there_is_no_version_and_no_answer(wanted, log):
-    for address in served(wanted, log, None):
-        client = Client(address, wanted)
+def test_without_a_model_there_is_no_version_and_no_answer(parameters, log):
+    for address in served(parameters, log, None):
+        client = Client(address, parameters)
 
         assert client.version() is None
         with pytest.raises(StoreUnreachable, match="HTTP 503"):
@@ -155,6 +155,6 @@ def test_truth_that_the_service_refuses_is_an_error(client):
         client.feedback(rows)
 
 
-def test_a_service_that_is_away_is_named(wanted):
+def test_a_service_that_is_away_is_named(parameters):
     with pytest.raises(StoreUnreachable, match="The model service at http://127.0.0.1:9 does not answer"):
-        Client("http://127.0.0.1:9", wanted).version()
+        Client("http://127.0.0.1:9", parameters).version()

@@ -80,9 +80,9 @@ class Log(LogWriter):
     """A writer whose store can be read; a reader sees all that was accepted."""
 
     def __init__(self, folder: Path, **changes: object) -> None:
-        wanted = WANTED.predictions.model_copy(update={"retry_seconds": 0.05, **changes})
-        self.store = open_log(f"sqlite:///{folder / 'log.db'}", wanted)
-        super().__init__(self.store, folder / "spool", wanted, lambda: NOON)
+        settings = WANTED.predictions.model_copy(update={"retry_seconds": 0.05, **changes})
+        self.store = open_log(f"sqlite:///{folder / 'log.db'}", settings)
+        super().__init__(self.store, folder / "spool", settings, lambda: NOON)
 
     def count(self) -> tuple[int, int]:
         """Predictions and outcomes."""
@@ -93,12 +93,12 @@ class Log(LogWriter):
 def client_of(
     holder: ModelHolder,
     log: LogWriter,
-    wanted: params.Params = WANTED,
+    parameters: params.Params = WANTED,
     *,
     tokens: Tokens = EVERYBODY,
     former: ModelHolder | None = None,
     shadow: Shadow | None = None,
 ) -> FlaskClient:
     """A client of an application around these."""
-    app = create_app(holder, log, wanted, lambda: NOON, tokens=tokens, former=former, shadow=shadow)
+    app = create_app(holder, log, parameters, lambda: NOON, tokens=tokens, former=former, shadow=shadow)
     return app.test_client()

@@ -9,18 +9,18 @@ CHANCE = "a number above 0 and at most 1"
 GIVEN = {"name": "discount", "propensity": 0.9}
 
 
-def kept(log, answer) -> list[tuple[str | None, float | None]]:
-    ids = [one["prediction_id"] for one in answer.json["predictions"]]
-    found = log.find("flight-delay", ids)
-    return [(found[one].action, found[one].propensity) for one in ids]
+def logged(log, answer) -> list[tuple[str | None, float | None]]:
+    ids = [id_["prediction_id"] for id_ in answer.json["predictions"]]
+    records = log.find("flight-delay", ids)
+    return [(records[id_].action, records[id_].propensity) for id_ in ids]
 
 
 def test_an_action_is_kept_with_its_row(client, log):
     rows = [ROW, {**ROW, "row_id": "b"}]
     answer = client.post("/predict", json={"rows": rows, "actions": [None, GIVEN]})
-    assert kept(log, answer) == [(None, None), ("discount", 0.9)]
-    assert kept(log, client.post("/predict", json={"row": ROW, "action": GIVEN})) == [("discount", 0.9)]
-    assert kept(log, client.post("/predict", json={"row": ROW, "action": None})) == [(None, None)]
+    assert logged(log, answer) == [(None, None), ("discount", 0.9)]
+    assert logged(log, client.post("/predict", json={"row": ROW, "action": GIVEN})) == [("discount", 0.9)]
+    assert logged(log, client.post("/predict", json={"row": ROW, "action": None})) == [(None, None)]
 
 
 @pytest.mark.parametrize(

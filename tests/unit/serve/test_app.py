@@ -29,20 +29,20 @@ def test_one_row_is_answered_with_version_and_id(client):
 def test_answers_equal_the_models_own_to_the_bit(client, holder, shelf):
     frame = sales(40, seed=3)
     rows = [
-        {**ROW, "row_id": one.row_id, "shop": one.shop, "price": one.price, "noise": one.noise}
-        for one in frame.itertuples()
+        {**ROW, "row_id": item.row_id, "shop": item.shop, "price": item.price, "noise": item.noise}
+        for item in frame.itertuples()
     ]
     answer = client.post("/predict", json={"rows": rows}).json
-    assert [one["row_id"] for one in answer["predictions"]] == frame["row_id"].tolist()
+    assert [item["row_id"] for item in answer["predictions"]] == frame["row_id"].tolist()
     version = holder.serving.champion
     pipeline = load(version.source, version.digest, WANTED.model.trusted_types, cache=shelf.folder)
     expected = predict(pipeline, WANTED, frame).tolist()
-    assert [one["probability"] for one in answer["predictions"]] == expected
+    assert [item["probability"] for item in answer["predictions"]] == expected
 
 
 def test_every_answer_is_in_the_log(client, log):
     answer = client.post("/predict", json={"rows": [ROW, {**ROW, "row_id": "b"}]}).json
-    ids = [one["prediction_id"] for one in answer["predictions"]]
+    ids = [prediction["prediction_id"] for prediction in answer["predictions"]]
     assert log.count() == (2, 0)
     assert log.row_ids("flight-delay", ids) == {ids[0]: "a", ids[1]: "b"}
 
@@ -62,7 +62,7 @@ def test_of_many_faults_the_first_twenty_are_named_and_all_are_counted(client):
     rows = [{**ROW, "row_id": str(number), "price": 200} for number in range(50)]
     answer = client.post("/predict", json={"rows": rows}).json
     assert answer["total"] == 50
-    assert [one["row"] for one in answer["faults"]] == list(range(20))
+    assert [fault["row"] for fault in answer["faults"]] == list(range(20))
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e400"])
@@ -212,9 +212,9 @@ def test_what_can_neither_be_written_nor_wait_is_a_503(holder, tmp_path: Path):
 
 
 def test_two_services_in_one_process_count_apart(holder, log):
-    one, other = (client_of(holder, log) for _ in range(2))
-    one.post("/predict", json={"row": ROW})
-    assert "trimtab_predictions_total{" in one.get("/metrics").text
+    first, other = (client_of(holder, log) for _ in range(2))
+    first.post("/predict", json={"row": ROW})
+    assert "trimtab_predictions_total{" in first.get("/metrics").text
     assert "trimtab_predictions_total{" not in other.get("/metrics").text
 
 
@@ -241,26 +241,26 @@ def test_two_services_in_one_process_count_apart(holder, log):
     ],
 )
 def test_classes_and_values_are_answered_and_learnt(log, label, metric, name, good, bad, expected):
-    wanted = shops(
+    parameters = shops(
         data__label=label.model_dump(), gate__metric=metric, model__estimator=f"sklearn.ensemble.{name}"
     )
     frame = sales(300)
     middle = frame["price"] / 2 + 20
     frame["label"] = middle if label is VALUE else pd.cut(middle, 3, labels=CLASSES.classes).astype(object)
-    pipeline = fit(build(wanted), wanted, frame)
-    ready = Ready(scorer=scorer(pipeline, wanted), commit=None, batches={})
+    pipeline = fit(build(parameters), parameters, frame)
+    ready = Ready(scorer=scorer(pipeline, parameters), commit=None, batches={})
     version = ModelVersion(version="1", run_id="r", source="s", digest="d", trained_through=NOON)
     holder = ModelHolder(find=lambda: version, prepare=lambda _: ready)
     holder.refresh()
-    client = client_of(holder, log, wanted)
+    client = client_of(holder, log, parameters)
 
-    told = client.post("/predict", json={"row": ROW}).json["predictions"][0]
-    (direct,) = predict(pipeline, wanted, pd.DataFrame([ROW])).tolist()
+    prediction = client.post("/predict", json={"row": ROW}).json["predictions"][0]
+    (direct,) = predict(pipeline, parameters, pd.DataFrame([ROW])).tolist()
     if label is VALUE:
-        assert told["value"] == direct
+        assert prediction["value"] == direct
     else:
-        assert told["probabilities"] == dict(zip(CLASSES.classes, direct, strict=True))
-        assert told["label"] == "low"
+        assert prediction["probabilities"] == dict(zip(CLASSES.classes, direct, strict=True))
+        assert prediction["label"] == "low"
     truth = {"row_id": "a", "label": good, "label_known_at": "2026-01-06T00:00:00Z"}
     assert client.post("/feedback", json={"item": truth}).json == {"received": 1, "new": 1}
     refused = client.post("/feedback", json={"item": {**truth, "label": bad}})

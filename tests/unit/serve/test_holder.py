@@ -26,7 +26,7 @@ def test_a_promoted_version_is_taken_over(shelf, holder):
     shelf.promote("2")
     holder.refresh()
     assert served(holder) == "2"
-    before, after = (one.ready.scorer.answers([ROW])[0] for one in (first, holder.serving))
+    before, after = (models.ready.scorer.answers([ROW])[0] for models in (first, holder.serving))
     assert before < 0.5 < after
 
 

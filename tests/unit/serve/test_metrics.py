@@ -18,10 +18,10 @@ def series(client) -> dict[str, float]:
 def test_requests_are_counted_by_route_and_status(client):
     client.post("/predict", json={"row": ROW})
     client.post("/predict", json={"row": {}})
-    found = series(client)
-    assert found["trimtab_requests_total{model=flight-delay,route=/predict,status=200}"] == 1
-    assert found["trimtab_requests_total{model=flight-delay,route=/predict,status=422}"] == 1
-    assert found["trimtab_request_seconds_count{model=flight-delay,route=/predict}"] == 2
+    samples = series(client)
+    assert samples["trimtab_requests_total{model=flight-delay,route=/predict,status=200}"] == 1
+    assert samples["trimtab_requests_total{model=flight-delay,route=/predict,status=422}"] == 1
+    assert samples["trimtab_request_seconds_count{model=flight-delay,route=/predict}"] == 2
 
 
 def test_a_path_that_a_client_made_up_makes_no_new_series(client):
@@ -59,9 +59,9 @@ def test_faults_and_outcomes_are_counted(client):
     client.post("/predict", json={"row": {**ROW, "price": "10", "noise": None}})
     truth = {"row_id": "a", "label": 1, "label_known_at": "2026-01-06T00:00:00Z"}
     client.post("/feedback", json={"items": [truth, truth]})
-    found = series(client)
-    assert found["trimtab_faults_total{model=flight-delay}"] == 2
-    assert found["trimtab_outcomes_total{model=flight-delay}"] == 1
+    samples = series(client)
+    assert samples["trimtab_faults_total{model=flight-delay}"] == 2
+    assert samples["trimtab_outcomes_total{model=flight-delay}"] == 1
 
 
 def test_every_series_names_the_model(client):
@@ -72,8 +72,8 @@ def test_every_series_names_the_model(client):
 def test_what_waits_for_the_log_and_what_was_written_is_shown(client, log):
     client.post("/predict", json={"rows": [ROW, {**ROW, "row_id": "b"}]})
     assert log.count() == (2, 0)
-    found = series(client)
-    named = {name: value for name, value in found.items() if name.startswith("trimtab_log_")}
+    samples = series(client)
+    named = {name: value for name, value in samples.items() if name.startswith("trimtab_log_")}
     assert named == {
         "trimtab_log_queued{model=flight-delay}": 0,
         "trimtab_log_spooled{model=flight-delay}": 0,
@@ -91,24 +91,24 @@ def test_missing_inputs_and_refused_ones_are_counted_by_feature_and_start_at_zer
     assert series(client)["trimtab_missing_inputs_total{feature=noise,model=flight-delay}"] == 0
     client.post("/predict", json={"rows": [{**ROW, "price": None}, {**ROW, "row_id": "b", "shop": None}]})
     client.post("/predict", json={"row": {**ROW, "noise": 11, "colour": 1}})
-    found = series(client)
-    assert found["trimtab_missing_inputs_total{feature=price,model=flight-delay}"] == 1
-    assert found["trimtab_missing_inputs_total{feature=shop,model=flight-delay}"] == 1
-    assert found["trimtab_refused_inputs_total{feature=noise,model=flight-delay}"] == 1
-    assert not any("colour" in name for name in found)
+    samples = series(client)
+    assert samples["trimtab_missing_inputs_total{feature=price,model=flight-delay}"] == 1
+    assert samples["trimtab_missing_inputs_total{feature=shop,model=flight-delay}"] == 1
+    assert samples["trimtab_refused_inputs_total{feature=noise,model=flight-delay}"] == 1
+    assert not any("colour" in name for name in samples)
 
 
 def test_answers_are_in_a_histogram_by_version(client):
     rows = [{**ROW, "row_id": str(number), "price": number} for number in range(50)]
     answered = client.post("/predict", json={"rows": rows}).json["predictions"]
-    chances = [one["probability"] for one in answered]
-    found = series(client)
+    chances = [prediction["probability"] for prediction in answered]
+    samples = series(client)
     name = "trimtab_prediction_answer"
     for bound in (0.05, 0.2, 0.5, 1):
         at_most = sum(chance <= bound for chance in chances)
-        assert found[f"{name}_bucket{{le={bound:g},model=flight-delay,version=1}}"] == at_most
-    assert found[f"{name}_count{{model=flight-delay,version=1}}"] == 50
-    assert found[f"{name}_sum{{model=flight-delay,version=1}}"] == pytest.approx(sum(chances))
+        assert samples[f"{name}_bucket{{le={bound:g},model=flight-delay,version=1}}"] == at_most
+    assert samples[f"{name}_count{{model=flight-delay,version=1}}"] == 50
+    assert samples[f"{name}_sum{{model=flight-delay,version=1}}"] == pytest.approx(sum(chances))
 
 
 def test_it_is_told_whether_the_model_answers_the_fast_way(client):

@@ -26,14 +26,14 @@ def former(tmp_path):
 def test_a_share_of_the_ids_is_answered_by_the_champion_before(holder, log, former):
     client = client_of(holder, log, SHARED, former=former)
     rows = [{**ROW, "row_id": str(number)} for number in range(400)]
-    found = client.post("/predict", json={"rows": rows}).json["predictions"]
-    assert [one["row_id"] for one in found] == [row["row_id"] for row in rows]
-    held = {one["row_id"] for one in found if one["version"] == "2"}
+    predictions = client.post("/predict", json={"rows": rows}).json["predictions"]
+    assert [prediction["row_id"] for prediction in predictions] == [row["row_id"] for row in rows]
+    held = {prediction["row_id"] for prediction in predictions if prediction["version"] == "2"}
     assert held == {row["row_id"] for row in rows if held_back(row["row_id"], 0.25)}
     assert 70 < len(held) < 130
     assert log.count() == (400, 0)
-    kept = log.find("flight-delay", [one["prediction_id"] for one in found]).values()
-    assert {(one.version, one.role, one.propensity) for one in kept} == {
+    records = log.find("flight-delay", [prediction["prediction_id"] for prediction in predictions]).values()
+    assert {(prediction.version, prediction.role, prediction.propensity) for prediction in records} == {
         ("1", "champion", 0.75),
         ("2", "holdback", 0.25),
     }
@@ -43,8 +43,8 @@ def test_without_a_champion_before_the_champion_answers_all(holder, log, former)
     former.serving = None
     client = client_of(holder, log, SHARED, former=former)
     rows = [{**ROW, "row_id": str(number)} for number in range(50)]
-    found = client.post("/predict", json={"rows": rows}).json["predictions"]
-    assert {one["version"] for one in found} == {"1"}
+    predictions = client.post("/predict", json={"rows": rows}).json["predictions"]
+    assert {prediction["version"] for prediction in predictions} == {"1"}
 
 
 def test_what_is_no_number_is_no_answer(holder, log):
@@ -66,14 +66,14 @@ def test_what_is_no_number_is_no_answer(holder, log):
 
 
 def test_what_is_logged_is_what_was_answered(client, log):
-    (told,) = client.post("/predict", json={"row": ROW}).json["predictions"]
-    (kept,) = log.find("flight-delay", [told["prediction_id"]]).values()
-    assert (kept.answer, kept.version, kept.role) == (told["probability"], "1", "champion")
-    assert (kept.served_at, kept.event_time, dict(kept.features)) == (NOON, NOON, ROW)
+    (answered,) = client.post("/predict", json={"row": ROW}).json["predictions"]
+    (logged,) = log.find("flight-delay", [answered["prediction_id"]]).values()
+    assert (logged.answer, logged.version, logged.role) == (answered["probability"], "1", "champion")
+    assert (logged.served_at, logged.event_time, dict(logged.features)) == (NOON, NOON, ROW)
 
 
 def test_random_ids_are_uuids_of_version_4():
     ids = random_ids(1000)
     assert len(set(ids)) == 1000
     form = re.compile("[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
-    assert all(form.fullmatch(one) for one in ids)
+    assert all(form.fullmatch(id_) for id_ in ids)

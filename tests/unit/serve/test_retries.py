@@ -1,4 +1,4 @@
-"""A client's retry is the same prediction, whoever answers it and whenever it comes."""
+"""A client's retry is the same prediction, whichever worker answers it, and whenever."""
 
 import threading
 
@@ -48,9 +48,9 @@ def test_another_process_knows_the_answer_while_it_waits_for_the_log(holder, tmp
     ids=["fewer", "more", "changed", "turned"],
 )
 @pytest.mark.parametrize("known", ["here", "in the log"])
-def test_a_key_with_another_body_is_refused(client, holder, log, other, known):
+def test_a_key_with_another_body_is_refused(client, holder, log, other, key):
     client.post("/predict", json=ROWS, headers=KEY)
-    asked = client if known == "here" else client_of(holder, log)
+    asked = client if key == "here" else client_of(holder, log)
     answer = asked.post("/predict", json=other, headers=KEY)
     assert answer.status_code == 422
     assert answer.json["faults"] == [

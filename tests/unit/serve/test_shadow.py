@@ -40,17 +40,20 @@ def wait_for(log, predictions: int) -> None:
 def test_both_answers_are_in_the_log(holder, log, challenger):
     client = client_of(holder, log, shadow=shadowed(log, challenger))
     served = client.post("/predict", json=ROWS).json["predictions"]
-    assert [one["version"] for one in served] == ["1", "1"]
+    assert [prediction["version"] for prediction in served] == ["1", "1"]
     wait_for(log, 4)
-    shadows = {one["prediction_id"]: str(uuid5(UUID(one["prediction_id"]), "shadow 2")) for one in served}
-    kept = log.find("flight-delay", [*shadows, *shadows.values()])
-    for one in served:
-        champion, shadow = kept[one["prediction_id"]], kept[shadows[one["prediction_id"]]]
-        assert (champion.role, champion.answer) == ("champion", one["probability"])
-        assert (shadow.role, shadow.version, shadow.row_id) == ("shadow", "2", one["row_id"])
+    shadows = {
+        prediction["prediction_id"]: str(uuid5(UUID(prediction["prediction_id"]), "shadow 2"))
+        for prediction in served
+    }
+    records = log.find("flight-delay", [*shadows, *shadows.values()])
+    for prediction in served:
+        champion, shadow = records[prediction["prediction_id"]], records[shadows[prediction["prediction_id"]]]
+        assert (champion.role, champion.answer) == ("champion", prediction["probability"])
+        assert (shadow.role, shadow.version, shadow.row_id) == ("shadow", "2", prediction["row_id"])
         assert shadow.answer != champion.answer
     counted = log.store.joined("flight-delay", start=NOON, end=NOON.replace(hour=13))
-    assert [one.prediction.role for one in counted] == ["champion", "champion"]
+    assert [prediction.prediction.role for prediction in counted] == ["champion", "champion"]
 
 
 def test_without_a_challenger_nothing_more_is_logged(holder, log, staging):

@@ -79,11 +79,13 @@ def look(manifests: list[Manifest], before: Verdict):
 
 @given(count=st.integers(3, 20), judge=st.integers(1, 5), window=st.none() | st.integers(1, 5))
 def test_what_trains_does_not_judge(count: int, judge: int, window: int | None) -> None:
-    wanted = shipped()
-    wanted = wanted.model_copy(update={"gate": wanted.gate.model_copy(update={"judge_batches": judge})})
+    parameters = shipped()
+    parameters = parameters.model_copy(
+        update={"gate": parameters.gate.model_copy(update={"judge_batches": judge})}
+    )
     made = [manifest(number) for number in range(count)]
     try:
-        plan = make_plan(params=wanted, commit="c", manifests=made, champion=None, window_batches=window)
+        plan = make_plan(params=parameters, commit="c", manifests=made, champion=None, window_batches=window)
     except NotEnoughBatches:
         assert count <= judge
         return
@@ -112,13 +114,13 @@ def test_a_batch_from_before_the_last_look_that_came_late_trains_and_does_not_ju
     late = [manifest(number) for number in (0, 1, 2, 3, 4, 5, 6)]
     plan = look(late, verdict(5))
     assert [ref.batch for ref in plan.judge] == ["W6"]
-    corrected = [replace(one, revision=2) if one.batch == "W5" else one for one in late]
+    corrected = [replace(batch, revision=2) if batch.batch == "W5" else batch for batch in late]
     assert [ref.batch for ref in look(corrected, verdict(5)).judge] == ["W6"]
 
 
 def test_batches_without_enough_labels_neither_train_nor_judge() -> None:
     manifests = [manifest(number, labelled=0 if number in (2, 5) else 10) for number in range(6)]
-    found = make_plan(params=shipped(), commit="c", manifests=manifests, champion=None)
-    assert [ref.batch for ref in found.judge] == ["W3", "W4"]
-    assert [ref.batch for ref in found.train] == ["W0", "W1"]
-    assert found.cutoff == manifests[5].end
+    plan = make_plan(params=shipped(), commit="c", manifests=manifests, champion=None)
+    assert [ref.batch for ref in plan.judge] == ["W3", "W4"]
+    assert [ref.batch for ref in plan.train] == ["W0", "W1"]
+    assert plan.cutoff == manifests[5].end

@@ -58,17 +58,17 @@ def same(before: object, after: object, what: str) -> None:
 
 def checked(system: System) -> dict[str, object]:
     """Read what the stores hold, and see that nothing is there twice, or missing."""
-    found = system.facts()
-    names = [one.split()[0] for one in found["batches"]]
+    facts = system.facts()
+    names = [entry.split()[0] for entry in facts["batches"]]
     same(WEEKS, len(set(names)), "the number of batches")
     same(sorted(set(names)), sorted(names), "each batch once")
-    same(1, len(found["production"]), "one version in Production")
-    same(found["production"][0], system.served(), "the version that answers")
+    same(1, len(facts["production"]), "one version in Production")
+    same(facts["production"][0], system.served(), "the version that answers")
     print(
-        f"{len(names)} batches of {sum(found['rows'])} rows, {found['predictions'][0]} predictions, ", end=""
+        f"{len(names)} batches of {sum(facts['rows'])} rows, {facts['predictions'][0]} predictions, ", end=""
     )
-    print(f"{len(found['history'])} entries of history, version {found['production'][0]} answers", flush=True)
-    return found
+    print(f"{len(facts['history'])} entries of history, version {facts['production'][0]} answers", flush=True)
+    return facts
 
 
 def main() -> None:

@@ -121,11 +121,11 @@ class System:
         self.compose("exec", "-T", "worker", "entrypoint", "airflow", "dags", "trigger", "back_up_stores")
         until = time.monotonic() + BACKUP_SECONDS
         while time.monotonic() < until:
-            found = self.compose(
+            listing = self.compose(
                 "exec", "-T", "worker", "find", BACKUPS, "-name", "trimtab-*Z"
             ).stdout.split()
-            if found:
-                return found[0]
+            if listing:
+                return listing[0]
             time.sleep(2)
         raise RuntimeError(f"No backup in {BACKUPS} after {BACKUP_SECONDS} s")
 
@@ -133,10 +133,10 @@ class System:
         """Take everything down, and all volumes with it but the one of the backups."""
         self.down()
         volumes = self._engine.docker("volume", "ls", "--quiet").split()
-        kept = [name for name in volumes if name.endswith("_backups")]
-        if len(kept) != 1:
-            raise RuntimeError(f"Expected one volume of backups, got {kept} of {volumes}")
-        self._engine.docker("volume", "rm", *(name for name in volumes if name not in kept))
+        backups = [name for name in volumes if name.endswith("_backups")]
+        if len(backups) != 1:
+            raise RuntimeError(f"Expected one volume of backups, got {backups} of {volumes}")
+        self._engine.docker("volume", "rm", *(name for name in volumes if name not in backups))
 
     def restore(self, folder: str) -> None:
         """Start what holds data, empty, and fill it from a backup, as docs/how-to/recovery.md says."""
@@ -149,8 +149,8 @@ class System:
     def facts(self) -> dict[str, Any]:
         """Return what the stores hold, read by the code in a worker's container."""
         said = self.compose("exec", "-T", "worker", "entrypoint", "python", "-c", FACTS).stdout
-        found: dict[str, Any] = json.loads(said.strip().splitlines()[-1])
-        return found
+        content: dict[str, Any] = json.loads(said.strip().splitlines()[-1])
+        return content
 
     def served(self) -> str:
         """Return the version that answers."""
@@ -169,11 +169,11 @@ class System:
         url = "http://prometheus:9090/api/v1/"
         ask = ("exec", "-T", "worker", "python", "-c", fetch)
         targets = json.loads(self.compose(*ask, url + "targets").stdout)["data"]["activeTargets"]
-        down = [one["lastError"] for one in targets if one["health"] != "up"]
+        down = [item["lastError"] for item in targets if item["health"] != "up"]
         if down or len(targets) != 2:
             raise RuntimeError(f"Expected 2 targets that answer, got {len(targets)}: {down}")
         alerts = json.loads(self.compose(*ask, url + "alerts").stdout)["data"]["alerts"]
-        return [one["labels"]["alertname"] for one in alerts if one["state"] == "firing"]
+        return [item["labels"]["alertname"] for item in alerts if item["state"] == "firing"]
 
     def _container(self, service: str) -> str:
         return self.compose("ps", "--all", "--quiet", service).stdout.strip()

@@ -45,7 +45,7 @@ def main() -> int:
 
 def soak(made: World, seconds: float) -> list[str]:
     """Measure the rate, run at half of it, compare; return what is wrong."""
-    began, seen = system_clock(), Seen(expected={one.version: one.answers for one in made.made})
+    began, seen = system_clock(), Seen(expected={model.version: model.answers for model in made.made})
     rate = saturation(made, seen) / 2
     faults, memory = drained(made), made.memory_mb()
     timeline = Timeline(made, seconds)
@@ -83,9 +83,9 @@ def compared(made: World, seen: Seen, began: datetime) -> list[str]:
     log = open_log(made.store.url, made.loop.params.predictions)
     faults = checks.differences(made.store.url, seen)
     faults += checks.outcome_faults(log, made.loop.model, seen, began, system_clock())
-    counts, told = log.count(), (len(seen.told), len(seen.outcomes))
-    if counts != told:
-        faults.append(f"expected {told} predictions and outcomes in the log, got {counts}")
+    counts, answered = log.count(), (len(seen.versions), len(seen.outcomes))
+    if counts != answered:
+        faults.append(f"expected {answered} predictions and outcomes in the log, got {counts}")
     left = [path.name for path in made.loop.stores.spool.iterdir() if path.name != ".lock"]
     faults += [f"the spool still has {name}" for name in left]
     log.close()
@@ -99,7 +99,7 @@ def summary(seen: Seen, timeline: Timeline) -> None:
         print(f"{name:<22}{end - begin:>5.0f} s: {seen.latency(begin, end)}")
     kinds = ", ".join(f"{count} {kind}" for kind, count in seen.kinds.items())
     print(
-        f"with those of the saturation {kinds}: {len(seen.told)} predictions, {len(seen.outcomes)} outcomes"
+        f"with those of the saturation {kinds}: {len(seen.versions)} predictions, {len(seen.outcomes)} outcomes"
     )
 
 

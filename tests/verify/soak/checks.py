@@ -18,19 +18,19 @@ FETCHED_AT_ONCE = 5000
 
 def differences(url: str, seen: Seen) -> list[str]:
     """Say what is in the log and was told to no client, the reverse, and what is another answer."""
-    left, faults = dict(seen.told), Counter[str]()
+    left, faults = dict(seen.versions), Counter[str]()
     query = "select prediction_id, row_id, version, role, answer from predictions"
     with psycopg.connect(url) as connection:
         connection.execute("analyze")  # else the joins after this may read all of it each
     with psycopg.connect(url) as connection, connection.cursor(name="soak") as cursor:
         cursor.itersize = FETCHED_AT_ONCE
         for id_, row, version, role, answer in cursor.execute(query):
-            told = left.pop(UUID(id_).bytes, None)
+            answered = left.pop(UUID(id_).bytes, None)
             if role != "champion":
                 faults[f"a prediction has the role {role}"] += 1
-            if told is None:
+            if answered is None:
                 faults["a prediction is in the log that no client was told, or twice"] += 1
-            elif told != fingerprint(row, version, json.loads(answer)):
+            elif answered != fingerprint(row, version, json.loads(answer)):
                 faults["a prediction is in the log otherwise than the client was told"] += 1
     if left:
         faults["a prediction that a client was told is not in the log"] = len(left)
@@ -41,15 +41,15 @@ def outcome_faults(log: PredictionLog, model: str, seen: Seen, begin: datetime, 
     """Say which outcomes are not in force; the log is joined window by window."""
     faults, left, joined = Counter[str](), set(seen.outcomes), 0
     while begin < end:
-        for one in log.joined(model, start=begin, end=begin + WINDOW):
-            row, joined = one.prediction.row_id, joined + 1
-            wanted = label_of(row) if row in left else None
-            if one.label != wanted:
-                faults[f"a row's label in force is {one.label}, it should be {wanted}"] += 1
+        for item in log.joined(model, start=begin, end=begin + WINDOW):
+            row, joined = item.prediction.row_id, joined + 1
+            expected = label_of(row) if row in left else None
+            if item.label != expected:
+                faults[f"a row's label in force is {item.label}, it should be {expected}"] += 1
             left.discard(row)
         begin += WINDOW
     if left:
         faults["an outcome that was accepted joins no prediction"] = len(left)
-    if joined != len(seen.told):
-        faults[f"the join has {joined} rows of {len(seen.told)}"] = 1
+    if joined != len(seen.versions):
+        faults[f"the join has {joined} rows of {len(seen.versions)}"] = 1
     return shown(faults)

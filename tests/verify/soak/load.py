@@ -76,24 +76,24 @@ class Load:
     async def ask(self, due: float) -> None:
         """Send one request and write down what became of it; the latency counts from when it was due."""
         kind, body = self._request()
-        found: dict[str, Any] = {"kind": kind, "due": due, "sent": time.monotonic(), "status": 0}
+        record: dict[str, Any] = {"kind": kind, "due": due, "sent": time.monotonic(), "status": 0}
         self.open += 1
         try:
             async with self._session.post(PATHS[kind], data=body) as answer:
-                found["status"], content = answer.status, await answer.read()
+                record["status"], content = answer.status, await answer.read()
             if answer.status != 200:
-                found["error"] = content.decode(errors="replace")[:300]
+                record["error"] = content.decode(errors="replace")[:300]
             elif kind == FEEDBACK:
-                found["outcomes"] = [one["row_id"] for one in orjson.loads(body)["items"]]
+                record["outcomes"] = [item["row_id"] for item in orjson.loads(body)["items"]]
             else:
-                found["told"] = self._told(content)
+                record["told"] = self._answers(content)
         except (aiohttp.ClientError, OSError, ValueError, KeyError, asyncio.TimeoutError) as error:
-            found["error"] = f"{type(error).__name__}: {error}"
+            record["error"] = f"{type(error).__name__}: {error}"
         self.open -= 1
-        self.failed += "error" in found
-        found["done"] = time.monotonic()
-        self._recent.append(found["done"] - due)
-        self._output.write(orjson.dumps(found) + b"\n")
+        self.failed += "error" in record
+        record["done"] = time.monotonic()
+        self._recent.append(record["done"] - due)
+        self._output.write(orjson.dumps(record) + b"\n")
 
     async def report(self) -> None:
         """Print a line every few seconds."""
@@ -109,13 +109,18 @@ class Load:
             )
             before = self.sent
 
-    def _told(self, content: bytes) -> list[list[Any]]:
-        told = [
-            [one["prediction_id"], one["row_id"], one["version"], one["probability"]]
-            for one in orjson.loads(content)["predictions"]
+    def _answers(self, content: bytes) -> list[list[Any]]:
+        answers = [
+            [
+                prediction["prediction_id"],
+                prediction["row_id"],
+                prediction["version"],
+                prediction["probability"],
+            ]
+            for prediction in orjson.loads(content)["predictions"]
         ]
-        self._answered.append((time.monotonic(), told[0][1]))
-        return told
+        self._answered.append((time.monotonic(), answers[0][1]))
+        return answers
 
     def _request(self) -> tuple[str, bytes]:
         (kind,) = self._chance.choices([*SHARES], [*SHARES.values()])
@@ -133,16 +138,16 @@ class Load:
         return b'{"row_id":"%s-%d-%d",' % (self._name.encode(), self._number, place) + self._rows[place]
 
     def _outcomes(self) -> list[dict[str, object]]:
-        known, rows = time.monotonic() - KNOWN_AFTER_SECONDS, []
-        while self._answered and self._answered[0][0] < known and len(rows) < TOLD_AT_ONCE:
+        answered_before, rows = time.monotonic() - KNOWN_AFTER_SECONDS, []
+        while self._answered and self._answered[0][0] < answered_before and len(rows) < TOLD_AT_ONCE:
             rows.append(self._answered.popleft()[1])
         now = datetime.now(UTC).isoformat()
-        return [{"row_id": one, "label": label_of(one), "label_known_at": now} for one in rows]
+        return [{"row_id": row, "label": label_of(row), "label_known_at": now} for row in rows]
 
 
 async def main(address: str, rows: str, output: str, name: str, rate: str | None = None) -> None:
     """Ask until the input ends."""
-    ready = [orjson.dumps(one)[1:] for one in orjson.loads(Path(rows).read_bytes())]
+    ready = [orjson.dumps(body)[1:] for body in orjson.loads(Path(rows).read_bytes())]
     connector = aiohttp.TCPConnector(
         limit=PACED, keepalive_timeout=5
     )  # the service closes idle ones after 15 s

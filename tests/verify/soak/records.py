@@ -24,7 +24,7 @@ class Seen:
     """
 
     expected: Mapping[str, Sequence[float]]
-    told: dict[bytes, int] = field(default_factory=dict)
+    versions: dict[bytes, int] = field(default_factory=dict)
     outcomes: set[str] = field(default_factory=set)
     kinds: Counter[str] = field(default_factory=Counter)
     faults: Counter[str] = field(default_factory=Counter)
@@ -44,16 +44,18 @@ class Seen:
     def latency(self, begin: float, end: float) -> str:
         """Say what the requests that were due in [begin, end) waited."""
         due, took = np.frombuffer(self.due), np.frombuffer(self.took)
-        found = took[(due >= begin) & (due < end)] * 1000
-        if not len(found):
+        milliseconds = took[(due >= begin) & (due < end)] * 1000
+        if not len(milliseconds):
             return "no request"
-        p50, p99 = np.percentile(found, [50, 99])
-        return f"{len(found)} requests, p50 {p50:.1f}, p99 {p99:.1f}, longest {found.max():.1f} ms"
+        p50, p99 = np.percentile(milliseconds, [50, 99])
+        return (
+            f"{len(milliseconds)} requests, p50 {p50:.1f}, p99 {p99:.1f}, longest {milliseconds.max():.1f} ms"
+        )
 
     def order_faults(self, promoted: Sequence[str]) -> list[str]:
         """Say where clients saw other versions than the promoted ones, or saw one come back."""
         seen = sorted({version for _, _, version in self.answered})
-        if seen != [int(one) for one in promoted]:
+        if seen != [int(version) for version in promoted]:
             return [f"clients saw the versions {seen}, promoted were {', '.join(promoted)}"]
         done = sorted((done, version) for _, done, version in self.answered)
         newest, place, faults = 0, 0, 0
@@ -82,9 +84,9 @@ class Seen:
         self.answered.append((record["sent"], record["done"], int(record["told"][0][2])))
         for id_, row, version, answer in record["told"]:
             key = UUID(id_).bytes
-            if key in self.told:
+            if key in self.versions:
                 self.faults["two clients were told the same prediction id"] += 1
-            self.told[key] = fingerprint(row, version, answer)
+            self.versions[key] = fingerprint(row, version, answer)
             if answer != self.expected[version][int(row.rpartition("-")[2])]:
                 self.faults[f"version {version} does not answer this to the row"] += 1
 

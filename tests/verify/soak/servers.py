@@ -30,7 +30,7 @@ class Program:
     def __init__(self, name: str, home: Path, ports: Ports, health: str) -> None:
         self.name = name
         self.address = f"http://{HOST}:{getattr(ports, name)}"
-        (self._command,) = (one.command for one in programs(home, ports) if one.name == name)
+        (self._command,) = (program.command for program in programs(home, ports) if program.name == name)
         self._health, self.output = self.address + health, home / f"{name}.log"
         self._home, self._process = home, None
 

@@ -41,14 +41,14 @@ class World:
 
     def ready(self) -> Mapping[str, object]:
         """What the service says of itself."""
-        found: dict[str, object] = requests.get(f"{self.service.address}/readyz", timeout=30).json()
-        return found
+        state: dict[str, object] = requests.get(f"{self.service.address}/readyz", timeout=30).json()
+        return state
 
     def waiting(self) -> int:
         """Records that are not in the log yet."""
         text = requests.get(f"{self.service.address}/metrics", timeout=30).text
-        found = re.findall(r"^trimtab_log_(?:queued|spooled)\{.*\} (\S+)$", text, re.MULTILINE)
-        return int(sum(map(float, found)))
+        values = re.findall(r"^trimtab_log_(?:queued|spooled)\{.*\} (\S+)$", text, re.MULTILINE)
+        return int(sum(map(float, values)))
 
     def drained(self, seconds: float) -> bool:
         """Wait until all that was answered is in the log."""
@@ -116,4 +116,4 @@ def world(folder: Path) -> Iterator[World]:
 
 def _children(parent: int) -> list[int]:
     listed = Path(f"/proc/{parent}/task/{parent}/children").read_text()
-    return [int(one) for one in listed.split()]
+    return [int(pid) for pid in listed.split()]
