@@ -22,7 +22,8 @@ _PAGE = Environment(autoescape=True).from_string("""\
 {%- endmacro -%}
 {% macro grid(scale, left, right) -%}
 {% for value, colour, dash in scale.marks(gate.min_gain) %}
-{{- line(left + pad, right, scale.y(value), scale.y(value), colour, dash) }}{{ text(left, scale.y(value) + 4, "%+.3g" % value) }}
+{{- line(left + pad, right, scale.y(value), scale.y(value), colour, dash) }}
+{{- text(left, scale.y(value) + 4, "%+.3g" % value) }}
 {%- endfor %}
 {%- endmacro -%}
 <!doctype html><meta charset="utf-8"><title>{{ verdict.kind }}</title><style>
@@ -36,7 +37,8 @@ td:first-child{color:#1a7f37} svg text{font-size:11px;fill:#59636e}
 {{- grid(bars, 0, split) }}{{ grid(pooled, split + gap, width) }}
 {%- set step = (split - pad) / gains | length %}
 {%- for block in verdict.blocks %}
-{%- set left, gain, ends = pad + loop.index0 * step, gains[loop.index0], (bars.y(gains[loop.index0]), bars.y(0)) | sort %}
+{%- set left, gain = pad + loop.index0 * step, gains[loop.index0] %}
+{%- set ends = (bars.y(gain), bars.y(0)) | sort %}
 <rect x="{{ "%.1f" % left }}" y="{{ "%.1f" % ends[0] }}" width="{{ "%.1f" % (step * 0.8) }}"
 {#- #} height="{{ "%.1f" % (ends[1] - ends[0]) }}" fill="{{ "#0072b2" if gain > 0 else "#d55e00" }}"><title>
 {{- block.batch }} block {{ block.number }}: {{ "%+.4g" % gain }} over {{ block.rows }} rows</title></rect>
@@ -60,7 +62,7 @@ the lower bound has to pass.</p>
 <th>loss of the challenger<th>AUC<th>AUC of the challenger
 {%- for ours, theirs in scores %}
 <tr><td>{{ ours.batch }}<td>{{ ours.labelled }}<td>{{ "%.4f" % theirs.loss }}<td>{{ "%.4f" % ours.loss }}
-{%- for auc in (theirs.auc, ours.auc) %}<td>{{ "–" if auc is none else "%.3f" % auc }}{% endfor %}
+{%- for auc in (theirs.auc, ours.auc) %}<td>{{ "%.3f" % auc if auc is number else "–" }}{% endfor %}
 {%- endfor %}</table>
 <h2>What else must hold</h2><table>
 {%- for check in verdict.checks %}

@@ -11,6 +11,7 @@ from trimtab import params, settings
 from trimtab.contracts import (
     BatchScore,
     Block,
+    ModelVersion,
     Plan,
     Training,
     Verdict,
@@ -70,6 +71,11 @@ def evaluate(root: Path = Path()) -> Verdict:
     return verdict
 
 
+def load_model(parameters: params.Params, model: ModelVersion | Training) -> Pipeline:
+    """Load a model as the service does."""
+    return load.load(model.source, model.digest, parameters.model.trusted_types, cache=_cache())
+
+
 def _run_probes(build: Path, parameters: params.Params) -> dict[str, VerdictKind]:
     """Run the probes. After a wrong verdict, write the file by which the DAG tells a dead gate from other failures."""
     try:
@@ -84,11 +90,11 @@ def _models(
 ) -> tuple[str | None, dict[str, Pipeline]]:
     rows = row_groups.read(root / "build" / "train.parquet")
     baseline = fit.fit_rows(fit.baseline(parameters), parameters, rows)
-    challenger = _load(parameters, training.source, training.digest)
+    challenger = load_model(parameters, training)
     version = read_champion(root / "champion.yaml")
     if version is None:
         return None, {"challenger": challenger, "champion": baseline}
-    champion = _load(parameters, version.source, version.digest)
+    champion = load_model(parameters, version)
     return version.version, {"challenger": challenger, "champion": champion, "baseline": baseline}
 
 
@@ -117,10 +123,6 @@ def _blocks(plan: Plan, measured: Measured, gate: params.Gate) -> tuple[Block, .
     batches, times = measured.rows[BATCH].tolist(), measured.rows["event_time"].tolist()
     new = blocks_of(batches, times, measured.losses["champion"], measured.losses["challenger"], gate)
     return (*plan.judged, *new)
-
-
-def _load(parameters: params.Params, source: str, digest: str) -> Pipeline:
-    return load.load(source, digest, parameters.model.trusted_types, cache=_cache())
 
 
 def _cache() -> Path:

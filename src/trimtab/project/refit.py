@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from trimtab import params, settings
+from trimtab import params
 from trimtab.contracts import BatchRef, Plan, Refit, Training, Verdict, from_json, to_json
 from trimtab.errors import UnsafeModel
 from trimtab.evaluate.scores import apart
+from trimtab.project.evaluate import load_model
 from trimtab.project.train import fit_and_log
-from trimtab.registry import load
 from trimtab.train import fit, row_groups
 from trimtab.train.features import targets
 from trimtab.trigger.planning import read_run
@@ -61,10 +61,9 @@ def _batches(plan: Plan, parameters: params.Params) -> tuple[BatchRef, ...]:
 
 
 def _difference(parameters: params.Params, refitted: Training, judged: Training, rows: pd.DataFrame) -> float:
-    cache = settings.read().home / "models"
     predictions = []
     for model in (refitted, judged):
-        pipeline = load.load(model.source, model.digest, parameters.model.trusted_types, cache=cache)
+        pipeline = load_model(parameters, model)
         if list(pipeline.feature_names_in_) != list(parameters.data.features):
             expected = f"expected the features {', '.join(parameters.data.features)}"
             raise UnsafeModel(model.source, f"{expected}, got {', '.join(pipeline.feature_names_in_)}")

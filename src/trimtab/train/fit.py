@@ -33,13 +33,13 @@ def build(parameters: params.Params) -> Pipeline:
     """
     estimator_class = _import("model.estimator", parameters.model.estimator, parameters.data.label)
     accepted = inspect.signature(estimator_class).parameters
-    settings = dict(parameters.model.settings)
-    if "random_state" in accepted:
-        settings.setdefault("random_state", parameters.model.seed)
-    if "categorical_features" in accepted:
-        settings.setdefault("categorical_features", list(range(len(parameters.data.categories))))
+    defaults = {
+        "random_state": parameters.model.seed,
+        "categorical_features": list(range(len(parameters.data.categories))),
+    }
+    settings = {name: value for name, value in defaults.items() if name in accepted}
     try:
-        estimator = estimator_class(**settings)
+        estimator = estimator_class(**settings | parameters.model.settings)
     except TypeError as error:
         raise ParamsError(params.FILE, "model.settings", f"{error}", parameters.model.settings) from error
     return Pipeline([("encode", encoder(parameters.data)), ("estimator", estimator)])
