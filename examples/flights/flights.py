@@ -67,17 +67,25 @@ def load() -> pd.DataFrame:
         planes, on="tailnum", how="left"
     )
     date = pd.to_datetime(rows[["year", "month", "day"]])
-    day, flight = date.dt.strftime("%Y-%m-%d"), rows["flight"].astype(str)
-    rows["row_id"] = day + "|" + rows["carrier"] + "|" + flight + "|" + rows["origin"]
-    rows["event_time"] = pd.to_datetime(rows["time_hour"], utc=True) + pd.to_timedelta(
-        rows["minute"], unit="min"
+    day, number = date.dt.strftime("%Y-%m-%d"), rows["flight"].astype(str)
+    minutes, in_the_air = (
+        pd.to_timedelta(values, unit="min")
+        for values in (rows["minute"], rows["dep_delay"] + rows["air_time"])
     )
-    rows["sched_hour"] = rows["hour"]
-    rows["weekday"] = date.dt.weekday
-    rows["label"] = (rows["arr_delay"] > LATE_MINUTES).astype("Int64").where(rows["arr_delay"].notna())
-    in_the_air = pd.to_timedelta(rows["dep_delay"] + rows["air_time"], unit="min")
-    rows["label_known_at"] = (rows["event_time"] + in_the_air + TAXI).where(rows["label"].notna())
-    return rows.sort_values(["event_time", "row_id"], ignore_index=True)[COLUMNS]
+    event_time = pd.to_datetime(rows["time_hour"], utc=True) + minutes
+    landed = rows["arr_delay"].notna()
+    return (
+        rows.assign(
+            row_id=day + "|" + rows["carrier"] + "|" + number + "|" + rows["origin"],
+            event_time=event_time,
+            sched_hour=rows["hour"],
+            weekday=date.dt.weekday,
+            label=(rows["arr_delay"] > LATE_MINUTES).astype("Int64").where(landed),
+            label_known_at=(event_time + in_the_air + TAXI).where(landed),
+        )
+        .sort_values(["event_time", "row_id"], ignore_index=True)
+        .loc[:, COLUMNS]
+    )
 
 
 def weeks() -> Iterator[Week]:

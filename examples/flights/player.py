@@ -58,9 +58,7 @@ class Player:
         self.late = {week.batch for week in late}
         for week in weeks[start:]:
             played = self.demo.week(week.batch) or self._traffic(week)
-            if not played.done:
-                played = self._week(week, played)
-            self.out.say(progress.week_line(played))
+            self.out.say(progress.week_line(played if played.done else self._week(week, played)))
             if late and week is late[-1]:
                 self._land_labels(late)
         return self.demo
@@ -135,8 +133,7 @@ class Player:
         decisions = ledger_queries.decisions(self.ledger, after=self.demo.newest_decision)
         seconds = dict(week.seconds)
         # The wait after the observation belongs to the monitoring, unless it led to a retraining.
-        trained = any(decision.action in ("RETRAIN", "JUDGE") for decision in decisions)
-        phase = "retrain" if trained else "monitor"
+        phase = "retrain" if any(each.action in ("RETRAIN", "JUDGE") for each in decisions) else "monitor"
         seconds[phase] = seconds.get(phase, 0.0) + seconds.pop("settle", 0.0)
         version = ledger_queries.production(self.ledger)
         self._wait_for_reload(version, seconds)

@@ -26,6 +26,8 @@ _ERRORS = ("squared_error", "absolute_error")
 _EXPECTED = {"extra_forbidden": "should be a key that trimtab knows", "missing": "should be there"}
 """What a message says for these types of pydantic's errors."""
 _KINDS = ("number", "category", "binary", "multiclass", "regression")
+_KIND_PLACES: dict[tuple[int | str, ...], int] = {("data", "features"): 3, ("data", "label"): 2}
+"""Where pydantic's errors name the kind of a feature, or of the label, which the file does not have as a key there."""
 
 
 def _known_timezone(name: str) -> str:
@@ -335,9 +337,5 @@ def parse(text: str, *, name: str = FILE) -> Params:
 
 
 def _key(place: tuple[int | str, ...]) -> str:
-    # data.features.<name>.<kind>.<key> and data.label.<kind>.<key>: the kind is pydantic's, not the file's
-    parts = [str(part) for part in place]
-    tag = {"features": 3, "label": 2}.get(parts[1], 0) if parts[:1] == ["data"] and parts[1:] else 0
-    if tag and parts[tag:] and parts[tag] in _KINDS:
-        del parts[tag]
-    return ".".join(parts)
+    tag = _KIND_PLACES.get(place[:2])
+    return ".".join(str(part) for position, part in enumerate(place) if position != tag or part not in _KINDS)

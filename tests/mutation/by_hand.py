@@ -54,7 +54,7 @@ DISARMED = (
     Disarmed(
         name="stale holdout",
         file="src/trimtab/trigger/planning.py",
-        before="new = [one for one in ordered if one.start >= since]",
+        before="new = [manifest for manifest in ordered if manifest.start >= since]",
         after="new = ordered[-2:]",
         tests="tests/unit/trigger",
     ),
