@@ -10,7 +10,7 @@ from scipy import stats
 from benchmarks.losses import FIRST, Losses, flights_losses
 from trimtab import params
 from trimtab.contracts import Block
-from trimtab.evaluate.weigh import weigh
+from trimtab.evaluate.gate import weigh
 
 PAIRS = 5000
 DAYS = 7

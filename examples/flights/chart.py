@@ -3,16 +3,15 @@
 import io
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from examples.flights.records import Week
-from examples.flights.scorecard import by_batch
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from examples.flights.records import Line, Week
 from trimtab.contracts import BatchScore
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-    from examples.flights.records import Line
 
 COLOURS = {
     "--ink": "#0a0b0c",
@@ -23,6 +22,22 @@ COLOURS = {
 }
 """Variable of the style sheet -> the placeholder colour that matplotlib writes and `_themed` replaces."""
 
+_STYLE: dict[str, Any] = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "trimtab",
+    "font.size": 10,
+    "font.family": "sans-serif",
+    "text.color": COLOURS["--ink"],
+    "axes.labelcolor": COLOURS["--ink"],
+    "axes.edgecolor": COLOURS["--grid"],
+    "xtick.color": COLOURS["--ink"],
+    "ytick.color": COLOURS["--ink"],
+    "axes.grid": True,
+    "axes.grid.axis": "y",
+    "grid.color": COLOURS["--grid"],
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+}
 _WEEKS_WITH_EVERY_LABEL = 16
 _EVENTS: tuple[tuple[str, str, str, Callable[[Week], bool]], ...] = (
     ("data drift", "s", "--quiet", lambda week: week.observed is not None and week.observed.data_drift),
@@ -32,20 +47,14 @@ _EVENTS: tuple[tuple[str, str, str, Callable[[Week], bool]], ...] = (
 )
 
 
-def draw(weeks: Sequence[Week], never: "Line | None") -> str:
+def draw(weeks: Sequence[Week], never: Line | None) -> str:
     """Draw AUC, log loss and events by week, managed and never retrained; return an `<svg>`."""
-    import matplotlib
-
-    matplotlib.use("svg")
-    from matplotlib import pyplot
-
     names = [week.batch for week in weeks]
     managed = {week.batch: week.served.score for week in weeks}
-    other = by_batch(never) if never is not None else {}
-    with matplotlib.rc_context(_style()):  # type: ignore[arg-type]  # its stubs list every key as a literal
-        figure, axes = pyplot.subplots(
-            3, 1, sharex=True, figsize=(8, 6.4), height_ratios=[3, 3, 1.5], layout="constrained"
-        )
+    other = {score.batch: score for score in never.scores} if never else {}
+    with matplotlib.rc_context(_STYLE):  # type: ignore[arg-type]  # its stubs list every key as a literal
+        figure = Figure(figsize=(8, 6.4), layout="constrained")
+        axes = figure.subplots(3, 1, sharex=True, height_ratios=[3, 3, 1.5])
         _quality(axes[0], names, managed, other, "AUC", lambda score: score.auc)
         _quality(axes[1], names, managed, other, "log loss", lambda score: score.loss)
         _events(axes[2], weeks)
@@ -54,32 +63,11 @@ def draw(weeks: Sequence[Week], never: "Line | None") -> str:
         _week_ticks(axes[2], names)
         text = io.StringIO()
         figure.savefig(text, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-        pyplot.close(figure)
     return _themed(text.getvalue())
 
 
-def _style() -> dict[str, Any]:
-    ink, grid = COLOURS["--ink"], COLOURS["--grid"]
-    return {
-        "svg.fonttype": "none",
-        "svg.hashsalt": "trimtab",
-        "font.size": 10,
-        "font.family": "sans-serif",
-        "text.color": ink,
-        "axes.labelcolor": ink,
-        "axes.edgecolor": grid,
-        "xtick.color": ink,
-        "ytick.color": ink,
-        "axes.grid": True,
-        "axes.grid.axis": "y",
-        "grid.color": grid,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-    }
-
-
 def _quality(
-    axis: "Axes",
+    axis: Axes,
     names: Sequence[str],
     managed: Mapping[str, BatchScore],
     never: Mapping[str, BatchScore],
@@ -91,7 +79,7 @@ def _quality(
         values = [figure_of(scores[name]) if name in scores else None for name in names]
         axis.plot(
             range(len(names)),
-            [float("nan") if value is None else value for value in values],
+            np.array(values, dtype=float),
             color=COLOURS[colour],
             linestyle=style,
             linewidth=2,
@@ -101,7 +89,7 @@ def _quality(
     axis.set_ylabel(label)
 
 
-def _events(axis: "Axes", weeks: Sequence[Week]) -> None:
+def _events(axis: Axes, weeks: Sequence[Week]) -> None:
     for row, (_, marker, colour, happened) in enumerate(_EVENTS):
         places = [place for place, week in enumerate(weeks) if happened(week)]
         axis.plot(places, [row] * len(places), marker, color=COLOURS[colour], markersize=6)
@@ -109,7 +97,7 @@ def _events(axis: "Axes", weeks: Sequence[Week]) -> None:
     axis.set_ylim(len(_EVENTS) - 0.5, -0.5)
 
 
-def _promotions(axis: "Axes", weeks: Sequence[Week], *, labelled: bool) -> None:
+def _promotions(axis: Axes, weeks: Sequence[Week], *, labelled: bool) -> None:
     for place, week in enumerate(weeks):
         for decision in week.promoted:
             axis.axvline(place + 0.5, color=COLOURS["--managed"], linewidth=1, linestyle=(0, (1, 2)))
@@ -125,7 +113,7 @@ def _promotions(axis: "Axes", weeks: Sequence[Week], *, labelled: bool) -> None:
                 )
 
 
-def _week_ticks(axis: "Axes", names: Sequence[str]) -> None:
+def _week_ticks(axis: Axes, names: Sequence[str]) -> None:
     step = 1 if len(names) <= _WEEKS_WITH_EVERY_LABEL else 4
     places = list(range(0, len(names), step))
     axis.set_xticks(places, [names[place].split("-", 1)[-1] for place in places])
@@ -133,12 +121,15 @@ def _week_ticks(axis: "Axes", names: Sequence[str]) -> None:
 
 
 def _themed(svg: str) -> str:
-    svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL).replace("xlink:href", "href")
+    # Whatever stands before the root element is for a file of its own.
     svg = re.sub(
-        r'<svg [^>]*?viewBox="([^"]+)"[^>]*>', r'<svg viewBox="\1" aria-hidden="true">', svg, count=1
+        r'^.*?<svg [^>]*?viewBox="([^"]+)"[^>]*>',
+        r'<svg viewBox="\1" aria-hidden="true">',
+        svg,
+        count=1,
+        flags=re.DOTALL,
     )
-    svg = svg.replace("xlink:href", "href")
     for variable, sentinel in COLOURS.items():
         svg = svg.replace(sentinel, f"var({variable})")
     return svg

@@ -10,7 +10,7 @@ from pathlib import Path
 from examples.flights import flights, progress, records, resume
 from examples.flights.page import page
 from examples.flights.player import Player, read_served
-from examples.flights.records import Demo, First, Line
+from examples.flights.records import Demo, Line
 from examples.flights.scorecard import Batch, Recipe, scorecard
 from examples.flights.traffic import Client
 from examples.flights.watch import Watch
@@ -20,13 +20,11 @@ from trimtab.clock import system_clock
 from trimtab.errors import Unfit
 from trimtab.ledger import Ledger, facts, state
 from trimtab.loop.initialise import initialise
+from trimtab.origin.origin import Origin
 from trimtab.params import Params
 from trimtab.settings import Ports, Settings
 from trimtab.stack import airflow_api, control, preflight
 from trimtab.stack.airflow_api import AirflowApi
-
-INTERRUPTED = 130
-"""The exit status of a command that Ctrl-C ended."""
 
 _HEALTHY_SECONDS = 180
 
@@ -50,14 +48,17 @@ def play(weeks: int | None, tree: Path, withhold: int) -> int:
         demo = _play(demo, params, where, played, out)
     except KeyboardInterrupt:
         out.say("Interrupted. `make demo` with the same params.yaml resumes here.")
-        return INTERRUPTED
+        return 128 + signal.SIGINT
     finally:
         if not running:
             out.doing("stopping the stack")
             control.stop(where.home)
     print_result(demo, where, out)
-    stopped = "Stopped. `make up` starts the same stack again."
-    out.say("The stack was running before and stays up. `make down` stops it." if running else stopped)
+    out.say(
+        "The stack was running before and stays up. `make down` stops it."
+        if running
+        else "Stopped. `make up` starts the same stack again."
+    )
     return 0
 
 
@@ -74,12 +75,16 @@ def check_weeks(weeks: int | None, available: int, params: Params, withhold: int
             f"Set WEEKS to {available} or less.",
         )
     if available <= start:
-        what = f"{available} weeks leave none to play: the first {start} (train.start_batches) train the first model"
-        raise Unfit(what, f"Set WEEKS to {start + 1} or more.")
+        raise Unfit(
+            f"{available} weeks leave none to play: the first {start} (train.start_batches) train the first model",
+            f"Set WEEKS to {start + 1} or more.",
+        )
     played = available - start
     if not 0 <= withhold <= played:
-        what = f"The labels of {withhold} weeks were to be withheld, {played} weeks are played"
-        raise Unfit(what, f"Set WITHHOLD to 0 or more, at most {played}.")
+        raise Unfit(
+            f"The labels of {withhold} weeks were to be withheld, {played} weeks are played",
+            f"Set WITHHOLD to 0 or more, at most {played}.",
+        )
 
 
 def open_home(
@@ -121,13 +126,20 @@ def _play(
 ) -> Demo:
     addresses = control.addresses(where.home)
     out.say(control.status(where.home))
-    shown = {
-        "Airflow": f"{addresses.airflow} (user admin, password in {addresses.passwords})",
-        "MLflow": addresses.mlflow,
-        "Model service": addresses.service,
-    }
-    airflow, client = airflow_api.connect(where.home), Client(addresses.service, params)
-    return through(demo, params, where, weeks, out, airflow=airflow, client=client, addresses=shown)
+    return through(
+        demo,
+        params,
+        where,
+        weeks,
+        out,
+        airflow=airflow_api.connect(where.home),
+        client=Client(addresses.service, params),
+        addresses={
+            "Airflow": f"{addresses.airflow} (user admin, password in {addresses.passwords})",
+            "MLflow": addresses.mlflow,
+            "Model service": addresses.service,
+        },
+    )
 
 
 def through(
@@ -171,8 +183,6 @@ def through(
 def _compare(
     demo: Demo, params: Params, where: Settings, ledger: Ledger, report: Callable[[str], None]
 ) -> tuple[Line, ...]:
-    from trimtab.origin.origin import Origin
-
     origin = Origin(where)
     batches = [
         Batch(
@@ -185,7 +195,7 @@ def _compare(
     ]
     return scorecard(
         batches,
-        _recipe(demo.first, ledger),
+        _recipe(demo, ledger),
         params,
         retrainings=sum(len(week.retrained) for week in demo.played),
         promotions=sum(len(week.promoted) for week in demo.played),
@@ -193,8 +203,8 @@ def _compare(
     )
 
 
-def _recipe(first: First | None, ledger: Ledger) -> Recipe:
-    version = ledger.require(facts.Version, str(first.decision.version if first is not None else None))
+def _recipe(demo: Demo, ledger: Ledger) -> Recipe:
+    version = ledger.require(facts.Version, str(demo.first and demo.first.decision.version))
     judgements = ledger.all(facts.Judgement, version=version.refit_of or version.version)
     return Recipe(batches=[ref.batch for ref in version.training.batches], cutoff=judgements[-1].event_time)
 

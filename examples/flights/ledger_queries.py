@@ -51,7 +51,6 @@ def _decisions(ledger: Ledger) -> list[DecisionFact]:
 def _decision(ledger: Ledger, request: Request, decision: DecisionFact) -> Decision:
     outcome = outcomes(ledger, [decision]).of(decision) if isinstance(decision, Run) else None
     judgement = outcome.judgement if outcome else None
-    comparison = judgement.verdict.comparison if judgement and judgement.verdict else None
     return Decision(
         source=request.source,
         request=request.reason,
@@ -60,10 +59,7 @@ def _decision(ledger: Ledger, request: Request, decision: DecisionFact) -> Decis
         version=_version(ledger, judgement) if judgement else None,
         outcome=outcome.state if outcome else None,
         sentence=outcome.reason if outcome else None,
-        gain=comparison.gain if comparison else None,
-        lower=comparison.lower if comparison else None,
-        upper=comparison.upper if comparison else None,
-        error=comparison.error if comparison else None,
+        comparison=judgement.verdict.comparison if judgement and judgement.verdict else None,
     )
 
 

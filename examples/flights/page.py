@@ -1,19 +1,20 @@
 """`var/demo.html`: the year on one page without outside assets."""
 
-from collections.abc import Iterator, Sequence
-from html import escape
-from string import Template
+from collections.abc import Sequence
+
+from jinja2 import Environment
+from markupsafe import Markup
 
 from examples.flights.chart import draw
-from examples.flights.records import Decision, Demo, Line, Week
+from examples.flights.records import Decision, Demo, Week
 from examples.flights.scorecard import NEVER
 
-_PAGE = Template("""<!doctype html>
+_PAGE = Environment(autoescape=True, keep_trailing_newline=True).from_string("""<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>trimtab demo: $span</title>
+<title>trimtab demo: {{ span }}</title>
 <style>
 :root { color-scheme: light dark; --paper: #fcfcfa; --ink: #1c1e21; --quiet: #5b6169; --grid: #d5d8dc;
   --managed: #0067a5; --never: #bf5200; }
@@ -37,16 +38,16 @@ code { font-size: .9em; overflow-wrap: anywhere; }
 </head>
 <body>
 <main>
-<h1>$title</h1>
-<p>$summary</p>
-<p class="quiet">$first</p>
+<h1>Flights from New York, {{ span }}</h1>
+<p>{{ summary }}</p>
+<p class="quiet">{{ first }}</p>
 
 <h2>Quality by week</h2>
 <p class="legend"><span><i class="key"></i>managed by trimtab, as served</span>
 <span><i class="key never"></i>never retrained</span></p>
 <p class="quiet">A dotted line is a promotion: the named version serves from there on. Higher AUC is better, lower log
 loss is better.</p>
-<figure role="img" aria-label="$alt">$chart</figure>
+<figure role="img" aria-label="{{ alt }}">{{ chart }}</figure>
 
 <h2>Scorecard</h2>
 <p class="quiet">Means over the weeks above, all on the same rows. The first training is not counted. The
@@ -54,16 +55,28 @@ schedule and the weekly retraining deploy without a gate, trained on every label
 <div class="scroll"><table>
 <tr><th>policy</th><th class="number">mean AUC</th><th class="number">mean log loss</th>
 <th class="number">retrainings</th><th class="number">promotions</th></tr>
-$scorecard</table></div>
+{% for line in lines -%}
+<tr{{ ' class="managed"' | safe if loop.first }}><td>{{ line.policy }}</td>
+{%- for cell in (number(line.mean_auc), number(line.mean_loss), line.retrainings, line.promotions) -%}
+<td class="number">{{ cell }}</td>
+{%- endfor %}</tr>
+{% endfor %}</table></div>
 
 <h2>Decisions</h2>
 <div class="scroll"><table>
 <tr><th>week</th><th>decision</th><th>reason</th><th>version</th><th>verdict of the gate</th></tr>
-$decisions</table></div>
+{% for week, decision, reason, version, outcome in decisions -%}
+<tr><td class="short">{{ week }}</td><td class="short">{{ decision }}</td><td>{{ reason }}</td>
+{#- -#}
+<td class="short">{{ version }}</td><td>{{ outcome }}</td></tr>
+{% endfor %}</table></div>
 
 <h2>Look further</h2>
 <p>If the stack is stopped, <code>make up</code> starts it again on the same data.</p>
-<table>$addresses</table>
+<table>
+{%- for name, where in addresses.items() -%}
+<tr><th>{{ name }}</th><td><code>{{ where }}</code></td></tr>
+{%- endfor %}</table>
 </main>
 </body>
 </html>
@@ -74,20 +87,22 @@ def page(demo: Demo) -> str:
     """Return the page as HTML, complete and without outside assets."""
     weeks = [week for week in demo.played if week.done]
     never = next((line for line in demo.scorecard if line.policy == NEVER), None)
-    span = f"{weeks[0].batch} to {weeks[-1].batch}" if weeks else "nothing played yet"
-    return _PAGE.substitute(
-        span=escape(span),
-        title=f"Flights from New York, {escape(span)}",
-        summary=escape(_summary(weeks)),
-        first=escape(_first(demo)),
-        alt=escape(_alt(demo.scorecard)),
-        chart=draw(weeks, never),
-        scorecard="".join(_score_row(line, managed=place == 0) for place, line in enumerate(demo.scorecard)),
-        decisions="".join(_decision_rows(weeks)) or _row(["no requests", "", "", "", ""]),
-        addresses="".join(
-            f"<tr><th>{escape(name)}</th><td><code>{escape(where)}</code></td></tr>"
-            for name, where in demo.addresses.items()
+    means = [f"{line.policy} {line.mean_auc:.3f}" for line in demo.scorecard[:2] if line.mean_auc is not None]
+    first = demo.first.decision if demo.first else None
+    return _PAGE.render(
+        span=f"{weeks[0].batch} to {weeks[-1].batch}" if weeks else "nothing played yet",
+        summary=_summary(weeks),
+        first=(
+            f"First champion: version {first.version}. {first.sentence or ''}"
+            if first
+            else "There is no first champion yet."
         ),
+        alt=f"AUC and log loss by week. Mean AUC: {', '.join(means) or 'unknown'}.",
+        chart=Markup(draw(weeks, never)),
+        lines=demo.scorecard,
+        number=lambda value: "–" if value is None else f"{value:.4f}",
+        decisions=[row for week in weeks for row in _rows(week)] or [("no requests", "", "", "", "")],
+        addresses=demo.addresses,
     )
 
 
@@ -107,57 +122,31 @@ def _count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def _first(demo: Demo) -> str:
-    if demo.first is None:
-        return "There is no first champion yet."
-    return f"First champion: version {demo.first.decision.version}. {demo.first.decision.sentence or ''}"
-
-
-def _alt(lines: Sequence[Line]) -> str:
-    means = [f"{line.policy} {line.mean_auc:.3f}" for line in lines[:2] if line.mean_auc is not None]
-    return f"AUC and log loss by week. Mean AUC: {', '.join(means) or 'unknown'}."
-
-
-def _score_row(line: Line, *, managed: bool) -> str:
-    auc = "–" if line.mean_auc is None else f"{line.mean_auc:.4f}"
-    loss = "–" if line.mean_loss is None else f"{line.mean_loss:.4f}"
-    numbers = (auc, loss, str(line.retrainings), str(line.promotions))
-    cells = "".join(f'<td class="number">{number}</td>' for number in numbers)
-    opening = '<tr class="managed">' if managed else "<tr>"
-    return f"{opening}<td>{escape(line.policy)}</td>{cells}</tr>\n"
-
-
-def _decision_rows(weeks: Sequence[Week]) -> Iterator[str]:
-    for week in weeks:
-        if week.note is not None:
-            yield _row([week.batch, "not monitored", week.note, "", ""])
-        for decision in week.decisions:
-            action = f"{decision.action} ({decision.source})"
-            version = f"v{decision.version}" if decision.version else ""
-            yield _row([week.batch, action, _reason(decision), version, _outcome(decision)])
+def _rows(week: Week) -> list[tuple[str, str, str, str, str]]:
+    note = [(week.batch, "not monitored", week.note, "", "")] if week.note is not None else []
+    return note + [
+        (
+            week.batch,
+            f"{decision.action} ({decision.source})",
+            _reason(decision),
+            f"v{decision.version}" if decision.version else "",
+            _outcome(decision),
+        )
+        for decision in week.decisions
+    ]
 
 
 def _reason(decision: Decision) -> str:
     request = f"{decision.request[:1].upper()}{decision.request[1:].rstrip('.')}."
-    if decision.request in decision.reason:
-        return request
-    return f"{request} {decision.action}: {decision.reason}."
+    repeated = decision.request in decision.reason
+    return request if repeated else f"{request} {decision.action}: {decision.reason}."
 
 
 def _outcome(decision: Decision) -> str:
-    if decision.outcome is None:
-        return ""
-    if decision.gain is None or decision.lower is None or decision.upper is None:
-        return decision.sentence or decision.outcome
-    interval = f"{decision.lower:+.4f} to {decision.upper:+.4f}"
-    return f"{decision.outcome}: gain {decision.gain:+.4f} per row, {interval}"
-
-
-def _row(cells: Sequence[str]) -> str:
-    short, wide = '<td class="short">', "<td>"
-    kinds = (short, short, wide, short, wide)
+    comparison = decision.comparison
+    if decision.outcome is None or comparison is None:
+        return decision.outcome and decision.sentence or decision.outcome or ""
     return (
-        "<tr>"
-        + "".join(f"{kind}{escape(cell)}</td>" for kind, cell in zip(kinds, cells, strict=True))
-        + "</tr>\n"
+        f"{decision.outcome}: gain {comparison.gain:+.4f} per row, "
+        f"{comparison.lower:+.4f} to {comparison.upper:+.4f}"
     )

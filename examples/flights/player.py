@@ -3,22 +3,19 @@
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
 import pandas as pd
 
-from examples.flights import ledger_queries, progress
-from examples.flights.flights import Week as FlightWeek
-from examples.flights.landing import land, unlabelled
+from examples.flights import flights, ledger_queries, progress
 from examples.flights.records import Demo, First, Observed, Served, Week, save
 from examples.flights.resume import SERVED
-from examples.flights.scorecard import LABEL, METRIC
+from examples.flights.scorecard import score_of
 from examples.flights.traffic import Client
 from examples.flights.watch import Watch
 from trimtab.errors import RunFailed
-from trimtab.evaluate.scores import score
 from trimtab.ledger import Ledger, state
 from trimtab.ledger.facts import Batch, QuarantineAction
 from trimtab.params import Params
@@ -32,125 +29,113 @@ _RELOAD_SECONDS = 60
 """Time limits, about twenty times what an idle machine needs."""
 
 
+@dataclass(kw_only=True)
 class Player:
     """A demo that is being played. Every finished step is saved, so that the demo can be resumed."""
 
-    def __init__(
-        self,
-        *,
-        demo: Demo,
-        params: Params,
-        where: Settings,
-        ledger: Ledger,
-        client: Client,
-        watch: Watch,
-        out: progress.Progress,
-    ) -> None:
-        self.demo = demo
-        self._params = params
-        self._where = where
-        self._ledger = ledger
-        self._client = client
-        self._watch = watch
-        self._out = out
-        self._late: set[str] = set()
+    demo: Demo
+    params: Params
+    where: Settings
+    ledger: Ledger
+    client: Client
+    watch: Watch
+    out: progress.Progress
+    late: set[str] = field(default_factory=set)
+    """Batches whose labels land later than their rows."""
 
-    def play(self, weeks: Sequence[FlightWeek]) -> Demo:
+    def play(self, weeks: Sequence[flights.Week]) -> Demo:
         """Play all weeks that are not done yet; return the demo.
 
         Raises:
             RunFailed: A run failed or did not end in time, or the first model did not pass the gate.
             StoreUnreachable: The service does not answer.
         """
-        start = self._params.train.start_batches
+        start = self.params.train.start_batches
         if self.demo.first is None:
             self._begin(weeks[:start])
-        self._out.say(progress.HEADER)
+        self.out.say(progress.HEADER)
         late = weeks[start : start + self.demo.withhold]
-        self._late = {week.batch for week in late}
+        self.late = {week.batch for week in late}
         for week in weeks[start:]:
             played = self.demo.week(week.batch) or self._traffic(week)
-            if not played.done:
-                played = self._week(week, played)
-            self._out.say(progress.week_line(played))
+            self.out.say(progress.week_line(played if played.done else self._week(week, played)))
             if late and week is late[-1]:
                 self._land_labels(late)
         return self.demo
 
-    def _land_labels(self, weeks: Sequence[FlightWeek]) -> None:
+    def _land_labels(self, weeks: Sequence[flights.Week]) -> None:
         """Land the weeks again with their labels, and wait until they are measured again."""
         for week in weeks:
             if self._observed(week.batch, revision=2) is None:
-                served = read_served(self._where.home, week.batch)
-                self._client.feedback(
+                served = read_served(self.where.home, week.batch)
+                self.client.feedback(
                     week.rows if served is None else week.rows[week.rows["row_id"].isin(served.index)]
                 )
-                land(self._where.landing, week)
-        self._watch.trigger("ingest_batch", f"{weeks[0].batch}-labels", {})
+                flights.land(self.where.landing, week)
+        self.watch.trigger("ingest_batch", f"{weeks[0].batch}-labels", {})
         for week in weeks:
-            observed = self._watch.until(
+            observed = self.watch.until(
                 f"{week.batch} to be monitored with its labels",
                 partial(self._observed, week.batch, revision=2),
                 seconds=_MONITOR_SECONDS,
             )
-            self._out.say(progress.late_line(week.batch, observed))
+            self.out.say(progress.late_line(week.batch, observed))
         self._settle()
 
-    def _begin(self, weeks: Sequence[FlightWeek]) -> None:
+    def _begin(self, weeks: Sequence[flights.Week]) -> None:
         seconds: dict[str, float] = {}
         with _timed(seconds, "ingest"):
             for week in weeks:
                 if not self._is_ingested(week.batch):
-                    land(self._where.landing, week)
-            self._watch.trigger("ingest_batch", "start", {})
+                    flights.land(self.where.landing, week)
+            self.watch.trigger("ingest_batch", "start", {})
             for week in weeks:
                 self._wait_for_ingest(week.batch)
             self._settle()
         with _timed(seconds, "retrain"):
-            if ledger_queries.production(self._ledger) is None:
-                self._watch.trigger("retrain_model", "first-model", {"reason": FIRST_MODEL})
+            if ledger_queries.production(self.ledger) is None:
+                self.watch.trigger("retrain_model", "first-model", {"reason": FIRST_MODEL})
                 self._settle()
-        version = ledger_queries.production(self._ledger)
-        decisions = ledger_queries.decisions(self._ledger, after=0)
+        version = ledger_queries.production(self.ledger)
+        decisions = ledger_queries.decisions(self.ledger, after=0)
         if version is None:
-            got = "; ".join(decision.sentence or decision.reason for decision in decisions)
-            logs = self._where.home / "logs"
-            raise RunFailed("a first model that passes the gate", got or "no decision", logs)
+            got = "; ".join(decision.sentence or decision.reason for decision in decisions) or "no decision"
+            raise RunFailed("a first model that passes the gate", got, self.where.home / "logs")
         self._wait_for_reload(version, seconds)
         decision = next(decision for decision in decisions if decision.version == version)
-        newest = ledger_queries.newest_decision(self._ledger)
-        first = First(decision=decision, seconds=seconds)
+        first, newest = First(decision=decision, seconds=seconds), ledger_queries.newest_decision(self.ledger)
         self._save(replace(self.demo, first=first, newest_decision=newest))
-        self._out.say(
+        self.out.say(
             f"First champion after {sum(seconds.values()):.0f} s: version {version}. {decision.sentence}"
         )
 
-    def _week(self, week: FlightWeek, played: Week) -> Week:
+    def _week(self, week: flights.Week, played: Week) -> Week:
         seconds = dict(played.seconds)
         with _timed(seconds, "ingest"):
             if not self._is_ingested(week.batch):
-                land(self._where.landing, unlabelled(week) if week.batch in self._late else week)
-                self._watch.trigger("ingest_batch", week.batch, {"batch": week.batch})
+                flights.land(
+                    self.where.landing, flights.unlabelled(week) if week.batch in self.late else week
+                )
+                self.watch.trigger("ingest_batch", week.batch, {"batch": week.batch})
             elif self._observed(week.batch) is None:
-                self._watch.trigger("monitor_model", week.batch, {})
+                self.watch.trigger("monitor_model", week.batch, {})
             self._wait_for_ingest(week.batch)
         note = self._refused(week.batch)
         with _timed(seconds, "monitor"):
             if note is None:
                 observed = partial(self._observed, week.batch)
-                self._watch.until(f"{week.batch} to be monitored", observed, seconds=_MONITOR_SECONDS)
+                self.watch.until(f"{week.batch} to be monitored", observed, seconds=_MONITOR_SECONDS)
         with _timed(seconds, "settle"):
             self._settle()
         return self._end(replace(played, seconds=seconds, note=note))
 
     def _end(self, week: Week) -> Week:
-        decisions = ledger_queries.decisions(self._ledger, after=self.demo.newest_decision)
+        decisions = ledger_queries.decisions(self.ledger, after=self.demo.newest_decision)
         seconds = dict(week.seconds)
         # The wait after the observation belongs to the monitoring, unless it led to a retraining.
-        trained = any(decision.action in ("RETRAIN", "JUDGE") for decision in decisions)
-        phase = "retrain" if trained else "monitor"
+        phase = "retrain" if any(each.action in ("RETRAIN", "JUDGE") for each in decisions) else "monitor"
         seconds[phase] = seconds.get(phase, 0.0) + seconds.pop("settle", 0.0)
-        version = ledger_queries.production(self._ledger)
+        version = ledger_queries.production(self.ledger)
         self._wait_for_reload(version, seconds)
         done = replace(
             week,
@@ -160,66 +145,66 @@ class Player:
             seconds=seconds,
             done=True,
         )
-        newest = ledger_queries.newest_decision(self._ledger)
+        newest = ledger_queries.newest_decision(self.ledger)
         self._save(replace(self.demo.with_week(done), newest_decision=newest))
         return done
 
-    def _traffic(self, week: FlightWeek) -> Week:
+    def _traffic(self, week: flights.Week) -> Week:
         seconds: dict[str, float] = {}
         with _timed(seconds, "traffic"):
-            self._out.doing(f"{week.batch}: requesting predictions for {len(week.rows)} flights")
-            predicted = self._client.predict(week.rows)
+            self.out.doing(f"{week.batch}: requesting predictions for {len(week.rows)} flights")
+            predicted = self.client.predict(week.rows)
             if predicted.empty:
                 raise RunFailed(
                     f"predictions for {week.batch}", "every row refused", "data.features in params.yaml"
                 )
             rows = week.rows.merge(predicted, on="row_id", how="inner")
-            if week.batch not in self._late:
-                self._out.doing(f"{week.batch}: sending the outcomes")
-                self._client.feedback(rows)
-        write_served(self._where.home, week.batch, predicted)
+            if week.batch not in self.late:
+                self.out.doing(f"{week.batch}: sending the outcomes")
+                self.client.feedback(rows)
+        write_served(self.where.home, week.batch, predicted)
         truth = rows[rows["label"].notna()]
         served = Served(
             rows=len(predicted),
             refused=len(week.rows) - len(predicted),
             version=str(predicted["version"].iloc[-1]),
-            score=score(week.batch, LABEL, truth["label"].astype("int64"), truth["probability"], METRIC),
+            score=score_of(week.batch, truth, truth["probability"]),
         )
         played = Week(batch=week.batch, served=served, seconds=seconds)
         self._save(self.demo.with_week(played))
         return played
 
     def _observed(self, batch: str, *, revision: int = 1) -> Observed | None:
-        return ledger_queries.observed(self._ledger, batch, self._params, revision=revision)
+        return ledger_queries.observed(self.ledger, batch, self.params, revision=revision)
 
     def _refused(self, batch: str) -> str | None:
-        entries = state.open_quarantine(self._ledger.all(QuarantineAction)).values()
+        entries = state.open_quarantine(self.ledger.all(QuarantineAction)).values()
         reasons = (entry.reason for entry in entries if entry.kind == "batch" and entry.batch == batch)
         return next(reasons, None)
 
     def _is_ingested(self, batch: str) -> bool:
         """Say whether a batch was ingested or refused."""
-        return bool(self._ledger.keys(Batch, prefix=f"{batch}:")) or self._refused(batch) is not None
+        return bool(self.ledger.keys(Batch, prefix=f"{batch}:")) or self._refused(batch) is not None
 
     def _wait_for_ingest(self, batch: str) -> None:
-        self._watch.until(
+        self.watch.until(
             f"{batch} to be ingested", partial(self._is_ingested, batch), seconds=_INGEST_SECONDS
         )
 
     def _settle(self) -> None:
-        self._watch.until("the loop to finish", self._watch.quiet, seconds=_RETRAIN_SECONDS)
+        self.watch.until("the loop to finish", self.watch.quiet, seconds=_RETRAIN_SECONDS)
 
     def _wait_for_reload(self, version: str | None, seconds: dict[str, float]) -> None:
         with _timed(seconds, "reload"):
-            self._watch.until(
+            self.watch.until(
                 f"the service to answer with version {version}",
-                lambda: self._client.version() == version,
+                lambda: self.client.version() == version,
                 seconds=_RELOAD_SECONDS,
             )
 
     def _save(self, demo: Demo) -> None:
         self.demo = demo
-        save(self._where.home, demo)
+        save(self.where.home, demo)
 
 
 @contextmanager

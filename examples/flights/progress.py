@@ -22,38 +22,29 @@ class Progress:
 
     def __init__(self, out: TextIO | None = None) -> None:
         self._out = out or sys.stdout
-        self._live = self._out.isatty()
+        self._erase = "\r\x1b[K" if self._out.isatty() else ""
         self._since = time.monotonic()
 
     def say(self, text: str) -> None:
         """Write a line that stays."""
-        self._erase()
-        self._out.write(text + "\n")
-        self._out.flush()
+        print(f"{self._erase}{text}", file=self._out, flush=True)
 
     def doing(self, text: str) -> None:
         """Show the current step; nothing if the output is not a terminal."""
-        if self._live:
-            elapsed = int(time.monotonic() - self._since)
-            self._erase()
-            self._out.write(textwrap.shorten(f"{elapsed // 60:02d}:{elapsed % 60:02d}  {text}", _WIDTH))
-            self._out.flush()
-
-    def _erase(self) -> None:
-        if self._live:
-            self._out.write("\r\x1b[K")
+        if self._erase:
+            minutes, seconds = divmod(int(time.monotonic() - self._since), 60)
+            step = textwrap.shorten(f"{minutes:02d}:{seconds:02d}  {text}", _WIDTH)
+            print(f"{self._erase}{step}", end="", file=self._out, flush=True)
 
 
 def week_line(week: Week) -> str:
     """Return one week as one line, under `HEADER`."""
     score, seen = week.served.score, week.observed
-    concept = _concept(seen)
     data = "-" if seen is None else f"{seen.data_share:.2f}{'!' if seen.data_drift else ''}"
     auc = "-" if score.auc is None else f"{score.auc:.3f}"
-    version = f"v{week.served.version}"
     return (
-        f"{week.batch:<9}{week.served.rows:>7}{auc:>7}{score.loss:>7.4f}{concept:>9}{data:>6}{version:>7}"
-        f"{sum(week.seconds.values()):>5.0f}  {decision(week)}"
+        f"{week.batch:<9}{week.served.rows:>7}{auc:>7}{score.loss:>7.4f}{_concept(seen):>9}{data:>6}"
+        f"{'v' + week.served.version:>7}{sum(week.seconds.values()):>5.0f}  {decision(week)}"
     )
 
 
@@ -84,7 +75,7 @@ def _in_words(decision: Decision) -> str:
         return f"{decision.action} ({textwrap.shorten(decision.reason, 50, placeholder=' ...')})"
     outcome = f" -> {decision.outcome}" if decision.outcome else ""
     version = f" v{decision.version}" if decision.version else ""
-    gain = "" if decision.gain is None else f", gain {decision.gain:+.4f}"
+    gain = f", gain {decision.comparison.gain:+.4f}" if decision.comparison else ""
     return f"{decision.action} ({decision.source}){outcome}{version}{gain}"
 
 
@@ -92,18 +83,16 @@ def scorecard_table(lines: Sequence[Line]) -> str:
     """Return the four policies as a table."""
     rows = [f"{'policy':<38}{'mean AUC':>10}{'mean log loss':>15}{'retrainings':>13}{'promotions':>12}"]
     for line in lines:
-        auc = "-" if line.mean_auc is None else f"{line.mean_auc:.4f}"
-        loss = "-" if line.mean_loss is None else f"{line.mean_loss:.4f}"
+        auc, loss = ("-" if mean is None else f"{mean:.4f}" for mean in (line.mean_auc, line.mean_loss))
         rows.append(f"{line.policy:<38}{auc:>10}{loss:>15}{line.retrainings:>13}{line.promotions:>12}")
     return "\n".join(rows)
 
 
 def timing(demo: Demo) -> str:
     """Return how long the demo took, by phase and by Airflow task."""
-    spent = {phase: [week.seconds.get(phase, 0.0) for week in demo.played] for phase in _PHASES}
     rows = [f"{'phase':<38}{'total s':>10}{'mean s':>10}{'max s':>10}"]
-    for phase, seconds in spent.items():
-        if taken := [second for second in seconds if second]:
+    for phase in _PHASES:
+        if taken := [week.seconds[phase] for week in demo.played if week.seconds.get(phase)]:
             rows.append(f"{phase:<38}{sum(taken):>10.0f}{sum(taken) / len(taken):>10.1f}{max(taken):>10.1f}")
     rows.append(f"{'task':<38}{'total s':>10}{'mean s':>10}{'max s':>10}{'runs':>7}")
     for task in sorted(demo.tasks, key=lambda task: -task.total_seconds):

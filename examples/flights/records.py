@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from trimtab import files
-from trimtab.contracts import Action, BatchScore, Source, from_json, to_json
+from trimtab.contracts import Action, BatchScore, Comparison, Source, from_json, to_json
 from trimtab.errors import Unfit
 
 MARKER = "demo.json"
@@ -18,8 +18,7 @@ class Decision:
     """The arbiter's newest decision on a request, and how the run ended that it started.
 
     `request` is the reason of the request, `reason` that of the decision. `outcome` is the state of the judgement, or FAILED
-    or LOST, and `sentence` says why. `gain`, `lower` and `upper` are the gate's, per row in units of the metric; None
-    without a verdict.
+    or LOST, and `sentence` says why. `comparison` is the gate's, None without a verdict.
     """
 
     source: Source
@@ -29,10 +28,7 @@ class Decision:
     version: str | None = None
     outcome: str | None = None
     sentence: str | None = None
-    gain: float | None = None
-    lower: float | None = None
-    upper: float | None = None
-    error: float | None = None
+    comparison: Comparison | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

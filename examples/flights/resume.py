@@ -41,18 +41,24 @@ def decide(
         Unfit: The home holds a loop that the demo did not create, or a fresh start would clear the home of a running stack.
     """
     if marker is None:
-        return _first(present, running)
-    if not marker.finished and marker.params_sha256 == params_sha256 and weeks >= marker.weeks:
+        if running:
+            raise Unfit(
+                "A stack that the demo did not start runs on this home",
+                "Run `make down`, or set TRIMTAB_HOME.",
+            )
+        _refuse_files(present, "The home holds a loop that the demo did not create")
+        return Beginning(kind="fresh", sentence="Starting fresh.")
+    differences = {
+        "the last demo was finished": marker.finished,
+        "params.yaml changed": marker.params_sha256 != params_sha256,
+        f"fewer weeks than the {marker.weeks} of the last demo": weeks < marker.weeks,
+    }
+    why = next((difference for difference, exists in differences.items() if exists), None)
+    if why is None:
         return Beginning(kind="resume", sentence=f"Resuming the interrupted demo: {_place(marker)}.")
     if running:
         raise Unfit("The stack runs on a home that a fresh demo would clear", "Run `make down` first.")
-    why = "the last demo was finished"
-    if not marker.finished:
-        changed = marker.params_sha256 != params_sha256
-        why = "params.yaml changed" if changed else f"fewer weeks than the {marker.weeks} of the last demo"
-    foreign = sorted(set(present) - set(marker.made))
-    if foreign:
-        raise Unfit(f"The home holds files that the last demo did not create: {', '.join(foreign)}", _MOVE)
+    _refuse_files(set(present) - set(marker.made), "The home holds files that the last demo did not create")
     return Beginning(
         kind="fresh",
         sentence=f"Starting fresh ({why}); removing what the last demo created.",
@@ -60,27 +66,17 @@ def decide(
     )
 
 
-_MOVE = "The demo does not remove your files: move them, or set TRIMTAB_HOME to another folder."
-
-
-def _first(present: Collection[str], running: bool) -> Beginning:
-    if running:
-        raise Unfit(
-            "A stack that the demo did not start runs on this home", "Run `make down`, or set TRIMTAB_HOME."
-        )
-    if present:
-        names = ", ".join(sorted(present))
-        raise Unfit(f"The home holds a loop that the demo did not create: {names}", _MOVE)
-    return Beginning(kind="fresh", sentence="Starting fresh.")
+def _refuse_files(names: Collection[str], what: str) -> None:
+    if names:
+        remedy = "The demo does not remove your files: move them, or set TRIMTAB_HOME to another folder."
+        raise Unfit(f"{what}: {', '.join(sorted(names))}", remedy)
 
 
 def _place(marker: Demo) -> str:
-    open_week = next((week.batch for week in marker.played if not week.done), None)
-    if open_week is not None:
-        return f"in the middle of week {open_week}"
-    if marker.played:
-        return f"after week {marker.played[-1].batch}"
-    return "before its first played week" if marker.first else "before its first model"
+    if not marker.played:
+        return "before its first played week" if marker.first else "before its first model"
+    last = marker.played[-1]
+    return f"{'after' if last.done else 'in the middle of'} week {last.batch}"
 
 
 def claims(where: Settings) -> frozenset[str]:

@@ -4,23 +4,22 @@ The others are what a user would choose instead of trimtab: each of their traini
 newest batch, and no gate judges it.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 import numpy.typing as npt
 import pandas as pd
+from sklearn.pipeline import Pipeline
 
 from examples.flights.records import Line
 from trimtab.contracts import BatchScore
+from trimtab.data.batches import labelled
+from trimtab.evaluate.scores import score
 from trimtab.params import Binary, Params
-
-if TYPE_CHECKING:
-    from sklearn.pipeline import Pipeline
+from trimtab.train.fit import build, fit, predict
 
 METRIC = "log_loss"
-LABEL = Binary(kind="binary")
 NEVER = "never retrained"
 
 
@@ -75,66 +74,44 @@ def scorecard(
     Returns:
         Managed, never, schedule and every week, in this order. All policies are scored on the same rows.
     """
-    from trimtab.train.fit import predict
-
     by_name = {batch.name: batch for batch in batches}
-    never = _fitted(_labelled([by_name[name] for name in first.batches], first.cutoff), params)
+    never = _fitted([by_name[name] for name in first.batches], first.cutoff, params)
     places = [place for place, batch in enumerate(batches) if len(judged_rows(batch))]
     plan = evenly(len(places), retrainings)
     scheduled = never
     scores: dict[str, list[BatchScore]] = {"managed": [], "never": [], "schedule": [], "weekly": []}
     for turn, place in enumerate(places):
         report(f"scorecard: week {turn + 1} of {len(places)}")
-        weekly = _fitted(_history(batches[:place], params), params)
+        before = batches[max(0, place - (params.train.window_batches or place)) : place]
+        weekly = _fitted(before, before[-1].end, params)
         scheduled = weekly if turn in plan else scheduled
         name, judged = batches[place].name, judged_rows(batches[place])
-        scores["managed"].append(_score(name, judged, judged["served"].tolist()))
+        scores["managed"].append(score_of(name, judged, judged["served"].tolist()))
         for policy, model in {"never": never, "schedule": scheduled, "weekly": weekly}.items():
-            scores[policy].append(_score(name, judged, predict(model, params, judged)))
-    return (
-        _line("managed by trimtab", retrainings, promotions, scores["managed"]),
-        _line(NEVER, 0, 0, scores["never"]),
-        _line("a schedule with as many retrainings", len(plan), len(plan), scores["schedule"]),
-        _line("retrained every week", len(places), len(places), scores["weekly"]),
+            scores[policy].append(score_of(name, judged, predict(model, params, judged)))
+    deployments = {
+        "managed": ("managed by trimtab", retrainings, promotions),
+        "never": (NEVER, 0, 0),
+        "schedule": ("a schedule with as many retrainings", len(plan), len(plan)),
+        "weekly": ("retrained every week", len(places), len(places)),
+    }
+    return tuple(
+        Line(policy=title, retrainings=trained, promotions=deployed, scores=tuple(scores[policy]))
+        for policy, (title, trained, deployed) in deployments.items()
     )
 
 
 def judged_rows(batch: Batch) -> pd.DataFrame:
     """Return the rows in force that were served and have a label, with the service's prediction as `served`."""
-    if batch.served is None:
-        return batch.rows.iloc[:0].assign(served=pd.Series(dtype=float))
-    rows = batch.rows.assign(served=batch.rows["row_id"].map(batch.served))
-    return rows[rows["served"].notna() & rows["label"].notna()]
+    served = batch.rows["row_id"].map({} if batch.served is None else batch.served)
+    return batch.rows.assign(served=served)[served.notna() & batch.rows["label"].notna()]
 
 
-def _labelled(batches: Sequence[Batch], cutoff: datetime) -> pd.DataFrame:
-    from trimtab.data.batches import labelled
-
-    rows: pd.DataFrame = labelled(pd.concat([batch.rows for batch in batches], ignore_index=True), cutoff)
-    return rows
+def score_of(batch: str, rows: pd.DataFrame, probabilities: npt.ArrayLike) -> BatchScore:
+    """Score the probabilities of labelled rows of one batch."""
+    return score(batch, Binary(kind="binary"), rows["label"].astype("int64"), probabilities, METRIC)
 
 
-def _history(before: Sequence[Batch], params: Params) -> pd.DataFrame:
-    window = params.train.window_batches
-    return _labelled(before if window is None else before[-window:], before[-1].end)
-
-
-def _fitted(rows: pd.DataFrame, params: Params) -> "Pipeline":
-    from trimtab.train.fit import build, fit
-
-    return fit(build(params), params, rows)
-
-
-def _score(batch: str, rows: pd.DataFrame, answers: npt.ArrayLike) -> BatchScore:
-    from trimtab.evaluate.scores import score
-
-    return score(batch, LABEL, rows["label"].astype("int64"), answers, METRIC)
-
-
-def _line(policy: str, retrainings: int, promotions: int, scores: Sequence[BatchScore]) -> Line:
-    return Line(policy=policy, retrainings=retrainings, promotions=promotions, scores=tuple(scores))
-
-
-def by_batch(line: Line) -> Mapping[str, BatchScore]:
-    """Return a line's scores by batch."""
-    return {score.batch: score for score in line.scores}
+def _fitted(batches: Sequence[Batch], cutoff: datetime, params: Params) -> Pipeline:
+    rows = pd.concat([batch.rows for batch in batches], ignore_index=True)
+    return fit(build(params), params, labelled(rows, cutoff))

@@ -30,7 +30,7 @@ class Client:
 
     def version(self) -> str | None:
         """Return the version that the service uses now, None before it has one."""
-        answer = self._send("GET", "/model", None)
+        answer = self._send("GET", "/model")
         return str(answer.json()["version"]) if answer.status_code == requests.codes.ok else None
 
     def predict(self, rows: pd.DataFrame) -> pd.DataFrame:
@@ -43,19 +43,20 @@ class Client:
         """Send the outcome of every labelled row; return how many."""
         outcomes = rows.loc[rows["label"].notna(), ["row_id", "label", "label_known_at"]]
         for chunk in self._chunks(outcomes):
-            answer = self._send("POST", "/feedback", {"items": chunk})
-            self._check(answer)
+            self._post("/feedback", {"items": chunk})
         return len(outcomes)
 
-    def _predict(self, chunk: list[dict[str, Any]]) -> list[tuple[str, float, str]]:
+    def _predict(self, chunk: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Request predictions without the rows that the service refuses."""
         while chunk:
-            answer = self._send("POST", "/predict", {"rows": chunk})
-            if answer.status_code == requests.codes.unprocessable:
-                chunk = _without(chunk, answer.json()["faults"])
-                continue
-            self._check(answer)
-            predictions = answer.json()["predictions"]
-            return [(each["row_id"], each["probability"], each["version"]) for each in predictions]
+            try:
+                predictions: list[dict[str, Any]] = self._post("/predict", {"rows": chunk})["predictions"]
+                return predictions
+            except RequestRejected as error:
+                refused = {fault["row"] for fault in error.faults if "row" in fault}
+                if not refused:
+                    raise
+                chunk = [row for place, row in enumerate(chunk) if place not in refused]
         return []
 
     def _chunks(self, rows: pd.DataFrame) -> Iterator[list[dict[str, Any]]]:
@@ -65,7 +66,7 @@ class Client:
             )
             yield json.loads(text or "[]")
 
-    def _send(self, method: str, path: str, body: object) -> requests.Response:
+    def _send(self, method: str, path: str, body: object = None) -> requests.Response:
         try:
             return self._session.request(method, self._address + path, json=body, timeout=_TIMEOUT_SECONDS)
         except requests.RequestException as error:
@@ -73,16 +74,11 @@ class Client:
                 "The model service", self._address, "TRIMTAB_SERVICE_PORT", error
             ) from error
 
-    def _check(self, answer: requests.Response) -> None:
+    def _post(self, path: str, body: object) -> Any:
+        answer = self._send("POST", path, body)
         if answer.status_code == requests.codes.unprocessable:
             raise RequestRejected(answer.json()["faults"])
         if not answer.ok:
             cause = f"HTTP {answer.status_code}: {answer.text[:200]}"
             raise StoreUnreachable("The model service", answer.url, "TRIMTAB_SERVICE_PORT", cause)
-
-
-def _without(chunk: list[dict[str, Any]], faults: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    refused = {fault["row"] for fault in faults if "row" in fault}
-    if not refused:
-        raise RequestRejected(faults)
-    return [row for place, row in enumerate(chunk) if place not in refused]
+        return answer.json()

@@ -1,11 +1,14 @@
 """Waits for the loop; if a task fails, says which one and where its log is."""
 
+import itertools
 import time
-from collections import defaultdict
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
+
+import pandas as pd
+from pydantic import TypeAdapter
 
 from examples.flights.progress import Progress
 from examples.flights.records import TaskTime
@@ -37,22 +40,20 @@ class Watch:
             RunFailed: A run failed meanwhile, or the time is over.
         """
         begin = checked = time.monotonic()
-        while True:
-            value = ready()
-            if value:
-                # A failed run makes Airflow quiet too.
-                self._refuse_failure(what)
-                return value
+        while not (value := ready()):
             now = time.monotonic()
             if now - checked > _CHECK_SECONDS:
                 checked = now
                 self._refuse_failure(what)
             if now - begin > seconds:
-                raise RunFailed(
-                    what, f"nothing within {seconds:.0f} s ({self._activity()})", self._home / "logs"
-                )
+                active = ", ".join(f"{run['dag_id']} {run['state']}" for run in self._active())
+                got = f"nothing within {seconds:.0f} s ({f'active: {active}' if active else 'no run is active'})"
+                raise RunFailed(what, got, self._home / "logs")
             self._progress.doing(f"waiting for {what}")
             time.sleep(_POLL_SECONDS)
+        # A failed run makes Airflow quiet too.
+        self._refuse_failure(what)
+        return value
 
     def quiet(self) -> bool:
         """Say whether no run is active, and no asset event is about to start one."""
@@ -62,13 +63,8 @@ class Watch:
         """Clear the failed tasks of every run, as an operator would after fixing the cause; return the runs."""
         runs = self._runs("failed")
         for run in runs:
-            body = {
-                "dry_run": False,
-                "dag_run_id": run["dag_run_id"],
-                "only_failed": True,
-                "reset_dag_runs": True,
-            }
-            self._api.post(f"/api/v2/dags/{run['dag_id']}/clearTaskInstances", body)
+            body = {"dag_run_id": run["dag_run_id"], "only_failed": True, "reset_dag_runs": True}
+            self._api.post(f"/api/v2/dags/{run['dag_id']}/clearTaskInstances", {"dry_run": False, **body})
         return [f"{run['dag_id']} {run['dag_run_id']}" for run in runs]
 
     def trigger(self, dag: str, purpose: str, conf: dict[str, Any]) -> None:
@@ -77,40 +73,28 @@ class Watch:
 
     def task_times(self, since: datetime) -> tuple[TaskTime, ...]:
         """Return how long each task took over the runs since a time."""
-        taken: dict[tuple[str, str], list[float]] = defaultdict(list)
         query = {"start_date_gte": since.isoformat(), "state": "success"}
-        for task in self._all("/api/v2/dags/~/dagRuns/~/taskInstances", "task_instances", query):
-            if task["duration"] is not None:
-                taken[task["dag_id"], task["task_id"]].append(float(task["duration"]))
-        return tuple(
-            TaskTime(
-                dag=dag,
-                task=task,
-                runs=len(seconds),
-                mean_seconds=sum(seconds) / len(seconds),
-                max_seconds=max(seconds),
-                total_seconds=sum(seconds),
-            )
-            for (dag, task), seconds in sorted(taken.items())
+        tasks = self._all("/api/v2/dags/~/dagRuns/~/taskInstances", "task_instances", query)
+        rows = [(task["dag_id"], task["task_id"], task["duration"]) for task in tasks]
+        times = pd.DataFrame(rows, columns=["dag", "task", "seconds"]).dropna()
+        figures = times.groupby(["dag", "task"], as_index=False).agg(
+            runs=("seconds", "count"),
+            mean_seconds=("seconds", "mean"),
+            max_seconds=("seconds", "max"),
+            total_seconds=("seconds", "sum"),
         )
+        return TypeAdapter(tuple[TaskTime, ...]).validate_python(figures.to_dict("records"))
 
     def _refuse_failure(self, what: str) -> None:
         for run in self._runs("failed"):
             dag, run_id = run["dag_id"], run["dag_run_id"]
             path = f"/api/v2/dags/{dag}/dagRuns/{run_id}/taskInstances"
-            tasks = list(self._all(path, "task_instances", {"state": "failed"}))
-            task = str(tasks[0]["task_id"]) if tasks else "(none)"
-            raise RunFailed(
-                what, f"task {task} of {dag} failed in run {run_id}", self._log(dag, run_id, task)
-            )
-
-    def _log(self, dag: str, run_id: str, task: str) -> Path:
-        folder = self._home / "logs" / "tasks" / f"dag_id={dag}" / f"run_id={run_id}" / f"task_id={task}"
-        return folder if folder.exists() else self._home / "logs"
-
-    def _activity(self) -> str:
-        active = [f"{run['dag_id']} {run['state']}" for run in self._active()]
-        return f"active: {', '.join(active)}" if active else "no run is active"
+            tasks = self._all(path, "task_instances", {"state": "failed"})
+            task = next((str(task["task_id"]) for task in tasks), "(none)")
+            logs = self._home / "logs"
+            folder = logs / "tasks" / f"dag_id={dag}" / f"run_id={run_id}" / f"task_id={task}"
+            got = f"task {task} of {dag} failed in run {run_id}"
+            raise RunFailed(what, got, folder if folder.exists() else logs)
 
     def _active(self) -> list[dict[str, Any]]:
         return self._runs("queued") + self._runs("running")
@@ -131,10 +115,8 @@ class Watch:
         )
 
     def _all(self, path: str, key: str, query: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        offset = 0
-        while True:
+        for offset in itertools.count(step=_PAGE):
             page = self._api.get(path, **query, limit=_PAGE, offset=offset)[key]
             yield from page
-            offset += len(page)
             if len(page) < _PAGE:
                 return

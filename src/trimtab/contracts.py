@@ -313,7 +313,7 @@ def champion_name(version: str | None) -> str:
 
 def to_json(value: Any) -> str:  # any contract above
     """Return canonical JSON: sorted keys, so that equal values have equal text and digest."""
-    return json.dumps(TypeAdapter(type(value)).dump_python(value, mode="json"), sort_keys=True, indent=2)
+    return json.dumps(plain(value), sort_keys=True, indent=2)
 
 
 def from_json(kind: type[T], text: str | bytes) -> T:

@@ -10,6 +10,9 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
     ValidationError,
     field_validator,
     model_validator,
@@ -20,7 +23,11 @@ from trimtab.errors import ParamsError
 FILE = "params.yaml"
 _ERRORS = ("squared_error", "absolute_error")
 """Metrics of a regression."""
+_EXPECTED = {"extra_forbidden": "should be a key that trimtab knows", "missing": "should be there"}
+"""What a message says for these types of pydantic's errors."""
 _KINDS = ("number", "category", "binary", "multiclass", "regression")
+_KIND_PLACES: dict[tuple[int | str, ...], int] = {("data", "features"): 3, ("data", "label"): 2}
+"""Where pydantic's errors name the kind of a feature, or of the label, which the file does not have as a key there."""
 
 
 def _known_timezone(name: str) -> str:
@@ -50,7 +57,7 @@ class Model(_Section):
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
     estimator: ImportPath
     settings: dict[str, object]
-    seed: Annotated[int, Field(ge=0)]
+    seed: NonNegativeInt
     trusted_types: list[str]
 
 
@@ -121,9 +128,9 @@ class Log(_Section):
     """How windows of the prediction log become batches, and when again."""
 
     every: Literal["day", "week"]
-    wait_hours: Annotated[float, Field(ge=0)]
+    wait_hours: NonNegativeFloat
     again_share: Share
-    until_days: Annotated[float, Field(gt=0)]
+    until_days: PositiveFloat
 
 
 class Data(_Section):
@@ -132,7 +139,7 @@ class Data(_Section):
     timezone: Annotated[str, AfterValidator(_known_timezone)]
     max_bad_share: Share
     max_unseen_share: Share
-    landing_grace_seconds: Annotated[float, Field(ge=0)]
+    landing_grace_seconds: NonNegativeFloat
     min_label_coverage: Share
     log: Log | None
     label: Label
@@ -172,14 +179,14 @@ class Gate(_Section):
     baseline: ImportPath
     slices: list[str]
     slice_min_rows: Count
-    slice_max_loss: Annotated[float, Field(ge=0)]
+    slice_max_loss: NonNegativeFloat
     max_calibration_excess: Share
-    max_ms_per_row: Annotated[float, Field(gt=0)]
-    max_model_mb: Annotated[float, Field(gt=0)]
+    max_ms_per_row: PositiveFloat
+    max_model_mb: PositiveFloat
     refit: bool
     refit_tolerance: Share
     ask: Literal["never", "unsure", "promotion"]
-    ask_minutes: Annotated[float, Field(gt=0)]
+    ask_minutes: PositiveFloat
     ask_default: Literal["promote", "keep"]
 
 
@@ -193,7 +200,7 @@ class DataDrift(_Section):
 class ConceptDrift(_Section):
     """Concept drift: loss against the losses of fresh models."""
 
-    sigmas: Annotated[float, Field(gt=0)]
+    sigmas: PositiveFloat
     min_labels: Count
     min_reference: Annotated[int, Field(ge=2)]
 
@@ -212,7 +219,7 @@ class Watch(_Section):
 
     batches: Count
     error: Annotated[float, Field(gt=0, lt=0.5)]
-    max_loss: Annotated[float, Field(ge=0)]
+    max_loss: NonNegativeFloat
 
 
 class Trigger(_Section):
@@ -220,12 +227,12 @@ class Trigger(_Section):
 
     confirm_drift: Count
     confirm_of: Count
-    cooldown_batches: Annotated[int, Field(ge=0)]
-    min_new_labels: Annotated[int, Field(ge=0)]
+    cooldown_batches: NonNegativeInt
+    min_new_labels: NonNegativeInt
     max_per_event_month: Count
     max_per_hour: Count
-    lease_minutes: Annotated[float, Field(gt=0)]
-    alert_join_hours: Annotated[float, Field(gt=0)]
+    lease_minutes: PositiveFloat
+    alert_join_hours: PositiveFloat
 
 
 class Registry(_Section):
@@ -237,25 +244,25 @@ class Registry(_Section):
 class Serve(_Section):
     """The model service."""
 
-    refresh_seconds: Annotated[float, Field(gt=0)]
+    refresh_seconds: PositiveFloat
     max_rows: Count
-    request_seconds: Annotated[float, Field(gt=0)]
-    shadow_rows: Annotated[int, Field(ge=0)]
+    request_seconds: PositiveFloat
+    shadow_rows: NonNegativeInt
     holdback_share: Annotated[float, Field(ge=0, lt=1)]
 
 
 class Predictions(_Section):
     """The prediction log, and what waits to be written to it."""
 
-    retention_days: Annotated[float, Field(gt=0)] | None
-    timeout_seconds: Annotated[float, Field(gt=0)]
-    write_seconds: Annotated[float, Field(gt=0)]
-    retry_seconds: Annotated[float, Field(gt=0)]
-    gather_seconds: Annotated[float, Field(ge=0)]
+    retention_days: PositiveFloat | None
+    timeout_seconds: PositiveFloat
+    write_seconds: PositiveFloat
+    retry_seconds: PositiveFloat
+    gather_seconds: NonNegativeFloat
     batch: Count
     queue: Count
-    spool_mb: Annotated[float, Field(gt=0)]
-    purge_minutes: Annotated[float, Field(gt=0)]
+    spool_mb: PositiveFloat
+    purge_minutes: PositiveFloat
 
 
 class Params(_Section):
@@ -274,34 +281,21 @@ class Params(_Section):
     predictions: Predictions
 
     @model_validator(mode="after")
-    def _metric_fits_the_label(self) -> "Params":
-        number = isinstance(self.data.label, Regression)
-        if (self.gate.metric in _ERRORS) != number:
-            fitting = _ERRORS if number else ("log_loss", "brier")
-            expected = f"should be {' or '.join(fitting)} (data.label.kind is {self.data.label.kind})"
-            raise ParamsError(FILE, "gate.metric", expected, self.gate.metric)
-        return self
-
-    @model_validator(mode="after")
-    def _slices_are_features(self) -> "Params":
-        for name in self.gate.slices:
-            if name not in self.data.categories:
-                expected = f"should name features of kind category ({', '.join(self.data.categories)})"
+    def _sections_agree(self) -> "Params":
+        gate, label, categories = self.gate, self.data.label, self.data.categories
+        metrics = _ERRORS if isinstance(label, Regression) else ("log_loss", "brier")
+        if gate.metric not in metrics:
+            expected = f"should be {' or '.join(metrics)} (data.label.kind is {label.kind})"
+            raise ParamsError(FILE, "gate.metric", expected, gate.metric)
+        for name in gate.slices:
+            if name not in categories:
+                expected = f"should name features of kind category ({', '.join(categories)})"
                 raise ParamsError(FILE, "gate.slices", expected, name)
-        return self
-
-    @model_validator(mode="after")
-    def _drift_can_be_confirmed(self) -> "Params":
         if self.trigger.confirm_drift > self.trigger.confirm_of:
             expected = f"should be at most trigger.confirm_of ({self.trigger.confirm_of})"
             raise ParamsError(FILE, "trigger.confirm_drift", expected, self.trigger.confirm_drift)
-        return self
-
-    @model_validator(mode="after")
-    def _enough_to_start(self) -> "Params":
-        judged = self.gate.judge_batches
-        if self.train.start_batches <= judged:
-            expected = f"should be more than gate.judge_batches ({judged})"
+        if self.train.start_batches <= gate.judge_batches:
+            expected = f"should be more than gate.judge_batches ({gate.judge_batches})"
             raise ParamsError(FILE, "train.start_batches", expected, self.train.start_batches)
         return self
 
@@ -337,22 +331,11 @@ def parse(text: str, *, name: str = FILE) -> Params:
     except ValidationError as error:
         # An unknown key explains the missing one beside it: a typo gives both.
         first = min(error.errors(), key=lambda fault: fault["type"] != "extra_forbidden")
-        expected, got = _expected(first["msg"]), first["input"]
-        if first["type"] == "missing":
-            expected, got = "should be there", None
+        expected = _EXPECTED.get(first["type"], first["msg"].removeprefix("Value error, "))
+        got = None if first["type"] == "missing" else first["input"]
         raise ParamsError(name, _key(first["loc"]) or "(file)", expected, got) from error
 
 
 def _key(place: tuple[int | str, ...]) -> str:
-    # data.features.<name>.<kind>.<key> and data.label.<kind>.<key>: the kind is pydantic's, not the file's
-    parts = [str(part) for part in place]
-    tag = {"features": 3, "label": 2}.get(parts[1], 0) if parts[:1] == ["data"] and parts[1:] else 0
-    if tag and parts[tag:] and parts[tag] in _KINDS:
-        del parts[tag]
-    return ".".join(parts)
-
-
-def _expected(message: str) -> str:
-    if message == "Extra inputs are not permitted":
-        return "should be a key that trimtab knows"
-    return message.removeprefix("Value error, ")
+    tag = _KIND_PLACES.get(place[:2])
+    return ".".join(str(part) for position, part in enumerate(place) if position != tag or part not in _KINDS)

@@ -33,14 +33,14 @@ DISARMED = (
     Disarmed(
         name="slices skipped",
         file="src/trimtab/evaluate/checks.py",
-        before="checks += _slices(found, gate)",
+        before="checks += _slices(measured, gate)",
         after="pass",
         tests="tests/unit/evaluate",
     ),
     Disarmed(
         name="champion compared with itself",
         file="src/trimtab/project/evaluate.py",
-        before="champion = _load(wanted, named.source, named.digest)",
+        before="champion = load_model(parameters, version)",
         after="champion = challenger",
         tests="tests/integration/test_people.py::test_a_challenger_is_judged_against_the_champion_and_not_against_itself",
     ),
@@ -54,7 +54,7 @@ DISARMED = (
     Disarmed(
         name="stale holdout",
         file="src/trimtab/trigger/planning.py",
-        before="new = [one for one in ordered if one.start >= since]",
+        before="new = [manifest for manifest in ordered if manifest.start >= since]",
         after="new = ordered[-2:]",
         tests="tests/unit/trigger",
     ),

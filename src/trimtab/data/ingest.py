@@ -65,23 +65,23 @@ def _future_labels(frame: pd.DataFrame, now: datetime) -> pd.DataFrame:
     """Return the rows whose label became known later than now, in the form of `validation.row_faults`."""
     times = frame[schema.KNOWN_AT]
     future = times[times > now]
-    text = [f"{schema.KNOWN_AT}: expected a time that has passed, got {time.isoformat()}" for time in future]
-    return pd.DataFrame({"row": future.index.astype(int), "column": schema.KNOWN_AT, "fault": text})
+    faults = [
+        f"{schema.KNOWN_AT}: expected a time that has passed, got {time.isoformat()}" for time in future
+    ]
+    return pd.DataFrame({"row": future.index.astype(int), "column": schema.KNOWN_AT, "fault": faults})
 
 
 def _usable(frame: pd.DataFrame, row: int, column: str) -> bool:
     """Return whether a model can use a faulty value: a number out of range, but not a null that is not allowed."""
-    if column in (schema.ROW_ID, schema.EVENT_TIME, *schema.LABEL_COLUMNS):
-        return False
     value = frame[column].iloc[row]
-    return isinstance(value, float) and math.isfinite(value)
+    own = column in (schema.ROW_ID, schema.EVENT_TIME, *schema.LABEL_COLUMNS)
+    return not own and isinstance(value, float) and math.isfinite(value)
 
 
 def _refuse_shares(
     batch: str, frame: pd.DataFrame, by_row: "pd.Series[str]", unseen: dict[str, int], data: params.Data
 ) -> None:
-    rows = len(frame)
-    share = len(by_row) / rows
+    rows, share = len(frame), len(by_row) / len(frame)
     if share > data.max_bad_share:
         raise BatchRejected(
             batch,

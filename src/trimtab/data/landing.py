@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,7 +13,6 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, ValidationError
 
-from trimtab.contracts import Manifest
 from trimtab.errors import BatchRejected, Unfit
 from trimtab.files import write
 
@@ -73,19 +73,16 @@ def waiting(folder: Path, *, grace_seconds: float, now: datetime) -> list[str]:
     These are the batches with both files, and those of which one file has been missing for longer than `grace_seconds`:
     ingesting such a batch refuses it with a reason.
     """
-    batches: dict[str, list[Path]] = {}
-    for path in sorted(folder.glob("*")):
-        if path.suffix in (".json", ".parquet") and not path.name.startswith("."):
-            batches.setdefault(path.stem, []).append(path)
+    paths = [path for path in folder.glob("[!.]*") if path.suffix in (".json", ".parquet")]
+    files_of = Counter(path.stem for path in paths)
     oldest = now.timestamp() - grace_seconds
-    return [name for name, paths in batches.items() if len(paths) == 2 or _modified(paths[0]) <= oldest]
+    return sorted({path.stem for path in paths if files_of[path.stem] == 2 or _modified(path) <= oldest})
 
 
 def files(folder: Path, batch: str) -> list[Path]:
     """Return those of a batch's two files that exist, and nothing for a name that leads out of the folder."""
-    if Path(batch).name != batch:
-        return []
-    return [path for path in (folder / f"{batch}.parquet", folder / f"{batch}.json") if path.is_file()]
+    paths = (folder / f"{batch}.parquet", folder / f"{batch}.json")
+    return [path for path in paths if Path(batch).name == batch and path.is_file()]
 
 
 def remove(paths: Sequence[Path], *, landed: Landed | None = None) -> None:
@@ -94,35 +91,19 @@ def remove(paths: Sequence[Path], *, landed: Landed | None = None) -> None:
     With `landed`, nothing is removed if a file has changed since it was read: it is a newer revision.
     """
     ordered = sorted(paths, key=lambda path: path.suffix != ".json")
-    if landed is not None and any(_differs(path, landed) for path in ordered):
-        return
-    for path in ordered:
-        path.unlink(missing_ok=True)
+    if landed is None or not any(_differs(path, landed) for path in ordered):
+        for path in ordered:
+            path.unlink(missing_ok=True)
 
 
-def land(
-    folder: Path, manifest: Manifest, frame: "pd.DataFrame", *, released_by: str, released_reason: str
-) -> None:
-    """Land a batch again, because an operator released it.
+def land(folder: Path, manifest: LandingManifest, frame: "pd.DataFrame") -> None:
+    """Land a batch.
 
     Raises:
         Unfit: Another revision of the batch is in the landing folder.
     """
-    released_manifest = LandingManifest(
-        batch=manifest.batch,
-        start=manifest.start,
-        end=manifest.end,
-        partial=manifest.partial,
-        released_by=released_by,
-        released_reason=released_reason,
-    )
-    put(
-        folder,
-        {
-            f"{manifest.batch}.parquet": frame.to_parquet(index=False),
-            f"{manifest.batch}.json": _text(released_manifest),
-        },
-    )
+    rows = frame.to_parquet(index=False)
+    put(folder, {f"{manifest.batch}.parquet": rows, f"{manifest.batch}.json": _text(manifest)})
 
 
 def replace_rows(folder: Path, landed: Landed, rows: "pd.DataFrame") -> None:
@@ -132,28 +113,18 @@ def replace_rows(folder: Path, landed: Landed, rows: "pd.DataFrame") -> None:
         write(path, rows.to_parquet(index=False))
 
 
-def put(folder: Path, contents: Mapping[str, bytes]) -> list[Path]:
+def put(folder: Path, contents: Mapping[str, bytes]) -> None:
     """Write files into the landing folder, in the given order, each in one step.
 
     Raises:
         Unfit: A file of one of these names has other content; nothing was written.
     """
-    targets = [folder / name for name in contents]
-    for path, content in zip(targets, contents.values(), strict=True):
-        if path.is_file() and path.read_bytes() != content:
+    for name, content in contents.items():
+        if (folder / name).is_file() and (folder / name).read_bytes() != content:
             remedy = "Ingest it first (`trimtab batch ingest`), then release again."
-            raise Unfit(f"Another {path.name} waits in {folder}", remedy)
-    for path, content in zip(targets, contents.values(), strict=True):
-        write(path, content)
-    return targets
-
-
-def manifest_of(batch: str, start: datetime, end: datetime, *, label_age_hours: float) -> bytes:
-    """Return the manifest of a complete batch whose labels were collected `label_age_hours` after its end."""
-    manifest = LandingManifest(
-        batch=batch, start=start, end=end, partial=False, label_age_hours=label_age_hours
-    )
-    return _text(manifest)
+            raise Unfit(f"Another {name} waits in {folder}", remedy)
+    for name, content in contents.items():
+        write(folder / name, content)
 
 
 def released(manifest: bytes, *, by: str, reason: str) -> bytes:
@@ -175,12 +146,9 @@ def read(folder: Path, batch: str) -> Landed:
 
     if not _NAME.fullmatch(batch):
         raise BatchRejected(batch, "expected a name of letters, digits, dots, dashes and underscores")
-    data = folder / f"{batch}.parquet"
-    text = _read_manifest(folder / f"{batch}.json", batch)
+    text = _read(folder / f"{batch}.json", batch, f"the manifest {batch}.json with {_MANIFEST_KEYS}")
     manifest = _parse(text, batch)
-    if not data.is_file():
-        raise BatchRejected(batch, f"expected {data.name} beside its manifest, got no such file")
-    content = data.read_bytes()
+    content = _read(folder / f"{batch}.parquet", batch, f"{batch}.parquet beside its manifest")
     try:
         frame = pd.read_parquet(io.BytesIO(content))
     except (
@@ -203,11 +171,9 @@ def read(folder: Path, batch: str) -> Landed:
     )
 
 
-def _read_manifest(path: Path, batch: str) -> bytes:
+def _read(path: Path, batch: str, expected: str) -> bytes:
     if not path.is_file():
-        raise BatchRejected(
-            batch, f"expected the manifest {path.name} with {_MANIFEST_KEYS}, got no such file"
-        )
+        raise BatchRejected(batch, f"expected {expected}, got no such file")
     return path.read_bytes()
 
 

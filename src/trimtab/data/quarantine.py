@@ -1,7 +1,7 @@
 """Quarantine: a folder for each entry, with the original data and `entry.json`, which has the reason."""
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -31,25 +31,19 @@ class Quarantine:
         The same content is the same entry. So is a part of it, which is what a run leaves when it is killed while it removes
         the originals.
         """
-        contents = {path.name: path.read_bytes() for path in files}
-        for entry in self._of(batch):
-            stored = {path.name: path for path in self._data(entry.name)}
-            if set(contents) < set(stored) and all(
-                stored[name].read_bytes() == content for name, content in contents.items()
-            ):
+        contents = _read(files)
+        for entry in self.entries():
+            of_the_batch = entry.batch == batch and entry.kind == "batch"
+            if of_the_batch and contents.items() < _read(self._data(entry.name)).items():
                 return entry
-        digest = hashlib.sha256(b"".join(contents.values())).hexdigest()
-        return self._put(batch, "batch", digest, contents, reason=reason, row_ids=row_ids)
+        return self._put(batch, "batch", contents, reason=reason, row_ids=row_ids)
 
     def put_rows(
         self, batch: str, rows: "pd.DataFrame", *, reason: str, details: Mapping[str, int]
     ) -> Quarantined:
         """Store refused rows as they landed, with their `fault`. The same rows are the same entry."""
-        content = rows.to_parquet(index=False)
-        digest = hashlib.sha256(content).hexdigest()
-        return self._put(
-            batch, "rows", digest, {_ROWS: content}, reason=reason, rows=len(rows), details=details
-        )
+        contents = {_ROWS: rows.to_parquet(index=False)}
+        return self._put(batch, "rows", contents, reason=reason, rows=len(rows), details=details)
 
     def entries(self) -> list[Quarantined]:
         """Return all entries, sorted by name, also those whose data was dropped."""
@@ -81,20 +75,18 @@ class Quarantine:
             raise UnknownQuarantine(name, [entry.name for entry in with_rows])
         return pd.read_parquet(path)
 
-    def release(self, name: str, folder: Path, *, reason: str) -> list[Path]:
+    def release(self, name: str, folder: Path, *, reason: str) -> None:
         """Copy the files of a refused batch to the landing folder, marked as released, the manifest last.
 
         Raises:
             UnknownQuarantine: No entry has that name.
             Unfit: Another revision of the batch is in the landing folder.
         """
-        paths = sorted(self._data(name), key=lambda path: path.suffix == ".json")
-        contents = {path.name: path.read_bytes() for path in paths}
-        marked = {
-            file: landing.released(content, by=name, reason=reason) if file.endswith(".json") else content
-            for file, content in contents.items()
-        }
-        return landing.put(folder, marked)
+        contents = _read(sorted(self._data(name), key=lambda path: path.suffix == ".json"))
+        for file in contents:
+            if file.endswith(".json"):
+                contents[file] = landing.released(contents[file], by=name, reason=reason)
+        landing.put(folder, contents)
 
     def drop(self, name: str) -> None:
         """Delete the data of an entry, and keep its reason.
@@ -102,21 +94,17 @@ class Quarantine:
         Raises:
             UnknownQuarantine: No entry has that name.
         """
-        for path in list(self._data(name)):
+        for path in self._data(name):
             path.unlink()
 
-    def _of(self, batch: str) -> Iterator[Quarantined]:
-        return (entry for entry in self.entries() if entry.batch == batch and entry.kind == "batch")
-
-    def _data(self, name: str) -> Iterator[Path]:
-        entry = self.show(name)
-        return (path for path in (self._folder / entry.name).glob("[!.]*") if path.name != _ENTRY)
+    def _data(self, name: str) -> list[Path]:
+        folder = self._folder / self.show(name).name
+        return [path for path in folder.glob("[!.]*") if path.name != _ENTRY]
 
     def _put(
         self,
         batch: str,
         kind: Literal["batch", "rows"],
-        digest: str,
         contents: Mapping[str, bytes],
         *,
         reason: str,
@@ -125,7 +113,7 @@ class Quarantine:
         row_ids: Sequence[str] = (),
     ) -> Quarantined:
         safe = "".join(letter if letter.isalnum() or letter in "._-" else "_" for letter in batch)[:100]
-        name = f"{safe}-{kind}-{digest[:8]}"
+        name = f"{safe}-{kind}-{hashlib.sha256(b''.join(contents.values())).hexdigest()[:8]}"
         folder = self._folder / name
         entry = Quarantined(
             name=name,
@@ -141,3 +129,7 @@ class Quarantine:
         for file, content in {**contents, _ENTRY: to_json(entry).encode()}.items():
             write(folder / file, content)
         return entry
+
+
+def _read(paths: Iterable[Path]) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in paths}

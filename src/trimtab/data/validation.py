@@ -1,7 +1,5 @@
 """Validate the rows of a batch with a pandera schema built from `params.yaml`."""
 
-from functools import lru_cache
-
 import pandas as pd
 import pandera.pandas as pa
 from pandera.errors import SchemaErrors
@@ -13,9 +11,9 @@ _EXPECTED = {"not_nullable": "a value", "field_uniqueness": "an id that occurs o
 """Words for pandera's own checks in a message."""
 
 
-def frame_schema(data: params.Data, *, labelled: bool = True) -> pa.DataFrameSchema:
+def frame_schema(data: params.Data) -> pa.DataFrameSchema:
     """Build the schema: types, ranges, nulls and unique ids. An undeclared category is not a fault, see `unseen`."""
-    checks = {
+    columns = {
         ROW_ID: pa.Column(
             str,
             pa.Check.str_length(min_value=1, error="text that is not empty"),
@@ -23,37 +21,33 @@ def frame_schema(data: params.Data, *, labelled: bool = True) -> pa.DataFrameSch
             report_duplicates="exclude_first",
         ),
         EVENT_TIME: pa.Column("datetime64[ns, UTC]"),
+        **{name: _column(feature) for name, feature in data.features.items()},
+        LABEL: _label(data.label),
+        KNOWN_AT: pa.Column("datetime64[ns, UTC]", nullable=True),
     }
-    for name, feature in data.features.items():
-        checks[name] = _column(feature)
-    wide = []
-    if labelled:
-        checks[LABEL] = _label(data.label)
-        checks[KNOWN_AT] = pa.Column("datetime64[ns, UTC]", nullable=True)
-        wide = [
-            pa.Check(
-                lambda frame: frame[LABEL].isna() == frame[KNOWN_AT].isna(),
-                error=f"{LABEL} and {KNOWN_AT} together, or neither",
-                ignore_na=False,
-            ),
-            pa.Check(
-                lambda frame: frame[KNOWN_AT].isna() | (frame[KNOWN_AT] >= frame[EVENT_TIME]),
-                error=f"{KNOWN_AT} not before {EVENT_TIME}",
-                ignore_na=False,
-            ),
-        ]
-    return pa.DataFrameSchema(checks, checks=wide, strict=True)
+    across = [
+        pa.Check(
+            lambda frame: frame[LABEL].isna() == frame[KNOWN_AT].isna(),
+            error=f"{LABEL} and {KNOWN_AT} together, or neither",
+            ignore_na=False,
+        ),
+        pa.Check(
+            lambda frame: frame[KNOWN_AT].isna() | (frame[KNOWN_AT] >= frame[EVENT_TIME]),
+            error=f"{KNOWN_AT} not before {EVENT_TIME}",
+            ignore_na=False,
+        ),
+    ]
+    return pa.DataFrameSchema(columns, checks=across, strict=True)
 
 
-def row_faults(frame: pd.DataFrame, data: params.Data, *, labelled: bool = True) -> pd.DataFrame:
+def row_faults(frame: pd.DataFrame, data: params.Data) -> pd.DataFrame:
     """Return every fault of every row: columns `row` (position), `column`, `fault` (expected and got).
 
     The frame must have the columns and types of the schema and the index 0 to n - 1. Of several rows with the same id, the
     first has no fault.
     """
-    schema = _cached(data.model_dump_json(), labelled)
     try:
-        schema.validate(frame, lazy=True)
+        frame_schema(data).validate(frame, lazy=True)
     except SchemaErrors as errors:
         cases = errors.failure_cases
         whole = cases["index"].isna()
@@ -61,11 +55,6 @@ def row_faults(frame: pd.DataFrame, data: params.Data, *, labelled: bool = True)
             raise TypeError(f"The frame was not normalised: {cases[whole].iloc[0]['check']}") from errors
         return _faults(cases)
     return pd.DataFrame({"row": [], "column": [], "fault": []})
-
-
-@lru_cache(maxsize=8)
-def _cached(data: str, labelled: bool) -> pa.DataFrameSchema:
-    return frame_schema(params.Data.model_validate_json(data, strict=False), labelled=labelled)
 
 
 def _column(feature: params.Feature) -> pa.Column:

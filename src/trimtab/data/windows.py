@@ -6,8 +6,6 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Literal
 from zoneinfo import ZoneInfo
 
-Every = Literal["day", "week"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Window:
@@ -19,7 +17,7 @@ class Window:
 
 
 def ended(
-    every: Every, zone: ZoneInfo, *, now: datetime, wait: timedelta, until: timedelta
+    every: Literal["day", "week"], zone: ZoneInfo, *, now: datetime, wait: timedelta, until: timedelta
 ) -> Iterator[Window]:
     """Return the windows that ended at least `wait` and at most `until` before now, oldest first.
 
@@ -36,14 +34,10 @@ def ended(
         day -= timedelta(days=day.weekday())
     while (end := _midnight(day + step, zone)) <= now - wait:
         if end >= now - until:
-            yield Window(batch=_name(day, every), start=_midnight(day, zone), end=end)
+            name = day.isoformat() if every == "day" else f"{day:%G-W%V}"
+            yield Window(batch=name, start=_midnight(day, zone), end=end)
         day += step
 
 
 def _midnight(day: date, zone: ZoneInfo) -> datetime:
     return datetime.combine(day, time(), zone).astimezone(UTC)
-
-
-def _name(day: date, every: Every) -> str:
-    year, week, _ = day.isocalendar()
-    return day.isoformat() if every == "day" else f"{year}-W{week:02d}"

@@ -19,8 +19,9 @@ def measure(score: BatchScore, reference_losses: Mapping[str, float], params: Pa
         params: Minimum of labels, of their coverage and of reference batches, below which the batch abstains.
     """
     losses = list(reference_losses.values())
-    limits = params.drift.concept
-    abstained = None
+    limits, abstained = params.drift.concept, None
+    mean = fmean(losses) if losses else None
+    sd = stdev(losses) if len(losses) > 1 else None
     if score.labelled < limits.min_labels:
         abstained = f"{score.labelled} labelled rows, drift.concept.min_labels is {limits.min_labels}"
     elif score.coverage < params.data.min_label_coverage:
@@ -30,9 +31,7 @@ def measure(score: BatchScore, reference_losses: Mapping[str, float], params: Pa
         )
     elif len(losses) < limits.min_reference:
         abstained = f"{len(losses)} reference batches, drift.concept.min_reference is {limits.min_reference}"
-    elif stdev(losses) == 0:
+    elif not sd:
         abstained = "the reference batches have equal losses, so nothing says how much batches vary"
-    mean = fmean(losses) if losses else None
-    sd = stdev(losses) if len(losses) > 1 else None
     sigmas = (score.loss - mean) / sd if abstained is None and mean is not None and sd else None
     return ConceptDrift(score=score, reference_mean=mean, reference_sd=sd, sigmas=sigmas, abstained=abstained)

@@ -1,7 +1,8 @@
 """Data drift: how far each feature of a batch lies from the reference, by Evidently on a stated sample of rows."""
 
 import os
-from typing import Protocol
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 import pandas as pd
 
@@ -65,21 +66,15 @@ def _evidently(
     report = EvidentlyReport([DataDriftPreset(drift_share=params.drift.data.max_share)]).run(
         Dataset.from_pandas(current, definition), Dataset.from_pandas(reference, definition)
     )
-    columns = []
-    for metric in report.dict()["metrics"]:
-        config = metric["config"]
-        if not config["type"].endswith(":ValueDrift"):
-            continue
-        # Evidently's statistics are distances or p-values; only of a p-value is little much.
-        score, threshold = float(metric["value"]), float(config["threshold"])
-        drifted = score < threshold if "p_value" in config["method"] else score >= threshold
-        columns.append(
-            ColumnDrift(
-                column=config["column"],
-                statistic=config["method"],
-                score=score,
-                threshold=threshold,
-                drifted=drifted,
-            )
-        )
-    return report, columns
+    metrics = report.dict()["metrics"]
+    drifts = [metric for metric in metrics if metric["config"]["type"].endswith(":ValueDrift")]
+    return report, [_column_drift(float(metric["value"]), metric["config"]) for metric in drifts]
+
+
+def _column_drift(score: float, config: Mapping[str, Any]) -> ColumnDrift:
+    threshold, method = float(config["threshold"]), config["method"]
+    # Evidently's statistics are distances or p-values; only of a p-value is little much.
+    drifted = score < threshold if "p_value" in method else score >= threshold
+    return ColumnDrift(
+        column=config["column"], statistic=method, score=score, threshold=threshold, drifted=drifted
+    )

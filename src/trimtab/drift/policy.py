@@ -13,27 +13,20 @@ def assess(observation: Observation, params: Params) -> Assessment:
     rule = params.drift
     data = observation.data.share > rule.data.max_share
     concept = observation.concept.sigmas is not None and observation.concept.sigmas > rule.concept.sigmas
-    old = observation.champion_age_batches >= rule.max_age_batches
-    sentences: dict[str, tuple[bool, Source, str]] = {
+    signals: dict[str, tuple[bool, Source, str]] = {
         "concept": (concept, "drift", _concept(observation, rule)),
         "data": (data, "drift", _data(observation, rule)),
         "age": (
-            old,
+            observation.champion_age_batches >= rule.max_age_batches,
             "age",
             f"version {observation.champion} was promoted {observation.champion_age_batches} batches ago, "
             f"drift.max_age_batches is {rule.max_age_batches}",
         ),
     }
-    for name in ("concept", "data", "age"):
-        drifted, source, sentence = sentences[name]
-        if drifted and name in rule.request_on:
-            return Assessment(source=source, data_drift=data, concept_drift=concept, reason=sentence)
-    return Assessment(
-        source=None,
-        data_drift=data,
-        concept_drift=concept,
-        reason=f"nothing asks for a retraining: {_concept(observation, rule)}; {_data(observation, rule)}",
-    )
+    nothing = f"nothing asks for a retraining: {_concept(observation, rule)}; {_data(observation, rule)}"
+    asking = (signal for name, signal in signals.items() if signal[0] and name in rule.request_on)
+    _, source, reason = next(asking, (False, None, nothing))
+    return Assessment(source=source, data_drift=data, concept_drift=concept, reason=reason)
 
 
 def _concept(observation: Observation, rule: Drift) -> str:

@@ -45,13 +45,13 @@ def check_all(measured: Measured, gate: params.Gate) -> tuple[Check, ...]:
         if not isinstance(measured.label, params.Regression):
             checks.append(_calibration(measured, gate))
         checks += _slices(measured, gate)
-    checks.append(
+    return (
+        *checks,
         _at_most(
             "latency", measured.milliseconds_per_row, gate.max_ms_per_row, "ms per row", "gate.max_ms_per_row"
-        )
+        ),
+        _at_most("size", measured.model_megabytes, gate.max_model_mb, "MB", "gate.max_model_mb"),
     )
-    checks.append(_at_most("size", measured.model_megabytes, gate.max_model_mb, "MB", "gate.max_model_mb"))
-    return tuple(checks)
 
 
 def calibration_error(truths: npt.ArrayLike, answers: npt.ArrayLike) -> float:
@@ -109,11 +109,10 @@ def _slices(measured: Measured, gate: params.Gate) -> list[Check]:
                 gate,
             )
             gain = paired(blocks, gate, error=gate.error)
-            worse = gain.gain < -gate.slice_max_loss and gain.upper < 0
             checks.append(
                 Check(
                     name=f"slice {feature}={value}",
-                    passed=not worse,
+                    passed=not (gain.gain < -gate.slice_max_loss and gain.upper < 0),
                     value=gain.gain,
                     limit=-gate.slice_max_loss,
                     sentence=f"on the {len(rows)} rows of {feature}={value} the gain is {gain.gain:+.4f} (at most "
@@ -124,17 +123,16 @@ def _slices(measured: Measured, gate: params.Gate) -> list[Check]:
 
 
 def _calibration(measured: Measured, gate: params.Gate) -> Check:
-    errors = {
-        role: calibration_error(measured.truths, measured.predictions[role])
-        for role in ("challenger", "champion")
-    }
-    excess = errors["challenger"] - errors["champion"]
+    ours, theirs = (
+        calibration_error(measured.truths, measured.predictions[role]) for role in ("challenger", "champion")
+    )
+    excess = ours - theirs
     return Check(
         name="calibration",
         passed=bool(excess <= gate.max_calibration_excess),
         value=excess,
         limit=gate.max_calibration_excess,
-        sentence=f"the calibration error is {errors['challenger']:.4f} against {errors['champion']:.4f}, "
+        sentence=f"the calibration error is {ours:.4f} against {theirs:.4f}, "
         f"gate.max_calibration_excess is {gate.max_calibration_excess:g}",
     )
 

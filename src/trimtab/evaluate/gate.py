@@ -1,10 +1,30 @@
-"""The gate: a pure function that explains itself. Nothing turns it off."""
+"""The gate: from losses to a verdict that explains itself, for challengers and probes alike. Nothing turns it off."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from trimtab import params
-from trimtab.contracts import Check, Comparison, VerdictKind
-from trimtab.evaluate.compare import UNBOUNDED
+from trimtab.contracts import Block, Check, Comparison, VerdictKind
+from trimtab.evaluate.compare import UNBOUNDED, paired
+from trimtab.evaluate.looks import error_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Weighed:
+    """A verdict and its figures."""
+
+    kind: VerdictKind
+    reason: str
+    comparison: Comparison
+
+
+def weigh(
+    blocks: Sequence[Block], checks: Sequence[Check], gate: params.Gate, *, look: int, champion: str
+) -> Weighed:
+    """Compare over all blocks of this look and the looks before, at this look's share of the error, and judge."""
+    comparison = paired(blocks, gate, error=error_of(look, gate))
+    kind, reason = judge(comparison, checks, gate, look=look, champion=champion)
+    return Weighed(kind=kind, reason=reason, comparison=comparison)
 
 
 def judge(
@@ -18,8 +38,9 @@ def judge(
     the last look.
     """
     kind, why = _decide(comparison, checks, gate, look)
-    asks = {"promotion": kind == "PROMOTE", "unsure": kind == "REJECT" and _unsure(comparison, checks, gate)}
-    if asks.get(gate.ask):
+    enough = comparison.blocks >= gate.min_blocks and all(check.passed for check in checks)
+    unsure = kind == "REJECT" and enough and comparison.gain > gate.min_gain
+    if {"promotion": kind == "PROMOTE", "unsure": unsure, "never": False}[gate.ask]:
         kind, why = "ASK", f"{why}; gate.ask is {gate.ask}"
     return kind, f"{kind}: {_figures(comparison, champion, gate, look)}: {why}"
 
@@ -40,16 +61,11 @@ def _decide(
     return "PROMOTE", f"the whole interval lies above gate.min_gain ({gate.min_gain:g})"
 
 
-def _unsure(comparison: Comparison, checks: Sequence[Check], gate: params.Gate) -> bool:
-    enough = comparison.blocks >= gate.min_blocks and all(check.passed for check in checks)
-    return enough and comparison.gain > gate.min_gain
-
-
 def _figures(comparison: Comparison, champion: str, gate: params.Gate, look: int) -> str:
-    size = abs(comparison.gain)
     return (
-        f"the challenger loses {size:.4f} {comparison.metric} {'less' if comparison.gain >= 0 else 'more'} per row than "
-        f"{champion} ({comparison.challenger_loss:.4f} against {comparison.champion_loss:.4f}; gain "
+        f"the challenger loses {abs(comparison.gain):.4f} {comparison.metric} "
+        f"{'less' if comparison.gain >= 0 else 'more'} per row than {champion} "
+        f"({comparison.challenger_loss:.4f} against {comparison.champion_loss:.4f}; gain "
         f"{_bound(comparison.lower)} to {_bound(comparison.upper)} over {comparison.blocks} blocks, "
         f"look {look} of {gate.looks}, which may err in {comparison.error:.1%})"
     )

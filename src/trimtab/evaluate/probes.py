@@ -10,8 +10,8 @@ from trimtab import params
 from trimtab.contracts import VerdictKind
 from trimtab.errors import GateDead
 from trimtab.evaluate.compare import blocks_of
+from trimtab.evaluate.gate import weigh
 from trimtab.evaluate.scores import row_losses
-from trimtab.evaluate.weigh import weigh
 
 Floats = npt.NDArray[np.float64]
 
@@ -46,25 +46,22 @@ def run(gate: params.Gate, label: params.Label) -> dict[str, VerdictKind]:
     )
     challengers = {"bad": bad, "edge": champion - gate.min_gain + _noise(champion), "good": good}
     verdicts = {name: _kind(blocks, champion, losses, gate) for name, losses in challengers.items()}
-    right = verdicts["bad"] == "REJECT" and verdicts["edge"] != "PROMOTE" and verdicts["good"] == "PROMOTE"
-    if not right:
+    if verdicts["bad"] != "REJECT" or verdicts["edge"] == "PROMOTE" or verdicts["good"] != "PROMOTE":
         raise GateDead(verdicts)
     return verdicts
 
 
 def _kind(blocks: int, champion: Floats, challenger: Floats, gate: params.Gate) -> VerdictKind:
-    per_batch = blocks * _ROWS
-    names = [f"probe-{number // per_batch}" for number in range(len(champion))]
     step = timedelta(hours=gate.block_hours) / _ROWS
+    names = [f"probe-{number // (blocks * _ROWS)}" for number in range(len(champion))]
     times = [_BEGIN + number * step for number in range(len(champion))]
-    weighed = weigh(
+    return weigh(
         blocks_of(names, times, champion, challenger, gate),
         (),
         gate.model_copy(update={"ask": "never"}),
         look=1,
         champion="the probes' champion",
-    )
-    return weighed.kind
+    ).kind
 
 
 def _truths(label: params.Label, count: int) -> Floats:
@@ -87,5 +84,5 @@ def _answers(label: params.Label, truths: Floats, sure: float) -> Floats:
 
 def _noise(losses: Floats) -> Floats:
     """Return noise of 1 % of a mean loss that differs from block to block and cancels out, shape `(n,)`."""
-    block = np.arange(len(losses)) // _ROWS
-    return np.asarray(np.where(block % 2 == 0, 0.01, -0.01) * losses.mean())
+    odd = np.arange(len(losses)) // _ROWS % 2
+    return np.asarray(np.where(odd, -0.01, 0.01) * losses.mean())

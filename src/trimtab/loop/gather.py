@@ -1,6 +1,5 @@
 """Make landed batches of the prediction log: what was served in a window, with what became of it."""
 
-import io
 import logging
 from collections.abc import Sequence
 from contextlib import closing
@@ -75,13 +74,14 @@ def _labels(rows: pd.DataFrame) -> dict[str, object]:
 
 
 def _land(loop: Loop, window: Window, frame: pd.DataFrame, age_hours: float) -> None:
-    content = io.BytesIO()
-    frame.to_parquet(content, index=False)
-    note = landing.manifest_of(window.batch, window.start, window.end, label_age_hours=round(age_hours, 2))
-    loop.stores.landing.mkdir(parents=True, exist_ok=True)
-    landing.put(
-        loop.stores.landing, {f"{window.batch}.parquet": content.getvalue(), f"{window.batch}.json": note}
+    manifest = landing.LandingManifest(
+        batch=window.batch,
+        start=window.start,
+        end=window.end,
+        partial=False,
+        label_age_hours=round(age_hours, 2),
     )
+    landing.land(loop.stores.landing, manifest, frame)
     labelled = int(frame[schema.LABEL].notna().sum())
     log.info("Batch %s: %s rows of the prediction log, %s labelled", window.batch, len(frame), labelled)
 

@@ -73,7 +73,15 @@ def _reland(loop: Loop, entry: Quarantined, reason: str) -> None:
     ingested = loop.origin.fetch_batch(entry.batch, md5=batch.md5, commit=batch.commit)
     refused = loop.quarantine.rows(entry.name).drop(columns="fault")
     frame = pd.concat([ingested, refused.astype(ingested.dtypes.to_dict())], ignore_index=True)
-    landing.land(loop.stores.landing, batch.manifest, frame, released_by=entry.name, released_reason=reason)
+    manifest = landing.LandingManifest(
+        batch=entry.batch,
+        start=batch.manifest.start,
+        end=batch.manifest.end,
+        partial=batch.manifest.partial,
+        released_by=entry.name,
+        released_reason=reason,
+    )
+    landing.land(loop.stores.landing, manifest, frame)
 
 
 def _open(loop: Loop, name: str) -> Quarantined:

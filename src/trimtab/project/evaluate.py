@@ -11,6 +11,7 @@ from trimtab import params, settings
 from trimtab.contracts import (
     BatchScore,
     Block,
+    ModelVersion,
     Plan,
     Training,
     Verdict,
@@ -24,8 +25,8 @@ from trimtab.errors import GateDead
 from trimtab.evaluate import evidence, looks, probes
 from trimtab.evaluate.checks import Measured, check_all
 from trimtab.evaluate.compare import blocks_of
+from trimtab.evaluate.gate import weigh
 from trimtab.evaluate.scores import row_losses, score
-from trimtab.evaluate.weigh import weigh
 from trimtab.registry import load, tracking
 from trimtab.train import fit, row_groups
 from trimtab.train.features import targets
@@ -70,6 +71,11 @@ def evaluate(root: Path = Path()) -> Verdict:
     return verdict
 
 
+def load_model(parameters: params.Params, model: ModelVersion | Training) -> Pipeline:
+    """Load a model as the service does."""
+    return load.load(model.source, model.digest, parameters.model.trusted_types, cache=_cache())
+
+
 def _run_probes(build: Path, parameters: params.Params) -> dict[str, VerdictKind]:
     """Run the probes. After a wrong verdict, write the file by which the DAG tells a dead gate from other failures."""
     try:
@@ -84,11 +90,11 @@ def _models(
 ) -> tuple[str | None, dict[str, Pipeline]]:
     rows = row_groups.read(root / "build" / "train.parquet")
     baseline = fit.fit_rows(fit.baseline(parameters), parameters, rows)
-    challenger = _load(parameters, training.source, training.digest)
+    challenger = load_model(parameters, training)
     version = read_champion(root / "champion.yaml")
     if version is None:
         return None, {"challenger": challenger, "champion": baseline}
-    champion = _load(parameters, version.source, version.digest)
+    champion = load_model(parameters, version)
     return version.version, {"challenger": challenger, "champion": champion, "baseline": baseline}
 
 
@@ -119,10 +125,6 @@ def _blocks(plan: Plan, measured: Measured, gate: params.Gate) -> tuple[Block, .
     return (*plan.judged, *new)
 
 
-def _load(parameters: params.Params, source: str, digest: str) -> Pipeline:
-    return load.load(source, digest, parameters.model.trusted_types, cache=_cache())
-
-
 def _cache() -> Path:
     return settings.read().home / "models"
 
@@ -140,11 +142,9 @@ def _write(root: Path, plan: Plan, verdict: Verdict, gate: params.Gate) -> None:
     (build / "verdict.json").write_text(to_json(verdict), encoding="utf-8")
     metrics = json.dumps(_metrics(verdict), indent=2, sort_keys=True)
     (build / "metrics.json").write_text(metrics, encoding="utf-8")
-    lines = [
-        f"{number},{block.champion / block.rows},{block.challenger / block.rows}"
-        for number, block in enumerate(verdict.blocks)
-    ]
-    (build / "losses.csv").write_text("\n".join(["block,champion,challenger", *lines, ""]), encoding="utf-8")
+    means = [(block.champion / block.rows, block.challenger / block.rows) for block in verdict.blocks]
+    losses = pd.DataFrame(means, columns=["champion", "challenger"])
+    losses.to_csv(build / "losses.csv", index_label="block")
     page = build / "evidence.html"
     page.write_text(evidence.page(verdict, gate), encoding="utf-8")
     tags = {"trimtab.commit": plan.commit, "trimtab.decision": plan.decision or "manual run"}
@@ -154,13 +154,17 @@ def _write(root: Path, plan: Plan, verdict: Verdict, gate: params.Gate) -> None:
 
 def _metrics(verdict: Verdict) -> dict[str, object]:
     comparison = verdict.comparison
-    challenger_auc = [batch.auc for batch in verdict.challenger_scores]
-    champion_auc = [batch.auc for batch in verdict.champion_scores]
     return {
         "verdict": verdict.kind,
         "gain": {"estimate": comparison.gain, "lower": comparison.lower, "upper": comparison.upper},
-        "challenger": {"loss": comparison.challenger_loss, "auc": challenger_auc},
-        "champion": {"loss": comparison.champion_loss, "auc": champion_auc},
+        "challenger": {
+            "loss": comparison.challenger_loss,
+            "auc": [batch.auc for batch in verdict.challenger_scores],
+        },
+        "champion": {
+            "loss": comparison.champion_loss,
+            "auc": [batch.auc for batch in verdict.champion_scores],
+        },
         "blocks": comparison.blocks,
         "rows": comparison.rows,
     }

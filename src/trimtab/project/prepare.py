@@ -46,12 +46,12 @@ def _schema(refs: Sequence[BatchRef], paths: Sequence[Path]) -> pa.Schema:
 
 
 def _batch_file(root: Path, ref: BatchRef) -> Path:
-    path = root / "data" / "batches" / ref.batch
-    manifest = from_json(Manifest, path.with_name(f"{ref.batch}.json").read_bytes())
+    batches = root / "data" / "batches"
+    manifest = from_json(Manifest, (batches / f"{ref.batch}.json").read_bytes())
     if manifest.revision != ref.revision:
         reason = f"expected revision {ref.revision} as in run.yaml, got {manifest.revision} in this checkout"
         raise BatchRejected(ref.batch, reason)
-    parquet = path.with_name(f"{ref.batch}.parquet")
+    parquet = batches / f"{ref.batch}.parquet"
     if not parquet.is_file():
         raise BatchRejected(
             ref.batch, f"expected {parquet}, got no such file. Run `dvc pull` in this checkout"

@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from trimtab import params, settings
+from trimtab import params
 from trimtab.contracts import BatchRef, Plan, Refit, Training, Verdict, from_json, to_json
 from trimtab.errors import UnsafeModel
 from trimtab.evaluate.scores import apart
+from trimtab.project.evaluate import load_model
 from trimtab.project.train import fit_and_log
-from trimtab.registry import load
 from trimtab.train import fit, row_groups
 from trimtab.train.features import targets
 from trimtab.trigger.planning import read_run
@@ -25,14 +25,12 @@ def refit(root: Path = Path()) -> Refit:
     """
     parameters, plan = params.load(root / params.FILE), read_run(root / "run.yaml")
     verdict = from_json(Verdict, (root / "build" / "verdict.json").read_bytes())
-    if not parameters.gate.refit:
-        reason = "gate.refit is false: the judged model is served"
-        result = Refit(training=None, difference=None, accepted=False, reason=reason)
-    elif verdict.kind not in ("PROMOTE", "ASK"):
-        reason = f"the verdict is {verdict.kind}"
-        result = Refit(training=None, difference=None, accepted=False, reason=reason)
-    else:
+    if parameters.gate.refit and verdict.kind in ("PROMOTE", "ASK"):
         result = _refit(root, parameters, plan)
+    else:
+        served = "gate.refit is false: the judged model is served"
+        reason = f"the verdict is {verdict.kind}" if parameters.gate.refit else served
+        result = Refit(training=None, difference=None, accepted=False, reason=reason)
     (root / "build" / "refit.json").write_text(to_json(result), encoding="utf-8")
     return result
 
@@ -63,10 +61,9 @@ def _batches(plan: Plan, parameters: params.Params) -> tuple[BatchRef, ...]:
 
 
 def _difference(parameters: params.Params, refitted: Training, judged: Training, rows: pd.DataFrame) -> float:
-    cache = settings.read().home / "models"
     predictions = []
     for model in (refitted, judged):
-        pipeline = load.load(model.source, model.digest, parameters.model.trusted_types, cache=cache)
+        pipeline = load_model(parameters, model)
         if list(pipeline.feature_names_in_) != list(parameters.data.features):
             expected = f"expected the features {', '.join(parameters.data.features)}"
             raise UnsafeModel(model.source, f"{expected}, got {', '.join(pipeline.feature_names_in_)}")

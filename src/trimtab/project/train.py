@@ -51,7 +51,7 @@ def fit_and_log(
         batches: The batches that the rows belong to.
         reference: Whether to score the newest batches with fresh models, as the reference of concept drift.
     """
-    began = time.monotonic()
+    began, newest = time.monotonic(), root / "data" / "batches" / f"{batches[-1].batch}.json"
     with tracking.open_run(plan.model, tags=_lineage(root, plan, batches)) as run_id:
         pipeline = fit_rows(build(parameters), parameters, rows)
         print(f"fitted on {len(rows)} rows, {time.monotonic() - began:.1f} s", flush=True)
@@ -65,7 +65,7 @@ def fit_and_log(
             digest=digest,
             rows=len(rows),
             batches=tuple(batches),
-            trained_through=_manifest(root, batches[-1].batch).end,
+            trained_through=from_json(Manifest, newest.read_bytes()).end,
             reference_losses={score.batch: score.loss for score in scores},
             seconds=round(time.monotonic() - began, 3),
         )
@@ -87,28 +87,22 @@ def _log(
     reference = root / "build" / "reference.parquet"
     sample = rows.sample(parameters.drift.data.sample_rows, parameters.model.seed)
     design(sample, parameters.data).to_parquet(reference, index=False)
-    metrics = {"rows": float(training.rows), "fit_seconds": training.seconds}
-    metrics |= {f"fresh_loss_{batch}": loss for batch, loss in training.reference_losses.items()}
-    logged = {
-        "estimator_class": parameters.model.estimator,
-        **{name: str(value) for name, value in settings.items()},
-    }
-    tracking.log(params=logged, metrics=metrics, files=[root / "run.yaml", root / params.FILE, reference])
+    fresh = {f"fresh_loss_{batch}": loss for batch, loss in training.reference_losses.items()}
+    tracking.log(
+        params={"estimator_class": parameters.model.estimator}
+        | {name: str(value) for name, value in settings.items()},
+        metrics={"rows": float(training.rows), "fit_seconds": training.seconds, **fresh},
+        files=[root / "run.yaml", root / params.FILE, reference],
+    )
 
 
 def _lineage(root: Path, plan: Plan, batches: Sequence[BatchRef]) -> dict[str, str]:
-    tags = {
+    md5s = {ref: md5_of((root / pointer(ref.batch)).read_text(encoding="utf-8")) for ref in batches}
+    return {
         "trimtab.commit": plan.commit,
         "trimtab.run_yaml_sha256": hashlib.sha256((root / "run.yaml").read_bytes()).hexdigest(),
         "trimtab.decision": plan.decision or "manual run",
         "trimtab.cutoff": plan.cutoff.isoformat(),
         "trimtab.champion": plan.champion.version if plan.champion else "baseline",
+        **{f"trimtab.batch.{ref.batch}": f"revision {ref.revision}, md5 {md5}" for ref, md5 in md5s.items()},
     }
-    for ref in batches:
-        md5 = md5_of((root / pointer(ref.batch)).read_text(encoding="utf-8"))
-        tags[f"trimtab.batch.{ref.batch}"] = f"revision {ref.revision}, md5 {md5}"
-    return tags
-
-
-def _manifest(root: Path, batch: str) -> Manifest:
-    return from_json(Manifest, (root / "data" / "batches" / f"{batch}.json").read_bytes())

@@ -12,7 +12,7 @@ from trimtab import params
 from trimtab.contracts import Verdict, from_json
 from trimtab.errors import ReviewRefused
 from trimtab.evaluate import looks
-from trimtab.evaluate.weigh import Weighed, weigh
+from trimtab.evaluate.gate import Weighed, weigh
 
 FILE = "verdict.json"
 _MOST_BYTES, _MOST_ENTRIES = 1_000_000, 2000

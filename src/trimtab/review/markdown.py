@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from trimtab.contracts import Check, Comparison, Verdict
 from trimtab.evaluate.compare import UNBOUNDED
-from trimtab.evaluate.weigh import Weighed
+from trimtab.evaluate.gate import Weighed
 from trimtab.review.github import Pull
 
 MARKER = "<!-- trimtab -->"

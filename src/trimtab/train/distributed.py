@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 import numpy.typing as npt
@@ -50,9 +51,11 @@ class _Distributed:
         import dask.array
 
         to_dask: Any = dask.array.from_array
+        features, labels = to_dask(X, chunks=(self.partition_rows, -1)), to_dask(
+            y, chunks=self.partition_rows
+        )
         with self._cluster() as client:
-            features = to_dask(X, chunks=(self.partition_rows, -1))
-            return self._fit(client, features, to_dask(y, chunks=self.partition_rows))
+            return self._fit(client, features, labels)
 
     def fit_parts(self, parts: Parts, *, folder: Path) -> Any:
         """Fit on pairs of a feature matrix and labels, shaped as in `fit`, with one pair in memory at a time.
@@ -109,23 +112,17 @@ class DaskXGBRegressor(_Distributed, XGBRegressor):
 
 def _dask_arrays(parts: Parts, folder: Path, max_rows: int) -> tuple[Any, Any]:
     """Write features and labels to files of at most `max_rows` rows, and return Dask arrays with one chunk a file."""
-    import dask.array
-
-    arrays: tuple[list[Any], list[Any]] = [], []
-    for part in parts:
-        for start in range(0, len(part[1]), max_rows):
-            for name, values, chunks in zip("Xy", part, arrays, strict=True):
-                path = folder / f"{name}-{len(chunks)}.npy"
-                chunks.append(_chunk(values[start : start + max_rows], path))
-    concatenate: Any = dask.array.concatenate
-    return concatenate(arrays[0]), concatenate(arrays[1])
-
-
-def _chunk(values: npt.NDArray[Any], path: Path) -> Any:
-    import dask.array
+    from dask import array
     from dask.delayed import delayed
 
-    np.save(path, values)
     untyped_delayed: Any = delayed
-    from_delayed: Any = dask.array.from_delayed
-    return from_delayed(untyped_delayed(np.load)(path), values.shape, values.dtype)
+    untyped_array: Any = array
+    chunks: tuple[list[Any], list[Any]] = [], []
+    for part in parts:
+        for start in range(0, len(part[1]), max_rows):
+            for values, chunks_of in zip(part, chunks, strict=True):
+                path, chunk = folder / f"{uuid4().hex}.npy", values[start : start + max_rows]
+                np.save(path, chunk)
+                lazy = untyped_delayed(np.load)(path)
+                chunks_of.append(untyped_array.from_delayed(lazy, chunk.shape, chunk.dtype))
+    return untyped_array.concatenate(chunks[0]), untyped_array.concatenate(chunks[1])

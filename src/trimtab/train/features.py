@@ -15,13 +15,14 @@ def design(frame: pd.DataFrame, data: params.Data) -> pd.DataFrame:
 
     Numbers are float64, and missing ones are NaN. Categories are strings, and missing or undeclared ones are None.
     """
-    columns = {}
-    for name, feature in data.features.items():
-        values = frame[name]
-        if isinstance(feature, params.Category):
-            columns[name] = values.astype(object).mask(~values.isin(feature.categories), other=None)
-        else:
-            columns[name] = pd.to_numeric(values).astype("float64")
+    columns = {
+        name: (
+            frame[name].astype(object).mask(~frame[name].isin(feature.categories), other=None)
+            if isinstance(feature, params.Category)
+            else pd.to_numeric(frame[name]).astype("float64")
+        )
+        for name, feature in data.features.items()
+    }
     return pd.DataFrame(columns, index=frame.index)
 
 

@@ -1,11 +1,10 @@
 """Builds and fits the pipeline of `params.yaml`, and predicts with it."""
 
 import inspect
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
-from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -26,14 +25,6 @@ _MIN_HISTORY = 2
 """Smallest number of batches that a fresh model of the reference is fitted on."""
 
 
-@runtime_checkable
-class Distributed(Protocol):
-    """An estimator that is fitted one batch at a time, so that this process never holds all rows."""
-
-    def fit_parts(self, parts: Iterable[tuple[Floats, npt.NDArray[Any]]], *, folder: Path) -> Any:
-        """Fit on pairs of features `(n, features)` and labels `(n,)`; temporary files go to `folder`."""
-
-
 def build(parameters: params.Params) -> Pipeline:
     """Return the unfitted pipeline: encoder, then the estimator of `model.estimator`.
 
@@ -42,13 +33,13 @@ def build(parameters: params.Params) -> Pipeline:
     """
     estimator_class = _import("model.estimator", parameters.model.estimator, parameters.data.label)
     accepted = inspect.signature(estimator_class).parameters
-    settings = dict(parameters.model.settings)
-    if "random_state" in accepted:
-        settings.setdefault("random_state", parameters.model.seed)
-    if "categorical_features" in accepted:
-        settings.setdefault("categorical_features", list(range(len(parameters.data.categories))))
+    defaults = {
+        "random_state": parameters.model.seed,
+        "categorical_features": list(range(len(parameters.data.categories))),
+    }
+    settings = {name: value for name, value in defaults.items() if name in accepted}
     try:
-        estimator = estimator_class(**settings)
+        estimator = estimator_class(**settings | parameters.model.settings)
     except TypeError as error:
         raise ParamsError(params.FILE, "model.settings", f"{error}", parameters.model.settings) from error
     return Pipeline([("encode", encoder(parameters.data)), ("estimator", estimator)])
@@ -76,7 +67,8 @@ def fit(pipeline: Pipeline, parameters: params.Params, frame: pd.DataFrame) -> P
 def fit_rows(pipeline: Pipeline, parameters: params.Params, rows: Rows) -> Pipeline:
     """Fit a pipeline on rows in files, and read no more of them at once than the estimator needs.
 
-    A `Distributed` estimator gets one batch at a time. An estimator of `sklearn.dummy` ignores the features, so it gets
+    An estimator with `fit_parts` (see `train.distributed`) gets one batch at a time, so that this process never holds all
+    rows. An estimator of `sklearn.dummy` ignores the features, so it gets
     the labels only. Any other estimator gets all rows at once.
 
     Raises:
@@ -88,7 +80,7 @@ def fit_rows(pipeline: Pipeline, parameters: params.Params, rows: Rows) -> Pipel
         raise OneClass(0, [])
     if isinstance(estimator, DummyClassifier | DummyRegressor):
         return _fit_labels(pipeline, parameters, rows)
-    if isinstance(estimator, Distributed):
+    if hasattr(estimator, "fit_parts"):
         return _fit_parts(pipeline, parameters, rows)
     return fit(pipeline, parameters, rows.frame())
 

@@ -88,8 +88,8 @@ def write(path: Path, schema: pa.Schema, frames: Iterable[pd.DataFrame]) -> int:
 
 
 def _parts(path: Path) -> list[Part]:
-    parts, batch_column = [], pq.read_schema(path).names.index(BATCH)
-    metadata = pq.read_metadata(path)
+    parts, metadata = [], pq.read_metadata(path)
+    batch_column = metadata.schema.names.index(BATCH)
     for number in range(metadata.num_row_groups):
         group = metadata.row_group(number)
         batches = group.column(batch_column).statistics

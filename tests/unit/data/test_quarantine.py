@@ -6,7 +6,6 @@ import pandas as pd
 import pytest
 
 from trimtab import params
-from trimtab.contracts import Manifest
 from trimtab.data import landing
 from trimtab.data.ingest import check
 from trimtab.data.quarantine import Quarantine
@@ -139,26 +138,18 @@ def test_released_rows_land_with_the_valid_rows(
 
     refused = quarantine.rows(name).drop(columns="fault").astype(checked.valid.dtypes.to_dict())
     again = pd.concat([checked.valid, refused], ignore_index=True)
-    landing.land(folder, manifest(), again, released_by=name, released_reason="a storm")
-    released = check(landing.read(folder, "W2"), data, now=NOW)
-    assert len(released.valid) == 100
-    assert released.valid["wind"].max() == 1048.4
-
-
-def manifest() -> Manifest:
-    return Manifest(
-        model="demand",
+    manifest = landing.LandingManifest(
         batch="W2",
-        revision=1,
         start=datetime(2026, 1, 5, tzinfo=UTC),
         end=datetime(2026, 1, 12, tzinfo=UTC),
         partial=False,
-        rows=99,
-        labelled=90,
-        bad_rows=1,
-        unseen={},
-        source_sha256="ab",
+        released_by=name,
+        released_reason="a storm",
     )
+    landing.land(folder, manifest, again)
+    released = check(landing.read(folder, "W2"), data, now=NOW)
+    assert len(released.valid) == 100
+    assert released.valid["wind"].max() == 1048.4
 
 
 def test_a_dropped_entry_keeps_its_reason(week: pd.DataFrame, quarantine: Quarantine) -> None:

@@ -69,7 +69,7 @@ def weighed_by_the_estimate(blocks, checks, gate, *, look: int, champion: str):
 
 def probes_weighed(kind: str):
     from trimtab.evaluate.compare import paired
-    from trimtab.evaluate.weigh import Weighed
+    from trimtab.evaluate.gate import Weighed
 
     return Weighed(kind=kind, reason="", comparison=paired((), GATE, error=0.1))
 

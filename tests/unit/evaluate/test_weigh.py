@@ -1,9 +1,8 @@
 from tests.support.builders import shipped
 from trimtab.contracts import Block
 from trimtab.evaluate.compare import paired
-from trimtab.evaluate.gate import judge
+from trimtab.evaluate.gate import judge, weigh
 from trimtab.evaluate.looks import error_of
-from trimtab.evaluate.weigh import weigh
 
 GATE = shipped().gate.model_copy(update={"min_gain": 0.0})
 

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from examples.flights.flights import Week
-from examples.flights.landing import land, unlabelled
+from examples.flights.flights import Week, land, unlabelled
 
 
 def test_a_landed_week_is_a_parquet_file_and_its_manifest(tmp_path: Path):

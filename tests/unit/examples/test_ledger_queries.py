@@ -46,7 +46,12 @@ def test_only_a_completed_promotion_counts(tmp_path: Path) -> None:
 def test_a_decision_carries_the_verdict_of_its_run_and_the_version_that_serves(ledger: Ledger) -> None:
     first, second, rejected, _ = ledger_queries.decisions(ledger, after=0)
     assert (first.request, first.version, first.outcome) == ("the first model", "2", "PROMOTE")
-    assert (second.version, second.gain, second.lower, second.error) == ("4", 0.0081, 0.0012, 0.03)
+    assert second.version == "4"
+    assert (second.comparison.gain, second.comparison.lower, second.comparison.error) == (
+        0.0081,
+        0.0012,
+        0.03,
+    )
     assert second.sentence.startswith("PROMOTE: the challenger loses 0.0081 less per row than version 2")
     assert (rejected.version, rejected.outcome) == ("5", "REJECT")
 

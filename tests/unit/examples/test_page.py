@@ -8,7 +8,7 @@ import pytest
 
 from examples.flights.page import page
 from examples.flights.records import Decision, Demo, First, Line, Observed, Served, Week
-from trimtab.contracts import BatchScore
+from trimtab.contracts import BatchScore, Comparison
 
 FIRST = Decision(source="ui", request="first model", action="RETRAIN", reason="ui: first model", version="1")
 RETRAINED = Decision(
@@ -18,10 +18,17 @@ RETRAINED = Decision(
     reason="drift: loss 0.56 is 3.4 sd above fresh models",
     version="2",
     outcome="PROMOTE",
-    gain=0.0123,
-    lower=0.004,
-    upper=0.02,
-    error=0.05,
+    comparison=Comparison(
+        metric="log_loss",
+        rows=12000,
+        blocks=14,
+        champion_loss=0.5123,
+        challenger_loss=0.5,
+        gain=0.0123,
+        lower=0.004,
+        upper=0.02,
+        error=0.05,
+    ),
 )
 WAITED = Decision(source="age", request="version 2 is old", action="WAIT", reason="cooldown: 1 batch <2")
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from examples.flights import progress
 from examples.flights.records import Decision, Demo, Line, Observed, Served, TaskTime, Week
-from trimtab.contracts import BatchScore
+from trimtab.contracts import BatchScore, Comparison
 
 SCORE = BatchScore(batch="2013-W09", rows=6300, labelled=6200, loss=0.49721, auc=0.70423)
 WEEK = Week(
@@ -16,6 +16,17 @@ WEEK = Week(
     seconds={"traffic": 3.0, "ingest": 6.6},
     done=True,
 )
+COMPARISON = Comparison(
+    metric="log_loss",
+    rows=12000,
+    blocks=14,
+    champion_loss=0.5123,
+    challenger_loss=0.5,
+    gain=0.0123,
+    lower=0.004,
+    upper=0.02,
+    error=0.05,
+)
 RETRAINED = Decision(
     source="drift",
     request="loss",
@@ -23,7 +34,7 @@ RETRAINED = Decision(
     reason="drift: loss",
     version="2",
     outcome="PROMOTE",
-    gain=0.0123,
+    comparison=COMPARISON,
 )
 
 
@@ -62,7 +73,7 @@ def test_a_wait_gives_its_reason_in_short():
 
 
 def test_a_failed_run_says_so():
-    failed = replace(RETRAINED, version=None, outcome="FAILED", gain=None, sentence="the disk is full")
+    failed = replace(RETRAINED, version=None, outcome="FAILED", comparison=None, sentence="the disk is full")
 
     assert progress.decision(replace(WEEK, decisions=(failed,))) == "RETRAIN (drift) -> FAILED"
 

@@ -8,8 +8,10 @@ import pandas as pd
 import pytest
 import yaml
 
-from examples.flights.scorecard import Batch, Recipe, by_batch, evenly, judged_rows, scorecard
+from examples.flights.records import Line
+from examples.flights.scorecard import Batch, Recipe, evenly, judged_rows, scorecard
 from trimtab import params
+from trimtab.contracts import BatchScore
 
 MONDAY = datetime(2026, 1, 5, tzinfo=UTC)
 WEEK = timedelta(days=7)
@@ -40,6 +42,10 @@ def week(place: int, *, turned: bool = False, served: bool = True, late: bool = 
         rows=rows,
         served=pd.Series(0.5, index=ids) if served else None,
     )
+
+
+def by_batch(line: Line) -> dict[str, BatchScore]:
+    return {score.batch: score for score in line.scores}
 
 
 def play(batches: list[Batch], parameters: params.Params, retrainings: int):
