@@ -198,7 +198,7 @@ class _Episodes:
         key = f"alert:{episode}"
         written = next((fact for fact in self.written if isinstance(fact, Request) and fact.key == key), None)
         request = written or self._facts.get(Request, key)
-        in_progress = state.runs_in_progress(self._facts.all(Run, request=key), set(self._facts.keys(RunEnd)))
+        in_progress = state.unfinished(self._facts.all(Run, request=key), set(self._facts.keys(RunEnd)))
         if request is None or in_progress:
             return
         reason = f"the alert resolved before a retraining began, at {resolved:%Y-%m-%d %H:%M} UTC"

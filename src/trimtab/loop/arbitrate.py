@@ -383,7 +383,7 @@ def _plan(
             dry_run=request.dry_run,
         )
     challenger = loop.ledger.require(Version, request.challenger)
-    before = state.judgement_of(loop.ledger.all(Judgement, run_key=challenger.run_key), challenger.run_key)
+    before = loop.ledger.last(Judgement, run_key=challenger.run_key)
     if before is None or before.verdict is None:
         raise ValueError(f"Version {request.challenger} was never judged, so there is no next look at it")
     return make_look(

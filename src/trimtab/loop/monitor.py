@@ -10,7 +10,7 @@ import pandas as pd
 from trimtab.contracts import BatchRef, Manifest, Watch
 from trimtab.errors import UnsafeModel
 from trimtab.ledger import state
-from trimtab.ledger.facts import Batch, Observation, Request, Version, adapter, batch_key
+from trimtab.ledger.facts import Batch, Observation, Request, Version, batch_key, body_of
 from trimtab.ledger.queries import waiting_requests
 from trimtab.loop.loop import Loop, open_loop
 from trimtab.registry import production
@@ -65,8 +65,7 @@ def measure(item: Mapping[str, Any]) -> dict[str, Any]:
     batch = loop.ledger.require(Batch, batch_key(item["batch"], item["revision"]))
     observation = _measure(loop, version, batch)
     loop.ledger.append(observation)
-    plain: dict[str, Any] = adapter(Observation).dump_python(observation, mode="json", exclude={"id", "at"})
-    return plain
+    return body_of(observation)
 
 
 def _measure(loop: Loop, version: Version, record: Batch) -> Observation:

@@ -56,12 +56,11 @@ class Run:
 
     def version_of(self, run_key: str) -> Version | None:
         """Return the version that was registered under a run key."""
-        return next(iter(self.loop.ledger.all(Version, run_key=run_key)), None)
+        return self.loop.ledger.last(Version, run_key=run_key)
 
     def judgement(self) -> Judgement | None:
         """Return the newest state of the judgement that this run is about."""
-        key = self.judged_key
-        return state.judgement_of(self.loop.ledger.all(Judgement, run_key=key), key)
+        return self.loop.ledger.last(Judgement, run_key=self.judged_key)
 
     def verdict(self) -> Verdict:
         """Read what the gate said."""
@@ -123,7 +122,7 @@ def close(holder: str) -> str | None:
     """
     loop = open_loop()
     started = loop.ledger.all(facts.Run, holder=holder)
-    in_progress = state.runs_in_progress(started, set(loop.ledger.keys(RunEnd)))
+    in_progress = state.unfinished(started, set(loop.ledger.keys(RunEnd)))
     if not in_progress:
         return None
     fact = in_progress[-1]

@@ -119,7 +119,7 @@ def _lineage(ledger: Ledger, number: str) -> Lineage | None:
     return Lineage(
         version=version,
         run=ledger.get(Run, run_key),
-        judgement=state.judgement_of(ledger.all(Judgement, run_key=run_key, newest=1), run_key),
+        judgement=ledger.last(Judgement, run_key=run_key),
     )
 
 

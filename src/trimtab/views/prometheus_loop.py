@@ -253,7 +253,7 @@ def _verdicts(ledger: Ledger, runs: Sequence[Any]) -> list[Metric]:
     seconds = [max(0.0, (end - begin).total_seconds()) for begin, end in judged]
     buckets = [(str(float(limit)), float(sum(each <= limit for each in seconds))) for limit in BUCKETS]
     newest_at = verdicts[-1][1] if verdicts else datetime.min.replace(tzinfo=UTC)
-    deaths = ledger.all(Notice, kind="gate_dead", newest=1)
+    death = ledger.last(Notice, kind="gate_dead")
     return [
         _counters(
             "trimtab_gate_verdicts",
@@ -277,7 +277,7 @@ def _verdicts(ledger: Ledger, runs: Sequence[Any]) -> list[Metric]:
         _gauge(
             "trimtab_gate_dead",
             "1 when the gate last judged its own probes wrongly.",
-            bool(deaths) and newest_at < deaths[0].at,
+            death is not None and newest_at < death.at,
         ),
     ]
 
