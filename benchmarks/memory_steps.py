@@ -90,10 +90,10 @@ def refit(folder: Path) -> None:
 
 def measure(folder: Path) -> None:
     """Monitor one more batch with the champion."""
-    from trimtab.loop import monitor
+    from trimtab.loop import measure, monitor
 
     (item,) = monitor.find_unmonitored()
-    monitor.measure(item)
+    measure.measure(item)
 
 
 def conclude(folder: Path) -> None:

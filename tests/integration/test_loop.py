@@ -13,7 +13,7 @@ from tests.support.playground import TASKS, retrained, take_in
 from trimtab.ledger import state
 from trimtab.ledger.facts import Batch, Judgement, Observation, Run, Transition, Version
 from trimtab.ledger.queries import waiting_requests
-from trimtab.loop import arbitrate, ingest, monitor, sweep
+from trimtab.loop import arbitrate, ingest, measure, monitor, sweep
 from trimtab.loop.loop import Loop, open_loop
 from trimtab.registry import production
 
@@ -40,7 +40,7 @@ def test_the_loop_closes(led: Loop) -> None:
     items = monitor.find_unmonitored()
     assert [item["batch"] for item in items] == ["2013-W29", "2013-W30"]
     for item in items:
-        monitor.measure(item)
+        measure.measure(item)
     assert monitor.find_unmonitored() == []
     for one in (record.concept for record in loop.ledger.all(Observation)):
         assert one.lower < one.score.loss < one.upper

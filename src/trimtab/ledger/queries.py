@@ -2,8 +2,19 @@
 
 from collections.abc import Collection
 
+from trimtab.contracts import BatchRef
 from trimtab.ledger import state
-from trimtab.ledger.facts import Answer, Batch, Judgement, Request, Run, RunEnd, Transition, TransitionEnd
+from trimtab.ledger.facts import (
+    Answer,
+    Batch,
+    Judgement,
+    Observation,
+    Request,
+    Run,
+    RunEnd,
+    Transition,
+    TransitionEnd,
+)
 from trimtab.ledger.ledger import Ledger, Snapshot
 
 
@@ -13,6 +24,15 @@ def newest_batches(ledger: Ledger, number: int) -> list[Batch]:
     in_force = {batch: (end, key) for batch, end, key in rows}
     keys = [key for _, key in sorted(in_force.values())[-number:]]
     return state.batches_in_force(ledger.all(Batch, keys=keys))
+
+
+def unmeasured(ledger: Ledger) -> tuple[str | None, list[BatchRef]]:
+    """Return the version in Production, and the batch revisions since its promotion that it was not measured on."""
+    live = state.live(to_production(ledger))
+    if live is None:
+        return None, []
+    observed = ledger.keys(Observation)
+    return live.version, state.unmeasured(ledger.all(Batch), observed, live.version, live.event_time)
 
 
 def runs_in_progress(facts: Ledger | Snapshot) -> list[Run]:

@@ -29,8 +29,8 @@ from trimtab.ledger.leases import Lease
 from trimtab.ledger.queries import runs_in_progress, waiting_requests
 from trimtab.loop.loop import Loop, open_loop
 from trimtab.loop.notify import notify
+from trimtab.loop.orders import WATCH_RULE, facts_of_rollback, trouble
 from trimtab.loop.reconcile import repair
-from trimtab.loop.rollback import WATCH_RULE, facts_of_rollback, trouble
 from trimtab.registry import production, transitions
 from trimtab.trigger import arbiter
 from trimtab.trigger.planning import make_look, make_plan
