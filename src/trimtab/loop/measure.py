@@ -57,7 +57,7 @@ def _measure(loop: Loop, version: Version, record: Batch) -> Observation:
         champion=version.version,
         data=drift,
         concept=against,
-        report=report,
+        save_report=report.save_html,
     )
     in_force = [batch.manifest for batch in state.batches_in_force(batches)]
     moves = production.completed(loop.ledger)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trimtab.registry.mlflow_store import quiet, reaching
+from trimtab.registry.mlflow_store import reaching
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -37,11 +37,8 @@ def read(uri: str, run_id: str) -> Example | None:
     Raises:
         StoreUnreachable: MLflow does not answer.
     """
-    quiet()
-    import mlflow
-
-    client = mlflow.MlflowClient(uri)
-    with reaching(uri), tempfile.TemporaryDirectory() as folder:
+    with reaching(uri) as mlflow, tempfile.TemporaryDirectory() as folder:
+        client = mlflow.MlflowClient(uri)
         if _FILE not in {file.path for file in client.list_artifacts(run_id)}:
             return None
         path = client.download_artifacts(run_id, _FILE, folder)

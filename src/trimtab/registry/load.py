@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trimtab.errors import UnsafeModel
-from trimtab.registry.mlflow_store import quiet, reaching
+from trimtab.registry.mlflow_store import reaching
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
@@ -66,15 +66,11 @@ def megabytes(digest: str, *, cache: Path) -> float:
 
 
 def _download(source: str, path: Path) -> None:
-    quiet()
-    import mlflow
-    from mlflow.exceptions import MlflowException
-
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder, reaching(mlflow.get_tracking_uri()):
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder, reaching() as mlflow:
         try:
             files = Path(mlflow.artifacts.download_artifacts(source, dst_path=folder))
-        except MlflowException as error:
+        except mlflow.exceptions.MlflowException as error:
             if error.error_code != "RESOURCE_DOES_NOT_EXIST":
                 raise
             raise UnsafeModel(source, f"its artifact cannot be had ({error})") from error

@@ -154,6 +154,4 @@ def _answer(
 
 
 def _adoptable(facts: Snapshot, present: Sequence[str], blocked: Collection[str]) -> bool:
-    if len(present) != 1 or present[0] in blocked:
-        return False
-    return facts.get(Version, present[0]) is not None
+    return len(present) == 1 and present[0] not in blocked and facts.get(Version, present[0]) is not None
