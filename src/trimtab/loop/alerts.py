@@ -108,8 +108,8 @@ def by_model(payload: object) -> dict[str, dict[str, object]]:
 def unread() -> bool:
     """Say whether a request waits that the arbiter has not looked at even once."""
     ledger = open_loop().ledger
-    decisions = (*ledger.all(Wait), *ledger.all(Run))
-    looked_at = {*ledger.keys(Answer), *(decision.request for decision in decisions)}
+    waits, runs = ledger.all(Wait), ledger.all(Run)
+    looked_at = {*ledger.keys(Answer), *(each.request for each in waits), *(each.request for each in runs)}
     return any(key not in looked_at for key in ledger.keys(Request))
 
 

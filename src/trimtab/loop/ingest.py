@@ -93,7 +93,7 @@ def _quarantine_rows(loop: Loop, landed: landing.Landed, checked: Checked) -> No
 
 def _without_forgotten(loop: Loop, landed: landing.Landed) -> landing.Landed:
     """Drop the rows that `trimtab ops erase` erased from the landed file itself: quarantine would keep them."""
-    row_ids = landed.frame.get(schema.ROW_ID, [])
+    row_ids = list(landed.frame[schema.ROW_ID]) if schema.ROW_ID in landed.frame else []
     forgotten = pd.Series(Tombstones.of(loop.ledger.all(Erasure)).among(row_ids), dtype=bool)
     if not forgotten.any():
         return landed
