@@ -44,7 +44,7 @@ from trimtab.ledger.facts import (
     Wait,
     kind_of,
 )
-from trimtab.views import health, history, prometheus, prometheus_inputs
+from trimtab.views import health, history, prometheus, prometheus_loop
 from trimtab.views.page import html
 
 BATCHES = 1000
@@ -315,7 +315,7 @@ def reads(ledger: Ledger) -> dict[str, Callable[[], object]]:
     return {
         "the page's data (53 batches)": lambda: health.read(ledger, PARAMS, 53),
         "the page": page,
-        "the metrics": lambda: prometheus.rendered([prometheus_inputs.read(ledger, PARAMS, LEASE)]),
+        "the metrics": lambda: prometheus.rendered(prometheus_loop.families(ledger, PARAMS, LEASE)),
         "history --last 20": lambda: history.read(ledger, 20),
         "history": lambda: history.read(ledger, None),
         "why VERSION": lambda: history.about(ledger, PARAMS, "100"),

@@ -90,20 +90,19 @@ def refit(folder: Path) -> None:
 
 def measure(folder: Path) -> None:
     """Monitor one more batch with the champion."""
-    from trimtab.loop import monitor
+    from trimtab.loop import measure, monitor
 
     (item,) = monitor.find_unmonitored()
-    monitor.measure(item)
+    measure.measure(item)
 
 
 def conclude(folder: Path) -> None:
     """Promote the refit."""
-    from trimtab.loop import ask
-    from trimtab.loop.conclude import conclude as step
+    from trimtab.loop import conclude as step
 
     run_key = (folder / "run").read_text()
-    ask.ask(run_key, HOLDER)
-    step(run_key, HOLDER, None)
+    step.ask(run_key, HOLDER)
+    step.conclude(run_key, HOLDER, None)
 
 
 def take(folder: Path) -> None:

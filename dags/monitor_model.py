@@ -21,7 +21,7 @@ def find_unmonitored() -> list[dict[str, Any]]:
 
 @task(map_index_template="{{ task.op_kwargs['item']['batch'] }}")
 def measure(item: dict[str, Any]) -> dict[str, Any]:
-    from trimtab.loop.monitor import measure
+    from trimtab.loop.measure import measure
 
     return measure(item)
 

@@ -103,7 +103,9 @@ async def _body(request: Any) -> bytes:
                 if len(body) > MOST_BYTES:
                     raise HTTPException(413, f"Expected at most {MOST_BYTES} bytes, got more.")
     except TimeoutError as error:
-        raise HTTPException(408, f"Expected the body within {_BODY_SECONDS:.0f} s, got a part of it.") from error
+        raise HTTPException(
+            408, f"Expected the body within {_BODY_SECONDS:.0f} s, got a part of it."
+        ) from error
     except ClientDisconnect as error:
         raise HTTPException(400, "Expected the whole body, got a part of it.") from error
     return bytes(body)
@@ -167,7 +169,9 @@ def _receive_of(every: dict[str, Model], name: str, part: Any) -> dict[str, list
     from trimtab.loop.alerts import receive
 
     if name not in every:
-        raise HTTPException(422, f"Expected an alert with a label model of {', '.join(every)}, got {name[:200]!r}.")
+        raise HTTPException(
+            422, f"Expected an alert with a label model of {', '.join(every)}, got {name[:200]!r}."
+        )
     with settings.for_model(every[name].settings):
         return dict(receive(part))
 

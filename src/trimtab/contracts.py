@@ -332,7 +332,7 @@ def sha256(value: Any) -> str:  # any contract above
 
 def plain(value: Any) -> dict[str, Any]:  # any contract above
     """Return the value as a dict of JSON types, for an XCom or a ledger column."""
-    result: dict[str, Any] = TypeAdapter(type(value)).dump_python(value, mode="json")
+    result: dict[str, Any] = _adapter(type(value)).dump_python(value, mode="json")  # type: ignore[arg-type]  # hashable
     return result
 
 

@@ -12,7 +12,7 @@ from tests.support.moments import Site
 from tests.support.playground import retrained
 from trimtab.ledger.facts import Judgement
 from trimtab.ledger.queries import waiting_requests
-from trimtab.loop import ingest, monitor
+from trimtab.loop import ingest, measure, monitor
 from trimtab.loop.loop import Loop
 from trimtab.registry import load
 from trimtab.train.fit import predict
@@ -95,7 +95,7 @@ def test_the_loop_closes(shop_loop: Loop, kind: str) -> None:
 
     taken_in(shop_loop, *sold(kind, 4))
     taken_in(shop_loop, *sold(kind, 5, flipped=True))
-    calm, flipped = (monitor.measure(item) for item in monitor.find_unmonitored())
+    calm, flipped = (measure.measure(item) for item in monitor.find_unmonitored())
     assert calm["concept"]["sigmas"] < SIGMAS < flipped["concept"]["sigmas"]
     monitor.assess()
     assert [request.source for request in waiting_requests(shop_loop.ledger)] == ["drift"]

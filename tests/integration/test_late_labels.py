@@ -5,7 +5,7 @@ from tests.support.ledger import decisions
 from tests.support.playground import retrained
 from trimtab.ledger.facts import Judgement, Observation
 from trimtab.ledger.queries import waiting_requests
-from trimtab.loop import arbitrate, ingest, monitor
+from trimtab.loop import arbitrate, ingest, measure, monitor
 from trimtab.loop.loop import Loop
 from trimtab.views import history
 
@@ -24,7 +24,7 @@ def land_unlabelled(loop: Loop, number: int) -> None:
 
 
 def measured(loop: Loop) -> list[dict[str, object]]:
-    return [monitor.measure(item) for item in monitor.find_unmonitored()]
+    return [measure.measure(item) for item in monitor.find_unmonitored()]
 
 
 def test_labels_that_come_late_raise_no_alarm_and_are_looked_at_when_they_are_there(led: Loop) -> None:

@@ -71,8 +71,7 @@ def test_what_asks_meanwhile_waits_for_the_challenger_and_a_person_may_force(loo
     assert decisions(loop.ledger)[-1].reason == "version 3 is under judgement and has looks left"
     assert retrained("forced", force=True)["version"] == "4"
     assert (
-        state.judgement_of(loop.ledger.all(Judgement), loop.ledger.require(Version, "3").run_key).state
-        == "SUPERSEDED"
+        loop.ledger.last(Judgement, run_key=loop.ledger.require(Version, "3").run_key).state == "SUPERSEDED"
     )
     assert arbitrate.arbitrate("woken again", None) is None
     reasons = [decision.reason for decision in decisions(loop.ledger)]

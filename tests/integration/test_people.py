@@ -17,7 +17,7 @@ from trimtab.contracts import BatchRef, Training
 from trimtab.errors import OrderRefused
 from trimtab.ledger import state
 from trimtab.ledger.facts import Batch, Judgement, Order, Version
-from trimtab.loop import arbitrate, monitor, orders, reconcile
+from trimtab.loop import arbitrate, measure, monitor, orders, reconcile
 from trimtab.loop.loop import Loop
 from trimtab.registry import tracking
 from trimtab.train.features import design
@@ -81,7 +81,7 @@ def monitored() -> int:
     """One run of `monitor_model`; how many requests wait after it."""
     reconcile.reconcile()
     for item in monitor.find_unmonitored():
-        monitor.measure(item)
+        measure.measure(item)
     return monitor.assess()
 
 

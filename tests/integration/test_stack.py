@@ -179,7 +179,7 @@ def test_a_person_is_asked_on_the_page_and_the_default_counts_when_nobody_answer
     assert lease_holder(loop) is None
     assert state.open_verdict(loop.ledger.all(Judgement)).state == "ASK"
     _until(lambda: run_state(api, "retrain_model", "unanswered") == "success", seconds=120)
-    refused = state.judgement_of(loop.ledger.all(Judgement), f"{loop.model}-1")
+    refused = loop.ledger.last(Judgement, run_key=f"{loop.model}-1")
     assert refused.reason.startswith("REJECT by default, because nobody answered: ASK: "), refused
     assert loop.registry.in_stage(loop.model, "Production") == []
 
@@ -193,7 +193,7 @@ def test_a_person_is_asked_on_the_page_and_the_default_counts_when_nobody_answer
         {"chosen_options": ["promote"]},
     )
     _until(lambda: run_state(api, "retrain_model", "answered") == "success", seconds=120)
-    promoted = state.judgement_of(loop.ledger.all(Judgement), f"{loop.model}-2")
+    promoted = loop.ledger.last(Judgement, run_key=f"{loop.model}-2")
     assert promoted.reason.startswith("PROMOTE by admin: ASK: "), promoted
     assert len(loop.registry.in_stage(loop.model, "Production")) == 1
 

@@ -17,7 +17,7 @@ from tests.support.ledger import batch
 from tests.support.mlflow_template import empty_mlflow
 from trimtab.contracts import BatchRef, Stage, Training
 from trimtab.errors import Conflict, LeaseLost
-from trimtab.ledger import Ledger, state
+from trimtab.ledger import Ledger, Snapshot, state
 from trimtab.ledger.facts import (
     Judgement,
     Order,
@@ -26,10 +26,10 @@ from trimtab.ledger.facts import (
     TransitionKind,
     Version,
 )
+from trimtab.ledger.queries import completed
 from trimtab.registry import reconcile as reconciling
 from trimtab.registry import transitions
 from trimtab.registry.mlflow_store import Store
-from trimtab.registry.production import completed
 
 MODEL = "demand"
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
@@ -222,7 +222,7 @@ def test_a_judgement_is_ended_with_the_stage_or_not_at_all(stores: tuple[Ledger,
     version = register(ledger, store, "run-1")
     move(ledger, store, to(version, "Staging"))
     transitions.close(ledger, store, to(version, "Archived"), "SUPERSEDED")
-    judged = state.judgement_of(ledger.all(Judgement), "run-1")
+    judged = ledger.last(Judgement, run_key="run-1")
     assert (judged.version, judged.state, judged.reason, judged.event_time) == (
         version,
         "SUPERSEDED",
@@ -573,7 +573,7 @@ def test_a_run_that_lost_its_lease_moves_nothing(stores: tuple[Ledger, Store]) -
 def decide_and_pause(url: str, version: str, ready: Connection) -> None:
     """Decide to promote a version while nothing is pinned, and be paused right before the commit."""
     ledger = Ledger(url, MODEL)
-    snapshot = ledger.snapshot()
+    snapshot = Snapshot(ledger)
     assert state.orders_in_force(snapshot.all(Order)).pinned is None
     ready.send("read")
     ready.recv()

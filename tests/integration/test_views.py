@@ -9,7 +9,7 @@ from tests.support import playground
 from tests.support.commands import trimtab
 from tests.support.moments import Site
 from tests.support.playground import take_in
-from trimtab.loop import arbitrate, monitor, orders
+from trimtab.loop import arbitrate, measure, monitor, orders
 from trimtab.loop.loop import Loop
 
 
@@ -19,7 +19,7 @@ def loop(site: Site, monkeypatch: pytest.MonkeyPatch) -> Loop:
     loop = site.led(monkeypatch)
     take_in(loop, range(4, 5))
     for item in monitor.find_unmonitored():
-        monitor.measure(item)
+        measure.measure(item)
     monitor.assess()
     arbitrate.arbitrate("second", "ui", reason="impatience")
     orders.order("pin", actor="eve", reason="launch")

@@ -6,7 +6,6 @@ import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
-from importlib.resources import as_file, files
 from pathlib import Path
 
 from alembic import command
@@ -21,6 +20,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from trimtab.errors import StoreUnreachable, Unfit
 from trimtab.ledger import sql_views
 
+_MIGRATIONS = {"script_location": "trimtab.ledger:migrations"}
 _BUSY_SECONDS = 30
 _LOCK_SPACE = 7_317_001
 """First half of our PostgreSQL advisory locks; the second is a hash of what is locked."""
@@ -49,9 +49,8 @@ class Database:
     def upgrade(self, connection: Connection) -> None:
         """Create or upgrade the tables and views in an open transaction."""
         # Alembic keeps the migration in progress in a global variable.
-        with self._migrating, _migrations() as config:
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+        with self._migrating:
+            command.upgrade(Config(config_args=_MIGRATIONS, attributes={"connection": connection}), "head")
             sql_views.create(connection)
 
     def check(self) -> None:
@@ -62,8 +61,7 @@ class Database:
         """
         with self.read() as connection:
             revision = MigrationContext.configure(connection).get_current_revision()
-        with _migrations() as config:
-            head = ScriptDirectory.from_config(config).get_current_head()
+        head = ScriptDirectory.from_config(Config(config_args=_MIGRATIONS)).get_current_head()
         if revision != head:
             raise Unfit(
                 f"The ledger at {self._shown} has schema revision {revision}, this code needs {head}",
@@ -101,14 +99,6 @@ class Database:
             if connection.dialect.name != "sqlite":  # whose write lock is that of all names
                 connection.exec_driver_sql("LOCK TABLE facts IN SHARE MODE")
             yield connection
-
-
-@contextmanager
-def _migrations() -> Iterator[Config]:
-    with as_file(files("trimtab.ledger") / "migrations") as folder:
-        config = Config()
-        config.set_main_option("script_location", str(folder))
-        yield config
 
 
 def open_engine(url: str) -> Engine:

@@ -11,8 +11,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 from uuid import uuid4
 
-from pydantic import TypeAdapter
-
 from trimtab.contracts import (
     Action,
     BatchRef,
@@ -28,6 +26,7 @@ from trimtab.contracts import (
     Training,
     Verdict,
     Watch,
+    plain,
 )
 
 NOT_WRITTEN = datetime.min.replace(tzinfo=UTC)
@@ -52,6 +51,15 @@ class Fact:
         @property
         def event_time(self) -> datetime | None:
             """The time in the data that the fact belongs to, None when it belongs to none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Undated(Fact):
+    """A fact that belongs to no time in the data: it is about files, people or the system."""
+
+    @property
+    def event_time(self) -> None:
+        """None."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +92,7 @@ def batch_key(batch: str, revision: int) -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class QuarantineAction(Fact):
+class QuarantineAction(Undated):
     """An entry was quarantined, released or dropped; `number` counts the actions on this entry."""
 
     entry: Quarantined
@@ -97,10 +105,6 @@ class QuarantineAction(Fact):
     def key(self) -> str:
         """Entry and number."""
         return f"{self.entry.name}:{self.number}"
-
-    @property
-    def event_time(self) -> None:
-        """None: it happens to a file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -277,16 +281,12 @@ class Transition(Fact):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TransitionEnd(Fact):
+class TransitionEnd(Undated):
     """A transition is done, or void: it was not made, and will not be."""
 
     key: str
     outcome: Literal["done", "void"]
     reason: str = ""
-
-    @property
-    def event_time(self) -> None:
-        """None: its transition has one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -305,20 +305,16 @@ class Order(Fact):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Notice(Fact):
+class Notice(Undated):
     """A message was delivered to people."""
 
     key: str
     kind: str
     text: str
 
-    @property
-    def event_time(self) -> None:
-        """None: it is about the system."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Alert(Fact):
+class Alert(Undated):
     """An alert of Alertmanager fires or is resolved; the fingerprint is that of its labels."""
 
     fingerprint: str
@@ -339,13 +335,9 @@ class Alert(Fact):
         """Fingerprint and start: the same alert can come back later."""
         return f"{self.fingerprint}:{self.starts_at.isoformat()}"
 
-    @property
-    def event_time(self) -> None:
-        """None: alerts live on the system clock."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Erasure(Fact):
+class Erasure(Undated):
     """The intent to erase rows for good, named by the salted SHA-256 of their ids.
 
     `objects` are the MD5 sums of every revision of `batches` that held such a row. `versions` were trained or judged on
@@ -361,20 +353,12 @@ class Erasure(Fact):
     actor: str
     reason: str
 
-    @property
-    def event_time(self) -> None:
-        """None: an erasure has no place in the data."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ErasureEnd(Fact):
+class ErasureEnd(Undated):
     """An erasure is complete."""
 
     key: str
-
-    @property
-    def event_time(self) -> None:
-        """None: its erasure has none."""
 
 
 KINDS: tuple[type[Fact], ...] = (
@@ -398,22 +382,15 @@ KINDS: tuple[type[Fact], ...] = (
 )
 
 
-_NAMES = {kind: re.sub(r"(?<!^)(?=[A-Z])", "_", kind.__name__).lower() for kind in KINDS}
-_ADAPTERS: dict[str, TypeAdapter[Any]] = {}
-
-
 def kind_of(kind: type[Fact]) -> str:
     """Return the name under which a kind is stored.
 
     >>> kind_of(TransitionEnd)
     'transition_end'
     """
-    return _NAMES[kind]
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", kind.__name__).lower()
 
 
-def adapter(kind: type[Fact]) -> TypeAdapter[Any]:
-    """Return what turns facts of a kind into JSON types and back; making one takes milliseconds."""
-    name = kind_of(kind)
-    if name not in _ADAPTERS:
-        _ADAPTERS[name] = TypeAdapter(kind)
-    return _ADAPTERS[name]
+def body_of(fact: Fact) -> dict[str, Any]:
+    """Return what is stored of a fact, as JSON types."""
+    return {name: value for name, value in plain(fact).items() if name not in ("id", "at")}

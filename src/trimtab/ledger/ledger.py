@@ -4,12 +4,13 @@ from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, func, insert, select, update
 
 from trimtab.clock import Clock, system_clock
+from trimtab.contracts import from_plain
 from trimtab.errors import Conflict, Unknown
 from trimtab.ledger.engine import Database
-from trimtab.ledger.facts import Fact, adapter, kind_of
+from trimtab.ledger.facts import Fact, body_of, kind_of
 from trimtab.ledger.leases import Lease, Leases, require
 from trimtab.ledger.tables import LONGEST_KEY, facts
 
@@ -17,7 +18,6 @@ F = TypeVar("F", bound=Fact)
 T = TypeVar("T")
 
 _ATTEMPTS = 5
-_READ: Select[Any] = select(facts.c.id, facts.c.at, facts.c.body)
 
 
 class Ledger(Database):
@@ -71,35 +71,40 @@ class Ledger(Database):
             where &= facts.c.event_time >= since
         for name, value in fields.items():
             where &= _field(name) == value
-        query = _READ.where(where).order_by(facts.c.id.desc()).limit(newest)
+        query = (
+            select(facts.c.id, facts.c.at, facts.c.body)
+            .where(where)
+            .order_by(facts.c.id.desc())
+            .limit(newest)
+        )
         with self.read() as connection:
             rows = connection.execute(query).all()
-        return [_fact(kind, row) for row in reversed(rows)]
+        return [from_plain(kind, {**row.body, "id": row.id, "at": row.at}) for row in reversed(rows)]
 
-    def columns(self, kind: type[Fact], /, *names: str, keys: Collection[str] | None = None) -> Sequence[Any]:
+    def columns(
+        self, kind: type[Fact], /, *names: str, prefix: str = "", keys: Collection[str] | None = None
+    ) -> Sequence[Any]:
         """Return some columns of the facts of a kind, oldest first, without reading the rest of the facts.
 
         Args:
             kind: The dataclass of the kind.
             *names: `key`, `at`, `event_time`, or fields that hold a text or None. `verdict.kind` is the field `kind` of the
                 field `verdict`.
+            prefix: Only facts whose key starts so.
             keys: Only facts with one of these keys.
         """
         columns = [facts.c[name] if name in facts.c else _field(name) for name in names]
-        query = select(*columns).where(self._of(kind, keys=keys)).order_by(facts.c.id)
+        query = select(*columns).where(self._of(kind, prefix, keys)).order_by(facts.c.id)
         with self.read() as connection:
             return connection.execute(query).all()
 
-    def last(self, kind: type[F], *, prefix: str = "") -> F | None:
-        """Return the newest fact of a kind."""
-        return next(iter(self.all(kind, prefix=prefix, newest=1)), None)
+    def last(self, kind: type[F], /, **filters: Any) -> F | None:
+        """Return the newest of the facts that `all` returns, None without any."""
+        return next(iter(self.all(kind, newest=1, **filters)), None)
 
     def get(self, kind: type[F], key: str) -> F | None:
         """Return the fact with a key."""
-        query = _READ.where(self._of(kind) & (facts.c.key == key))
-        with self.read() as connection:
-            row = connection.execute(query).one_or_none()
-        return None if row is None else _fact(kind, row)
+        return self.last(kind, keys=[key])
 
     def require(self, kind: type[F], key: str) -> F:
         """Return the fact with a key.
@@ -114,9 +119,7 @@ class Ledger(Database):
 
     def keys(self, kind: type[Fact], *, prefix: str = "") -> list[str]:
         """Return the keys of all facts of a kind, oldest first, without reading the facts themselves."""
-        query = select(facts.c.key).where(self._of(kind, prefix)).order_by(facts.c.id)
-        with self.read() as connection:
-            return list(connection.execute(query).scalars().all())
+        return [key for (key,) in self.columns(kind, "key", prefix=prefix)]
 
     def append(self, *new: Fact, read: "Snapshot | None" = None, lease: Lease | None = None) -> bool:
         """Add facts in one transaction; those whose key is there already are left as they are.
@@ -152,11 +155,7 @@ class Ledger(Database):
         """
         with self.transaction(self.model) as connection:
             require(connection, lease)
-            connection.execute(update(facts).where(facts.c.id == fact.id).values(body=_body(fact)))
-
-    def snapshot(self) -> "Snapshot":
-        """Begin to read what a decision depends on."""
-        return Snapshot(self)
+            connection.execute(update(facts).where(facts.c.id == fact.id).values(body=body_of(fact)))
 
     def decide(self, decision: "Callable[[Snapshot], T]") -> T:
         """Call a decision that reads from its snapshot and appends with it; again when another process was quicker.
@@ -166,10 +165,10 @@ class Ledger(Database):
         """
         for _ in range(_ATTEMPTS - 1):
             try:
-                return decision(self.snapshot())
+                return decision(Snapshot(self))
             except Conflict:
                 continue
-        return decision(self.snapshot())
+        return decision(Snapshot(self))
 
     def newest(self, connection: Connection, kind: type[Fact], prefix: str) -> int:
         """Return the id of the newest fact of a kind, 0 before the first."""
@@ -190,7 +189,7 @@ class Ledger(Database):
         kind, key = type(fact), fact.key
         if connection.execute(select(facts.c.id).where(self._of(kind) & (facts.c.key == key))).first():
             return False
-        body = _body(fact)
+        body = body_of(fact)
         if len(key) > LONGEST_KEY or "\0" in key or _holds_nul(body):
             raise ValueError(
                 f"Expected a key of at most {LONGEST_KEY} characters and texts without NUL, "
@@ -249,15 +248,6 @@ class Snapshot:
 def _field(name: str) -> ColumnElement[str | None]:
     field: ColumnElement[str | None] = facts.c.body[tuple(name.split("."))].as_string()
     return field
-
-
-def _fact(kind: type[F], row: Row[Any]) -> F:
-    fact: F = adapter(kind).validate_python({**row.body, "id": row.id, "at": row.at})
-    return fact
-
-
-def _body(fact: Fact) -> Any:
-    return adapter(type(fact)).dump_python(fact, mode="json", exclude={"id", "at"})
 
 
 def _holds_nul(value: object) -> bool:

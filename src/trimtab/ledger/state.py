@@ -3,11 +3,13 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import TypeVar
 
 from trimtab.contracts import Action, BatchRef, Quarantined
 from trimtab.ledger.facts import (
     Answer,
     Batch,
+    Fact,
     Judgement,
     Order,
     QuarantineAction,
@@ -19,6 +21,8 @@ from trimtab.ledger.facts import (
     observation_key,
 )
 
+F = TypeVar("F", bound=Fact)
+
 OPEN_STATES = ("OPEN", "HOLD", "ASK")
 """States of a judgement in which its version stays in Staging."""
 _OPENS = {"pause": "resume", "pin": "unpin", "block": "unblock"}
@@ -26,11 +30,8 @@ _OPENS = {"pause": "resume", "pin": "unpin", "block": "unblock"}
 
 def batches_in_force(batches: Iterable[Batch]) -> list[Batch]:
     """Return the newest revision of each batch, in the order of their start."""
-    newest: dict[str, Batch] = {}
-    for batch in batches:
-        manifest = batch.manifest
-        if manifest.batch not in newest or newest[manifest.batch].manifest.revision < manifest.revision:
-            newest[manifest.batch] = batch
+    by_revision = sorted(batches, key=lambda batch: batch.manifest.revision)
+    newest = {batch.manifest.batch: batch for batch in by_revision}
     return sorted(newest.values(), key=lambda batch: batch.manifest.start)
 
 
@@ -73,9 +74,9 @@ def open_quarantine(actions: Iterable[QuarantineAction]) -> dict[str, Quarantine
     return {name: action.entry for name, action in newest.items() if action.action == "quarantined"}
 
 
-def runs_in_progress(runs: Iterable[Run], ended: Collection[str]) -> list[Run]:
-    """Return the runs that have not ended; `ended` are the keys of their ends."""
-    return [run for run in runs if run.key not in ended]
+def unfinished(begun: Iterable[F], ended: Collection[str]) -> list[F]:
+    """Return the runs, transitions or erasures that have not ended; `ended` are the keys of their ends."""
+    return [fact for fact in begun if fact.key not in ended]
 
 
 def waiting(
@@ -94,8 +95,10 @@ DecisionFact = Run | Answer | Wait
 
 def decisions(runs: Iterable[Run], answers: Iterable[Answer], waits: Iterable[Wait]) -> list[DecisionFact]:
     """Return what the arbiter decided, oldest first; a run stands for the answer that it led to."""
-    without_run = (answer for answer in answers if answer.run is None)
-    return sorted([*runs, *without_run, *waits], key=lambda decision: decision.id)
+    return sorted(
+        [*runs, *(answer for answer in answers if answer.run is None), *waits],
+        key=lambda decision: decision.id,
+    )
 
 
 def action_of(decision: DecisionFact) -> Action:
@@ -109,11 +112,6 @@ def newest_judgements(judgements: Iterable[Judgement]) -> list[Judgement]:
     return sorted(newest.values(), key=lambda judgement: judgement.id)
 
 
-def judgement_of(judgements: Iterable[Judgement], run_key: str) -> Judgement | None:
-    """Return the newest state of one run's judgement."""
-    return next((each for each in newest_judgements(judgements) if each.run_key == run_key), None)
-
-
 def under_judgement(judgements: Iterable[Judgement]) -> set[str]:
     """Return the versions whose judgement is open."""
     return {
@@ -125,17 +123,14 @@ def under_judgement(judgements: Iterable[Judgement]) -> set[str]:
 
 def open_verdict(judgements: Iterable[Judgement]) -> Judgement | None:
     """Return the newest judgement that has a verdict and looks left."""
-    open_now = [
-        judgement
-        for judgement in newest_judgements(judgements)
-        if judgement.state in ("HOLD", "ASK") and judgement.verdict is not None
-    ]
-    return open_now[-1] if open_now else None
-
-
-def unfinished(transitions: Iterable[Transition], ended: Collection[str]) -> list[Transition]:
-    """Return the transitions that are neither done nor void; `ended` are the keys of their ends."""
-    return [transition for transition in transitions if transition.key not in ended]
+    return next(
+        (
+            judgement
+            for judgement in reversed(newest_judgements(judgements))
+            if judgement.state in ("HOLD", "ASK") and judgement.verdict is not None
+        ),
+        None,
+    )
 
 
 def completed(transitions: Iterable[Transition], ends: Iterable[TransitionEnd]) -> list[Transition]:
@@ -155,8 +150,7 @@ def to_production(completed: Iterable[Transition]) -> list[Transition]:
 
 def live(completed: Iterable[Transition]) -> Transition | None:
     """Return the transition that put the live version into Production."""
-    moves = to_production(completed)
-    return moves[-1] if moves else None
+    return next(reversed(to_production(completed)), None)
 
 
 def promotion_of(completed: Sequence[Transition], version: str) -> Transition | None:
@@ -170,8 +164,9 @@ def promotion_of(completed: Sequence[Transition], version: str) -> Transition | 
 
 def promoted_at(completed: Sequence[Transition], version: str) -> datetime | None:
     """Return the event time at which a version last came to Production."""
-    moves = [move for move in to_production(completed) if move.version == version]
-    return moves[-1].event_time if moves else None
+    return next(
+        (move.event_time for move in reversed(to_production(completed)) if move.version == version), None
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,11 +180,12 @@ class OrdersInForce:
 
 def orders_in_force(orders: Iterable[Order]) -> OrdersInForce:
     """Return the orders that hold: the newest of each pair counts, for block and unblock that of each version."""
-    newest: dict[tuple[str, str | None], Order] = {}
-    for order in orders:
-        for opens, closes in _OPENS.items():
-            if order.verb in (opens, closes):
-                newest[opens, order.version if opens == "block" else None] = order
+    newest = {
+        (opens, order.version if opens == "block" else None): order
+        for order in orders
+        for opens, closes in _OPENS.items()
+        if order.verb in (opens, closes)
+    }
     in_force = {key: order for key, order in newest.items() if order.verb in _OPENS}
     return OrdersInForce(
         paused=in_force.get(("pause", None)),

@@ -37,6 +37,4 @@ class Tombstones:
 
     def among(self, row_ids: Iterable[object]) -> list[bool]:
         """Say for each row id whether it was forgotten."""
-        if not self.digests:
-            return [False for _ in row_ids]
-        return [self.digest(row_id) in self.digests for row_id in row_ids]
+        return [bool(self.digests) and self.digest(row_id) in self.digests for row_id in row_ids]

@@ -10,7 +10,7 @@ from trimtab.contracts import Decision, Manifest, ModelVersion, Plan, Source
 from trimtab.data.batches import sufficiently_labelled
 from trimtab.drift import policy
 from trimtab.errors import LeaseHeld, NotEnoughBatches
-from trimtab.ledger import Ledger, Snapshot, state
+from trimtab.ledger import Ledger, Snapshot, queries, state
 from trimtab.ledger.facts import (
     Answer,
     Batch,
@@ -26,12 +26,11 @@ from trimtab.ledger.facts import (
     Wait,
 )
 from trimtab.ledger.leases import Lease
-from trimtab.ledger.queries import runs_in_progress, waiting_requests
 from trimtab.loop.loop import Loop, open_loop
 from trimtab.loop.notify import notify
+from trimtab.loop.orders import WATCH_RULE, facts_of_rollback, trouble
 from trimtab.loop.reconcile import repair
-from trimtab.loop.rollback import WATCH_RULE, facts_of_rollback, trouble
-from trimtab.registry import production, transitions
+from trimtab.registry import transitions
 from trimtab.trigger import arbiter
 from trimtab.trigger.planning import make_look, make_plan
 
@@ -69,13 +68,12 @@ def arbitrate(
         return own.key
     manifests = loop.origin.manifests(loop.commit)
     if source is not None:
-        newest = max((manifest.end for manifest in manifests), default=loop.ledger.now())
         loop.ledger.append(
             Request(
                 source=source,
                 episode=run_id,
                 reason=reason or "no reason given",
-                event_time=newest,
+                event_time=max((manifest.end for manifest in manifests), default=loop.ledger.now()),
                 window_batches=window_batches,
                 force=force,
                 dry_run=dry_run,
@@ -112,26 +110,24 @@ def abandon(loop: Loop, actor: str) -> None:
 def _own_run(ledger: Ledger, holder: str) -> Run | None:
     """Return the run that an Airflow run started before, unless it has failed or was lost."""
     given_up = {end.key for end in ledger.all(RunEnd) if end.outcome != "concluded"}
-    runs = [run for run in ledger.all(Run, holder=holder) if run.key not in given_up]
-    return runs[-1] if runs else None
+    return next(reversed(state.unfinished(ledger.all(Run, holder=holder), given_up)), None)
 
 
 def _unloadable(loop: Loop) -> dict[str, str]:
     """Load what the waiting requests need: the champion, and the versions that rollbacks would go back to."""
-    requests, champion = waiting_requests(loop.ledger), loop.champion()
+    requests, champion = queries.waiting_requests(loop.ledger), loop.champion()
     versions = {champion.version} if champion and requests else set()
     versions |= {
         request.challenger for request in requests if request.source == "watch" and request.challenger
     }
-    troubles = {version: trouble(loop, version) for version in sorted(versions)}
-    return {version: text for version, text in troubles.items() if text is not None}
+    return {version: text for version in sorted(versions) if (text := trouble(loop, version)) is not None}
 
 
 def _notify_what_is_held_back(loop: Loop, unloadable: Mapping[str, str]) -> None:
     for version, text in unloadable.items():
         notify(loop, key=f"unloadable:{version}:{text}", kind="unloadable", text=f"version {version}: {text}")
     pin = state.orders_in_force(loop.ledger.all(Order)).pinned
-    for request in waiting_requests(loop.ledger) if pin else []:
+    for request in queries.waiting_requests(loop.ledger) if pin else []:
         if request.source == "watch":
             text = f"{request.reason}; not rolled back, because the version is pinned by {pin}"
             notify(loop, key=f"pinned:{request.episode}", kind="pinned", text=text)
@@ -141,7 +137,7 @@ def _with_lease(
     loop: Loop, run_id: str, manifests: Sequence[Manifest], unloadable: Mapping[str, str]
 ) -> str | None:
     """Answer under the lease if it can be had; without it no run is started."""
-    if not waiting_requests(loop.ledger):
+    if not queries.waiting_requests(loop.ledger):
         return None
     lease: Lease | None = None
     held_by: str | None = None
@@ -169,7 +165,7 @@ def _close_lost_runs(loop: Loop, run_id: str, lease: Lease) -> None:
     asking = {
         each.run_key for each in state.newest_judgements(loop.ledger.all(Judgement)) if each.state == "ASK"
     }
-    for run in runs_in_progress(loop.ledger):
+    for run in queries.runs_in_progress(loop.ledger):
         if run.holder != run_id and judged_key(loop.ledger, run) not in asking:
             reason = (
                 f"it showed no sign of life for {loop.params.trigger.lease_minutes:g} minutes "
@@ -200,10 +196,9 @@ def _answer(
     lease: Lease | None,
     held_by: str | None,
 ) -> tuple[str | None, Transition | None]:
-    waiting = {request.key: request for request in waiting_requests(facts)}
-    champion = production.champion(facts)
-    now = _state(loop, facts, manifests, champion, run_id)
-    now = replace(now, unloadable=unloadable, in_flight=held_by)
+    waiting = {request.key: request for request in queries.waiting_requests(facts)}
+    champion = queries.champion(facts)
+    now = replace(_state(loop, facts, manifests, champion, run_id), unloadable=unloadable, in_flight=held_by)
     written: list[Fact] = []
     for decision in arbiter.arbitrate(list(waiting.values()), now, loop.params):
         request = waiting[decision.request]
@@ -220,24 +215,23 @@ def _answer(
         facts.append(*written, lease=lease)
     for fact in written:
         if isinstance(fact, Run | Answer | Wait):
-            action = "WAIT" if isinstance(fact, Wait) else fact.action
-            log.info("Request %s: %s, %s", fact.request, action, fact.reason)
-    run = next((fact for fact in written if isinstance(fact, Run)), None)
-    rollback = next((fact for fact in written if isinstance(fact, Transition)), None)
-    return run.key if run else None, rollback
+            log.info("Request %s: %s, %s", fact.request, state.action_of(fact), fact.reason)
+    run_key = next((fact.key for fact in written if isinstance(fact, Run)), None)
+    return run_key, next((fact for fact in written if isinstance(fact, Transition)), None)
 
 
 def _without_run(ledger: Ledger, request: Request, decision: Decision, holder: str) -> list[Fact]:
     """Return the fact of an answer that starts no run; none for a WAIT in the same words as before."""
     if decision.action != "WAIT":
-        answer = Answer(
-            request=request.key,
-            action=decision.action,
-            reason=decision.reason,
-            holder=holder,
-            event_time=request.event_time,
-        )
-        return [answer]
+        return [
+            Answer(
+                request=request.key,
+                action=decision.action,
+                reason=decision.reason,
+                holder=holder,
+                event_time=request.event_time,
+            )
+        ]
     waits = ledger.all(Wait, request=request.key)
     if waits and waits[-1].reason == decision.reason:
         return []
@@ -261,7 +255,7 @@ def _rollback(loop: Loop, request: Request) -> list[Fact]:
         to=request.challenger,
         actor=WATCH_RULE,
         reason=request.reason,
-        event_time=state.event_now(loop.ledger.all(Batch)) or request.event_time,
+        event_time=loop.event_now(),
         key=f"watch:{request.episode}",
     )
     return [*orders, transition]
@@ -352,10 +346,8 @@ def _failing(commit: str, runs: Sequence[Run], ends: Mapping[str, RunEnd], run_i
 
 
 def _since_rollback(orders: Sequence[Order], manifests: Sequence[Manifest]) -> int | None:
-    given = [order for order in orders if order.verb == "rollback"]
-    if not given or (at := given[-1].event_time) is None:
-        return None
-    return sum(manifest.end > at for manifest in manifests)
+    at = next((order.event_time for order in reversed(orders) if order.verb == "rollback"), None)
+    return None if at is None else sum(manifest.end > at for manifest in manifests)
 
 
 def _drifted(loop: Loop, champion: ModelVersion | None) -> int | None:
@@ -365,8 +357,10 @@ def _drifted(loop: Loop, champion: ModelVersion | None) -> int | None:
     newest = {seen.batch: seen for seen in loop.ledger.all(Observation, champion=champion.version)}
     starts = {batch.manifest.batch: batch.manifest.start for batch in loop.ledger.all(Batch)}
     ordered = sorted(newest.values(), key=lambda seen: starts[seen.batch])
-    assessments = [policy.assess(seen, loop.params) for seen in ordered[-loop.params.trigger.confirm_of :]]
-    return sum(assessment.source == "drift" for assessment in assessments)
+    return sum(
+        policy.assess(seen, loop.params).source == "drift"
+        for seen in ordered[-loop.params.trigger.confirm_of :]
+    )
 
 
 def _plan(
@@ -383,7 +377,7 @@ def _plan(
             dry_run=request.dry_run,
         )
     challenger = loop.ledger.require(Version, request.challenger)
-    before = state.judgement_of(loop.ledger.all(Judgement, run_key=challenger.run_key), challenger.run_key)
+    before = loop.ledger.last(Judgement, run_key=challenger.run_key)
     if before is None or before.verdict is None:
         raise ValueError(f"Version {request.challenger} was never judged, so there is no next look at it")
     return make_look(

@@ -1,11 +1,13 @@
-"""The last task of a run: the verdict into the ledger, and the stage transitions that follow from it."""
+"""The last tasks of a run: an ASK to a person, the verdict into the ledger, and the stage transitions that follow."""
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
+from uuid import uuid4
 
 from trimtab.contracts import Refit, Stage, Verdict, VerdictKind, from_json, sha256
-from trimtab.ledger import Snapshot, state
+from trimtab.ledger import Snapshot, queries, state
 from trimtab.ledger.facts import (
     Answer,
     Fact,
@@ -17,14 +19,79 @@ from trimtab.ledger.facts import (
     TransitionKind,
 )
 from trimtab.loop.arbitrate import run_end
+from trimtab.loop.notify import notify
 from trimtab.loop.reconcile import repair
 from trimtab.loop.retrain import Run, clean, opened, refit_key
-from trimtab.registry import production, transitions
+from trimtab.registry import transitions
 
 log = logging.getLogger(__name__)
 
-PROMOTE = "promote"
-"""A person's answer to ASK for a promotion."""
+
+def ask(run_key: str, holder: str) -> dict[str, Any] | None:
+    """Return the question that the verdict asks, or None when it asks none.
+
+    The judgement stands at ASK from now on, and the lease is given back: a person may take hours. Meanwhile other requests
+    wait, but for a forced one, which supersedes the challenger.
+
+    Returns:
+        `subject`, `body` (Markdown), `minutes` until the `default` counts as the answer.
+    """
+    with opened(run_key, holder) as run:
+        verdict, judged, before = run.verdict(), run.version_of(run.judged_key), run.judgement()
+        if verdict.kind != "ASK" or judged is None or before is None or before.state not in state.OPEN_STATES:
+            return None
+        return _ask(run, verdict, judged.version, before)
+
+
+def _ask(run: Run, verdict: Verdict, version: str, before: Judgement) -> dict[str, Any]:
+    ledger, gate = run.loop.ledger, run.loop.params.gate
+    if before.state != "ASK":
+        asked = replace(
+            before,
+            state="ASK",
+            reason=verdict.reason,
+            verdict=verdict,
+            evidence_sha256=sha256(verdict),
+            key=uuid4().hex,
+        )
+        ledger.append(asked, lease=run.lease)
+    subject = f"Promote version {version} of {run.loop.model} over {verdict.champion_name}?"
+    text = f"{subject} {verdict.reason}. Answer on Airflow's page within {gate.ask_minutes:g} minutes"
+    notify(run.loop, key=f"ask:{run.fact.key}", kind="ask", text=text)
+    ledger.leases.release(run.lease)
+    return {
+        "subject": subject,
+        "body": _body(verdict, gate.ask_minutes, gate.ask_default),
+        "minutes": gate.ask_minutes,
+        "default": gate.ask_default,
+    }
+
+
+def _body(verdict: Verdict, minutes: float, default: str) -> str:
+    checks = [
+        f"| {check.name} | {'holds' if check.passed else 'FAILS'} | {check.sentence} |"
+        for check in verdict.checks
+    ]
+    scores = [
+        f"| {new.batch} | {new.labelled} | {new.loss:.4f} | {old.loss:.4f} |"
+        for new, old in zip(verdict.challenger_scores, verdict.champion_scores, strict=True)
+    ]
+    return "\n".join(
+        [
+            verdict.reason,
+            "",
+            f"After {minutes:g} minutes without an answer: {default}. The page `evidence.html` is in the MLflow run of "
+            "`evaluate`.",
+            "",
+            "| batch | labels | challenger | champion |",
+            "|---|---|---|---|",
+            *scores,
+            "",
+            "| check | | |",
+            "|---|---|---|",
+            *checks,
+        ]
+    )
 
 
 def conclude(run_key: str, holder: str, answer: str | None = None) -> dict[str, Any]:
@@ -52,10 +119,10 @@ def _conclude(run: Run, verdict: Verdict, refit: Refit, answer: str | None) -> d
         return {"version": None, "verdict": verdict.kind, "reason": verdict.reason}
     served = refitted.version if refitted else judged.version
     before = run.judgement()
-    if before is not None and (
-        before.state not in state.OPEN_STATES
-        or (before.state == "HOLD" and _is_over(before.verdict, verdict))
-    ):
+    look_is_over = (
+        before and before.state == "HOLD" and before.verdict and before.verdict.look >= verdict.look
+    )
+    if before is not None and (before.state not in state.OPEN_STATES or look_is_over):
         ledger.append(*_ends(run, before.reason), lease=run.lease)
         version = served if before.state == "PROMOTE" else judged.version
         return {"version": version, "verdict": before.state, "reason": before.reason}
@@ -68,7 +135,7 @@ def _conclude(run: Run, verdict: Verdict, refit: Refit, answer: str | None) -> d
             version=judged.version,
             state=outcome,
             reason=reason,
-            event_time=run.plan.cutoff,
+            event_time=run.fact.plan.cutoff,
             verdict=verdict,
             evidence_sha256=sha256(verdict),
         )
@@ -87,19 +154,17 @@ def _conclude(run: Run, verdict: Verdict, refit: Refit, answer: str | None) -> d
 
 def _ends(run: Run, reason: str) -> list[Fact]:
     """Return the facts that end a run: its end, and the final answer to its request."""
-    answer = Answer(
-        request=run.fact.request,
-        action=run.fact.action,
-        reason=run.fact.reason,
-        holder=run.fact.holder,
-        event_time=run.fact.event_time,
-        run=run.key,
-    )
-    return [run_end(run.fact, "concluded", reason), answer]
-
-
-def _is_over(before: Verdict | None, verdict: Verdict) -> bool:
-    return before is not None and before.look >= verdict.look
+    return [
+        run_end(run.fact, "concluded", reason),
+        Answer(
+            request=run.fact.request,
+            action=run.fact.action,
+            reason=run.fact.reason,
+            holder=run.fact.holder,
+            event_time=run.fact.event_time,
+            run=run.fact.key,
+        ),
+    ]
 
 
 def _outcome(
@@ -107,10 +172,11 @@ def _outcome(
 ) -> tuple[JudgementState, str]:
     """Return what becomes of the judgement, and the sentence: the verdict's, and what came on top of it."""
     kind, reason = verdict.kind, verdict.reason
-    champion = production.champion(facts)
+    champion = queries.champion(facts)
     if (champion.version if champion else None) != verdict.champion:
-        name = verdict.champion_name
-        return "ABANDONED", f"ABANDONED: {name} is no longer champion, against which it was judged: {reason}"
+        return "ABANDONED", (
+            f"ABANDONED: {verdict.champion_name} is no longer champion, against which it was judged: {reason}"
+        )
     orders = state.orders_in_force(facts.all(Order))
     if kind in ("PROMOTE", "ASK") and orders.pinned is not None:
         return "ABANDONED", f"ABANDONED: the champion is pinned by {orders.pinned}: {reason}"
@@ -127,9 +193,8 @@ def _outcome(
 
 def _answered(answer: str | None, reason: str) -> tuple[VerdictKind, str]:
     choice, _, who = (answer or "keep:default, for nobody was asked").partition(":")
-    if choice == PROMOTE:
-        return "PROMOTE", f"PROMOTE by {who}: {reason}"
-    return "REJECT", f"REJECT by {who}: {reason}"
+    kind: VerdictKind = "PROMOTE" if choice == "promote" else "REJECT"
+    return kind, f"{kind} by {who}: {reason}"
 
 
 def _transitions(
@@ -143,9 +208,15 @@ def _transitions(
     if outcome not in moves:
         return []
     (stage, kind), evidence = moves[outcome], sha256(verdict)
-    version = served if outcome == "PROMOTE" else judged
     steps = [
-        run.transition(version, stage, kind=kind, step=outcome.lower(), reason=reason, evidence=evidence)
+        run.transition(
+            served if outcome == "PROMOTE" else judged,
+            stage,
+            kind=kind,
+            step=outcome.lower(),
+            reason=reason,
+            evidence=evidence,
+        )
     ]
     if outcome == "PROMOTE" and served != judged:
         why = f"version {served}, its refit, serves in its place"
@@ -156,12 +227,12 @@ def _transitions(
 
 
 def _next_look(run: Run, version: str, verdict: Verdict) -> Request:
-    looks, champion = run.loop.params.gate.looks, run.plan.champion
+    looks, champion = run.loop.params.gate.looks, run.fact.plan.champion
     return Request(
         source="look",
         episode=f"{run.judged_key}:{verdict.look + 1}",
         reason=f"look {verdict.look + 1} of {looks} at version {version}",
-        event_time=run.plan.cutoff,
+        event_time=run.fact.plan.cutoff,
         champion=champion.version if champion else None,
         challenger=version,
     )

@@ -50,15 +50,17 @@ def gather() -> list[str]:
 
 def _windows(loop: Loop, rule: params.Log, now: datetime) -> list[Window]:
     wait, until = timedelta(hours=rule.wait_hours), timedelta(days=rule.until_days) + _LAST_LOOK
-    every = ended(rule.every, loop.params.data.zone, now=now, wait=wait, until=until)
-    return [window for window in every if not landing.files(loop.stores.landing, window.batch)]
+    return [
+        window
+        for window in ended(rule.every, loop.params.data.zone, now=now, wait=wait, until=until)
+        if not landing.files(loop.stores.landing, window.batch)
+    ]
 
 
 def _due(loop: Loop, rule: params.Log, window: Window, rows: pd.DataFrame, now: datetime) -> bool:
-    ingested = state.batches_in_force(loop.ledger.all(Batch, prefix=f"{window.batch}:r"))
-    if not ingested:
+    record = next(iter(state.batches_in_force(loop.ledger.all(Batch, prefix=f"{window.batch}:r"))), None)
+    if record is None:
         return True
-    record = ingested[0]
     stored = loop.origin.fetch_batch(window.batch, md5=record.md5, commit=record.commit)
     before, after = _labels(stored), _labels(rows)
     changed = sum(row not in before or before[row] != label for row, label in after.items())
@@ -68,9 +70,8 @@ def _due(loop: Loop, rule: params.Log, window: Window, rows: pd.DataFrame, now: 
 
 
 def _labels(rows: pd.DataFrame) -> dict[str, object]:
-    present = rows[schema.LABEL].notna()
-    labels = zip(rows[schema.ROW_ID], rows[schema.LABEL], present, strict=True)
-    return {row: label if is_present else None for row, label, is_present in labels}
+    labels = zip(rows[schema.ROW_ID], rows[schema.LABEL], strict=True)
+    return {row: None if pd.isna(label) else label for row, label in labels}
 
 
 def _land(loop: Loop, window: Window, frame: pd.DataFrame, age_hours: float) -> None:

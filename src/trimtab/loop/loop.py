@@ -1,23 +1,25 @@
 """Open the stores that a task works on."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from trimtab import settings
 from trimtab.contracts import ModelVersion
 from trimtab.data.quarantine import Quarantine
 from trimtab.errors import Unfit
-from trimtab.ledger import Ledger, state
-from trimtab.ledger.facts import Batch
+from trimtab.ledger import Ledger, queries, state
+from trimtab.ledger.facts import Batch, Version
 from trimtab.ledger.leases import Lease
 from trimtab.origin.origin import Origin
 from trimtab.params import Params
-from trimtab.registry import production
+from trimtab.registry import load
 from trimtab.registry.mlflow_store import Store
 from trimtab.settings import Settings
+
+if TYPE_CHECKING:
+    from sklearn.pipeline import Pipeline
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +53,16 @@ class Loop:
 
     def champion(self) -> ModelVersion | None:
         """The version in Production, by the ledger."""
-        return production.champion(self.ledger)
+        return queries.champion(self.ledger)
+
+    def load(self, version: Version) -> "Pipeline":
+        """Load a version as the service would; errors as `trimtab.registry.load.load`."""
+        return load.load(
+            version.training.source,
+            version.training.digest,
+            self.params.model.trusted_types,
+            cache=self.stores.home / "models",
+        )
 
     def event_now(self) -> datetime:
         """The event clock, or the system clock before the first batch."""
@@ -63,24 +74,14 @@ class Loop:
         Raises:
             LeaseHeld: Another run holds it.
         """
-        minutes = self.params.trigger.lease_minutes
-        return self.ledger.leases.take(self.lease_name, holder=holder, minutes=minutes)
+        return self.ledger.leases.take(
+            self.lease_name, holder=holder, minutes=self.params.trigger.lease_minutes
+        )
 
     @property
     def lease_name(self) -> str:
         """Name of the lease that allows one retraining at a time."""
         return f"retrain:{self.model}"
-
-    @contextmanager
-    def working(self, holder: str) -> Iterator[Lease]:
-        """Hold the retraining lease while a task works; it is not given back at the end.
-
-        Raises:
-            LeaseHeld: Another run holds it.
-        """
-        lease = self.take_lease(holder)
-        with self.ledger.leases.kept_alive(lease):
-            yield lease
 
 
 def open_loop() -> Loop:
@@ -97,14 +98,9 @@ def open_loop() -> Loop:
     params = origin.params(commit)
     ledger = Ledger(where.ledger, params.model.name)
     ledger.check()
-    _refuse_other_model(params.model.name, where)
-    return Loop(stores=where, origin=origin, ledger=ledger, commit=commit, params=params)
-
-
-def _refuse_other_model(model: str, where: Settings) -> None:
-    """Refuse an origin of another model if one Airflow has many."""
-    if where.models and where.model not in (None, model):
+    if where.models and where.model not in (None, params.model.name):
         raise Unfit(
-            f"Expected the origin of model {where.model!r}, got {where.origin}, which is of {model!r}",
+            f"Expected the origin of model {where.model!r}, got {where.origin}, which is of {params.model.name!r}",
             "Correct TRIMTAB_ORIGIN_URL or TRIMTAB_MODEL of that model in the folder of TRIMTAB_MODELS.",
         )
+    return Loop(stores=where, origin=origin, ledger=ledger, commit=commit, params=params)

@@ -1,16 +1,19 @@
-"""Orders of operators, by name and with a reason; each is a fact of the ledger."""
+"""Orders of operators and of the watch rule, by name and with a reason; each is a fact of the ledger."""
 
+from collections.abc import Sequence
+from datetime import datetime
 from uuid import uuid4
 
 from trimtab.contracts import ModelVersion, OrderVerb
-from trimtab.errors import OrderRefused
-from trimtab.ledger import Snapshot, state
+from trimtab.errors import OrderRefused, UnsafeModel
+from trimtab.ledger import Snapshot, queries, state
 from trimtab.ledger.facts import Fact, Judgement, Order, Transition, Version
-from trimtab.loop import rollback as back
 from trimtab.loop.loop import Loop, open_loop
 from trimtab.loop.notify import notify
 from trimtab.loop.reconcile import repair
-from trimtab.registry import production, transitions
+from trimtab.registry import transitions
+
+WATCH_RULE = "the watch rule"
 
 
 def order(verb: OrderVerb, *, version: str | None = None, actor: str, reason: str) -> str:
@@ -29,7 +32,9 @@ def order(verb: OrderVerb, *, version: str | None = None, actor: str, reason: st
 
     def give(facts: Snapshot) -> str | None:
         ordered = _champion_to_pin(facts, version) if verb == "pin" else version
-        facts.append(_order(loop, verb, ordered, actor, reason))
+        facts.append(
+            Order(verb=verb, version=ordered, actor=actor, reason=reason, event_time=loop.event_now())
+        )
         return ordered
 
     ordered = loop.ledger.decide(give)
@@ -50,7 +55,7 @@ def promote(version: str, *, actor: str, reason: str, pin: bool) -> str:
     key = f"order-{uuid4().hex}:force"
 
     def force(facts: Snapshot) -> Transition:
-        champion = production.champion(facts)
+        champion = queries.champion(facts)
         orders = state.orders_in_force(facts.all(Order))
         if champion is not None and champion.version == version:
             raise OrderRefused("promote a version that is not in Production", f"version {version}, which is")
@@ -71,10 +76,14 @@ def promote(version: str, *, actor: str, reason: str, pin: bool) -> str:
             event_time=loop.event_now(),
         )
         verbs: list[OrderVerb] = ["promote", "pin"] if pin else ["promote"]
-        given: list[Fact] = [_order(loop, verb, version, actor, reason) for verb in verbs]
+        given: list[Fact] = [
+            Order(verb=verb, version=version, actor=actor, reason=reason, event_time=transition.event_time)
+            for verb in verbs
+        ]
         if version in state.under_judgement(facts.all(Judgement)):
-            registered = loop.ledger.require(Version, version)
-            given.append(transitions.judgement_end(registered, transition, "FORCED"))
+            given.append(
+                transitions.judgement_end(loop.ledger.require(Version, version), transition, "FORCED")
+            )
         facts.append(*given, transition)
         return transition
 
@@ -101,7 +110,7 @@ def rollback(version: str | None, *, actor: str, reason: str, key: str | None = 
     unique = key or f"order-{uuid4().hex}"
 
     def roll_back(facts: Snapshot) -> Transition:
-        bad = production.champion(facts)
+        bad = queries.champion(facts)
         if bad != champion:
             raise OrderRefused(
                 f"roll back from {_named(champion)}", f"{_named(bad)}, which was promoted meanwhile"
@@ -109,7 +118,7 @@ def rollback(version: str | None, *, actor: str, reason: str, key: str | None = 
         to = _target(facts, bad, version)
         _require_loadable(loop, to)
         assert bad is not None  # _target refuses
-        transition, orders = back.facts_of_rollback(
+        transition, orders = facts_of_rollback(
             loop,
             bad=bad.version,
             to=to,
@@ -131,6 +140,58 @@ def rollback(version: str | None, *, actor: str, reason: str, key: str | None = 
     return text
 
 
+def trouble(loop: Loop, version: str) -> str | None:
+    """Load a version as the service would; return what is wrong with it, or None."""
+    registered = loop.ledger.get(Version, version)
+    if registered is None:
+        return "the ledger holds no digest of it: it was not registered by trimtab."
+    try:
+        loop.load(registered)
+    except UnsafeModel as error:
+        return str(error)
+    return None
+
+
+def facts_of_rollback(
+    loop: Loop, *, bad: str, to: str, actor: str, reason: str, event_time: datetime, key: str
+) -> tuple[Transition, Sequence[Order]]:
+    """Return the transition of a rollback, and the orders that go with it: the rollback, and the blocks of the bad recipe.
+
+    Args:
+        loop: The stores.
+        bad: The champion that is taken back. Neither it nor a refit of it comes to Production until `trimtab model unblock`.
+        to: The version to go back to, which was tried with `trouble` before.
+        actor: Who.
+        reason: Why.
+        event_time: Of the transition.
+        key: What makes it happen once.
+    """
+    transition = Transition(
+        key=f"{key}:rollback",
+        kind="rollback",
+        version=to,
+        to_stage="Production",
+        replaces=bad,
+        actor=actor,
+        reason=f"ROLLBACK: {reason}",
+        evidence_sha256=None,
+        event_time=event_time,
+    )
+    given: list[tuple[OrderVerb, str]] = [("rollback", to)]
+    given += [("block", version) for version in _same_recipe(loop, bad)]
+    return transition, [
+        Order(verb=verb, version=version, actor=actor, reason=reason, event_time=event_time)
+        for verb, version in given
+    ]
+
+
+def _same_recipe(loop: Loop, version: str) -> list[str]:
+    """Return a version, and its refit or the version that was judged in its place."""
+    versions = loop.ledger.all(Version)
+    judged = next((each.refit_of for each in versions if each.version == version), None) or version
+    return [each.version for each in versions if judged in (each.version, each.refit_of)]
+
+
 def _target(facts: Snapshot, champion: ModelVersion | None, version: str | None) -> str:
     """Return the version to go back to."""
     orders = state.orders_in_force(facts.all(Order))
@@ -140,7 +201,7 @@ def _target(facts: Snapshot, champion: ModelVersion | None, version: str | None)
         raise OrderRefused(
             "roll back while nothing is pinned", f"a pin by {orders.pinned}. Run `trimtab model unpin`"
         )
-    served = [move.version for move in state.to_production(production.completed(facts))]
+    served = [move.version for move in queries.to_production(facts)]
     candidates = [
         former for former in reversed(served) if former != champion.version and former not in orders.blocked
     ]
@@ -153,7 +214,7 @@ def _target(facts: Snapshot, champion: ModelVersion | None, version: str | None)
 
 
 def _champion_to_pin(facts: Snapshot, version: str | None) -> str:
-    champion = production.champion(facts)
+    champion = queries.champion(facts)
     if champion is None or version not in (None, champion.version):
         now = f"version {champion.version} is" if champion else "none is"
         raise OrderRefused("pin the version in Production", f"version {version}; {now} in Production")
@@ -170,18 +231,14 @@ def _refuse_blocked(orders: state.OrdersInForce, version: str) -> None:
 
 
 def _require_loadable(loop: Loop, version: str) -> None:
-    trouble = back.trouble(loop, version)
-    if trouble is not None:
-        raise OrderRefused("a version that can be loaded", f"version {version}: {trouble}")
+    obstacle = trouble(loop, version)
+    if obstacle is not None:
+        raise OrderRefused("a version that can be loaded", f"version {version}: {obstacle}")
 
 
 def _require_name_and_reason(actor: str, reason: str) -> None:
     if not actor.strip() or not reason.strip():
         raise OrderRefused("a name and a reason", f"name {actor!r}, reason {reason!r}")
-
-
-def _order(loop: Loop, verb: OrderVerb, version: str | None, actor: str, reason: str) -> Order:
-    return Order(verb=verb, version=version, actor=actor, reason=reason, event_time=loop.event_now())
 
 
 def _named(champion: ModelVersion | None) -> str:

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trimtab.contracts import ModelVersion, Plan, Refit, Stage, Training, Verdict, from_json, to_json
+from trimtab import files
+from trimtab.contracts import ModelVersion, Refit, Stage, Training, Verdict, from_json, to_json
 from trimtab.errors import CommandFailed, RunOver, TrimtabError, Unfit
 from trimtab.evaluate.probes import DEAD_GATE_FILE
 from trimtab.ledger import facts, state
@@ -32,36 +33,24 @@ _FAILURE_FILE = "failure.txt"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """One run as a task works on it: the fact that started it, its lease, its folder; `loop` has the commit's parameters."""
+    """One run as a task works on it: the fact that started it, its lease, its folder; `loop` has the commit's parameters.
+
+    `judged_key` is the key of the run whose challenger is judged: this one's, or at a later look the one that trained it.
+    """
 
     loop: Loop
     fact: facts.Run
     lease: Lease
     folder: Path
-
-    @property
-    def key(self) -> str:
-        """The run's key."""
-        return self.fact.key
-
-    @property
-    def plan(self) -> Plan:
-        """What the arbiter planned."""
-        return self.fact.plan
-
-    @property
-    def judged_key(self) -> str:
-        """The key of the run whose challenger is judged: this one's, or at a later look the one that trained it."""
-        return judged_key(self.loop.ledger, self.fact)
+    judged_key: str
 
     def version_of(self, run_key: str) -> Version | None:
         """Return the version that was registered under a run key."""
-        return next(iter(self.loop.ledger.all(Version, run_key=run_key)), None)
+        return self.loop.ledger.last(Version, run_key=run_key)
 
     def judgement(self) -> Judgement | None:
         """Return the newest state of the judgement that this run is about."""
-        key = self.judged_key
-        return state.judgement_of(self.loop.ledger.all(Judgement, run_key=key), key)
+        return self.loop.ledger.last(Judgement, run_key=self.judged_key)
 
     def verdict(self) -> Verdict:
         """Read what the gate said."""
@@ -78,9 +67,9 @@ class Run:
         evidence: str | None = None,
     ) -> Transition:
         """Return a stage transition of this run; its key makes it happen once."""
-        champion = self.plan.champion
+        champion = self.fact.plan.champion
         return Transition(
-            key=f"{self.key}:{step}",
+            key=f"{self.fact.key}:{step}",
             kind=kind,
             version=version,
             to_stage=to,
@@ -88,7 +77,7 @@ class Run:
             actor=self.fact.holder,
             reason=reason,
             evidence_sha256=evidence,
-            event_time=self.plan.cutoff,
+            event_time=self.fact.plan.cutoff,
         )
 
 
@@ -107,12 +96,13 @@ def opened(run_key: str, holder: str) -> Iterator[Run]:
         raise RunOver(run_key, "failed" if end.outcome == "failed" else "been given up", end.reason)
     loop = loop.at(fact.plan.commit)
     folder = loop.stores.work / run_key
-    with loop.working(holder) as lease:
+    lease = loop.take_lease(holder)  # not given back at the end: the next task of the run takes it again
+    with loop.ledger.leases.kept_alive(lease):
         try:
-            yield Run(loop=loop, fact=fact, lease=lease, folder=folder)
+            judged = judged_key(loop.ledger, fact)
+            yield Run(loop=loop, fact=fact, lease=lease, folder=folder, judged_key=judged)
         except Exception as error:
-            folder.mkdir(parents=True, exist_ok=True)
-            (folder / _FAILURE_FILE).write_text(_last_line(error), encoding="utf-8")
+            files.write(folder / _FAILURE_FILE, _last_line(error))
             raise
 
 
@@ -123,10 +113,9 @@ def close(holder: str) -> str | None:
     """
     loop = open_loop()
     started = loop.ledger.all(facts.Run, holder=holder)
-    in_progress = state.runs_in_progress(started, set(loop.ledger.keys(RunEnd)))
-    if not in_progress:
+    fact = next(reversed(state.unfinished(started, loop.ledger.keys(RunEnd))), None)
+    if fact is None:
         return None
-    fact = in_progress[-1]
     failure = loop.stores.work / fact.key / _FAILURE_FILE
     unknown = f"a task ended without a word; see the log of the Airflow run {holder}"
     reason = failure.read_text(encoding="utf-8") if failure.is_file() else unknown
@@ -141,7 +130,7 @@ def close(holder: str) -> str | None:
 def _last_line(error: Exception) -> str:
     """Return the last line of an error: for a command that failed, of what it printed."""
     text = error.output if isinstance(error, CommandFailed) else str(error)
-    line = next((line for line in reversed(text.splitlines()) if line.strip()), "")
+    line = next(reversed(text.strip().splitlines()), "")
     name = "" if isinstance(error, TrimtabError) else f"{type(error).__name__}: "
     return textwrap.shorten(f"{name}{line}", 1000)
 
@@ -151,11 +140,11 @@ def checkout(run_key: str, holder: str) -> dict[str, Any]:
     from trimtab.trigger.planning import write_champion, write_run
 
     with opened(run_key, holder) as run:
-        batches = [ref.batch for ref in (*run.plan.train, *run.plan.judge)]
-        run.loop.origin.checkout(run.folder, run.plan.commit, batches)
-        write_run(run.folder / "run.yaml", run.plan)
-        write_champion(run.folder / "champion.yaml", run.plan.champion)
-        return {"folder": str(run.folder), "commit": run.plan.commit, "batches": len(batches)}
+        batches = [ref.batch for ref in (*run.fact.plan.train, *run.fact.plan.judge)]
+        run.loop.origin.checkout(run.folder, run.fact.plan.commit, batches)
+        write_run(run.folder / "run.yaml", run.fact.plan)
+        write_champion(run.folder / "champion.yaml", run.fact.plan.champion)
+        return {"folder": str(run.folder), "commit": run.fact.plan.commit, "batches": len(batches)}
 
 
 def prepare(run_key: str, holder: str) -> dict[str, Any]:
@@ -171,13 +160,13 @@ def train(run_key: str, holder: str) -> dict[str, Any]:
     fits the recipe up to the batches that judge it, else it judges the version as it is.
     """
     with opened(run_key, holder) as run:
-        if run.plan.challenger is not None:
-            return _prepare_look(run, run.plan.challenger)
+        if run.fact.plan.challenger is not None:
+            return _prepare_look(run, run.fact.plan.challenger)
         version = run.version_of(run_key)
         if version is None:
             _project(run, "train")
             training = _training(run)
-            if run.plan.dry_run:
+            if run.fact.plan.dry_run:
                 return {"version": None, "run_id": training.run_id}
             version = _register(run, run_key, training)
         _tag_cause(run, version.training.run_id)
@@ -212,11 +201,10 @@ def refit(run_key: str, holder: str) -> dict[str, Any]:
             version = _register(run, key, done.training, refit_of=judged.version)
             _tag_cause(run, version.training.run_id)
         elif not (run.folder / "build" / "refit.json").exists():  # the checkout was made again
-            reason = (
-                f"refitted through batch {version.training.batches[-1].batch} before this task was cleared"
-            )
+            through = version.training.batches[-1].batch
+            reason = f"refitted through batch {through} before this task was cleared"
             done = Refit(training=version.training, difference=None, accepted=True, reason=reason)
-            (run.folder / "build" / "refit.json").write_text(to_json(done), encoding="utf-8")
+            files.write(run.folder / "build" / "refit.json", to_json(done))
         return {"version": version.version, "reason": f"refit of version {version.refit_of}"}
 
 
@@ -230,31 +218,28 @@ def _prepare_look(run: Run, challenger: ModelVersion) -> dict[str, Any]:
         if not (run.folder / "build" / "training.json").exists():
             _project(run, "train")
         return {"version": challenger.version, "run_id": _training(run).run_id}
-    registered = run.loop.ledger.require(Version, challenger.version)
-    _write_training(run, registered.training)
+    _write_training(run, run.loop.ledger.require(Version, challenger.version).training)
     return {"version": challenger.version, "run_id": challenger.run_id}
 
 
 def _register(run: Run, run_key: str, training: Training, *, refit_of: str | None = None) -> Version:
     """Register a trained model; what an earlier try registered without the ledger's knowledge is archived."""
-    model, ledger, registry = run.plan.model, run.loop.ledger, run.loop.registry
+    model, ledger, registry = run.fact.plan.model, run.loop.ledger, run.loop.registry
     ledger.leases.check(run.lease)
     for orphan in registry.find_by_tag(model, RUN_KEY_TAG, run_key):
         registry.set_stage(model, orphan, "Archived", archive=False)
     tags = {RUN_KEY_TAG: run_key} | ({"trimtab.refit_of": refit_of} if refit_of else {})
     name = registry.register(model, training.run_id, training.source, tags)
     version = Version(version=name, run_key=run_key, training=training, refit_of=refit_of)
-    opened_judgement = Judgement(
+    judgement = Judgement(
         run_key=run_key,
         version=name,
         state="OPEN",
         reason="registered, not judged yet",
-        event_time=run.plan.cutoff,
+        event_time=run.fact.plan.cutoff,
     )
-    judged_here = (
-        [opened_judgement] if refit_of is None else []
-    )  # a refit is judged by the version it replaces
-    ledger.append(version, *judged_here, lease=run.lease)
+    # A refit is judged by the version that it replaces.
+    ledger.append(version, *([] if refit_of else [judgement]), lease=run.lease)
     return version
 
 
@@ -283,8 +268,8 @@ def _judge(run: Run) -> None:
         _project(run, "evaluate")
     except CommandFailed:
         if dead.exists():
-            text = f"the gate of run {run.key} judged its probes wrongly, and promotes nothing: see the log of evaluate"
-            notify(run.loop, key=f"gate_dead:{run.key}", kind="gate_dead", text=text)
+            text = f"the gate of run {run.fact.key} judged its probes wrongly, and promotes nothing: see the log of evaluate"
+            notify(run.loop, key=f"gate_dead:{run.fact.key}", kind="gate_dead", text=text)
         raise
 
 
@@ -304,9 +289,7 @@ def _training(run: Run) -> Training:
 
 
 def _write_training(run: Run, training: Training) -> None:
-    build = run.folder / "build"
-    build.mkdir(parents=True, exist_ok=True)
-    (build / "training.json").write_text(to_json(training), encoding="utf-8")
+    files.write(run.folder / "build" / "training.json", to_json(training))
 
 
 def _project(run: Run, entry_point: str) -> str:
@@ -314,8 +297,8 @@ def _project(run: Run, entry_point: str) -> str:
         run.folder,
         entry_point,
         env_manager=run.loop.params.train.env_manager,
-        experiment=run.plan.model,
-        run_name=f"{run.key}-{entry_point}",
+        experiment=run.fact.plan.model,
+        run_name=f"{run.fact.key}-{entry_point}",
     )
 
 

@@ -1,9 +1,8 @@
 """What waits, even if the event that announced it was lost."""
 
 from trimtab.data.landing import waiting as landed
-from trimtab.ledger.queries import waiting_requests
+from trimtab.ledger import queries
 from trimtab.loop.loop import open_loop
-from trimtab.loop.monitor import unmeasured
 
 
 def waiting() -> dict[str, bool]:
@@ -12,6 +11,6 @@ def waiting() -> dict[str, bool]:
     grace = loop.params.data.landing_grace_seconds
     return {
         "landed": bool(landed(loop.stores.landing, grace_seconds=grace, now=loop.ledger.now())),
-        "unmonitored": bool(unmeasured(loop)),
-        "requests": bool(waiting_requests(loop.ledger)),
+        "unmonitored": bool(queries.unmeasured(loop.ledger)[1]),
+        "requests": bool(queries.waiting_requests(loop.ledger)),
     }

@@ -1,21 +1,32 @@
-"""The only way to load a model: the digest comes from the ledger, the trusted types from `params.yaml`.
+"""The only way to load a model, and its example: the digest comes from the ledger, the trusted types from `params.yaml`.
 
 MLflow's own loader takes the list of trusted types from the artifact itself, so a forged artifact would vouch for itself.
 """
 
 import hashlib
+import json
 import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from trimtab.errors import UnsafeModel
-from trimtab.registry.mlflow_store import quiet, reaching
+from trimtab.registry.mlflow_store import reaching
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
 MODEL_FILE = "model.skops"
+EXAMPLE_FILE = "example.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Example:
+    """Rows of features, and what a pipeline predicted for them when it was logged, to compare another environment with."""
+
+    rows: list[dict[str, Any]]
+    predicted: list[Any]
 
 
 def digest_of(path: Path) -> str:
@@ -65,16 +76,26 @@ def megabytes(digest: str, *, cache: Path) -> float:
     return (cache / digest / MODEL_FILE).stat().st_size / 1e6
 
 
-def _download(source: str, path: Path) -> None:
-    quiet()
-    import mlflow
-    from mlflow.exceptions import MlflowException
+def read_example(uri: str, run_id: str) -> Example | None:
+    """Return the example of a run; None for a run that has none.
 
+    Raises:
+        StoreUnreachable: MLflow does not answer.
+    """
+    with reaching(uri) as mlflow, tempfile.TemporaryDirectory() as folder:
+        client = mlflow.MlflowClient(uri)
+        if EXAMPLE_FILE not in {file.path for file in client.list_artifacts(run_id)}:
+            return None
+        path = client.download_artifacts(run_id, EXAMPLE_FILE, folder)
+        return Example(**json.loads(Path(path).read_text(encoding="utf-8")))
+
+
+def _download(source: str, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder, reaching(mlflow.get_tracking_uri()):
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder, reaching() as mlflow:
         try:
             files = Path(mlflow.artifacts.download_artifacts(source, dst_path=folder))
-        except MlflowException as error:
+        except mlflow.exceptions.MlflowException as error:
             if error.error_code != "RESOURCE_DOES_NOT_EXIST":
                 raise
             raise UnsafeModel(source, f"its artifact cannot be had ({error})") from error

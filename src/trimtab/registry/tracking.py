@@ -4,19 +4,18 @@ import os
 import re
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from trimtab import settings
 from trimtab.contracts import ConceptDrift, DataDrift, Verdict, plain
 from trimtab.errors import CommandFailed
 from trimtab.redaction import redact
-from trimtab.registry import examples
-from trimtab.registry.load import MODEL_FILE, digest_of
-from trimtab.registry.mlflow_store import quiet, reaching
+from trimtab.registry.load import EXAMPLE_FILE, MODEL_FILE, digest_of
+from trimtab.registry.mlflow_store import reaching
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,20 +26,10 @@ _LONGEST_NAME, _LONGEST_TAG = 250, 5000
 _ENDS_WITH_STDIN = settings.Settings.variable("ends_with_stdin")
 
 
-class Report(Protocol):
-    """A page that can be written to a file."""
-
-    def save_html(self, filename: str) -> None:
-        """Write the page."""
-
-
 @contextmanager
 def open_run(experiment: str, *, tags: Mapping[str, str], name: str | None = None) -> Iterator[str]:
     """Open a run; yields its id. Inside an MLflow Project it is the project's run."""
-    quiet()
-    import mlflow
-
-    with reaching(mlflow.get_tracking_uri()):
+    with reaching() as mlflow:
         # Inside a project the run exists. `set_experiment` would leave its choice in the environment of this process.
         place = None if settings.read().mlflow_run_id else _experiment(experiment)
         with mlflow.start_run(run_name=name, tags=dict(tags), experiment_id=place) as run:
@@ -59,10 +48,7 @@ def log(*, params: Mapping[str, object], metrics: Mapping[str, float], files: Se
 
 def tag(run_id: str, tags: Mapping[str, str]) -> None:
     """Set tags on a run that ended; what MLflow allows in no name becomes `_`, and a long value is cut."""
-    quiet()
-    import mlflow
-
-    with reaching(mlflow.get_tracking_uri()):
+    with reaching() as mlflow:
         client = mlflow.MlflowClient()
         for name, text in tags.items():
             client.set_tag(run_id, _NOT_IN_A_NAME.sub("_", name)[:_LONGEST_NAME], text[:_LONGEST_TAG])
@@ -86,18 +72,18 @@ def log_pipeline(pipeline: "Pipeline", example: "pd.DataFrame", trusted: Sequenc
 
     method = "predict_proba" if hasattr(pipeline, "predict_proba") else "predict"
     predicted = getattr(pipeline, method)(example)
-    signature = infer_signature(example, predicted)
     logged = mlflow.sklearn.log_model(
         pipeline,
         name="model",
         serialization_format="skops",
         skops_trusted_types=list(trusted),
-        signature=signature,
+        signature=infer_signature(example, predicted),
         input_example=example,
         pip_requirements=_requirements(pipeline),
         pyfunc_predict_fn=method,
     )
-    examples.keep(example, predicted)
+    rows = example.astype(object).where(example.notna(), None)  # type: ignore[call-overload]  # stubs know no None
+    mlflow.log_dict({"rows": rows.to_dict("records"), "predicted": predicted.tolist()}, EXAMPLE_FILE)
     with tempfile.TemporaryDirectory() as folder:
         files = mlflow.artifacts.download_artifacts(logged.model_uri, dst_path=folder)
         return str(logged.model_uri), digest_of(Path(files) / MODEL_FILE)
@@ -105,16 +91,10 @@ def log_pipeline(pipeline: "Pipeline", example: "pd.DataFrame", trusted: Sequenc
 
 def artifact(run_id: str, path: str, *, cache: Path) -> Path:
     """Fetch a file of a run, once."""
-    quiet()
-    import mlflow
-
     path_in_cache = cache / run_id / path
     if not path_in_cache.is_file():
         path_in_cache.parent.mkdir(parents=True, exist_ok=True)
-        with (
-            tempfile.TemporaryDirectory(dir=path_in_cache.parent) as folder,
-            reaching(mlflow.get_tracking_uri()),
-        ):
+        with tempfile.TemporaryDirectory(dir=path_in_cache.parent) as folder, reaching() as mlflow:
             mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=path, dst_path=folder)
             Path(folder, path).replace(path_in_cache)
     return path_in_cache
@@ -149,30 +129,31 @@ def log_monitoring(
     champion: str,
     data: DataDrift,
     concept: ConceptDrift,
-    report: Report,
+    save_report: Callable[[str], object],
 ) -> str:
-    """Write one batch's figures and Evidently's page to a run of its own; return the run's id."""
+    """Write one batch's figures and Evidently's page to a run of its own; return the run's id.
+
+    `save_report` writes the page to a file.
+    """
     tags = {"trimtab.batch": batch, "trimtab.revision": str(revision), "trimtab.champion": champion}
     with open_run(f"{model}-monitoring", tags=tags, name=f"{batch}-r{revision}-v{champion}") as run_id:
         import mlflow
 
         score = concept.score
-        metrics: dict[str, float] = {
+        metrics = {
             "loss": score.loss,
             "labelled": score.labelled,
             "rows": score.rows,
             "drift_share": data.share,
+            "auc": score.auc,
+            "concept_sigmas": concept.sigmas,
+            **{f"drift_{column.column}": column.score for column in data.columns},
         }
-        if score.auc is not None:
-            metrics["auc"] = score.auc
-        if concept.sigmas is not None:
-            metrics["concept_sigmas"] = concept.sigmas
-        metrics |= {f"drift_{column.column}": column.score for column in data.columns}
-        mlflow.log_metrics(metrics)
+        mlflow.log_metrics({name: value for name, value in metrics.items() if value is not None})
         mlflow.log_dict({"data": plain(data), "concept": plain(concept)}, "drift.json")
         with tempfile.TemporaryDirectory() as folder:
             page = Path(folder) / "data_drift.html"
-            report.save_html(str(page))
+            save_report(str(page))
             mlflow.log_artifact(str(page))
         return run_id
 
@@ -186,29 +167,26 @@ def project_run(checkout: Path, entry_point: str, *, env_manager: str, experimen
         CommandFailed: The entry point ended with an error; its last lines are in the message.
         StoreUnreachable: MLflow does not answer.
     """
-    quiet()
-    import mlflow
-    from mlflow.exceptions import ExecutionException
-
     output = checkout / "build" / f"{entry_point}.log"
     output.parent.mkdir(parents=True, exist_ok=True)
     # A project with env_manager local takes the `python` of the PATH.
     os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
-    try:
-        with reaching(mlflow.get_tracking_uri()), _child_streams(output):
-            submitted = mlflow.projects.run(  # type: ignore[no-untyped-call]  # MLflow has no types here
-                str(checkout),
-                entry_point,
-                env_manager=env_manager,
-                experiment_name=experiment,
-                run_name=run_name,
-            )
-    except ExecutionException as error:
-        printed = output.read_text(encoding="utf-8").strip()
-        raise CommandFailed(["mlflow", "run", "-e", entry_point], 1, printed or str(error)) from error
-    finally:
-        print(redact(output.read_text(encoding="utf-8")), flush=True)
-    return str(submitted.run_id)
+    with reaching() as mlflow:
+        try:
+            with _child_streams(output):
+                submitted = mlflow.projects.run(
+                    str(checkout),
+                    entry_point,
+                    env_manager=env_manager,
+                    experiment_name=experiment,
+                    run_name=run_name,
+                )
+        except mlflow.exceptions.ExecutionException as error:
+            printed = output.read_text(encoding="utf-8").strip()
+            raise CommandFailed(["mlflow", "run", "-e", entry_point], 1, printed or str(error)) from error
+        finally:
+            print(redact(output.read_text(encoding="utf-8")), flush=True)
+        return str(submitted.run_id)
 
 
 @contextmanager
@@ -241,12 +219,11 @@ def _experiment(name: str) -> str:
     import mlflow
     from mlflow.exceptions import MlflowException
 
-    experiment = mlflow.get_experiment_by_name(name)
-    if experiment is None:
-        try:
-            return str(mlflow.create_experiment(name))
-        except MlflowException:
-            experiment = mlflow.get_experiment_by_name(name)  # another process was quicker
-            if experiment is None:
-                raise
-    return str(experiment.experiment_id)
+    if experiment := mlflow.get_experiment_by_name(name):
+        return str(experiment.experiment_id)
+    try:
+        return str(mlflow.create_experiment(name))
+    except MlflowException:
+        if experiment := mlflow.get_experiment_by_name(name):  # another process was quicker
+            return str(experiment.experiment_id)
+        raise

@@ -15,8 +15,7 @@ from trimtab import files
 from trimtab.contracts import ModelVersion
 from trimtab.errors import UnsafeModel
 from trimtab.params import Params
-from trimtab.registry import examples
-from trimtab.registry.load import load
+from trimtab.registry import load
 from trimtab.registry.mlflow_store import Store
 from trimtab.serve.holder import Serving
 from trimtab.serve.scoring import scorer
@@ -54,9 +53,9 @@ def preparer(
     """
 
     def prepare(version: ModelVersion) -> Serving:
-        pipeline = load(version.source, version.digest, params.model.trusted_types, cache=models)
+        pipeline = load.load(version.source, version.digest, params.model.trusted_types, cache=models)
         ready = scorer(pipeline, params)
-        example = examples.read(registry.uri, version.run_id)
+        example = load.read_example(registry.uri, version.run_id)
         if example is None:
             log.warning(
                 "Version %s was logged without an example, so its answers are not compared", version.version
@@ -107,7 +106,7 @@ def last_good(models: Path, params: Params | None) -> tuple[Params, Serving] | N
         return None
     version, trusted = state.version, state.params.model.trusted_types
     try:
-        ready = scorer(load(version.source, version.digest, trusted, cache=models), state.params)
+        ready = scorer(load.load(version.source, version.digest, trusted, cache=models), state.params)
     except Exception:  # the service can still wait for the stores
         log.exception("The last good version could not be loaded")
         return None

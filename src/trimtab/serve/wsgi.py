@@ -8,7 +8,7 @@ from flask import Flask
 
 from trimtab import redaction, settings
 from trimtab.clock import system_clock
-from trimtab.ledger import Ledger
+from trimtab.ledger import Ledger, queries
 from trimtab.ledger.facts import TransitionEnd
 from trimtab.origin.origin import Origin
 from trimtab.params import Params
@@ -16,7 +16,6 @@ from trimtab.predictions.opening import open_log
 from trimtab.predictions.records import Role
 from trimtab.predictions.timeout import call_with_timeout
 from trimtab.predictions.writer import LogWriter
-from trimtab.registry import production
 from trimtab.registry.mlflow_store import Store
 from trimtab.serve import tokens
 from trimtab.serve.app import create_app
@@ -67,9 +66,9 @@ def _holders(
     trouble: str | None,
 ) -> dict[Role, ModelHolder]:
     # All transitions are read only after a further one has ended, because the holders ask every few seconds.
-    served_after = lru_cache(maxsize=1)(lambda newest: production.served(ledger))
+    served_after = lru_cache(maxsize=1)(lambda newest: queries.served(ledger))
 
-    def served() -> production.Served:
+    def served() -> queries.Served:
         return served_after(ledger.last(TransitionEnd))
 
     holders: dict[Role, ModelHolder] = {
@@ -108,7 +107,7 @@ def _start(where: Settings, registry: Store, models: Path) -> tuple[Params, Serv
 def _current(origin: Origin, ledger: str, registry: Store, models: Path) -> tuple[Params, Serving | None]:
     """Return the current parameters, and the version in Production if there is one."""
     params = origin.params(origin.head())
-    version = production.champion(Ledger(ledger, params.model.name))
+    version = queries.champion(Ledger(ledger, params.model.name))
     if version is None:
         return params, None
     if commit := registry.run_tags(version.run_id).get("trimtab.commit"):

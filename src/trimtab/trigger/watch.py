@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from trimtab.contracts import Comparison, Watch
+from trimtab.contracts import Watch
 from trimtab.evaluate.compare import paired
 from trimtab.evaluate.looks import error_of
 from trimtab.params import Params
@@ -11,11 +11,10 @@ from trimtab.params import Params
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Watched:
-    """What the rule says; `comparison` is None while there is nothing to compare."""
+    """What the rule says."""
 
     worse: bool
     reason: str
-    comparison: Comparison | None
 
 
 def watch(seen: Sequence[Watch], version: str, params: Params) -> Watched:
@@ -31,19 +30,17 @@ def watch(seen: Sequence[Watch], version: str, params: Params) -> Watched:
     """
     looks = [look for look in seen if look.blocks][: params.watch.batches]
     if not looks:
-        return Watched(
-            worse=False, reason=f"no labelled batch has come since version {version}", comparison=None
-        )
+        return Watched(worse=False, reason=f"no labelled batch has come since version {version}")
     rule = params.gate.model_copy(
         update={"judge_batches": 1, "looks": params.watch.batches, "error": params.watch.error}
     )
     blocks = [block for look in looks for block in look.blocks]
     comparison = paired(blocks, rule, error=error_of(len(looks), rule))
-    worse = comparison.blocks >= rule.min_blocks and comparison.lower > params.watch.max_loss
     figures = (
         f"version {version} loses {comparison.gain:+.4f} {comparison.metric} per row against version {looks[-1].former} "
         f"before it, at least {comparison.lower:+.4f} beyond an error of {comparison.error:.1%} "
         f"({comparison.blocks} blocks, batch {len(looks)} of {params.watch.batches} since the promotion; "
         f"watch.max_loss is {params.watch.max_loss:g})"
     )
-    return Watched(worse=worse, reason=figures, comparison=comparison)
+    worse = comparison.blocks >= rule.min_blocks and comparison.lower > params.watch.max_loss
+    return Watched(worse=worse, reason=figures)

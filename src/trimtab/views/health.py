@@ -17,7 +17,6 @@ from trimtab.ledger.facts import (
     Request,
     Run,
     RunEnd,
-    Transition,
     Version,
     Wait,
 )
@@ -34,6 +33,13 @@ from trimtab.views.page.view import (
     Waiting,
 )
 
+_HOW = {
+    "promote": "promoted",
+    "force": "forced",
+    "rollback": "rolled back",
+    "restore": "restored",
+    "adopt": "adopted",
+}
 _FORMER = 20
 """Versions that the page offers for a rollback; Airflow's own form takes any other by its number."""
 
@@ -66,14 +72,26 @@ def read(ledger: Ledger, params: Params, last: int) -> Health:
     batches = queries.newest_batches(ledger, last)
     manifests = [batch.manifest for batch in batches]
     since = manifests[0].start if manifests else None
-    observations = ledger.all(Observation, since=manifests[0].end) if manifests else []
-    measurements = [_measurement(observation, params) for observation in observations]
-    newest = {each.observation.batch: each for each in sorted(measurements, key=_revision)}
-    tenures, challenger = _tenures(queries.to_production(ledger)), queries.under_judgement(ledger)
+    measurements = [
+        Measurement(
+            observation=seen,
+            assessment=policy.assess(seen, params),
+            sigmas_limit=params.drift.concept.sigmas,
+        )
+        for seen in (ledger.all(Observation, since=manifests[0].end) if manifests else [])
+    ]
+    by_revision = sorted(measurements, key=lambda each: each.observation.revision)
+    newest = {each.observation.batch: each for each in by_revision}
+    moves, challenger = queries.to_production(ledger), queries.under_judgement(ledger)
+    ends = [*(move.event_time for move in moves[1:]), None]
+    tenures = [
+        Tenure(transition=move, version=move.version, how=_HOW[move.kind], begin=move.event_time, end=end)
+        for move, end in zip(moves, ends, strict=False)
+    ]
     orders = state.orders_in_force(ledger.all(Order))
     champion = tenures[-1].version if tenures else None
     served = dict.fromkeys(tenure.version for tenure in reversed(tenures))
-    former = [version for version in served if version != champion and version not in orders.blocked]
+    former = [version for version in served if version not in (champion, *orders.blocked)]
     return Health(
         params=params,
         now=ledger.now(),
@@ -94,23 +112,6 @@ def read(ledger: Ledger, params: Params, last: int) -> Health:
     )
 
 
-def _measurement(observation: Observation, params: Params) -> Measurement:
-    return Measurement(
-        observation=observation,
-        assessment=policy.assess(observation, params),
-        sigmas_limit=params.drift.concept.sigmas,
-    )
-
-
-def _revision(measurement: Measurement) -> int:
-    return measurement.observation.revision
-
-
-def _tenures(moves: Sequence[Transition]) -> list[Tenure]:
-    ends = [*(move.event_time for move in moves[1:]), None]
-    return [Tenure(transition=move, end=end) for move, end in zip(moves, ends, strict=False)]
-
-
 def _lineage(ledger: Ledger, number: str) -> Lineage | None:
     version = ledger.get(Version, number)
     if version is None:
@@ -119,7 +120,7 @@ def _lineage(ledger: Ledger, number: str) -> Lineage | None:
     return Lineage(
         version=version,
         run=ledger.get(Run, run_key),
-        judgement=state.judgement_of(ledger.all(Judgement, run_key=run_key, newest=1), run_key),
+        judgement=ledger.last(Judgement, run_key=run_key),
     )
 
 

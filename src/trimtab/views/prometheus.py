@@ -8,8 +8,9 @@ import logging
 import threading
 import time
 from collections.abc import Iterable, Mapping
+from itertools import chain
 
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import generate_latest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 from sqlalchemy.exc import SQLAlchemyError
@@ -17,7 +18,6 @@ from sqlalchemy.exc import SQLAlchemyError
 from trimtab import settings
 from trimtab.errors import TrimtabError
 from trimtab.loop.loop import open_loop
-from trimtab.views.prometheus_inputs import Inputs, read
 from trimtab.views.prometheus_loop import families, gauges
 
 log = logging.getLogger(__name__)
@@ -35,41 +35,38 @@ def exposition(models: Models | None = None) -> bytes:
     Raises:
         StoreUnreachable: The origin or the ledger does not answer; for many models, none of them.
     """
-    return rendered([_read()]) if models is None else _of_many(models)
+    return rendered(_read()) if models is None else _of_many(models)
 
 
 def _of_many(models: Models) -> bytes:
-    inputs: dict[str, Inputs] = {}
+    metrics: dict[str, list[Metric]] = {}
     failure: Exception | None = None
     for name, values in models.items():
         try:
             with settings.for_model(values):
-                inputs[name] = _read()
+                metrics[name] = _read()
         except (TrimtabError, SQLAlchemyError, OSError) as error:
             log.exception("Model %s cannot be read", name)
             failure = error
-    if failure is not None and not inputs:
+    if failure is not None and not metrics:
         raise failure
     meaning = "1 for a model whose stores could be read, 0 for one whose series are missing."
-    available = {name: float(name in inputs) for name in models}
-    return rendered(inputs.values(), [gauges("trimtab_model_read", meaning, "model", available)])
+    available = {name: float(name in metrics) for name in models}
+    return rendered([gauges("trimtab_model_read", meaning, "model", available), *chain(*metrics.values())])
 
 
-def _read() -> Inputs:
+def _read() -> list[Metric]:
     loop = open_loop()
-    return read(loop.ledger, loop.params, loop.lease_name)
+    return families(loop.ledger, loop.params, loop.lease_name)
 
 
-def rendered(models: Iterable[Inputs], others: Iterable[Metric] = ()) -> bytes:
-    """Return the text of other metrics and of all models: one family per name, with the series of every model."""
-    merged = {family.name: family for family in others}
-    for inputs in models:
-        for family in families(inputs):
-            if (first := merged.setdefault(family.name, family)) is not family:
-                first.samples.extend(family.samples)
-    registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Fixed(merged.values()))
-    return generate_latest(registry)
+def rendered(metrics: Iterable[Metric]) -> bytes:
+    """Return the text of the metrics of some models: one family per name, with the series of every model."""
+    merged: dict[str, Metric] = {}
+    for family in metrics:
+        if (first := merged.setdefault(family.name, family)) is not family:
+            first.samples.extend(family.samples)
+    return generate_latest(_Fixed(merged.values()))
 
 
 class Scraped:
@@ -92,7 +89,7 @@ class Scraped:
 
 class _Fixed(Collector):
     def __init__(self, metrics: Iterable[Metric]) -> None:
-        self._metrics = list(metrics)
+        self._metrics = metrics
 
     def collect(self) -> Iterable[Metric]:
         return self._metrics

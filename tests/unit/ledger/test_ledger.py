@@ -16,7 +16,7 @@ from sqlalchemy.exc import StatementError
 
 from tests.support.ledger import MONDAY, batch, request
 from trimtab.errors import Conflict, LeaseLost, StoreUnreachable, Unfit, Unknown
-from trimtab.ledger import Ledger
+from trimtab.ledger import Ledger, Snapshot
 from trimtab.ledger.facts import KINDS, Batch, Erasure, Notice, Order, Request, Version, kind_of
 from trimtab.ledger.tombstones import Tombstones
 
@@ -109,7 +109,7 @@ def test_one_key_from_many_threads_is_one_fact(ledger):
 
 def test_a_decision_on_facts_that_are_no_longer_the_newest_is_refused(ledger):
     ledger.append(order("pin", "1"))
-    snapshot = ledger.snapshot()
+    snapshot = Snapshot(ledger)
     assert len(snapshot.all(Order)) == 1
     ledger.append(order("pin", "2"))
     with pytest.raises(Conflict, match="a newer fact of kind 'order' while this was being decided"):
@@ -118,14 +118,14 @@ def test_a_decision_on_facts_that_are_no_longer_the_newest_is_refused(ledger):
 
 
 def test_a_fact_of_a_kind_that_the_decision_did_not_read_is_no_conflict(ledger):
-    snapshot = ledger.snapshot()
+    snapshot = Snapshot(ledger)
     assert snapshot.all(Order) == []
     ledger.append(request("W01"))
     assert snapshot.append(notice("k"))
 
 
 def test_a_decision_depends_on_the_keys_that_it_asked_for(ledger):
-    snapshot = ledger.snapshot()
+    snapshot = Snapshot(ledger)
     assert snapshot.get(Request, "drift:W01") is None
     assert snapshot.keys(Notice, prefix="a:") == []
     ledger.append(request("W02"), notice("b:1"))
@@ -136,7 +136,7 @@ def test_a_decision_depends_on_the_keys_that_it_asked_for(ledger):
 
 
 def test_a_filter_by_field_still_depends_on_the_whole_kind(ledger):
-    snapshot = ledger.snapshot()
+    snapshot = Snapshot(ledger)
     assert snapshot.all(Order, version="1") == []
     ledger.append(order("pin", "2"))
     with pytest.raises(Conflict):

@@ -8,7 +8,7 @@ import pytest
 from tests.support.ledger import MONDAY, batch, request
 from trimtab.contracts import Plan
 from trimtab.errors import Conflict
-from trimtab.ledger import Ledger, queries
+from trimtab.ledger import Ledger, Snapshot, queries
 from trimtab.ledger.facts import (
     Answer,
     Batch,
@@ -125,7 +125,7 @@ def test_the_newest_facts_come_oldest_first_and_a_field_can_be_empty(ledger):
 
 def test_what_waits_depends_on_answers_and_runs_but_not_on_new_requests(ledger):
     ledger.append(request("a"), run("a"))
-    facts = ledger.snapshot()
+    facts = Snapshot(ledger)
     assert queries.waiting_requests(facts) == []
     ledger.append(request("b"))
     facts.append(answer("x"))

@@ -80,7 +80,7 @@ def test_a_request_waits_until_it_is_answered_or_a_run_works_on_it():
     )
     requests = [request("W01"), request("W02"), request("W03")]
     assert state.waiting(requests, ["drift:W01"], [run]) == [requests[2]]
-    assert state.waiting(requests, ["drift:W01"], state.runs_in_progress([run], ["m-1"])) == requests[1:]
+    assert state.waiting(requests, ["drift:W01"], state.unfinished([run], ["m-1"])) == requests[1:]
 
 
 def test_a_transition_counts_once_it_is_done():

@@ -23,7 +23,6 @@ from trimtab.ledger.facts import (
     Wait,
 )
 from trimtab.views.prometheus import rendered
-from trimtab.views.prometheus_inputs import read
 from trimtab.views.prometheus_loop import families
 
 WEEK, MINUTE = timedelta(days=7), timedelta(minutes=1)
@@ -154,7 +153,7 @@ def judged(number: int, kind: str, version: str = "1") -> Judgement:
 def series(ledger: Ledger) -> dict[str, float]:
     """Return each series as Prometheus writes it, without the model, which all of them carry."""
     values = {}
-    for family in families(read(ledger, shipped(), f"retrain:{MODEL}")):
+    for family in families(ledger, shipped(), f"retrain:{MODEL}"):
         for name, labels, value, *_ in family.samples:
             rest = dict(labels)
             assert rest.pop("model") == MODEL
@@ -327,7 +326,7 @@ def test_a_gate_is_dead_from_its_last_failure_until_the_next_verdict(ledger):
 
 
 def test_every_series_has_a_help_and_a_name_of_its_own(live):
-    text = rendered([read(live, shipped(), "retrain")]).decode()
+    text = rendered(families(live, shipped(), "retrain")).decode()
     metrics = list(text_string_to_metric_families(text))
     names = [metric.name for metric in metrics]
     assert len(names) == len(set(names)) > 30

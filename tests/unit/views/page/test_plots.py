@@ -26,7 +26,7 @@ def test_a_time_is_within_its_batch(health: Health) -> None:
     assert across.at(health.batches[3].manifest.start) == 3.0
     assert across.at(health.batches[3].manifest.start + year.WEEK / 4) == 3.25
     assert across.at(health.batches[-1].manifest.end + year.WEEK) == 50.0
-    assert (across.left(1), across.middle(0)) == ("2.000%", "1.000%")
+    assert (across.percent(1), across.percent(0.5)) == ("2.000%", "1.000%")
 
 
 def test_a_higher_value_is_higher_and_a_value_outside_is_at_the_edge() -> None:
@@ -80,10 +80,7 @@ def test_every_promotion_and_rollback_has_its_mark(health: Health) -> None:
 
 def test_the_version_of_a_takeover_at_the_end_is_left_of_its_line(health: Health) -> None:
     end = health.batches[-1].manifest.end
-    last = replace(
-        health.tenures[-1],
-        transition=replace(health.tenures[-1].transition, event_time=end, version="99"),
-    )
+    last = replace(health.tenures[-1], begin=end, version="99")
     drawn = str(plots.quality(replace(health, tenures=[*health.tenures, last])))
     assert ("end", "99") in re.findall(r'text-anchor="(start|end)" dx="-3" y="11">v(\d+)<', drawn)
     assert ("start", health.tenures[0].version) in re.findall(
