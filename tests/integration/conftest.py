@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.entry_points import preloaded
+from tests.support.forked.server import forking
 from tests.support.moments import Branch, Site
 from trimtab.loop.loop import Loop
 
@@ -15,7 +15,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """Where this process keeps its loops."""
     worker, own = os.environ.get("PYTEST_XDIST_WORKER"), tmp_path_factory.getbasetemp()
     number = int(worker.removeprefix("gw")) if worker else 0
-    with preloaded(own) as environment:
+    with forking(own) as environment:
         yield Branch(own.parent if worker else own, number, environment)
 
 
