@@ -92,16 +92,12 @@ def require_tokens_beyond_loopback(host: str, tokens: Tokens) -> None:
     Raises:
         Unfit: It would listen on another interface.
     """
-    if not tokens.clients and not is_loopback(host):
+    try:
+        is_loopback = host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        is_loopback = False
+    if not tokens.clients and not is_loopback:
         raise Unfit(
             f"The service would listen on {host} and let everybody in",
             f"Set {FILE_VARIABLE} to a file of {_FORM}, or bind to 127.0.0.1",
         )
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether only this machine can reach an address."""
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False
