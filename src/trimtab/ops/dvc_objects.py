@@ -1,6 +1,5 @@
 """Read, write and delete the objects of a DVC remote of any kind, by MD5."""
 
-import hashlib
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +9,7 @@ from typing import Any
 from trimtab.errors import Unfit
 from trimtab.origin.commands import git
 from trimtab.origin.mirror import address
-from trimtab.origin.origin import REMOTE, md5_of
+from trimtab.origin.origin import REMOTE, file_md5, md5_of
 from trimtab.settings import Settings
 
 _POINTER = ".parquet.dvc"
@@ -111,9 +110,3 @@ def batches_by_md5(repository: Path) -> dict[str, str]:
         md5_of(git("cat-file", "blob", blob, cwd=repository)): Path(path).name.removesuffix(_POINTER)
         for blob, path in blobs
     }
-
-
-def file_md5(path: Path) -> str:
-    """Return the MD5 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()

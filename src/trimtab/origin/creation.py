@@ -8,7 +8,7 @@ from pathlib import Path
 from trimtab import files
 from trimtab.errors import CommandFailed, Unfit
 from trimtab.origin.commands import dvc, git
-from trimtab.origin.mirror import BRANCH, address, unreachable
+from trimtab.origin.mirror import BRANCH, address, reaching
 from trimtab.origin.origin import FOLDER, REMOTE
 from trimtab.redaction import without_credentials
 from trimtab.settings import Settings
@@ -25,10 +25,8 @@ def exists(stores: Settings) -> bool:
     url = address(stores.origin)
     if Path(url).is_absolute() and not Path(url).exists():
         return False
-    try:
-        return bool(git("ls-remote", url, f"refs/heads/{BRANCH}").strip())
-    except CommandFailed as error:
-        raise unreachable(stores, error) from error
+    with reaching(stores, "origin"):
+        return bool(git("ls-remote", url, f"refs/heads/{BRANCH}"))
 
 
 def create(tree: Path, stores: Settings) -> None:
@@ -82,13 +80,10 @@ def _set_up(draft: Path, names: Sequence[str], stores: Settings) -> None:
 
 
 def _publish(draft: Path, stores: Settings) -> None:
-    url = Path(address(stores.origin))
-    if not url.is_absolute():
-        try:
+    if (folder := Path(address(stores.origin))).is_absolute():
+        with files.new_folder(folder) as bare:
+            git("clone", "-q", "--bare", str(draft), str(bare))
+            git("remote", "remove", "origin", cwd=bare)
+    else:
+        with reaching(stores, "origin"):
             git("push", "-q", stores.origin, f"HEAD:refs/heads/{BRANCH}", cwd=draft)
-        except CommandFailed as error:
-            raise unreachable(stores, error) from error
-        return
-    with files.new_folder(url) as bare:
-        git("clone", "-q", "--bare", str(draft), str(bare))
-        git("remote", "remove", "origin", cwd=bare)

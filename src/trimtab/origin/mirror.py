@@ -1,7 +1,9 @@
 """A bare mirror of the origin in the home folder, so that reads are the same for every git server."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 from trimtab import files
 from trimtab.errors import CommandFailed, StoreUnreachable, Unfit
@@ -19,9 +21,19 @@ def address(url: str) -> str:
     return url if remote else str(Path(url).resolve())
 
 
-def unreachable(stores: Settings, error: CommandFailed) -> StoreUnreachable:
-    """Build the error for a git server that does not answer, with git's reason."""
-    return StoreUnreachable("The origin", address(stores.origin), "TRIMTAB_ORIGIN_URL", cause(error))
+@contextmanager
+def reaching(stores: Settings, store: Literal["origin", "dvc_remote"]) -> Iterator[None]:
+    """Report a failure of git or DVC as a store that does not answer, with the command's reason.
+
+    Raises:
+        StoreUnreachable: A command in the block failed.
+    """
+    try:
+        yield
+    except CommandFailed as error:
+        name = {"origin": "The origin", "dvc_remote": "The DVC remote"}[store]
+        url, variable = address(getattr(stores, store)), stores.variable(store)
+        raise StoreUnreachable(name, url, variable, cause(error)) from error
 
 
 class Mirror:
@@ -81,21 +93,15 @@ class Mirror:
 
     def _fetch(self) -> None:
         with files.locked(self._stores.home / "mirror.lock") as lock:
-            self._create(lock)
+            if not self._folder.is_dir():
+                with files.new_folder(self._folder) as draft:
+                    git("init", "-q", "--bare", "-b", BRANCH, str(draft), lock=lock)
             # Only the holder of our lock writes here, so git's own lock files are left over from a killed git.
             for stale in (*self._folder.glob("*.lock"), *(self._folder / "refs").rglob("*.lock")):
                 stale.unlink()
-            url = address(self._stores.origin)
-            try:
+            with reaching(self._stores, "origin"):
+                url = address(self._stores.origin)
                 git("fetch", "-q", "--prune", url, *_REFS, cwd=self._folder, lock=lock)
-            except CommandFailed as error:
-                raise unreachable(self._stores, error) from error
-
-    def _create(self, lock: int) -> None:
-        if self._folder.is_dir():
-            return
-        with files.new_folder(self._folder) as draft:
-            git("init", "-q", "--bare", "-b", BRANCH, str(draft), lock=lock)
 
 
 def _contents(output: str) -> Iterator[str]:

@@ -15,10 +15,10 @@ import yaml
 
 from trimtab import files, params
 from trimtab.contracts import Manifest, from_json, to_json
-from trimtab.errors import CommandFailed, OriginConflict, StoreUnreachable
+from trimtab.errors import CommandFailed, OriginConflict
 from trimtab.ledger.facts import Batch
-from trimtab.origin.commands import cause, dvc, git
-from trimtab.origin.mirror import BRANCH, Mirror, address, unreachable
+from trimtab.origin.commands import dvc, git
+from trimtab.origin.mirror import BRANCH, Mirror, address, reaching
 from trimtab.settings import Settings
 
 if TYPE_CHECKING:
@@ -39,28 +39,23 @@ def md5_of(pointer_text: str) -> str:
     return str(yaml.safe_load(pointer_text)["outs"][0]["md5"])
 
 
-class Origin:
+def cached(stores: Settings, md5: str) -> Path:
+    """Return the path of an object in the cache that all checkouts share."""
+    return stores.dvc_cache / "files" / "md5" / md5[:2] / md5[2:]
+
+
+def file_md5(path: Path) -> str:
+    """Return the MD5 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+class Origin(Mirror):
     """The versioned data on the git server and the DVC remote of the given stores.
 
     Raises:
         StoreUnreachable: The git server or the DVC remote does not answer. No batch is left half written.
     """
-
-    def __init__(self, stores: Settings) -> None:
-        self._stores = stores
-        self._mirror = Mirror(stores)
-
-    def head(self) -> str:
-        """Fetch, and return the newest commit.
-
-        Raises:
-            Unfit: The origin is empty.
-        """
-        return self._mirror.head()
-
-    def show(self, path: str, commit: str) -> str:
-        """Return a file's text at a commit."""
-        return self._mirror.show(path, commit)
 
     def params(self, commit: str) -> params.Params:
         """Return the parameters at a commit."""
@@ -68,7 +63,7 @@ class Origin:
 
     def manifests(self, commit: str) -> list[Manifest]:
         """Return the manifests of all batches at a commit, oldest batch first."""
-        return _manifests(self._mirror.texts(FOLDER, ".json", commit))
+        return _manifests(self.texts(FOLDER, ".json", commit))
 
     def commit_batch(
         self,
@@ -100,11 +95,11 @@ class Origin:
         """Return the rows of a batch at a commit, from the shared cache if it holds the file intact."""
         import pandas as pd
 
-        cached = self._stores.dvc_cache / "files" / "md5" / md5[:2] / md5[2:]
-        if cached.is_file():
-            if hashlib.md5(cached.read_bytes(), usedforsecurity=False).hexdigest() == md5:
-                return pd.read_parquet(cached)
-            cached.unlink()  # DVC does not check the content of its cache
+        path = cached(self._stores, md5)
+        if path.is_file():
+            if file_md5(path) == md5:
+                return pd.read_parquet(path)
+            path.unlink()  # DVC does not check the content of its cache
         with self._clone(commit) as clone:
             self._pull(clone, [batch])
             return pd.read_parquet(clone / FOLDER / f"{batch}.parquet")
@@ -127,7 +122,7 @@ class Origin:
 
     def _clone_to(self, dest: Path, commit: str) -> None:
         dest.mkdir(mode=0o700)  # for the password that the remote's URL may hold
-        self._mirror.clone(dest, commit)
+        self.clone(dest, commit)
         cache, remote = self._stores.dvc_cache, address(self._stores.dvc_remote)
         # Two calls of `dvc config` would take a second. The URL of today may differ from the committed one.
         config = f"""[cache]\n    dir = "{cache}"\n['remote "{REMOTE}"']\n    url = "{remote}"\n"""
@@ -135,14 +130,8 @@ class Origin:
 
     def _pull(self, clone: Path, batches: Sequence[str]) -> None:
         if batches:  # without a target, DVC pulls everything
-            self._transfer("pull", *(pointer(batch) for batch in batches), clone=clone)
-
-    def _transfer(self, *words: str, clone: Path) -> None:
-        try:
-            dvc(*words, cwd=clone)
-        except CommandFailed as error:
-            url = address(self._stores.dvc_remote)
-            raise StoreUnreachable("The DVC remote", url, "TRIMTAB_DVC_REMOTE_URL", cause(error)) from error
+            with reaching(self._stores, "dvc_remote"):
+                dvc("pull", *map(pointer, batches), cwd=clone)
 
     def _is_committed(self, clone: Path, manifest: Manifest) -> bool:
         path = clone / _manifest_path(manifest.batch)
@@ -158,27 +147,27 @@ class Origin:
         frame.to_parquet(clone / FOLDER / f"{manifest.batch}.parquet", index=False)
         (clone / path).write_text(to_json(manifest) + "\n", encoding="utf-8")
         dvc("add", f"{FOLDER}/{manifest.batch}.parquet", cwd=clone)
-        self._transfer("push", pointer(manifest.batch), clone=clone)
+        with reaching(self._stores, "dvc_remote"):
+            dvc("push", pointer(manifest.batch), cwd=clone)
         git("add", "-f", pointer(manifest.batch), path, cwd=clone)
         git("commit", "-q", "-m", f"Add batch {manifest.batch}, revision {manifest.revision}", cwd=clone)
 
     def _push(self, clone: Path, accept: Callable[[], None]) -> None:
         for _ in range(_TRIES):
-            try:
-                git("push", "-q", address(self._stores.origin), f"HEAD:{BRANCH}", cwd=clone)
-                return
-            except CommandFailed as error:
-                if "rejected" not in error.output and "cannot lock ref" not in error.output:
-                    raise unreachable(self._stores, error) from error
+            with reaching(self._stores, "origin"):
+                try:
+                    git("push", "-q", address(self._stores.origin), f"HEAD:{BRANCH}", cwd=clone)
+                    return
+                except CommandFailed as error:
+                    if "rejected" not in error.output and "cannot lock ref" not in error.output:
+                        raise
             self._rebase(clone)
             accept()
         raise self._conflict(_TRIES)
 
     def _rebase(self, clone: Path) -> None:
-        try:
+        with reaching(self._stores, "origin"):
             git("fetch", "-q", address(self._stores.origin), BRANCH, cwd=clone)
-        except CommandFailed as error:
-            raise unreachable(self._stores, error) from error
         try:
             git("rebase", "-q", "FETCH_HEAD", cwd=clone)
         except CommandFailed as error:  # the same batch was pushed with other content

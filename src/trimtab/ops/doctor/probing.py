@@ -7,7 +7,8 @@ from pathlib import Path
 
 from trimtab import settings
 from trimtab.errors import TrimtabError, Unfit
-from trimtab.ops.dvc_objects import Objects, file_md5, remote
+from trimtab.ops.dvc_objects import Objects, remote
+from trimtab.origin.origin import file_md5
 
 
 def probe() -> str:

@@ -7,10 +7,10 @@ from functools import cached_property
 from pathlib import Path
 
 from trimtab import params
-from trimtab.errors import CommandFailed, StoreUnreachable, Unfit
+from trimtab.errors import Unfit
 from trimtab.ledger.engine import Database
 from trimtab.origin import commands
-from trimtab.origin.mirror import BRANCH, address, unreachable
+from trimtab.origin.mirror import BRANCH, address, reaching
 from trimtab.predictions.opening import open_log
 from trimtab.registry.mlflow_store import Store
 from trimtab.settings import Settings
@@ -54,13 +54,8 @@ class Places:
     def remote(self) -> str:
         """Push, pull and delete a probe."""
         command = [sys.executable, "-m", "trimtab.ops.doctor.probing"]
-        try:
+        with reaching(self.stores, "dvc_remote"):
             return commands.run(command, cwd=None, seconds=self.seconds).strip()
-        except CommandFailed as error:
-            url = address(self.stores.dvc_remote)
-            raise StoreUnreachable(
-                "The DVC remote", url, "TRIMTAB_DVC_REMOTE_URL", commands.cause(error)
-            ) from error
 
     def mlflow(self) -> str:
         """Count the registered versions."""
@@ -76,7 +71,5 @@ class Places:
         return f"{open_log(self.stores.prediction_log, self.params.predictions).count()[0]} predictions"
 
     def _git(self, *words: str, cwd: Path | None = None) -> str:
-        try:
+        with reaching(self.stores, "origin"):
             return commands.git(*words, cwd=cwd, seconds=self.seconds)
-        except CommandFailed as error:
-            raise unreachable(self.stores, error) from error

@@ -15,7 +15,7 @@ from trimtab.ledger.leases import Lease
 from trimtab.loop.loop import Loop
 from trimtab.ops import dvc_objects, folders
 from trimtab.ops.erasure import rowfiles
-from trimtab.origin.origin import md5_of, pointer
+from trimtab.origin.origin import cached, file_md5, md5_of, pointer
 
 log = logging.getLogger(__name__)
 
@@ -91,16 +91,11 @@ def remove(loop: Loop, objects: Collection[str], checkouts: Collection[Path]) ->
     """Delete objects from the DVC remote and the shared cache, and folders of checkouts."""
     with dvc_objects.remote(loop.stores) as remote:
         for md5 in objects:
-            _cached(loop, md5).unlink(missing_ok=True)
+            cached(loop.stores, md5).unlink(missing_ok=True)
             if remote.has(md5):
                 remote.remove(md5)
     for checkout in checkouts:
         folders.remove(checkout)
-
-
-def _cached(loop: Loop, md5: str) -> Path:
-    """Return the path of an object in the shared cache."""
-    return loop.stores.dvc_cache / "files" / "md5" / md5[:2] / md5[2:]
 
 
 def versions_of(loop: Loop, objects: Collection[str]) -> dict[str, str]:
@@ -118,8 +113,8 @@ def versions_of(loop: Loop, objects: Collection[str]) -> dict[str, str]:
 
 
 def _content(loop: Loop, remote: dvc_objects.Objects, md5: str) -> bytes | None:
-    path = _cached(loop, md5)
-    if path.is_file() and dvc_objects.file_md5(path) == md5:
+    path = cached(loop.stores, md5)
+    if path.is_file() and file_md5(path) == md5:
         return path.read_bytes()
     return remote.read(md5) if remote.has(md5) else None
 
