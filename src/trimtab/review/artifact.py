@@ -1,6 +1,6 @@
 """Read the artifact of a job that ran untrusted code: validate its verdict, and judge again with the base branch's gate."""
 
-import math
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -64,14 +64,8 @@ def judge_again(verdict: Verdict, gate: params.Gate) -> Weighed:
 def _faults(verdict: Verdict) -> Iterator[tuple[str, str]]:
     if verdict.champion is not None and not _VERSION.fullmatch(verdict.champion):
         yield "the number of a version as champion, or null", repr(verdict.champion[:60])
-    lists = (
-        verdict.blocks,
-        verdict.checks,
-        verdict.judged_on,
-        verdict.challenger_scores,
-        verdict.champion_scores,
-    )
-    if max(map(len, (*lists, verdict.probes))) > _MOST_ENTRIES:
+    parts = asdict(verdict)
+    if any(len(part) > _MOST_ENTRIES for part in parts.values() if isinstance(part, tuple | dict)):
         yield f"lists of at most {_MOST_ENTRIES} entries", "a longer one"
     if not verdict.blocks:
         yield "blocks of time on which both were judged", "none"
@@ -82,15 +76,7 @@ def _faults(verdict: Verdict) -> Iterator[tuple[str, str]]:
     for block in verdict.blocks:
         if block.rows < 1:
             yield "blocks of one row or more", str(block.rows)
-    if not all(map(math.isfinite, _numbers(asdict(verdict)))):
+    try:
+        json.dumps(parts, allow_nan=False, default=str)
+    except ValueError:
         yield "finite numbers", "one that is not"
-
-
-def _numbers(value: object) -> Iterator[float]:
-    if isinstance(value, dict):
-        value = tuple(value.values())
-    if isinstance(value, list | tuple):
-        for part in value:
-            yield from _numbers(part)
-    elif isinstance(value, int | float):
-        yield float(value)

@@ -1,10 +1,11 @@
 """`trimtab comment`: report on a pull request how its model compares with the one in Production."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from trimtab import params, settings
-from trimtab.review import artifact, markdown, pull
-from trimtab.review.github import GitHub
+from trimtab.review import artifact, markdown
+from trimtab.review.github import GitHub, Pull
 
 JUDGING = (
     "src/trimtab/evaluate/",
@@ -41,18 +42,17 @@ def comment(folder: Path, root: Path = Path()) -> str:
         author=job.comment_author,
     )
     run_url = f"{job.github_server_url}/{job.github_repository}/actions/runs/{job.github_run_id}"
-    request = pull.find(job.require("github_event_path"), github, run_url)
-    if request is None:
+    pull = github.find_pull(job.require("github_event_path"), run_url)
+    if pull is None:
         return "The pull request has newer commits or is closed: no comment was written."
-    touched = tuple(name for name in github.changed(request.number) if name.startswith(JUDGING))
-    source = markdown.Source(commit=request.commit, run_url=request.run_url, touched=touched)
-    text = _text(folder, params.load(root / params.FILE).gate, source)
-    return f"The comment on #{request.number} was {github.upsert_comment(request.number, markdown.MARKER, text)}."
+    touched = [name for name in github.changed(pull.number) if name.startswith(JUDGING)]
+    text = _text(folder, params.load(root / params.FILE).gate, pull, touched)
+    return f"The comment on #{pull.number} was {github.upsert_comment(pull.number, markdown.MARKER, text)}."
 
 
-def _text(folder: Path, gate: params.Gate, source: markdown.Source) -> str:
+def _text(folder: Path, gate: params.Gate, pull: Pull, touched: Sequence[str]) -> str:
     if not (folder / artifact.FILE).exists():
-        return markdown.failed(source)
+        return markdown.failed(pull)
     verdict = artifact.read(folder)
     judged = artifact.judge_again(verdict, gate)
-    return markdown.comment(verdict, judged, artifact.gate_of(verdict, gate).min_gain, source)
+    return markdown.comment(verdict, judged, artifact.gate_of(verdict, gate).min_gain, pull, touched)

@@ -1,11 +1,12 @@
 """A verdict as GitHub's Markdown: the sentence, the table of metrics, the interval, the checks, the probes, the plot."""
 
 import re
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 
 from trimtab.contracts import Check, Comparison, Verdict
 from trimtab.evaluate.compare import UNBOUNDED
 from trimtab.evaluate.weigh import Weighed
+from trimtab.review.github import Pull
 
 MARKER = "<!-- trimtab -->"
 _UNSAFE = re.compile(r"[^A-Za-z0-9 .,;:%()+=/'–-]", re.ASCII)
@@ -15,17 +16,8 @@ _WIDTH = 48
 _SIGNS = {"PROMOTE": "🟢", "HOLD": "🟡", "REJECT": "🔴", "ASK": "🔵"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
-    """Where the figures come from: the trained commit, the page of its run, and the files it changes that judge it."""
-
-    commit: str
-    run_url: str
-    touched: tuple[str, ...] = ()
-
-
-def comment(verdict: Verdict, judged: Weighed, min_gain: float, source: Source) -> str:
-    """Return the whole comment.
+def comment(verdict: Verdict, judged: Weighed, min_gain: float, pull: Pull, touched: Sequence[str]) -> str:
+    """Return the whole comment; `touched` are the files that the pull request changes and that measure or judge.
 
     Kind, sentence and interval are those of `judged`, which the base branch's gate made. From the pull request's own verdict
     only names and figures are shown, in characters that GitHub takes for neither Markdown nor a mention nor a link.
@@ -34,24 +26,24 @@ def comment(verdict: Verdict, judged: Weighed, min_gain: float, source: Source) 
         MARKER,
         f"### {_SIGNS[judged.kind]} {judged.kind}: this pull request's model against {verdict.champion_name}",
         plain(judged.reason.removeprefix(f"{judged.kind}: ")) + ".",
-        *_warnings(verdict, judged, source),
+        *_warnings(verdict, judged, touched),
         _table(verdict, judged.comparison),
         _interval(judged.comparison, min_gain),
         _plot(verdict),
         _checks(verdict.checks),
         f"Probes of the gate: {', '.join(f'{plain(name)}: {kind}' for name, kind in sorted(verdict.probes.items()))}.",
-        f"Trained at {source.commit[:12]}; evidence.html, losses.csv and the plots are in the artifact of "
-        f"[the run]({source.run_url}). A pull request does not promote a model: after the merge, the loop "
+        f"Trained at {pull.commit[:12]}; evidence.html, losses.csv and the plots are in the artifact of "
+        f"[the run]({pull.run_url}). A pull request does not promote a model: after the merge, the loop "
         f"trains and judges again.",
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def failed(source: Source) -> str:
+def failed(pull: Pull) -> str:
     """Return the comment on a run without a verdict."""
     return (
         f"{MARKER}\n\n### ⚪ No verdict on this pull request's model\n\nThe training or the judgement at "
-        f"{source.commit[:12]} failed: see [the run]({source.run_url}).\n"
+        f"{pull.commit[:12]} failed: see [the run]({pull.run_url}).\n"
     )
 
 
@@ -68,18 +60,12 @@ def plain(text: str) -> str:
     return "\\_".join(_LINK.sub("?", _UNSAFE.sub("?", word)) for word in words)
 
 
-def _warnings(verdict: Verdict, judged: Weighed, source: Source) -> list[str]:
-    warnings = []
+def _warnings(verdict: Verdict, judged: Weighed, touched: Sequence[str]) -> Iterator[str]:
     if verdict.kind != judged.kind:
-        warnings.append(
-            f"> The pull request's own gate says {verdict.kind}; this comment shows what the base branch's gate says."
-        )
-    if source.touched:
-        names = ", ".join(plain(name) for name in source.touched[:10])
-        warnings.append(
-            f"> This pull request changes files that measure or judge: {names}. Read these first."
-        )
-    return warnings
+        yield f"> The pull request's own gate says {verdict.kind}; this comment shows what the base branch's gate says."
+    if touched:
+        names = ", ".join(map(plain, touched[:10]))
+        yield f"> This pull request changes files that measure or judge: {names}. Read these first."
 
 
 def _table(verdict: Verdict, total: Comparison) -> str:
@@ -88,10 +74,10 @@ def _table(verdict: Verdict, total: Comparison) -> str:
         f"| batch | labelled rows | {metric}, {champion} | {metric}, challenger | AUC, {champion} | AUC, challenger |",
         "|---|--:|--:|--:|--:|--:|",
     ]
-    scores = {score.batch: score for score in verdict.champion_scores}
+    scores = {score.batch: (score.loss, score.auc) for score in verdict.champion_scores}
     for new in verdict.challenger_scores:
-        old = scores.get(new.batch)
-        figures = (old.loss if old else None, new.loss, old.auc if old else None, new.auc)
+        loss, auc = scores.get(new.batch, (None, None))
+        figures = (loss, new.loss, auc, new.auc)
         lines.append(f"| {plain(new.batch)} | {new.labelled} | {' | '.join(map(_figure, figures))} |")
     lines.append(
         f"| **all, {total.blocks} blocks** | {total.rows} | {total.champion_loss:.4f} | "
