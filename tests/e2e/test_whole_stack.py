@@ -12,6 +12,7 @@ import requests
 from playwright.sync_api import sync_playwright
 
 from tests.support import playground
+from tests.support.airflow import run_state
 from tests.support.browser import CHROMIUM
 from tests.support.ledger import lease_holder, unfinished
 from tests.support.moments import SMALL
@@ -43,7 +44,7 @@ class Stack:
             time.sleep(1)
 
     def state(self, dag: str, run_id: str) -> str:
-        return self.airflow.run_state(dag, run_id)
+        return run_state(self.airflow, dag, run_id)
 
     def in_production(self) -> list[str]:
         return self.loop.registry.in_stage(self.loop.model, "Production")

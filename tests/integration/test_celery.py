@@ -20,6 +20,7 @@ from mlflow import MlflowClient
 
 from tests.integration.predictions.servers import Postgres, Server, free_port, running
 from tests.support import playground
+from tests.support.airflow import run_state
 from tests.support.ledger import lease_holder
 from tests.support.moments import Site
 from trimtab.data import landing
@@ -199,7 +200,7 @@ def test_a_worker_is_lost_in_the_middle_of_training_and_the_run_recovers(
     instances = ended(api, "retrain_model", "lost")
     tries = {entry["task_id"]: (entry["state"], entry["try_number"]) for entry in instances}
     assert tries["train"] == ("success", 2)
-    assert api.run_state("retrain_model", "lost") == "success"
+    assert run_state(api, "retrain_model", "lost") == "success"
     assert tries.pop("wait_for_answer")[0] == "skipped"  # gate.ask is never
     assert {state for state, _ in tries.values()} == {"success"}, tries
     assert loop.registry.stages(loop.model) == {"1": "Archived", "2": "Production"}
@@ -222,7 +223,7 @@ def knows(api: AirflowApi, dag: str) -> bool:
 
 def ended(api: AirflowApi, dag: str, run_id: str) -> list[dict[str, Any]]:
     """Airflow's own records of the tasks of a run that ended."""
-    until(lambda: api.run_state(dag, run_id) in ("success", "failed"), f"the end of {dag}")
+    until(lambda: run_state(api, dag, run_id) in ("success", "failed"), f"the end of {dag}")
     instances = api.get(f"/api/v2/dags/{dag}/dagRuns/{run_id}/taskInstances")["task_instances"]
     return list(instances)
 

@@ -17,6 +17,7 @@ from tests.integration.predictions.servers import free_port
 from tests.integration.test_celery import Cluster, knows, until
 from tests.integration.test_requests import FIRED
 from tests.support import playground
+from tests.support.airflow import patch, run_state, task_states
 from tests.support.ledger import decisions
 from tests.support.moments import SMALL
 from trimtab import settings
@@ -125,13 +126,14 @@ def test_a_task_works_on_its_own_model_alone(site: Site) -> None:
         dag = f"ingest_batch.{model}"
         until(lambda: knows(site.api, dag), f"Airflow to know {dag}")  # noqa: B023
         site.api.trigger(dag, run_id="one")
-        site.api.patch(f"/api/v2/dags/{dag}", {"is_paused": False})
+        patch(site.api, f"/api/v2/dags/{dag}", {"is_paused": False})
     for model in MODELS:
+        dag = f"ingest_batch.{model}"
         until(
-            lambda: site.api.run_state(f"ingest_batch.{model}", "one") in ("success", "failed"),  # noqa: B023
+            lambda: run_state(site.api, dag, "one") in ("success", "failed"),  # noqa: B023
             f"the run of {model} to end",
         )
-    states = site.api.task_states("ingest_batch.late", "one")
+    states = task_states(site.api, "ingest_batch.late", "one")
     assert states == dict.fromkeys(("list_landed", "ingest[0]", "ingest[1]", "announce"), "success")
     for model, batches in (("delay", [first]), ("late", [first, second])):
         loop = site.loops[model]
@@ -174,7 +176,7 @@ def test_the_figures_of_both_come_in_one_answer(site: Site) -> None:
 
 def test_an_alert_is_a_request_of_its_model_and_wakes_its_dag_alone(site: Site) -> None:
     for model in MODELS:
-        site.api.patch(f"/api/v2/dags/retrain_model.{model}", {"is_paused": False})
+        patch(site.api, f"/api/v2/dags/retrain_model.{model}", {"is_paused": False})
     answer = site.alert(
         *(_alert(*run) for run in (("aa", "late"), ("bb", "nobody"), ("cc", None), ("dd", "late")))
     )
@@ -236,8 +238,8 @@ def test_the_password_of_a_store_that_is_away_is_in_no_log_and_on_no_page(site: 
     try:
         until(lambda: knows(site.api, dag), f"Airflow to know {dag}")
         site.api.trigger(dag, run_id="one")
-        site.api.patch(f"/api/v2/dags/{dag}", {"is_paused": False})
-        until(lambda: "up_for_retry" in site.api.task_states(dag, "one").values(), "the first try to fail")
+        patch(site.api, f"/api/v2/dags/{dag}", {"is_paused": False})
+        until(lambda: "up_for_retry" in task_states(site.api, dag, "one").values(), "the first try to fail")
         page = site.page("health?model=away")
     finally:
         file.unlink()

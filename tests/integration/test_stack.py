@@ -15,6 +15,7 @@ import requests
 from playwright.sync_api import expect
 
 from tests.support import playground
+from tests.support.airflow import patch, run_state, task_states
 from tests.support.browser import visit
 from tests.support.ledger import lease_holder
 from tests.support.moments import SMALL
@@ -89,7 +90,7 @@ def test_a_backup_is_taken_where_the_environment_says(home):
 
 def test_a_sweep_of_an_empty_loop_wakes_nobody(home):
     assert _run(home, "sweep", {}) == "success"
-    assert airflow_api.connect(home).task_states("sweep", "test") == {
+    assert task_states(airflow_api.connect(home), "sweep", "test") == {
         "reconcile": "success",
         "waiting": "success",
         "wake_monitor": "skipped",
@@ -103,12 +104,12 @@ def test_the_same_run_id_triggers_once(home):
 
 def test_a_retraining_that_nobody_gave_a_reason_for_fails_at_once(home):
     assert _run(home, "retrain_model", {"dry_run": True}) == "failed"
-    assert airflow_api.connect(home).task_states("retrain_model", "test")["arbitrate"] == "failed"
+    assert task_states(airflow_api.connect(home), "retrain_model", "test")["arbitrate"] == "failed"
 
 
 def test_a_rollback_that_cannot_be_fails_at_once_and_says_why(home):
     assert _run(home, "rollback_model", {"reason": "complaints"}) == "failed"
-    assert airflow_api.connect(home).task_states("rollback_model", "test") == {
+    assert task_states(airflow_api.connect(home), "rollback_model", "test") == {
         "reconcile": "success",
         "rollback": "failed",
     }
@@ -177,7 +178,7 @@ def test_a_person_is_asked_on_the_page_and_the_default_counts_when_nobody_answer
     assert (detail["options"], detail["defaults"]) == (["promote", "keep"], ["keep"])
     assert lease_holder(loop) is None
     assert state.open_verdict(loop.ledger.all(Judgement)).state == "ASK"
-    _until(lambda: api.run_state("retrain_model", "unanswered") == "success", seconds=120)
+    _until(lambda: run_state(api, "retrain_model", "unanswered") == "success", seconds=120)
     refused = state.judgement_of(loop.ledger.all(Judgement), f"{loop.model}-1")
     assert refused.reason.startswith("REJECT by default, because nobody answered: ASK: "), refused
     assert loop.registry.in_stage(loop.model, "Production") == []
@@ -186,10 +187,12 @@ def test_a_person_is_asked_on_the_page_and_the_default_counts_when_nobody_answer
     _asked(api, "answered")
     # An answer before the executor's own "ended" is taken for a task that died, which Airflow tries again: it asks once more.
     time.sleep(5)
-    api.patch(
-        f"{_PLACE}/answered/taskInstances/wait_for_answer/-1/hitlDetails", {"chosen_options": ["promote"]}
+    patch(
+        api,
+        f"{_PLACE}/answered/taskInstances/wait_for_answer/-1/hitlDetails",
+        {"chosen_options": ["promote"]},
     )
-    _until(lambda: api.run_state("retrain_model", "answered") == "success", seconds=120)
+    _until(lambda: run_state(api, "retrain_model", "answered") == "success", seconds=120)
     promoted = state.judgement_of(loop.ledger.all(Judgement), f"{loop.model}-2")
     assert promoted.reason.startswith("PROMOTE by admin: ASK: "), promoted
     assert len(loop.registry.in_stage(loop.model, "Production")) == 1
@@ -201,7 +204,7 @@ _PLACE = "/api/v2/dags/retrain_model/dagRuns"
 def _asked(api: airflow_api.AirflowApi, run_id: str) -> dict[str, object]:
     """Wait until the run asks; return what the page shows."""
     _until(
-        lambda: api.task_states("retrain_model", run_id).get("wait_for_answer")
+        lambda: task_states(api, "retrain_model", run_id).get("wait_for_answer")
         in ("awaiting_input", "deferred"),
         seconds=180,
     )
@@ -220,7 +223,7 @@ def test_an_admin_rolls_back_from_the_health_page(home):
     run = api.get(f"/api/v2/dags/rollback_model/dagRuns/{unquote(link.rpartition('/')[2])}")
     assert run["conf"] == {"version": None, "reason": "complaints from the page"}
     assert run["triggering_user_name"] == "admin"
-    _until(lambda: api.run_state("rollback_model", run["dag_run_id"]) in ("success", "failed"), seconds=120)
+    _until(lambda: run_state(api, "rollback_model", run["dag_run_id"]) in ("success", "failed"), seconds=120)
 
 
 def test_a_viewer_is_refused_by_airflow_and_told_so(home):
@@ -312,8 +315,8 @@ def _health(home: Path, path: str, user: str | None) -> requests.Response:
 def _run(home: Path, dag: str, conf: dict[str, object]) -> str:
     api = airflow_api.connect(home)
     api.trigger(dag, conf, run_id="test")
-    _until(lambda: api.run_state(dag, "test") in ("success", "failed"))
-    return api.run_state(dag, "test")
+    _until(lambda: run_state(api, dag, "test") in ("success", "failed"))
+    return run_state(api, dag, "test")
 
 
 def _until(ready, seconds: float = 60.0) -> None:

@@ -10,8 +10,7 @@ from urllib3.util import Retry
 
 from trimtab.errors import CommandFailed, StoreUnreachable
 from trimtab.settings import Ports
-from trimtab.stack import config, supervision
-from trimtab.stack.ports import HOST
+from trimtab.stack.supervision import addresses
 
 _SECONDS = 30.0
 _UNAUTHORISED, _CONFLICT, _ERROR = 401, 409, 400
@@ -49,15 +48,16 @@ class AirflowApi:
             StoreUnreachable: Airflow does not answer.
             CommandFailed: It answers with an error.
         """
-        return self._json("GET", path, params=query)
+        return self.request("GET", path, params=query)
 
     def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         """Post JSON to a path; errors as for `get`."""
-        return self._json("POST", path, json=body)
+        return self.request("POST", path, json=body)
 
-    def patch(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        """Patch the resource at a path; errors as for `get`."""
-        return self._json("PATCH", path, json=body)
+    def request(self, method: str, path: str, **content: Any) -> dict[str, Any]:
+        """Make a request with the content that `requests` takes, and return the JSON; errors as for `get`."""
+        body: dict[str, Any] = _require_success(self._authorised(method, path, **content)).json()
+        return body
 
     def health(self) -> dict[str, str | None]:
         """Return the status of each component of Airflow, or None for a component that does not run."""
@@ -73,27 +73,13 @@ class AirflowApi:
             _require_success(response)
         return run_id
 
-    def run_state(self, dag: str, run_id: str) -> str:
-        """Return the state of a run: queued, running, success or failed."""
-        return str(self.get(f"/api/v2/dags/{dag}/dagRuns/{run_id}")["state"])
-
-    def task_states(self, dag: str, run_id: str) -> dict[str, str | None]:
-        """Return the state of each task of a run; a mapped task is called `task[index]`."""
-        tasks = self.get(f"/api/v2/dags/{dag}/dagRuns/{run_id}/taskInstances")["task_instances"]
-        return {_task_name(task): task["state"] for task in tasks}
-
-    def _json(self, method: str, path: str, **content: Any) -> dict[str, Any]:
-        body: dict[str, Any] = _require_success(self._authorised(method, path, **content)).json()
-        return body
-
     def _authorised(self, method: str, path: str, **content: Any) -> requests.Response:
-        if "Authorization" in self._session.headers:
+        response = self._call(method, path, **content)
+        if response.status_code == _UNAUTHORISED:
+            login = _require_success(self._call("POST", "/auth/token", json=self._login))
+            self._session.headers["Authorization"] = f"Bearer {login.json()['access_token']}"
             response = self._call(method, path, **content)
-            if response.status_code != _UNAUTHORISED:
-                return response
-        token = _require_success(self._call("POST", "/auth/token", json=self._login)).json()["access_token"]
-        self._session.headers["Authorization"] = f"Bearer {token}"
-        return self._call(method, path, **content)
+        return response
 
     def _call(self, method: str, path: str, **content: Any) -> requests.Response:
         try:
@@ -106,14 +92,9 @@ class AirflowApi:
 
 def connect(home: Path, user: str = "admin") -> AirflowApi:
     """Return a client of the stack on a home, logged in with the generated password of a user."""
-    state = supervision.load(home)
-    ports = state.ports if state else Ports()
-    passwords = json.loads(config.passwords_file(home).read_text(encoding="utf-8"))
-    return AirflowApi(f"http://{HOST}:{ports.airflow}", user, passwords[user])
-
-
-def _task_name(task: dict[str, Any]) -> str:
-    return str(task["task_id"]) if task["map_index"] < 0 else f"{task['task_id']}[{task['map_index']}]"
+    urls = addresses(home)
+    passwords = json.loads(urls.passwords.read_text(encoding="utf-8"))
+    return AirflowApi(urls.airflow, user, passwords[user])
 
 
 def _require_success(response: requests.Response) -> requests.Response:

@@ -8,13 +8,12 @@ from pathlib import Path
 
 from trimtab import files, params
 from trimtab.settings import Ports
-from trimtab.stack.ports import HOST
 
+HOST = "127.0.0.1"
+"""All servers listen on the loopback address only."""
 USERS = ("admin", "viewer")
 _SECRET_BYTES = 64
 """Airflow signs with SHA-512, which a shorter key would weaken."""
-
-
 _AIRFLOW_SETTINGS = """\
 from trimtab.stack.preload import preload
 
@@ -38,10 +37,11 @@ def environment(home: Path, ports: Ports, tree: Path = Path()) -> dict[str, str]
         ParamsError: The tree's `params.yaml` cannot be used.
     """
     home, tree = home.resolve(), tree.resolve()
+    _once(alerts_token_file(home), secrets.token_urlsafe())
     return {
         **_airflow(home, ports, tree),
         "TRIMTAB_HOME": str(home),
-        "TRIMTAB_ALERTS_TOKEN_FILE": str(_alerts_token(home)),
+        "TRIMTAB_ALERTS_TOKEN_FILE": str(alerts_token_file(home)),
         "TRIMTAB_MODEL": params.load(tree / params.FILE).model.name,
         "MLFLOW_TRACKING_URI": f"http://{HOST}:{ports.mlflow}",
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
@@ -54,7 +54,9 @@ def environment(home: Path, ports: Ports, tree: Path = Path()) -> dict[str, str]
 
 def _airflow(home: Path, ports: Ports, tree: Path) -> dict[str, str]:
     folder = home / "airflow"
-    keys = _secrets(folder)
+    _once(passwords_file(home), json.dumps({user: secrets.token_urlsafe() for user in USERS}))
+    new_keys = {name: secrets.token_urlsafe(_SECRET_BYTES) for name in ("jwt", "api")}
+    keys = json.loads(_once(folder / "secrets.json", json.dumps(new_keys)))
     settings = {
         "CORE__DAGS_FOLDER": tree / "dags",
         "CORE__PLUGINS_FOLDER": tree / "plugins",
@@ -94,9 +96,7 @@ def _airflow(home: Path, ports: Ports, tree: Path) -> dict[str, str]:
 
 def write_airflow_settings(home: Path) -> None:
     """Write the module that Airflow imports when one of its processes starts."""
-    folder = home / "airflow" / "config"
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "airflow_local_settings.py").write_text(_AIRFLOW_SETTINGS, encoding="utf-8")
+    files.write(home / "airflow" / "config" / "airflow_local_settings.py", _AIRFLOW_SETTINGS)
 
 
 def passwords_file(home: Path) -> Path:
@@ -109,23 +109,8 @@ def alerts_token_file(home: Path) -> Path:
     return home.resolve() / "alerts.token"
 
 
-def _alerts_token(home: Path) -> Path:
-    path = alerts_token_file(home)
+def _once(path: Path, content: str) -> str:
+    """Return the content of a secret file, which is created with this content if it does not exist."""
     if not path.exists():
-        files.write(path, secrets.token_urlsafe(), private=True)
-    return path
-
-
-def _secrets(folder: Path) -> dict[str, str]:
-    _once(folder / "passwords.json", {user: secrets.token_urlsafe() for user in USERS})
-    return _once(
-        folder / "secrets.json", {name: secrets.token_urlsafe(_SECRET_BYTES) for name in ("jwt", "api")}
-    )
-
-
-def _once(path: Path, values: dict[str, str]) -> dict[str, str]:
-    """Return the values in a file, which is created with these values if it does not exist."""
-    if not path.exists():
-        files.write(path, json.dumps(values), private=True)
-    stored: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
-    return stored
+        files.write(path, content, private=True)
+    return path.read_text(encoding="utf-8")

@@ -10,8 +10,8 @@ from pathlib import Path
 from trimtab.errors import CommandFailed, Unfit
 from trimtab.settings import Ports
 from trimtab.stack import config, preflight, programs, session, supervision
-from trimtab.stack.addresses import Addresses, addresses
 from trimtab.stack.health import wait_healthy
+from trimtab.stack.supervision import Addresses, addresses
 
 __all__ = ["Addresses", "addresses", "running", "start", "status", "stop", "wait_healthy"]
 
@@ -37,7 +37,7 @@ def start(home: Path, tree: Path = Path()) -> Addresses:
     stop(home)
     preflight.check(home, tree, listening)
     environment = {**os.environ, **config.environment(home, listening, tree)}
-    for folder in ("logs", "mlflow-artifacts", "stack", "airflow/config"):
+    for folder in ("logs", "mlflow-artifacts", "stack"):
         (home / folder).mkdir(parents=True, exist_ok=True)
     config.write_airflow_settings(home)
     state = _supervise(home, tree, listening, environment)

@@ -4,13 +4,13 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import requests
 
 from trimtab.errors import RunFailed, TrimtabError, Unfit
 from trimtab.stack import airflow_api, supervision
-from trimtab.stack.addresses import addresses
-from trimtab.stack.ports import HOST
+from trimtab.stack.config import HOST
 
 _POLL_SECONDS = 0.3
 _ANSWER_SECONDS = 5.0
@@ -54,7 +54,7 @@ def not_ready(home: Path) -> list[str]:
     for name, status in state.programs().items():
         if status == "FATAL":
             raise Unfit(f"{name} ends each time it is started", f"Look at {home / 'logs' / name}.log")
-    urls = addresses(home)
+    urls = supervision.addresses(home)
     servers = {
         "MLflow": f"{urls.mlflow}/health",
         "the model service": f"{urls.service}/healthz",
@@ -84,8 +84,13 @@ def _airflow(home: Path, dags: Path) -> list[str]:
 
 def _answers(url: str) -> bool:
     try:
-        with requests.Session() as client:
-            client.trust_env = False
-            return client.get(url, timeout=_ANSWER_SECONDS).status_code == _OK
+        return get_page(url).status_code == _OK
     except requests.RequestException:
         return False
+
+
+def get_page(url: str, **options: Any) -> requests.Response:
+    """Get a page without a proxy, within five seconds; `options` are those of `requests`."""
+    with requests.Session() as client:
+        client.trust_env = False
+        return client.get(url, timeout=_ANSWER_SECONDS, **options)

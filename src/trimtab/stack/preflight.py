@@ -1,6 +1,7 @@
 """Checks that the machine can run the stack, before anything is started."""
 
 import shutil
+import socket
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,7 +10,7 @@ import psutil  # type: ignore[import-untyped]  # its stubs are a package of thei
 
 from trimtab.errors import Unfit
 from trimtab.settings import Ports
-from trimtab.stack.ports import is_free
+from trimtab.stack.config import HOST
 
 PYTHON = (3, 11)
 FREE_BYTES = 2_000_000_000
@@ -24,7 +25,7 @@ def check(home: Path, tree: Path, ports: Ports) -> None:
     """
     check_python(sys.version_info[:2])
     check_git(shutil.which("git"))
-    check_disk(home, free=shutil.disk_usage(_existing(home)).free)
+    check_disk(home, free=free_bytes(home))
     check_tree(tree)
     check_ports(ports)
 
@@ -67,8 +68,22 @@ def check_ports(ports: Ports) -> None:
             raise Unfit(what, f"End that, or set {Ports.variable(server)} to another port.")
 
 
-def _existing(path: Path) -> Path:
-    return next(folder for folder in (path, *path.parents) if folder.exists())
+def free_bytes(home: Path) -> int:
+    """Return the free bytes on the disk of a folder, which need not exist yet."""
+    existing = next(folder for folder in (home, *home.parents) if folder.exists())
+    return shutil.disk_usage(existing).free
+
+
+def is_free(port: int) -> bool:
+    """Return whether a server could listen on a loopback port now."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        # As servers do, so that a port with connections in TIME_WAIT counts as free.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+    return True
 
 
 def _listener(port: int) -> str | None:

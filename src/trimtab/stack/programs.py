@@ -3,11 +3,12 @@
 import shlex
 import sys
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from string import Template
 
 from trimtab.settings import Ports, Settings
-from trimtab.stack.ports import HOST
+from trimtab.stack.config import HOST
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,23 +25,21 @@ class Program:
 
 def programs(home: Path, ports: Ports) -> tuple[Program, ...]:
     """Return the processes. Those of Airflow are started later, when its database exists."""
-    hosts = ",".join(f"{host}:{ports.mlflow}" for host in (HOST, "localhost"))
-    backend = f"sqlite:///{home.resolve() / 'mlflow.db'}"
-    mlflow = ("mlflow", "server", "--host", HOST, "--port", str(ports.mlflow), "--workers", "1")
-    stores = (
-        "--backend-store-uri",
-        backend,
-        "--artifacts-destination",
-        str(home.resolve() / "mlflow-artifacts"),
-    )
-    service = ("trimtab.serve", "--bind", f"{HOST}:{ports.service}")
-    api = ("airflow", "api-server", "--port")
+    home = home.resolve()
+    mlflow = {
+        "--host": HOST,
+        "--port": str(ports.mlflow),
+        "--workers": "1",
+        "--backend-store-uri": f"sqlite:///{home / 'mlflow.db'}",
+        "--artifacts-destination": str(home / "mlflow-artifacts"),
+        "--allowed-hosts": f"{HOST}:{ports.mlflow},localhost:{ports.mlflow}",
+    }
     return (
-        Program(name="mlflow", command=(*mlflow, *stores, "--allowed-hosts", hosts), priority=10),
-        Program(name="service", command=service, priority=10),
+        Program(name="mlflow", command=("mlflow", "server", *chain(*mlflow.items())), priority=10),
+        Program(name="service", command=("trimtab.serve", "--bind", f"{HOST}:{ports.service}"), priority=10),
         Program(
             name="airflow-api-server",
-            command=(*api, str(ports.airflow), "--apps", "core"),
+            command=("airflow", "api-server", "--port", str(ports.airflow), "--apps", "core"),
             priority=20,
             autostart=False,
         ),
@@ -48,7 +47,7 @@ def programs(home: Path, ports: Ports) -> tuple[Program, ...]:
         # waits for the transaction of a report, which waits for the event loop, and both fail after a minute.
         Program(
             name="airflow-task-api",
-            command=(*api, str(ports.tasks), "--apps", "execution"),
+            command=("airflow", "api-server", "--port", str(ports.tasks), "--apps", "execution"),
             priority=20,
             autostart=False,
         ),

@@ -24,11 +24,9 @@ class Session:
 
     def members(self) -> list[int]:
         """Return the ids of its running processes."""
-        try:
+        with contextlib.suppress(psutil.NoSuchProcess):  # the session outlives a killed leader
             if abs(psutil.Process(self.leader).create_time() - self.since) > 1:
                 return []
-        except psutil.NoSuchProcess:
-            pass  # the session outlives a killed leader
         return [process.pid for process in psutil.process_iter() if self._holds(process.pid)]
 
     def end(self) -> list[int]:

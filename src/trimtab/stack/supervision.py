@@ -1,20 +1,31 @@
-"""The supervisor of a home: how it was started, and its interface over a socket."""
+"""The supervisor of a home: how it was started, its interface over a socket, and the addresses of its servers."""
 
-import json
 import os
 import shutil
 import tempfile
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from xmlrpc.client import Fault, ServerProxy
 
 from trimtab import files
+from trimtab.contracts import from_json, to_json
 from trimtab.settings import Ports
+from trimtab.stack.config import HOST, passwords_file
 from trimtab.stack.session import Session
 
 _SOCKET_LENGTH = 80
 """Longest path of the socket. macOS allows 103 bytes, and the supervisor appends its process id."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Addresses:
+    """URLs of the servers, and the file with Airflow's passwords."""
+
+    airflow: str
+    mlflow: str
+    service: str
+    passwords: Path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,11 +71,21 @@ class State:
 def load(home: Path) -> State | None:
     """Return the last start, or None if this home never had a stack."""
     try:
-        raw = json.loads(_file(home).read_text(encoding="utf-8"))
+        return from_json(State, _file(home).read_bytes())
     except FileNotFoundError:
         return None
-    session = Session(**raw.pop("session")) if raw["session"] else None
-    return State(**raw | {"ports": Ports(**raw["ports"]), "session": session})
+
+
+def addresses(home: Path) -> Addresses:
+    """Return where the stack of a home listens, or will listen once it is started."""
+    state = load(home.resolve())
+    ports = state.ports if state else Ports()
+    return Addresses(
+        airflow=f"http://{HOST}:{ports.airflow}",
+        mlflow=f"http://{HOST}:{ports.mlflow}",
+        service=f"http://{HOST}:{ports.service}",
+        passwords=passwords_file(home),
+    )
 
 
 def new(home: Path, tree: Path, ports: Ports) -> State:
@@ -90,7 +111,7 @@ def clear(home: Path, state: State) -> None:
 
 
 def _save(home: Path, state: State) -> State:
-    files.write(_file(home), json.dumps(asdict(state), indent=2, default=Ports.model_dump))
+    files.write(_file(home), to_json(state))
     return state
 
 

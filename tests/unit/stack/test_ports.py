@@ -1,6 +1,6 @@
 import socket
 
-from trimtab.stack.ports import is_free
+from trimtab.stack.preflight import is_free
 
 
 def test_a_port_is_free_until_something_listens_on_it():

@@ -12,7 +12,7 @@ import requests
 
 from tests.integration.predictions.servers import free_port
 from trimtab.settings import Ports
-from trimtab.stack.ports import HOST
+from trimtab.stack.config import HOST
 from trimtab.stack.programs import programs
 
 PATIENCE_SECONDS = 120

@@ -12,10 +12,10 @@ from trimtab.clock import system_clock
 from trimtab.ledger.engine import open_engine
 from trimtab.ops.doctor.finding import Warn
 from trimtab.settings import Settings
+from trimtab.stack.health import get_page
 
 _OFF_SECONDS = 5.0
 """The Date of a page has whole seconds, and a request takes time; Airflow's tokens tolerate ten."""
-_ANSWER_SECONDS = 5.0
 _PAGES = ("airflow_url", "service_url", "prometheus_url", "alertmanager_url")
 
 
@@ -49,11 +49,9 @@ def _others(where: Settings) -> Iterator[tuple[str, datetime]]:
 
 def _date(url: str) -> datetime | None:
     try:
-        with requests.Session() as client:
-            client.trust_env = False
-            answer = client.get(url, timeout=_ANSWER_SECONDS, stream=True, allow_redirects=False)
-            now = parsedate_to_datetime(answer.headers["Date"])
-            return now if now.tzinfo else now.replace(tzinfo=UTC)  # "-0000" is read without a zone
+        answer = get_page(url, stream=True, allow_redirects=False)
+        now = parsedate_to_datetime(answer.headers["Date"])
+        return now if now.tzinfo else now.replace(tzinfo=UTC)  # "-0000" is read without a zone
     except (requests.RequestException, KeyError, ValueError):
         return None
 

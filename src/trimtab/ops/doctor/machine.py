@@ -1,7 +1,6 @@
 """Check this machine: Python, installed packages, disk, home folder."""
 
 import re
-import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -60,8 +59,7 @@ def _installed(names: Mapping[str, str]) -> dict[str, str]:
 
 def disk(home: Path) -> str:
     """Refuse a disk that the loop would fill."""
-    existing = next(path for path in (home, *home.parents) if path.exists())
-    free = shutil.disk_usage(existing).free
+    free = preflight.free_bytes(home)
     preflight.check_disk(home, free=free)
     return f"{free / 1e9:.1f} GB free"
 

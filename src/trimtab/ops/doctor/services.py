@@ -7,9 +7,9 @@ import requests
 from trimtab.errors import Unfit
 from trimtab.ops.doctor.finding import Warn
 from trimtab.settings import Settings
+from trimtab.stack.health import get_page
 
 _WEBHOOK = "/trimtab/prometheus/alerts"
-_ANSWER_SECONDS = 5.0
 
 
 def ask(url: str, field: str) -> requests.Response:
@@ -19,9 +19,7 @@ def ask(url: str, field: str) -> requests.Response:
         Unfit: No answer within five seconds, or an error.
     """
     try:
-        with requests.Session() as client:
-            client.trust_env = False
-            answer = client.get(url, timeout=_ANSWER_SECONDS)
+        answer = get_page(url)
         answer.raise_for_status()
     except requests.RequestException as error:
         got = error.response.status_code if error.response is not None else type(error).__name__
