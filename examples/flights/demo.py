@@ -22,7 +22,7 @@ from trimtab.ledger import Ledger, facts, state
 from trimtab.loop.initialise import initialise
 from trimtab.params import Params
 from trimtab.settings import Ports, Settings
-from trimtab.stack import airflow_api, control, health, preflight
+from trimtab.stack import airflow_api, control, preflight
 from trimtab.stack.airflow_api import AirflowApi
 
 INTERRUPTED = 130
@@ -113,7 +113,7 @@ def _start(where: Settings, tree: Path, out: progress.Progress) -> None:
     out.doing("creating the origin and starting the stack")
     initialise(tree)
     control.start(where.home, tree)
-    health.wait_healthy(where.home, _HEALTHY_SECONDS, out.doing)
+    control.wait_healthy(where.home, _HEALTHY_SECONDS, out.doing)
 
 
 def _play(

@@ -1,6 +1,7 @@
-"""Files and folders that appear whole or not at all, and locks between processes."""
+"""Files and folders that appear whole or not at all, digests, and locks between processes."""
 
 import fcntl
+import hashlib
 import os
 import tempfile
 from collections.abc import Iterator
@@ -37,6 +38,12 @@ def new_folder(path: Path) -> Iterator[Path]:
         draft = Path(temporary) / path.name
         yield draft
         draft.rename(path)
+
+
+def digest(path: Path, algorithm: str) -> str:
+    """Return the digest of a file by an algorithm such as `sha256`, in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.new(algorithm, usedforsecurity=False)).hexdigest()
 
 
 def sync(path: Path) -> None:

@@ -21,7 +21,7 @@ from trimtab.ledger.facts import Batch, Judgement, Observation, Request, Version
 from trimtab.loop.initialise import initialise
 from trimtab.loop.loop import Loop, open_loop
 from trimtab.settings import Ports
-from trimtab.stack import airflow_api, config, control, health
+from trimtab.stack import airflow_api, config, control
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
@@ -72,7 +72,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     try:
         initialise(tree)
         control.start(home, tree)
-        health.wait_healthy(home, timeout=180)
+        control.wait_healthy(home, timeout=180)
         patch.setenv("MLFLOW_TRACKING_URI", control.addresses(home).mlflow)
         yield Stack(home)
     finally:

@@ -14,6 +14,7 @@ Backup and garbage collection exclude each other by a lease, so that nothing is 
 
 import json
 import logging
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,7 +83,7 @@ def backup(dest: Path, *, keep: int | None = None) -> Backup:
 
 def _copy(loop: Loop, draft: Path) -> dict[str, dict[str, int]]:
     places = mlflow_places(loop.stores)
-    with loop.ledger.frozen() as ledger, sql_dump.snapshot(places.database) as mlflow:
+    with loop.ledger.frozen() as ledger, sql_dump.transaction(places.database) as mlflow:
         counts = {
             "ledger": sql_dump.dump(ledger, sql_dump.tables(ledger, LEDGER_TABLES), draft / "ledger"),
             "mlflow": sql_dump.dump(mlflow, sql_dump.tables(mlflow), draft / "mlflow"),
@@ -103,10 +104,8 @@ def _copy(loop: Loop, draft: Path) -> dict[str, dict[str, int]]:
 def artifact_locations(folder: Path) -> dict[str, str]:
     """Return where each experiment in a backup has its artifacts, by the experiment's id."""
     lines = (folder / "mlflow" / "experiments.jsonl").read_text(encoding="utf-8").splitlines()
-    return {
-        str(experiment["experiment_id"]): experiment["artifact_location"]
-        for experiment in map(json.loads, lines)
-    }
+    experiments = map(json.loads, lines)
+    return {str(each["experiment_id"]): each["artifact_location"] for each in experiments}
 
 
 def _copy_origin(loop: Loop, draft: Path) -> dict[str, int]:
@@ -136,15 +135,11 @@ def _copy_objects(loop: Loop, draft: Path) -> dict[str, int]:
 
 
 def _deleted_versions(loop: Loop) -> tuple[str, ...]:
-    registered = loop.ledger.keys(Version)
     stages = loop.registry.stages(loop.model)
-    deleted = tuple(version for version in registered if version not in stages)
+    deleted = tuple(version for version in loop.ledger.keys(Version) if version not in stages)
     if deleted:
-        log.warning(
-            "Version %s of %s was deleted in MLflow: this backup does not hold it",
-            ", ".join(deleted),
-            loop.model,
-        )
+        names = ", ".join(deleted)
+        log.warning("Version %s of %s was deleted in MLflow: this backup does not hold it", names, loop.model)
     return deleted
 
 
@@ -153,7 +148,6 @@ def _seal(loop: Loop, draft: Path, counts: dict[str, dict[str, int]], deleted: t
     files = manifest.digests(draft)
     for name in files:
         sync(draft / name)
-    head = git("rev-parse", "refs/heads/main", cwd=draft / "origin.git").strip()
     manifest.write(
         draft,
         manifest.Manifest(
@@ -161,28 +155,25 @@ def _seal(loop: Loop, draft: Path, counts: dict[str, dict[str, int]], deleted: t
             taken_at=system_clock().isoformat(),
             trimtab=__version__,
             model=loop.model,
-            commit=head,
+            commit=git("rev-parse", "refs/heads/main", cwd=draft / "origin.git").strip(),
             counts=counts,
             deleted_versions=deleted,
             files=files,
         ),
     )
-    sync(draft / manifest.FILE)
 
 
 def _remove_unfinished(dest: Path) -> None:
     """Remove what a killed backup left; under the lease no other process writes to it."""
     for draft in dest.glob("trimtab-*.part"):
         log.warning("Removing %s, which was never finished", draft)
-        folders.remove(draft)
+        shutil.rmtree(draft, ignore_errors=True)
 
 
 def _remove_old(dest: Path, keep: int | None) -> tuple[str, ...]:
-    if keep is None:
-        return ()
     finished = sorted(path for path in dest.glob("trimtab-*Z") if (path / manifest.FILE).is_file())
-    old = finished[:-keep]
+    old = finished[:-keep] if keep else []
     for path in old:
         # Renamed first, so that nobody takes a half deleted backup for a complete one.
-        folders.remove(path.rename(path.with_suffix(".part")))
+        shutil.rmtree(path.rename(path.with_suffix(".part")), ignore_errors=True)
     return tuple(path.name for path in old)

@@ -6,10 +6,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from trimtab import files
 from trimtab.errors import Unfit
 from trimtab.origin.commands import git
 from trimtab.origin.mirror import address
-from trimtab.origin.origin import REMOTE, file_md5, md5_of
+from trimtab.origin.origin import REMOTE, md5_of
 from trimtab.settings import Settings
 
 _POINTER = ".parquet.dvc"
@@ -51,7 +52,7 @@ class Objects:
         """
         path.parent.mkdir(parents=True, exist_ok=True)
         self._odb.fs.get_file(self._odb.oid_to_path(md5), str(path))
-        copied = file_md5(path)
+        copied = files.digest(path, "md5")
         if copied != md5:
             path.unlink()
             raise Unfit(f"Object {md5} of the DVC remote has other bytes ({copied})", "Push it again.")
@@ -104,9 +105,13 @@ def _cannot(action: str) -> Unfit:
 
 def batches_by_md5(repository: Path) -> dict[str, str]:
     """Return the objects that the DVC pointers of all commits in a bare repository name, and the batch of each."""
-    listed = git("rev-list", "--objects", "--all", cwd=repository).splitlines()
-    blobs = [line.split(" ", 1) for line in listed if line.endswith(_POINTER)]
-    return {
-        md5_of(git("cat-file", "blob", blob, cwd=repository)): Path(path).name.removesuffix(_POINTER)
-        for blob, path in blobs
-    }
+    pointers = files_named(repository, _POINTER)
+    return {md5_of(content): Path(path).name.removesuffix(_POINTER) for path, content in pointers}
+
+
+def files_named(repository: Path, suffix: str | tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    """Yield path and content of the files, and folders, of all commits in a bare repository that end with a suffix."""
+    for line in git("rev-list", "--objects", "--all", cwd=repository).splitlines():
+        if line.endswith(suffix):
+            blob, path = line.split(" ", 1)
+            yield path, git("cat-file", "-p", blob, cwd=repository)

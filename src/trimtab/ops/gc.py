@@ -5,8 +5,9 @@ progress. Only what is older than a limit is removed.
 """
 
 import re
+import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,17 +22,16 @@ from trimtab.errors import Unfit
 from trimtab.ledger.facts import Batch, kind_of
 from trimtab.ledger.tables import facts
 from trimtab.loop.loop import Loop, open_loop
-from trimtab.ops import dvc_objects, folders
+from trimtab.ops import dvc_objects
 from trimtab.ops.maintenance import exclusively
-from trimtab.origin.commands import git
 
 _MD5 = re.compile(r"\bmd5: ['\"]?([0-9a-f]{32})(\.dir)?")
 _DVC_FILES = (".dvc", "dvc.lock")
 _TIMES = ("mtime", "LastModified", "last_modified", "created")
 """What DVC's drivers call the time of an object's last change."""
 
-Check = Callable[[], None] | None
-"""Called before each removal; None for a dry run, which removes nothing."""
+Candidate = tuple[bool, int, Callable[[], None]]
+"""Something without a name: whether it is old enough to be removed, its bytes, and what removes it."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -41,10 +41,6 @@ class Part:
     removed: int = 0
     bytes: int = 0
     too_young: int = 0
-
-    def add(self, size: int) -> None:
-        """Count one that is removed."""
-        self.removed, self.bytes = self.removed + 1, self.bytes + size
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,67 +76,64 @@ def collect(*, older_than_hours: float, dry_run: bool = False) -> Collected:
         check = None if dry_run else partial(loop.ledger.leases.check, lease)
         with dvc_objects.remote(loop.stores) as remote:
             named = _named(loop, remote)
-            removed = _collect_remote(remote, named, before, check)
+            removed = _collect(_objects(remote, named, before), check)
+        cached = loop.stores.dvc_cache.glob("files/md5/??/*")
+        unnamed = [path for path in cached if path.parent.name + path.name not in named]
         return Collected(
             remote=removed,
-            cache=_collect_paths(_cache(loop, named), before, check),
-            folders=_collect_paths(_leftovers(loop), before, check),
+            cache=_collect(_paths(unnamed, before), check),
+            folders=_collect(_paths(_leftovers(loop), before), check),
             dry_run=dry_run,
         )
 
 
 def _named(loop: Loop, remote: dvc_objects.Objects) -> set[str]:
-    """Return the objects that a DVC file of any commit names, with the contents of folders, and those in the ledger."""
+    """Return the objects that a DVC file of any commit names, with the contents of folders, and those in the ledger.
+
+    The ledger's are those of all models: they may share a DVC remote.
+    """
+    query = select(facts.c.body["md5"].as_string()).where(facts.c.kind == kind_of(Batch))
+    with loop.ledger.read() as connection:
+        named = set(connection.execute(query).scalars())
     loop.origin.head()  # fetches
-    mirror = loop.stores.home / "mirror.git"
-    listed = git("rev-list", "--objects", "--all", cwd=mirror).splitlines()
-    named = _named_by_ledger(loop)
-    for blob in (line.split(" ", 1)[0] for line in listed if line.endswith(_DVC_FILES)):
-        for md5, folder in _MD5.findall(git("cat-file", "-p", blob, cwd=mirror)):
+    for _, content in dvc_objects.files_named(loop.stores.home / "mirror.git", _DVC_FILES):
+        for md5, folder in _MD5.findall(content):
             named.add(f"{md5}{folder}")
             if folder and remote.has(f"{md5}.dir"):
                 named.update(re.findall(r'"md5": "([0-9a-f]{32})"', remote.read(f"{md5}.dir").decode()))
     return named
 
 
-def _named_by_ledger(loop: Loop) -> set[str]:
-    """Return the objects of all batch revisions ever ingested, of all models: they may share a DVC remote."""
-    query = select(facts.c.body["md5"].as_string()).where(facts.c.kind == kind_of(Batch))
-    with loop.ledger.read() as connection:
-        return set(connection.execute(query).scalars())
-
-
-def _collect_remote(remote: dvc_objects.Objects, named: set[str], before: float, check: Check) -> Part:
+def _collect(candidates: Iterable[Candidate], check: Callable[[], None] | None) -> Part:
+    """Remove what is old enough; `check` is called before each removal, and is None for a dry run, which removes nothing."""
     part = Part()
-    for md5 in remote.all():
-        if md5 in named:
-            continue
-        info = remote.info(md5)
-        if not is_older(info, before):
+    for is_old, size, remove in candidates:
+        if not is_old:
             part.too_young += 1
             continue
         if check:
             check()
-            remote.remove(md5)
-        part.add(int(info.get("size") or 0))
+            remove()
+        part.removed += 1
+        part.bytes += size
     return part
+
+
+def _objects(remote: dvc_objects.Objects, named: set[str], before: float) -> Iterator[Candidate]:
+    for md5 in remote.all():
+        if md5 not in named:
+            info = remote.info(md5)
+            yield is_older(info, before), int(info.get("size") or 0), partial(remote.remove, md5)
 
 
 def is_older(info: dict[str, Any], before: float) -> bool:
     """Say whether an object is older than a time; False if the remote does not tell its age."""
-    for name in _TIMES:
-        value = info.get(name)
-        if isinstance(value, datetime):
-            return (value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp() < before
-        if isinstance(value, int | float):
-            return value < before
-    return False
-
-
-def _cache(loop: Loop, named: set[str]) -> Iterator[Path]:
-    for path in loop.stores.dvc_cache.glob("files/md5/??/*"):
-        if path.parent.name + path.name not in named:
-            yield path
+    value = next(
+        (info[name] for name in _TIMES if isinstance(info.get(name), datetime | float | int)), before
+    )
+    if isinstance(value, datetime):
+        value = (value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp()
+    return bool(value < before)
 
 
 def _leftovers(loop: Loop) -> Iterator[Path]:
@@ -156,31 +149,22 @@ def _leftovers(loop: Loop) -> Iterator[Path]:
         yield from loop.stores.work.glob("*/data")
 
 
-def _collect_paths(paths: Iterator[Path], before: float, check: Check) -> Part:
-    part = Part()
+def _paths(paths: Iterable[Path], before: float) -> Iterator[Candidate]:
     for path in paths:
         with suppress(FileNotFoundError):  # its owner has just removed it
             newest, size = _last_change_and_size(path)
-            if newest >= before:
-                part.too_young += 1
-                continue
-            if check:
-                check()
-                _remove(path)
-            part.add(size)
-    return part
+            yield newest < before, size, partial(_remove, path)
 
 
 def _last_change_and_size(path: Path) -> tuple[float, int]:
     """Return when a file, or anything in a folder, was last changed, and its size in bytes."""
-    paths = [file for file in path.rglob("*") if file.is_file()] if path.is_dir() else [path]
-    files = [file.lstat() for file in paths]
+    files = [file.lstat() for file in (path, *path.rglob("*")) if file.is_file()]
     newest = max(path.lstat().st_mtime, *(file.st_mtime for file in files), 0.0)
     return newest, sum(file.st_size for file in files)
 
 
 def _remove(path: Path) -> None:
     if path.is_dir():
-        folders.remove(path)
+        shutil.rmtree(path, ignore_errors=True)
     else:
-        path.unlink()
+        path.unlink(missing_ok=True)

@@ -1,11 +1,11 @@
 """The manifest of a backup: when and by which trimtab it was taken, what it contains, and the digest of every file."""
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from trimtab import files
 from trimtab.errors import Unfit
 
 FILE = "manifest.json"
@@ -33,17 +33,13 @@ class Manifest:
 
 def digests(folder: Path) -> dict[str, str]:
     """Return the SHA-256 of every file below a folder except the manifest, by relative path."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {
-        path.relative_to(folder).as_posix(): _sha256(path)
-        for path in files
-        if path.relative_to(folder) != Path(FILE)
-    }
+    paths = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+    return {name: files.digest(paths[name], "sha256") for name in sorted(paths) if name != FILE}
 
 
 def write(folder: Path, manifest: Manifest) -> None:
     """Write the manifest of a complete backup."""
-    (folder / FILE).write_text(json.dumps(asdict(manifest), indent=1) + "\n", encoding="utf-8")
+    files.write(folder / FILE, json.dumps(asdict(manifest), indent=1) + "\n")
 
 
 def verified(folder: Path) -> Manifest:
@@ -72,8 +68,3 @@ def verified(folder: Path) -> Manifest:
             "Nothing was restored. Take another backup.",
         )
     return manifest
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

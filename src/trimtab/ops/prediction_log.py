@@ -21,14 +21,15 @@ from trimtab.predictions.opening import open_log
 _COLLECTIONS = ("feedback", "predictions", "trimtab")
 """Outcomes first: a prediction is written before its outcome, so no outcome is copied without its prediction."""
 _PAGE = 500
+_MONGO = "mongodb"
 
 
 def dump(url: str, settings: params.Predictions, folder: Path) -> dict[str, int]:
     """Copy the log to a folder; return the number of records of each kind."""
     _prepare(url, settings)
-    if _is_mongo(url):
+    if url.startswith(_MONGO):
         return _dump_documents(url, folder)
-    with sql_dump.snapshot(url) as connection:
+    with sql_dump.transaction(url) as connection:
         return sql_dump.dump(connection, sql_dump.tables(connection, sql_tables.metadata.tables), folder)
 
 
@@ -39,7 +40,7 @@ def fill(url: str, settings: params.Predictions, folder: Path) -> None:
         Unfit: The copy is from the other kind of store.
     """
     from_mongo = any(folder.glob("*.bson"))
-    if from_mongo != _is_mongo(url):
+    if from_mongo != url.startswith(_MONGO):
         kind = "MongoDB" if from_mongo else "an SQL database"
         raise Unfit(
             f"The prediction log of this backup was in {kind}, but TRIMTAB_PREDICTION_LOG_URL names another kind of store",
@@ -47,22 +48,15 @@ def fill(url: str, settings: params.Predictions, folder: Path) -> None:
         )
     _prepare(url, settings)
     if from_mongo:
-        _fill_documents(url, folder)
-        return
-    with sql_dump.writing(url) as connection:
+        return _fill_documents(url, folder)
+    with sql_dump.transaction(url, write=True) as connection:
         sql_dump.fill(connection, sql_dump.tables(connection, sql_tables.metadata.tables), folder)
-
-
-def count(url: str, settings: params.Predictions) -> int:
-    """Return the number of records in the log."""
-    with closing(open_log(url, settings)) as log:
-        return sum(log.count())
 
 
 def mentioned(url: str, settings: params.Predictions, model: str, row_ids: Sequence[str]) -> set[str]:
     """Return those of the rows that have a prediction or an outcome in the log."""
     _prepare(url, settings)
-    if _is_mongo(url):
+    if url.startswith(_MONGO):
         query = {"model": model, "row_id": {"$in": list(row_ids)}}
         with _database(url) as database:
             documents = [*database["predictions"].find(query), *database["feedback"].find(query)]
@@ -71,23 +65,13 @@ def mentioned(url: str, settings: params.Predictions, model: str, row_ids: Seque
         select(table.c.row_id).where(table.c.model == model, table.c.row_id.in_(row_ids))
         for table in (sql_tables.predictions, sql_tables.feedback)
     ]
-    with sql_dump.snapshot(url) as connection:
+    with sql_dump.transaction(url) as connection:
         return {row_id for query in queries for row_id in connection.execute(query).scalars()}
-
-
-def forget(url: str, settings: params.Predictions, model: str, row_ids: Sequence[str]) -> int:
-    """Delete all records of some rows; return how many were deleted."""
-    with closing(open_log(url, settings)) as log:
-        return log.forget(model, row_ids)
 
 
 def _prepare(url: str, settings: params.Predictions) -> None:
     with closing(open_log(url, settings)) as log:
         log.prepare()
-
-
-def _is_mongo(url: str) -> bool:
-    return url.startswith("mongodb")
 
 
 def _dump_documents(url: str, folder: Path) -> dict[str, int]:
@@ -118,7 +102,6 @@ def _database(url: str) -> Iterator[Database[dict[str, Any]]]:
         with MongoClient[dict[str, Any]](url, appname="trimtab") as client:
             yield client.get_default_database("trimtab")
     except PyMongoError as error:
-        host = url.rpartition("@")[2]
         raise StoreUnreachable(
-            "The prediction log", host, "TRIMTAB_PREDICTION_LOG_URL", type(error).__name__
+            "The prediction log", url.rpartition("@")[2], "TRIMTAB_PREDICTION_LOG_URL", type(error).__name__
         ) from error

@@ -7,6 +7,7 @@ restored again over what a killed restore left.
 
 import shutil
 from collections.abc import Collection
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from trimtab.ops.mlflow_places import MlflowPlaces, mlflow_places
 from trimtab.origin import creation
 from trimtab.origin.commands import git
 from trimtab.origin.mirror import address
+from trimtab.predictions.opening import open_log
 from trimtab.registry.mlflow_store import Store
 from trimtab.settings import Settings
 
@@ -43,11 +45,12 @@ def restore(source: Path) -> dict[str, Any]:
     places = mlflow_places(where)
     parameters = params.parse(git("show", f"{backup.commit}:{params.FILE}", cwd=source / "origin.git"))
     _begin(source, where, places, parameters.predictions)
-    for folder in (where.landing, where.work, where.dvc_cache):
+    for folder in (where.landing, where.work, where.dvc_cache, where.quarantine):
         folder.mkdir(parents=True, exist_ok=True)
     _restore_objects(source, where)
-    _restore_origin(source, where)
-    where.quarantine.mkdir(parents=True, exist_ok=True)
+    # A killed restore may have left one; a URL is no path.
+    shutil.rmtree(address(where.origin), ignore_errors=True)
+    creation.publish(source / "origin.git", where)
     if (source / "quarantine").is_dir():
         shutil.copytree(source / "quarantine", where.quarantine, dirs_exist_ok=True)
     prediction_log.fill(where.prediction_log, parameters.predictions, source / "log")
@@ -72,12 +75,9 @@ def agree(deleted_versions: Collection[str] = ()) -> dict[str, Any]:
     repaired, again = repair(loop), repair(loop)
     present = {*loop.registry.stages(loop.model), *deleted_versions}
     missing = [version for version in loop.ledger.keys(Version) if version not in present]
+    batches = state.batches_in_force(loop.ledger.all(Batch))
     with dvc_objects.remote(loop.stores) as remote:
-        missing += [
-            f"{batch.manifest.batch} ({batch.md5})"
-            for batch in state.batches_in_force(loop.ledger.all(Batch))
-            if not remote.has(batch.md5)
-        ]
+        missing += [f"{each.manifest.batch} ({each.md5})" for each in batches if not remote.has(each.md5)]
     # A change by hand or an open transition may have waited for a person when the backup was taken.
     if missing or again.finished or again.void or again.archived or again.aliases:
         raise Unfit(
@@ -98,7 +98,17 @@ def _begin(source: Path, where: Settings, places: MlflowPlaces, log: params.Pred
     earlier = mark.read_text(encoding="utf-8") if mark.is_file() else None
     if earlier == str(source):
         return
-    full = [name for name, empty in _emptiness(where, places, log).items() if not empty]
+    with dvc_objects.remote(where) as remote, closing(open_log(where.prediction_log, log)) as predictions:
+        contents: dict[str, object] = {
+            "the origin": creation.exists(where),
+            "the DVC remote": remote.all(),
+            "MLflow's database": _count(places.database, ("runs", "model_versions")),
+            "MLflow's artifacts": folders.any_file(places.artifacts),
+            "the ledger": _count(where.ledger, ("facts",)),
+            "the prediction log": sum(predictions.count()),
+            "the quarantine": folders.any_file(str(where.quarantine)),
+        }
+    full = [name for name, content in contents.items() if content]
     if full or earlier:
         raise Unfit(
             f"Expected empty stores, got content in {', '.join(full) or 'none'}"
@@ -108,24 +118,10 @@ def _begin(source: Path, where: Settings, places: MlflowPlaces, log: params.Pred
     files.write(mark, str(source))
 
 
-def _emptiness(where: Settings, places: MlflowPlaces, log: params.Predictions) -> dict[str, bool]:
-    with dvc_objects.remote(where) as remote:
-        no_objects = not remote.all()
-    return {
-        "the origin": not creation.exists(where),
-        "the DVC remote": no_objects,
-        "MLflow's database": not _count(places.database, ("runs", "model_versions")),
-        "MLflow's artifacts": folders.is_empty(places.artifacts),
-        "the ledger": not _count(where.ledger, ("facts",)),
-        "the prediction log": prediction_log.count(where.prediction_log, log) == 0,
-        "the quarantine": folders.is_empty(str(where.quarantine)),
-    }
-
-
 def _count(url: str, names: Collection[str]) -> int:
     if url.startswith("sqlite:///") and not Path(url.removeprefix("sqlite:///")).exists():
         return 0
-    with sql_dump.snapshot(url) as connection:
+    with sql_dump.transaction(url) as connection:
         return sum(
             connection.execute(select(func.count()).select_from(table)).scalar_one()
             for table in sql_dump.tables(connection, names)
@@ -138,21 +134,9 @@ def _restore_objects(source: Path, where: Settings) -> None:
             remote.put(path, path.parent.name + path.name)
 
 
-def _restore_origin(source: Path, where: Settings) -> None:
-    url = address(where.origin)
-    if not Path(url).is_absolute():
-        git("push", "-q", "--mirror", where.origin, cwd=source / "origin.git")
-        return
-    with files.new_folder(Path(url)) as draft:
-        git("clone", "-q", "--mirror", "--no-hardlinks", str(source / "origin.git"), str(draft))
-        git("remote", "remove", "origin", cwd=draft)
-        folders.remove(Path(url))
-
-
 def _restore_artifacts(source: Path, places: MlflowPlaces) -> None:
     for experiment, location in artifact_locations(source).items():
-        folder = source / "artifacts" / experiment
-        if folder.is_dir():
+        if (folder := source / "artifacts" / experiment).is_dir():
             folders.put_tree(folder, places.artifacts_at(location))
 
 
@@ -160,7 +144,7 @@ def _restore_mlflow(source: Path, places: MlflowPlaces, model: str) -> None:
     if places.database.startswith("sqlite:///"):
         Path(places.database.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
     Store(places.database).stages(model)  # MLflow creates its tables at the first call
-    with sql_dump.writing(places.database) as connection:
+    with sql_dump.transaction(places.database, write=True) as connection:
         _require_revision(connection, source / "mlflow", "MLflow's database")
         sql_dump.fill(connection, sql_dump.tables(connection), source / "mlflow")
 

@@ -5,6 +5,7 @@ prediction log). Numbers, texts and times come back equal to the bit; a JSON col
 """
 
 import base64
+import itertools
 import json
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,7 +16,6 @@ from typing import Any
 from sqlalchemy import (
     JSON,
     Connection,
-    Engine,
     Insert,
     MetaData,
     Table,
@@ -24,15 +24,13 @@ from sqlalchemy import (
     cast,
     create_engine,
     delete,
-    event,
     insert,
     make_url,
     select,
     text,
 )
-from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import OperationalError
-from sqlalchemy.pool import ConnectionPoolEntry, NullPool
+from sqlalchemy.pool import NullPool
 
 from trimtab.errors import StoreUnreachable, Unfit
 
@@ -41,24 +39,21 @@ _PAGE = 2000
 
 
 @contextmanager
-def snapshot(url: str) -> Iterator[Connection]:
-    """Open a transaction that sees the database as it is at its first read, whatever is written meanwhile."""
+def transaction(url: str, *, write: bool = False) -> Iterator[Connection]:
+    """Open a transaction that sees the database as it is at its first read, whatever is written meanwhile.
+
+    Args:
+        url: Of the database.
+        write: Take SQLite's write lock at once.
+    """
     with _connected(url) as connection:
-        if connection.dialect.name != "sqlite":
+        sqlite = connection.dialect.name == "sqlite"
+        if not sqlite:
             connection = connection.execution_options(isolation_level="REPEATABLE READ")
         with connection.begin():
-            if connection.dialect.name == "sqlite":
-                connection.exec_driver_sql("BEGIN")
+            if sqlite:
+                connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
             yield connection
-
-
-@contextmanager
-def writing(url: str) -> Iterator[Connection]:
-    """Open a transaction to write with."""
-    with _connected(url) as connection, connection.begin():
-        if connection.dialect.name == "sqlite":
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
-        yield connection
 
 
 def compact(url: str) -> None:
@@ -96,8 +91,7 @@ def fill(connection: Connection, tables: Sequence[Table], folder: Path) -> None:
     for table in reversed(tables):
         connection.execute(delete(table))
     for table in tables:
-        path = folder / f"{table.name}.jsonl"
-        if path.is_file():
+        if (path := folder / f"{table.name}.jsonl").is_file():
             _fill(connection, table, path)
             _advance_counter(connection, table)
 
@@ -116,26 +110,21 @@ def _dump(connection: Connection, table: Table, path: Path) -> int:
 
 
 def _fill(connection: Connection, table: Table, path: Path) -> None:
-    statement, page = _insert(connection, table), []
+    statement = _insert(connection, table)
     with path.open(encoding="utf-8") as file:
-        for line in file:
-            page.append({f"p_{name}": _value(value) for name, value in json.loads(line).items()})
-            if len(page) == _PAGE:
-                connection.execute(statement, page)
-                page = []
-    if page:
-        connection.execute(statement, page)
+        while lines := list(itertools.islice(file, _PAGE)):
+            rows = [json.loads(line) for line in lines]
+            connection.execute(statement, [{f"p_{name}": _value(row[name]) for name in row} for row in rows])
 
 
 def _insert(connection: Connection, table: Table) -> Insert:
     values: dict[str, Any] = {}
     for column in table.columns:
-        as_text = isinstance(column.type, JSON)
-        bound = bindparam(f"p_{column.name}", type_=Text() if as_text else column.type)
+        kind = Text() if isinstance(column.type, JSON) else column.type
+        values[column.name] = bindparam(f"p_{column.name}", type_=kind)
         # SQLite's JSON is text; a cast to it would be one to a number.
-        values[column.name] = (
-            cast(bound, column.type) if as_text and connection.dialect.name != "sqlite" else bound
-        )
+        if isinstance(column.type, JSON) and connection.dialect.name != "sqlite":
+            values[column.name] = cast(values[column.name], column.type)
     return insert(table).values(values)
 
 
@@ -174,7 +163,10 @@ def _value(value: Any) -> Any:
 
 @contextmanager
 def _connected(url: str) -> Iterator[Connection]:
-    engine = _engine(url)
+    sqlite = make_url(url).get_backend_name() == "sqlite"
+    # The driver's own transactions would begin at the first write.
+    options = {"isolation_level": "AUTOCOMMIT", "connect_args": {"timeout": _BUSY_SECONDS}} if sqlite else {}
+    engine = create_engine(url, poolclass=NullPool, **options)
     try:
         with engine.connect() as connection:
             yield connection
@@ -182,15 +174,3 @@ def _connected(url: str) -> Iterator[Connection]:
         raise StoreUnreachable("The database", url, "its URL in the environment", error.orig) from error
     finally:
         engine.dispose()
-
-
-def _engine(url: str) -> Engine:
-    if make_url(url).get_backend_name() != "sqlite":
-        return create_engine(url, poolclass=NullPool)
-    engine = create_engine(url, poolclass=NullPool, connect_args={"timeout": _BUSY_SECONDS})
-
-    @event.listens_for(engine, "connect")
-    def _configure(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
-        connection.isolation_level = None  # the driver's own transactions would begin at the first write
-
-    return engine

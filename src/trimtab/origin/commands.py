@@ -12,15 +12,15 @@ from trimtab.errors import CommandFailed
 
 SECONDS = 600.0
 """Time limit of a command, unless the caller gives another."""
-_SETTINGS = {
-    "user.name": "trimtab",
-    "user.email": "trimtab@localhost",
-    "commit.gpgsign": "false",
-    "core.autocrlf": "false",
-    "core.hooksPath": os.devnull,
+_SETTINGS = (
+    "user.name=trimtab",
+    "user.email=trimtab@localhost",
+    "commit.gpgsign=false",
+    "core.autocrlf=false",
+    f"core.hooksPath={os.devnull}",
     # In the background it would continue after the lock of the mirror is released.
-    "gc.autoDetach": "false",
-}
+    "gc.autoDetach=false",
+)
 """Overrides of the user's git configuration. Its credentials and proxies stay in force."""
 _QUIET = {
     "GIT_TERMINAL_PROMPT": "0",
@@ -44,22 +44,17 @@ def git(
 ) -> str:
     """Run git with trimtab's own identity and return its output.
 
-    Args:
-        words: Arguments of git.
-        cwd: Working directory.
-        stdin: Text for its standard input.
-        lock: Descriptor of a lock file that git inherits, so that git still holds the lock after trimtab was killed.
-        seconds: Time limit.
+    It inherits `lock`, the descriptor of a lock file, so that git still holds the lock after trimtab was killed.
 
     Raises:
         CommandFailed: git ended with an error, or not in time.
     """
-    settings = [word for key, value in _SETTINGS.items() for word in ("-c", f"{key}={value}")]
+    settings = [word for setting in _SETTINGS for word in ("-c", setting)]
     inherit = () if lock is None else (lock,)
     return run(["git", *settings, *words], cwd=cwd, stdin=stdin, inherit=inherit, seconds=seconds)
 
 
-def dvc(*words: str, cwd: Path, seconds: float = SECONDS) -> str:
+def dvc(*words: str, cwd: Path) -> str:
     """Run DVC in a checkout and return its output.
 
     Raises:
@@ -67,7 +62,7 @@ def dvc(*words: str, cwd: Path, seconds: float = SECONDS) -> str:
     """
     # By default DVC keeps an index of every checkout below /var/tmp forever. Here it is removed with the checkout.
     site = {"DVC_SITE_CACHE_DIR": str(cwd / ".dvc" / "tmp" / "site")}
-    return run([sys.executable, "-m", "dvc", *words], cwd=cwd, extra=site, seconds=seconds)
+    return run([sys.executable, "-m", "dvc", *words], cwd=cwd, extra=site)
 
 
 def run(
@@ -81,13 +76,7 @@ def run(
 ) -> str:
     """Run a command and return its standard output.
 
-    Args:
-        command: The program and its arguments.
-        cwd: Working directory.
-        stdin: Text for its standard input.
-        extra: Environment variables besides those of this process.
-        inherit: File descriptors that it inherits.
-        seconds: Time limit.
+    It gets the environment variables in `extra` besides those of this process, and the file descriptors in `inherit`.
 
     Raises:
         CommandFailed: It ended with an error, or not within `seconds`.

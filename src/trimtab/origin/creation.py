@@ -14,6 +14,15 @@ from trimtab.redaction import without_credentials
 from trimtab.settings import Settings
 
 _SET_UP_BY_DVC = [".dvc/config", ".dvc/.gitignore", ".dvcignore"]
+_DVC_CONFIG = f"""\
+[core]
+    analytics = false
+    remote = {REMOTE}
+[cache]
+    type = "hardlink,symlink,copy"
+['remote "{REMOTE}"']
+    url = "%s"
+"""
 
 
 def exists(stores: Settings) -> bool:
@@ -39,8 +48,8 @@ def create(tree: Path, stores: Settings) -> None:
     try:
         paths = git("ls-files", "-co", "--exclude-standard", "-z", cwd=tree).split("\0")
     except CommandFailed as error:
-        what = f"{tree.resolve()} is not a git checkout"
-        raise Unfit(what, "Clone trimtab, or run `git init` there.") from error
+        remedy = "Clone trimtab, or run `git init` there."
+        raise Unfit(f"{tree.resolve()} is not a git checkout", remedy) from error
     if exists(stores):
         raise Unfit(f"There is an origin at {address(stores.origin)} already", "Move it away to start again.")
     names = [name for name in paths if name and (tree / name).is_file() and not name.startswith(".dvc/")]
@@ -51,7 +60,7 @@ def create(tree: Path, stores: Settings) -> None:
             (draft / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(tree / name, draft / name)
         _set_up(draft, names, stores)
-        _publish(draft, stores)
+        publish(draft, stores)
 
 
 def _set_up(draft: Path, names: Sequence[str], stores: Settings) -> None:
@@ -61,10 +70,9 @@ def _set_up(draft: Path, names: Sequence[str], stores: Settings) -> None:
     (draft / ignore).write_text("/*.parquet\n", encoding="utf-8")
     git("init", "-q", "-b", BRANCH, cwd=draft)
     dvc("init", cwd=draft)
-    dvc("config", "core.analytics", "false", cwd=draft)
-    dvc("config", "cache.type", "hardlink,symlink,copy", cwd=draft)
     # A password would stay in git forever. Each checkout gets the full URL from the environment.
-    dvc("remote", "add", "-d", REMOTE, without_credentials(address(stores.dvc_remote)), cwd=draft)
+    url = without_credentials(address(stores.dvc_remote))
+    (draft / ".dvc" / "config").write_text(_DVC_CONFIG % url, encoding="utf-8")
     # Added by name and by force: the files that the user's git tracks, whatever a .gitignore says.
     added = "\0".join(sorted({*names, *_SET_UP_BY_DVC, ignore}))
     git(
@@ -79,11 +87,16 @@ def _set_up(draft: Path, names: Sequence[str], stores: Settings) -> None:
     git("commit", "-q", "-m", "Start from the working tree as it is", cwd=draft)
 
 
-def _publish(draft: Path, stores: Settings) -> None:
+def publish(repository: Path, stores: Settings) -> None:
+    """Copy all branches of a repository to the origin, whose folder or repository on the server must be empty.
+
+    Raises:
+        StoreUnreachable: The git server does not accept the push.
+    """
     if (folder := Path(address(stores.origin))).is_absolute():
         with files.new_folder(folder) as bare:
-            git("clone", "-q", "--bare", str(draft), str(bare))
+            git("clone", "-q", "--mirror", "--no-hardlinks", str(repository), str(bare))
             git("remote", "remove", "origin", cwd=bare)
     else:
         with reaching(stores, "origin"):
-            git("push", "-q", stores.origin, f"HEAD:refs/heads/{BRANCH}", cwd=draft)
+            git("push", "-q", stores.origin, "refs/*:refs/*", cwd=repository)

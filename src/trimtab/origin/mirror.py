@@ -36,6 +36,11 @@ def reaching(stores: Settings, store: Literal["origin", "dvc_remote"]) -> Iterat
         raise StoreUnreachable(name, url, variable, cause(error)) from error
 
 
+def no_branch(stores: Settings) -> Unfit:
+    """Build the error for an origin without a commit."""
+    return Unfit(f"The origin at {stores.origin} has no branch {BRANCH}", "Create it with `trimtab init`.")
+
+
 class Mirror:
     """The origin as of the last fetch. A commit that is not here yet is fetched.
 
@@ -57,23 +62,21 @@ class Mirror:
         try:
             return git("rev-parse", "--verify", f"refs/heads/{BRANCH}", cwd=self._folder).strip()
         except CommandFailed as error:
-            what = f"The origin at {self._stores.origin} has no branch {BRANCH}"
-            raise Unfit(what, "Create it with `trimtab init`.") from error
+            raise no_branch(self._stores) from error
 
     def show(self, path: str, commit: str) -> str:
         """Return a file's text at a commit."""
         self._ensure(commit)
         return git("show", f"{commit}:{path}", cwd=self._folder)
 
-    def texts(self, folder: str, suffix: str, commit: str) -> list[str]:
-        """Return the contents of the files with a suffix in a folder, without its subfolders, at a commit."""
+    def json_files(self, folder: str, commit: str) -> str:
+        """Return a JSON list of the contents of the JSON files in a folder, without its subfolders, at a commit."""
         self._ensure(commit)
         names = git("ls-tree", "-z", "--name-only", commit, f"{folder}/", cwd=self._folder).split("\0")
-        objects = [f"{commit}:{name}\n" for name in names if name.endswith(suffix)]
-        if not objects:
-            return []
-        output = git("cat-file", "--batch=%(objectsize)", cwd=self._folder, stdin="".join(objects))
-        return list(_contents(output))
+        objects = "".join(f"{commit}:{name}\n" for name in names if name.endswith(".json"))
+        # Before each file, git writes the line that `--batch` gives: a comma.
+        contents = git("cat-file", "--batch=,", cwd=self._folder, stdin=objects)
+        return f"[{contents.removeprefix(',')}]"
 
     def clone(self, dest: Path, commit: str) -> None:
         """Check out a commit in a new clone that shares the mirror's objects."""
@@ -102,13 +105,3 @@ class Mirror:
             with reaching(self._stores, "origin"):
                 url = address(self._stores.origin)
                 git("fetch", "-q", "--prune", url, *_REFS, cwd=self._folder, lock=lock)
-
-
-def _contents(output: str) -> Iterator[str]:
-    """Split the output of `git cat-file --batch=%(objectsize)`: a line with the size, the bytes and a line feed each."""
-    data, position = output.encode(errors="surrogateescape"), 0
-    while position < len(data):
-        begin = data.index(b"\n", position) + 1
-        end = begin + int(data[position:begin])
-        yield data[begin:end].decode()
-        position = end + 1

@@ -3,7 +3,6 @@
 Reads use a mirror. Each write uses a clone of its own, and its push succeeds only if nobody else pushed in between.
 """
 
-import hashlib
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -44,12 +43,6 @@ def cached(stores: Settings, md5: str) -> Path:
     return stores.dvc_cache / "files" / "md5" / md5[:2] / md5[2:]
 
 
-def file_md5(path: Path) -> str:
-    """Return the MD5 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
-
-
 class Origin(Mirror):
     """The versioned data on the git server and the DVC remote of the given stores.
 
@@ -63,7 +56,7 @@ class Origin(Mirror):
 
     def manifests(self, commit: str) -> list[Manifest]:
         """Return the manifests of all batches at a commit, oldest batch first."""
-        return _manifests(self.texts(FOLDER, ".json", commit))
+        return _manifests(self.json_files(FOLDER, commit))
 
     def commit_batch(
         self,
@@ -97,7 +90,7 @@ class Origin(Mirror):
 
         path = cached(self._stores, md5)
         if path.is_file():
-            if file_md5(path) == md5:
+            if files.digest(path, "md5") == md5:
                 return pd.read_parquet(path)
             path.unlink()  # DVC does not check the content of its cache
         with self._clone(commit) as clone:
@@ -177,15 +170,14 @@ class Origin(Mirror):
         return OriginConflict(address(self._stores.origin), tries)
 
 
-def _manifests(texts: Sequence[str]) -> list[Manifest]:
-    # Parsing each text by itself takes ten times as long.
-    manifests = from_json(list[Manifest], f"[{','.join(texts)}]")
-    return sorted(manifests, key=lambda manifest: manifest.start)
+def _manifests(text: str) -> list[Manifest]:
+    # Parsing each manifest by itself takes ten times as long.
+    return sorted(from_json(list[Manifest], text), key=lambda manifest: manifest.start)
 
 
 def _others(clone: Path, manifest: Manifest) -> list[Manifest]:
     paths = [path for path in (clone / FOLDER).glob("*.json") if path.stem != manifest.batch]
-    return _manifests([path.read_text(encoding="utf-8") for path in paths])
+    return _manifests(f"[{','.join(path.read_text(encoding='utf-8') for path in paths)}]")
 
 
 def _manifest_path(batch: str) -> str:

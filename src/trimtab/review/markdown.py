@@ -77,8 +77,8 @@ def _table(verdict: Verdict, total: Comparison) -> str:
     scores = {score.batch: (score.loss, score.auc) for score in verdict.champion_scores}
     for new in verdict.challenger_scores:
         loss, auc = scores.get(new.batch, (None, None))
-        figures = (loss, new.loss, auc, new.auc)
-        lines.append(f"| {plain(new.batch)} | {new.labelled} | {' | '.join(map(_figure, figures))} |")
+        figures = " | ".join(map(_figure, (loss, new.loss, auc, new.auc)))
+        lines.append(f"| {plain(new.batch)} | {new.labelled} | {figures} |")
     lines.append(
         f"| **all, {total.blocks} blocks** | {total.rows} | {total.champion_loss:.4f} | "
         f"**{total.challenger_loss:.4f}** | | |"

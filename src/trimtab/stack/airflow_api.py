@@ -13,7 +13,7 @@ from trimtab.settings import Ports
 from trimtab.stack.supervision import addresses
 
 _SECONDS = 30.0
-_UNAUTHORISED, _CONFLICT, _ERROR = 401, 409, 400
+_UNAUTHORISED, _CONFLICT = 401, 409
 _RETRIES = Retry(
     total=None,
     connect=0,
@@ -66,9 +66,8 @@ class AirflowApi:
 
     def trigger(self, dag: str, conf: dict[str, Any] | None = None, *, run_id: str) -> str:
         """Trigger a DAG and return the run id. If a run with that id exists, nothing is triggered."""
-        path = f"/api/v2/dags/{dag}/dagRuns"
         body = {"dag_run_id": run_id, "logical_date": None, "conf": conf or {}}
-        response = self._authorised("POST", path, json=body)
+        response = self._authorised("POST", f"/api/v2/dags/{dag}/dagRuns", json=body)
         if response.status_code != _CONFLICT:
             _require_success(response)
         return run_id
@@ -98,7 +97,7 @@ def connect(home: Path, user: str = "admin") -> AirflowApi:
 
 
 def _require_success(response: requests.Response) -> requests.Response:
-    if response.status_code >= _ERROR:
+    if not response.ok:
         request = response.request
         raise CommandFailed((str(request.method), str(request.url)), response.status_code, response.text)
     return response

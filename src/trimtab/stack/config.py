@@ -21,6 +21,27 @@ __all__: list[str] = []
 
 preload()
 """
+_AIRFLOW = {
+    "CORE__LOAD_EXAMPLES": False,
+    "CORE__DAGS_ARE_PAUSED_AT_CREATION": False,
+    "CORE__EXECUTOR": "LocalExecutor",
+    "CORE__PARALLELISM": 4,
+    # The default asks a name server, which some machines do not have.
+    "CORE__HOSTNAME_CALLABLE": "socket.gethostname",
+    "CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{user}:{user}" for user in USERS),
+    "API__HOST": HOST,
+    "DAG_PROCESSOR__PARSING_PROCESSES": 1,
+    # An edited file is parsed at once anyway, and each parse starts a process.
+    "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": 300,
+    "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": 0.25,
+    # After this time a killed task counts as dead and is retried.
+    "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": 60,
+    # A supervisor that missed the end of its task looks again after this many seconds. With the default of 5, every
+    # second of two simultaneous tasks ended 5 s late.
+    "WORKERS__MIN_HEARTBEAT_INTERVAL": 1,
+    "USAGE_DATA_COLLECTION__ENABLED": False,
+}
+"""Airflow's settings that are the same for every home."""
 
 
 def environment(home: Path, ports: Ports, tree: Path = Path()) -> dict[str, str]:
@@ -57,37 +78,19 @@ def _airflow(home: Path, ports: Ports, tree: Path) -> dict[str, str]:
     _once(passwords_file(home), json.dumps({user: secrets.token_urlsafe() for user in USERS}))
     new_keys = {name: secrets.token_urlsafe(_SECRET_BYTES) for name in ("jwt", "api")}
     keys = json.loads(_once(folder / "secrets.json", json.dumps(new_keys)))
-    settings = {
+    settings = _AIRFLOW | {
         "CORE__DAGS_FOLDER": tree / "dags",
         "CORE__PLUGINS_FOLDER": tree / "plugins",
-        "CORE__LOAD_EXAMPLES": False,
-        "CORE__DAGS_ARE_PAUSED_AT_CREATION": False,
-        "CORE__EXECUTOR": "LocalExecutor",
-        "CORE__PARALLELISM": 4,
-        # The default asks a name server, which some machines do not have.
-        "CORE__HOSTNAME_CALLABLE": "socket.gethostname",
         "CORE__EXECUTION_API_SERVER_URL": f"http://{HOST}:{ports.tasks}/execution/",
-        "CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{user}:{user}" for user in USERS),
         "CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": passwords_file(home),
-        "API__HOST": HOST,
         "API__BASE_URL": f"http://{HOST}:{ports.airflow}",
         "API__SECRET_KEY": keys["api"],
         "API_AUTH__JWT_SECRET": keys["jwt"],
         # SQLite waits 5 s for a lock by default, and on a busy machine the scheduler may hold it longer. Two triggers
         # within a few milliseconds can still block each other for the whole time: see programs.py.
         "DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{folder / 'airflow.db'}?timeout=20",
-        "DAG_PROCESSOR__PARSING_PROCESSES": 1,
-        # An edited file is parsed at once anyway, and each parse starts a process.
-        "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": 300,
         "LOGGING__BASE_LOG_FOLDER": home / "logs" / "tasks",
         "LOGGING__DAG_PROCESSOR_CHILD_PROCESS_LOG_DIRECTORY": home / "logs" / "dags",
-        "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": 0.25,
-        # After this time a killed task counts as dead and is retried.
-        "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": 60,
-        # A supervisor that missed the end of its task looks again after this many seconds. With the default of 5, every
-        # second of two simultaneous tasks ended 5 s late.
-        "WORKERS__MIN_HEARTBEAT_INTERVAL": 1,
-        "USAGE_DATA_COLLECTION__ENABLED": False,
     }
     return {"AIRFLOW_HOME": str(folder)} | {
         f"AIRFLOW__{name}": str(value) for name, value in settings.items()

@@ -1,22 +1,25 @@
-"""Starts and stops the embedded stack, and reports its status."""
+"""Starts the embedded stack, waits until it is healthy, stops it, and reports its status."""
 
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from trimtab.errors import CommandFailed, Unfit
+import requests
+
+from trimtab.errors import CommandFailed, RunFailed, TrimtabError, Unfit
 from trimtab.settings import Ports
-from trimtab.stack import config, preflight, programs, session, supervision
-from trimtab.stack.health import wait_healthy
+from trimtab.stack import airflow_api, config, preflight, programs, session, supervision
 from trimtab.stack.supervision import Addresses, addresses
 
 __all__ = ["Addresses", "addresses", "running", "start", "status", "stop", "wait_healthy"]
 
 _POLL_SECONDS = 0.2
-_ANSWER_SECONDS = 30.0
+_SUPERVISOR_SECONDS = 30.0
+_ANSWER_SECONDS = 5.0
 _STOP_SECONDS = 90.0
 
 
@@ -50,6 +53,53 @@ def start(home: Path, tree: Path = Path()) -> Addresses:
         stop(home)
         raise
     return addresses(home)
+
+
+def wait_healthy(home: Path, timeout: float, tell: Callable[[str], None] | None = None) -> None:
+    """Wait until all servers answer and Airflow has imported every DAG file.
+
+    Args:
+        home: Home folder of the stack.
+        timeout: Limit in seconds.
+        tell: Called with a sentence whenever the wait is for something else. By default it is printed to stderr.
+
+    Raises:
+        Unfit: A process ends each time it is started, or a DAG file cannot be imported.
+        RunFailed: The stack is not healthy within the limit.
+    """
+    tell = tell or (lambda text: print(text, file=sys.stderr, flush=True))
+    deadline, last = time.monotonic() + timeout, ""
+    while missing := not_ready(home):
+        text = f"Waiting for {', '.join(missing)}"
+        if text != last:
+            tell(text)
+            last = text
+        if time.monotonic() > deadline:
+            got = f"no answer of {', '.join(missing)}"
+            raise RunFailed(f"a healthy stack within {timeout:.0f} s", got, home / "logs")
+        time.sleep(_POLL_SECONDS)
+
+
+def not_ready(home: Path) -> list[str]:
+    """Return the names of the parts that are not healthy yet.
+
+    Raises:
+        Unfit: As for `wait_healthy`.
+    """
+    state = supervision.load(home)
+    if state is None or not state.running():
+        raise Unfit(f"No stack runs on {home}", "Start it with `make up`.")
+    for name, program_state in state.programs().items():
+        if program_state == "FATAL":
+            raise Unfit(f"{name} ends each time it is started", f"Look at {home / 'logs' / name}.log")
+    urls = addresses(home)
+    servers = {
+        "MLflow": f"{urls.mlflow}/health",
+        "the model service": f"{urls.service}/healthz",
+        "Airflow's task API": f"http://{config.HOST}:{state.ports.tasks}/execution/health",
+    }
+    silent = [name for name, url in servers.items() if not _answers(url)]
+    return silent + _airflow(home, Path(state.tree) / "dags")
 
 
 def stop(home: Path) -> None:
@@ -95,18 +145,44 @@ def status(home: Path) -> str:
     )
 
 
+def _airflow(home: Path, dags: Path) -> list[str]:
+    api = airflow_api.connect(home)
+    try:
+        health = api.health()
+        parts = [name for name in ("metadatabase", "scheduler", "dag_processor") if health[name] != "healthy"]
+        if parts:
+            return [f"Airflow's {name}" for name in parts]
+        errors = api.get("/api/v2/importErrors")["import_errors"]
+        imported = {Path(dag["fileloc"]).name for dag in api.get("/api/v2/dags")["dags"]}
+    except TrimtabError:
+        return ["Airflow"]
+    if errors:
+        first = errors[0]
+        raise Unfit(f"{first['filename']} cannot be imported", first["stack_trace"])
+    return [f"DAG {name}" for name in sorted({path.name for path in dags.glob("*.py")} - imported)]
+
+
+def _answers(url: str) -> bool:
+    try:
+        with requests.Session() as client:
+            client.trust_env = False
+            return client.get(url, timeout=_ANSWER_SECONDS).ok
+    except requests.RequestException:
+        return False
+
+
 def _supervise(home: Path, tree: Path, listening: Ports, environment: Mapping[str, str]) -> supervision.State:
     state = supervision.new(home, tree, listening)
     path = home / "stack" / "supervisord.conf"
     path.write_text(programs.supervisor_text(home, Path(state.socket), programs.programs(home, listening)))
     _run((sys.executable, "-m", "supervisor.supervisord", "-c", str(path)), home, environment)
-    deadline = time.monotonic() + _ANSWER_SECONDS
+    deadline = time.monotonic() + _SUPERVISOR_SECONDS
     while not state.running():
         if time.monotonic() > deadline:
-            log = home / "logs" / "supervisord.log"
-            raise Unfit(f"The supervisor did not answer within {_ANSWER_SECONDS:.0f} s", f"Look at {log}")
+            what = f"The supervisor did not answer within {_SUPERVISOR_SECONDS:.0f} s"
+            raise Unfit(what, f"Look at {home / 'logs' / 'supervisord.log'}")
         time.sleep(_POLL_SECONDS)
-    return supervision.with_session(home, state, session.of(state.call("getPID")))
+    return supervision.save(home, replace(state, session=session.of(state.call("getPID"))))
 
 
 def _run(command: Sequence[str], home: Path, environment: Mapping[str, str]) -> None:

@@ -59,13 +59,12 @@ def check_tree(tree: Path) -> None:
 def check_ports(ports: Ports) -> None:
     """Refuse a port on which another process listens."""
     if len({port for _, port in ports}) < len(Ports.model_fields):
-        variables = ", ".join(map(Ports.variable, Ports.model_fields))
-        raise Unfit(f"Two servers have the same port ({ports})", f"Set them with {variables}.")
+        remedy = f"Set them with {', '.join(map(Ports.variable, Ports.model_fields))}."
+        raise Unfit(f"Two servers have the same port ({ports})", remedy)
     for server, port in ports:
         if not is_free(port):
-            user = _listener(port)
-            what = f"Port {port} is in use" + (f" by {user}" if user else "")
-            raise Unfit(what, f"End that, or set {Ports.variable(server)} to another port.")
+            remedy = f"End that, or set {Ports.variable(server)} to another port."
+            raise Unfit(f"Port {port} is in use{_listener(port)}", remedy)
 
 
 def free_bytes(home: Path) -> int:
@@ -86,14 +85,14 @@ def is_free(port: int) -> bool:
     return True
 
 
-def _listener(port: int) -> str | None:
+def _listener(port: int) -> str:
     try:
         pid = next(
             connection.pid
             for connection in psutil.net_connections("tcp")
             if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port and connection.pid
         )
-        return f"{psutil.Process(pid).name()} (process {pid})"
+        return f" by {psutil.Process(pid).name()} (process {pid})"
     except (StopIteration, psutil.Error, OSError):
         # Only root sees the ports of other users' processes.
-        return None
+        return ""

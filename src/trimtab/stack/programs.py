@@ -23,6 +23,19 @@ class Program:
     environment: tuple[tuple[str, str], ...] = ()
 
 
+_DAG_PROCESSOR = Program(
+    name="airflow-dag-processor", command=("airflow", "dag-processor"), priority=30, autostart=False
+)
+_SCHEDULER = Program(
+    name="airflow-scheduler",
+    command=("airflow", "scheduler", "--skip-serve-logs"),
+    priority=40,  # ends first, so that running tasks can finish while the servers that they need are still there
+    stop_seconds=20,
+    autostart=False,
+    environment=((Settings.variable("preload"), "1"),),
+)
+
+
 def programs(home: Path, ports: Ports) -> tuple[Program, ...]:
     """Return the processes. Those of Airflow are started later, when its database exists."""
     home = home.resolve()
@@ -51,18 +64,8 @@ def programs(home: Path, ports: Ports) -> tuple[Program, ...]:
             priority=20,
             autostart=False,
         ),
-        Program(
-            name="airflow-dag-processor", command=("airflow", "dag-processor"), priority=30, autostart=False
-        ),
-        # Ends first, so that running tasks can finish while the servers that they need are still there.
-        Program(
-            name="airflow-scheduler",
-            command=("airflow", "scheduler", "--skip-serve-logs"),
-            priority=40,
-            stop_seconds=20,
-            autostart=False,
-            environment=((Settings.variable("preload"), "1"),),
-        ),
+        _DAG_PROCESSOR,
+        _SCHEDULER,
     )
 
 
@@ -101,9 +104,8 @@ stdout_logfile_backups=1
 def supervisor_text(home: Path, socket: Path, supervised: tuple[Program, ...]) -> str:
     """Return the content of the supervisor's configuration file."""
     home = home.resolve()
-    paths = {"socket": socket, "folder": home / "stack", "logs": home / "logs"}
-    escaped = {name: _escaped(str(path)) for name, path in paths.items()}
-    text = _SUPERVISOR.substitute(escaped)
+    logs = _escaped(home / "logs")
+    text = _SUPERVISOR.substitute(socket=_escaped(socket), folder=_escaped(home / "stack"), logs=logs)
     for program in supervised:
         text += _PROGRAM.substitute(
             name=program.name,
@@ -112,10 +114,10 @@ def supervisor_text(home: Path, socket: Path, supervised: tuple[Program, ...]) -
             autostart=str(program.autostart).lower(),
             stop=program.stop_seconds,
             environment=",".join(f'{name}="{value}"' for name, value in program.environment),
-            logs=escaped["logs"],
+            logs=logs,
         )
     return text
 
 
-def _escaped(text: str) -> str:
-    return text.replace("%", "%%")
+def _escaped(text: str | Path) -> str:
+    return str(text).replace("%", "%%")

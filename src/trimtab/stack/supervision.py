@@ -3,7 +3,7 @@
 import os
 import shutil
 import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from xmlrpc.client import Fault, ServerProxy
@@ -93,12 +93,7 @@ def new(home: Path, tree: Path, ports: Ports) -> State:
     socket = home / "stack" / "supervisor.sock"
     if len(os.fsencode(socket)) > _SOCKET_LENGTH:
         socket = Path(tempfile.mkdtemp(prefix="trimtab-")) / socket.name
-    return _save(home, State(ports=ports, tree=str(tree.resolve()), socket=str(socket)))
-
-
-def with_session(home: Path, state: State, session: Session) -> State:
-    """Record the session that the supervisor leads."""
-    return _save(home, replace(state, session=session))
+    return save(home, State(ports=ports, tree=str(tree.resolve()), socket=str(socket)))
 
 
 def clear(home: Path, state: State) -> None:
@@ -110,7 +105,8 @@ def clear(home: Path, state: State) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _save(home: Path, state: State) -> State:
+def save(home: Path, state: State) -> State:
+    """Record a start."""
     files.write(_file(home), to_json(state))
     return state
 

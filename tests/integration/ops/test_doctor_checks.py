@@ -15,7 +15,7 @@ import pytest
 from tests.integration.test_origin import stores_below
 from tests.support.monitoring import _ready, free_ports, until
 from trimtab.errors import StoreUnreachable
-from trimtab.ops.doctor import clocks, machine, secret_files, services
+from trimtab.ops.doctor import clocks, machine, services
 from trimtab.ops.doctor.finding import Warn
 from trimtab.ops.doctor.store_checks import Places
 
@@ -52,15 +52,15 @@ def test_a_secret_in_a_folder_that_others_may_enter_is_named(
     (folder / "ledger-password").chmod(0o644)
     folder.chmod(0o700)
     assert (
-        secret_files.exposed(tmp_path / "var", tmp_path)
+        machine.secret_files(tmp_path / "var", tmp_path)
         == "1 files with secrets, readable by their owner only"
     )
     folder.chmod(0o755)
     assert f"chmod go-rwx {folder}/ledger-password" in warning(
-        secret_files.exposed(tmp_path / "var", tmp_path)
+        machine.secret_files(tmp_path / "var", tmp_path)
     )
     (folder / "ledger-password").chmod(0o600)
-    assert isinstance(secret_files.exposed(tmp_path / "var", tmp_path), str)
+    assert isinstance(machine.secret_files(tmp_path / "var", tmp_path), str)
 
 
 def test_a_checkout_whose_password_others_can_read_is_named(
@@ -73,11 +73,11 @@ def test_a_checkout_whose_password_others_can_read_is_named(
         config.parent.mkdir(parents=True)
         config.write_text(f"['remote \"storage\"']\n    url = {url}\n")
         config.chmod(0o644)
-    named = warning(secret_files.exposed(home, tree))
+    named = warning(machine.secret_files(home, tree))
     assert f"chmod go-rwx {home}/work/run/.dvc/config.local;" in named
     assert "clone-1" not in named
     (home / "work" / "run").chmod(0o700)
-    assert secret_files.exposed(home, tree) == "1 files with secrets, readable by their owner only"
+    assert machine.secret_files(home, tree) == "1 files with secrets, readable by their owner only"
 
 
 class _Late(http.server.BaseHTTPRequestHandler):

@@ -1,4 +1,5 @@
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from trimtab.settings import Ports
@@ -15,7 +16,7 @@ def test_a_home_without_a_stack_has_no_state(tmp_path):
 def test_a_start_is_recorded(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     state = supervision.new(tmp_path, Path("/tree"), PORTS)
-    state = supervision.with_session(tmp_path, state, Session(leader=4242, since=1e9))
+    state = supervision.save(tmp_path, replace(state, session=Session(leader=4242, since=1e9)))
     assert supervision.load(tmp_path) == state
 
 

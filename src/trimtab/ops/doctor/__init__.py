@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from trimtab import settings
-from trimtab.ops.doctor import clocks, machine, models, secret_files, services
+from trimtab.ops.doctor import clocks, machine, models, services
 from trimtab.ops.doctor.finding import Check, Finding, Warn, within
 from trimtab.ops.doctor.store_checks import Places
 from trimtab.settings import Settings
@@ -17,8 +17,7 @@ _SECONDS = 60.0
 
 def examine(*, seconds: float = _SECONDS) -> list[Finding]:
     """Make all checks, even if some fail; each command is ended after `seconds`."""
-    checks = _checks(settings.read(), seconds)
-    return [within(name, check, seconds) for name, check in checks.items()]
+    return [within(name, check, seconds) for name, check in _checks(settings.read(), seconds).items()]
 
 
 def _checks(where: Settings, seconds: float) -> dict[str, Check]:
@@ -28,7 +27,7 @@ def _checks(where: Settings, seconds: float) -> dict[str, Check]:
         "packages": lambda: machine.packages(Path("requirements.txt")),
         "disk": lambda: machine.disk(home),
         "home folder": lambda: machine.home_folder(home),
-        "secret files": lambda: secret_files.exposed(home, Path()),
+        "secret files": lambda: machine.secret_files(home, Path()),
         "clock": lambda: clocks.clock(where),
         "origin": places.origin,
         "DVC remote": places.remote,

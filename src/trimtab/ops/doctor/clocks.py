@@ -9,10 +9,11 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from trimtab.clock import system_clock
-from trimtab.ledger.engine import open_engine
+from trimtab.errors import StoreUnreachable
+from trimtab.ops import sql_dump
 from trimtab.ops.doctor.finding import Warn
+from trimtab.ops.doctor.services import get_page
 from trimtab.settings import Settings
-from trimtab.stack.health import get_page
 
 _OFF_SECONDS = 5.0
 """The Date of a page has whole seconds, and a request takes time; Airflow's tokens tolerate ten."""
@@ -25,15 +26,15 @@ def clock(where: Settings) -> str | Warn:
         return Warn(
             f"TRIMTAB_NOW stops it at {where.now}: no lease expires. Unset it, unless this is a replay."
         )
-    zone = where.airflow_timezone
-    if zone.lower() not in ("utc", "etc/utc"):
-        variable = Settings.variable("airflow_timezone")
-        return Warn(f"{variable} is {zone}: cron times of DAGs are in that zone. Set it to utc.")
+    zone = f"{Settings.variable('airflow_timezone')} is {where.airflow_timezone}"
+    if where.airflow_timezone.lower() not in ("utc", "etc/utc"):
+        return Warn(f"{zone}: cron times of DAGs are in that zone. Set it to utc.")
     apart = {name: (now - system_clock()).total_seconds() for name, now in _others(where)}
     off = [f"{name} is {seconds:+.0f} s" for name, seconds in apart.items() if abs(seconds) > _OFF_SECONDS]
     if off:
-        differences = f"compared with this machine's clock, {', '.join(off)}"
-        return Warn(f"{differences}. Let NTP set both: leases and tokens expire by the clock.")
+        return Warn(
+            f"compared with this machine's clock, {', '.join(off)}. Let NTP set both: leases and tokens expire by the clock."
+        )
     return f"agrees with {', '.join(apart)}" if apart else "not compared: no other clock can be reached"
 
 
@@ -57,12 +58,9 @@ def _date(url: str) -> datetime | None:
 
 
 def _database(url: str) -> datetime | None:
-    engine = open_engine(url)
     try:
-        with engine.connect() as connection:
+        with sql_dump.transaction(url) as connection:
             now: datetime = connection.execute(text("select now()")).scalar_one()
             return now
-    except SQLAlchemyError:
+    except (StoreUnreachable, SQLAlchemyError):
         return None
-    finally:
-        engine.dispose()

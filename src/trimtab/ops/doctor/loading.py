@@ -4,25 +4,25 @@ Reads versions and parameters as JSON from standard input; writes a line of JSON
 """
 
 import json
+import re
 import sys
 import tempfile
 import warnings
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import sklearn
 from sklearn.exceptions import InconsistentVersionWarning
 
 from trimtab import params, settings
-from trimtab.contracts import ModelVersion, from_json
+from trimtab.contracts import ModelVersion, from_plain
 from trimtab.errors import StoreUnreachable
 from trimtab.registry.load import MODEL_FILE
 from trimtab.registry.mlflow_store import Store
 from trimtab.serve.preparing import preparer
 
-_SAVED_WITH = "_sklearn_version"
+_SAVED_WITH = re.compile(r'"_sklearn_version":\s*\{[^}]*"content":\s*"\\"([^"\\]+)')
 
 
 def examine(versions: list[ModelVersion], parameters: params.Params) -> Iterator[dict[str, str]]:
@@ -59,21 +59,11 @@ def saved_with(path: Path) -> str:
     if not path.is_file():
         return ""
     with zipfile.ZipFile(path) as content:
-        return _find(json.loads(content.read("schema.json"))) or ""
-
-
-def _find(part: Any) -> str | None:
-    if isinstance(part, dict):
-        if _SAVED_WITH in part:
-            return str(json.loads(part[_SAVED_WITH]["content"]))
-        part = list(part.values())
-    if isinstance(part, list):
-        return next((version for each in part if (version := _find(each))), None)
-    return None
+        saved = _SAVED_WITH.search(content.read("schema.json").decode())
+    return saved[1] if saved else ""
 
 
 if __name__ == "__main__":
     task = json.load(sys.stdin)
-    versions = from_json(list[ModelVersion], json.dumps(task["versions"]))
-    for result in examine(versions, params.parse(task["params"])):
+    for result in examine(from_plain(list[ModelVersion], task["versions"]), params.parse(task["params"])):
         print(json.dumps(result), flush=True)

@@ -4,9 +4,8 @@ import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import metadata
-from typing import Any
 
-from trimtab.contracts import ModelVersion, to_json
+from trimtab.contracts import ModelVersion, plain
 from trimtab.errors import CommandFailed, Unfit
 from trimtab.ledger import Ledger, state
 from trimtab.ledger.facts import Version
@@ -26,20 +25,20 @@ def production(where: Places) -> str | Warn:
         Unfit: A version cannot be loaded or predicts differently, or the newest one was deleted in MLflow.
     """
     model, last = where.params.model.name, _last(where)
+    if not last:
+        return "none yet"
     stages = Store(where.stores.mlflow).stages(model)
     deleted = [version.version for version in last if version.version not in stages]
-    if last and last[0].version in deleted:
-        what = (
-            f"version {last[0].version} of {model} is in Production by the ledger, but was deleted in MLflow"
+    if last[0].version in deleted:
+        raise Unfit(
+            f"version {last[0].version} of {model} is in Production by the ledger, but was deleted in MLflow",
+            "Run `trimtab loop reconcile`, which acts by registry.foreign_change.",
         )
-        raise Unfit(what, "Run `trimtab loop reconcile`, which acts by registry.foreign_change.")
     results = _load(where, [version for version in last if version.version not in deleted])
-    if not results:
-        return "none yet"
     here = results[0]["here"]
     for result in results:
         if result["error"]:
-            raise _refusal(model, result["version"], result["saved"], here, result["error"])
+            raise _refusal(model, **result)
     others = {result["version"]: result["saved"] for result in results if result["saved"] != here}
     if others or deleted:
         return Warn(" ".join(_warnings(model, here, others, deleted)))
@@ -59,7 +58,6 @@ def _warnings(model: str, here: str, others: Mapping[str, str], deleted: Sequenc
 
 
 def _last(where: Places) -> list[ModelVersion]:
-    """Return the versions that were last in Production, by the ledger, newest first."""
     ledger = Ledger(where.stores.ledger, where.params.model.name)
     moves = state.to_production(completed(ledger))
     versions = list(dict.fromkeys(move.version for move in reversed(moves)))[:LAST]
@@ -67,21 +65,18 @@ def _last(where: Places) -> list[ModelVersion]:
 
 
 def _load(where: Places, versions: list[ModelVersion]) -> list[dict[str, str]]:
-    if not versions:
-        return []
-    task = {"versions": json.loads(to_json(versions)), "params": where.params_text}
+    task = {"versions": [plain(version) for version in versions], "params": where.params_text}
     command = [sys.executable, "-m", "trimtab.ops.doctor.loading"]
     try:
         lines = commands.run(command, cwd=None, stdin=json.dumps(task), seconds=where.seconds)
     except CommandFailed as error:
-        here = metadata.version("scikit-learn")
-        names = ", ".join(version.version for version in versions)
+        names, here = ", ".join(version.version for version in versions), metadata.version("scikit-learn")
         raise _refusal(where.params.model.name, names, "", here, commands.cause(error)) from error
     return [json.loads(line) for line in lines.splitlines()]
 
 
-def _refusal(model: str, version: str, saved: str, here: str, why: Any) -> Unfit:
+def _refusal(model: str, version: str, saved: str, here: str, error: str) -> Unfit:
     with_what = f", saved with scikit-learn {saved}," if saved else ""
-    what = f"version {version} of {model}{with_what} cannot be used with scikit-learn {here}: {str(why).rstrip('.')}"
+    what = f"version {version} of {model}{with_what} cannot be used with scikit-learn {here}: {error.rstrip('.')}"
     keep = f"scikit-learn {saved}" if saved and saved != here else "the packages it was trained with"
     return Unfit(what, f"Keep {keep}, or retrain before upgrading.")

@@ -5,10 +5,9 @@ import tempfile
 import uuid
 from pathlib import Path
 
-from trimtab import settings
+from trimtab import files, settings
 from trimtab.errors import TrimtabError, Unfit
 from trimtab.ops.dvc_objects import Objects, remote
-from trimtab.origin.origin import file_md5
 
 
 def probe() -> str:
@@ -20,7 +19,7 @@ def probe() -> str:
     with tempfile.TemporaryDirectory() as folder, remote(settings.read()) as objects:
         path = Path(folder) / "probe"
         path.write_text(f"trimtab doctor {uuid.uuid4()}\n", encoding="utf-8")  # two probes at once differ
-        md5 = file_md5(path)
+        md5 = files.digest(path, "md5")
         objects.put(path, md5)
         objects.get(md5, Path(folder) / "pulled")
         return "a probe was pushed and pulled" + _remove(objects, md5)

@@ -7,9 +7,16 @@ import requests
 from trimtab.errors import Unfit
 from trimtab.ops.doctor.finding import Warn
 from trimtab.settings import Settings
-from trimtab.stack.health import get_page
 
 _WEBHOOK = "/trimtab/prometheus/alerts"
+_ANSWER_SECONDS = 5.0
+
+
+def get_page(url: str, **options: Any) -> requests.Response:
+    """Get a page without a proxy, within five seconds; `options` are those of `requests`."""
+    with requests.Session() as client:
+        client.trust_env = False
+        return client.get(url, timeout=_ANSWER_SECONDS, **options)
 
 
 def ask(url: str, field: str) -> requests.Response:
@@ -22,9 +29,9 @@ def ask(url: str, field: str) -> requests.Response:
         answer = get_page(url)
         answer.raise_for_status()
     except requests.RequestException as error:
-        got = error.response.status_code if error.response is not None else type(error).__name__
-        what = f"{url} does not answer with a success ({got})"
-        raise Unfit(what, f"Start it, or correct {Settings.variable(field)}.") from error
+        got = type(error).__name__ if error.response is None else error.response.status_code
+        remedy = f"Start it, or correct {Settings.variable(field)}."
+        raise Unfit(f"{url} does not answer with a success ({got})", remedy) from error
     return answer
 
 
@@ -56,9 +63,7 @@ def prometheus(base: str) -> str | Warn:
     if not ours:
         return Warn(f"{len(names)} alerts, none of trimtab's. Load deploy/prometheus/rules/*.yml.")
     targets = _data(base + "/api/v1/targets?state=active", "prometheus_url")["activeTargets"]
-    down = [
-        f"{target['scrapePool']} ({target['lastError']})" for target in targets if target["health"] == "down"
-    ]
+    down = [f"{each['scrapePool']} ({each['lastError']})" for each in targets if each["health"] == "down"]
     if down:
         return Warn(f"cannot scrape {', '.join(down)}. See docs/how-to/runbooks.md.")
     if not _data(base + "/api/v1/alertmanagers", "prometheus_url")["activeAlertmanagers"]:

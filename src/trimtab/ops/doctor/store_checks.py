@@ -7,10 +7,9 @@ from functools import cached_property
 from pathlib import Path
 
 from trimtab import params
-from trimtab.errors import Unfit
 from trimtab.ledger.engine import Database
 from trimtab.origin import commands
-from trimtab.origin.mirror import BRANCH, address, reaching
+from trimtab.origin.mirror import BRANCH, address, no_branch, reaching
 from trimtab.predictions.opening import open_log
 from trimtab.registry.mlflow_store import Store
 from trimtab.settings import Settings
@@ -47,8 +46,7 @@ class Places:
         """Ask the git server for the newest commit."""
         listed = self._git("ls-remote", address(self.stores.origin), f"refs/heads/{BRANCH}")
         if not listed:
-            what = f"The origin at {self.stores.origin} has no branch {BRANCH}"
-            raise Unfit(what, "Create it with `trimtab init`.")
+            raise no_branch(self.stores)
         return f"at commit {listed[:10]}"
 
     def remote(self) -> str:

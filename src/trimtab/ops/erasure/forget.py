@@ -9,8 +9,8 @@ only if nothing is left, the ledger says that the erasure is complete.
 import hashlib
 import re
 import socket
-from collections.abc import Iterator, Sequence, Set
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Sequence, Set
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 
 from trimtab.data.schema import ROW_ID
@@ -23,6 +23,7 @@ from trimtab.loop.loop import Loop, open_loop
 from trimtab.ops import prediction_log, sql_dump
 from trimtab.ops.erasure import local_files, mlflow_artifacts, versioned_data
 from trimtab.ops.maintenance import exclusively
+from trimtab.predictions.opening import open_log
 
 TAG = "trimtab.rebuildable"
 
@@ -66,38 +67,46 @@ def forget(row_ids: Sequence[str], *, actor: str, reason: str, dry_run: bool = F
         LeaseLost: This process was paused until a lease expired; run the same command again.
         StoreUnreachable: A store does not answer; run the same command again.
     """
-    ids, holder = set(row_ids), f"forget on {socket.gethostname()}"
+    ids = set(row_ids)
     if any(re.search(rf"(?<!\w){re.escape(row_id)}(?!\w)", reason) for row_id in ids):
         raise Unfit("The reason contains a row id, which the ledger would keep", "Give a reason without it.")
     loop = open_loop()
-    if dry_run:
-        occurrences = _require_occurrences(loop, ids)
-        return _outcome(occurrences, _plan(loop, ids, actor, reason, occurrences), dry_run=True)
-    leases, minutes = loop.ledger.leases, loop.params.trigger.lease_minutes
-    with (
-        _alone(loop),
-        exclusively(loop, holder=holder) as lease,
-        leases.held(loop.lease_name, holder=holder, minutes=minutes),
-    ):
+    with nullcontext() if dry_run else _alone(loop) as lease:
         occurrences = _require_occurrences(loop, ids)
         erasure = _plan(loop, ids, actor, reason, occurrences)
-        loop.ledger.append(erasure, lease=lease)
-        _erase(loop, ids, erasure, occurrences, lease)
-        _require_erased(loop, ids)
-        begun = [each for each in loop.ledger.all(Erasure) if each.rows == erasure.rows]
-        loop.ledger.append(*(ErasureEnd(key=each.key) for each in begun), lease=lease)
-    return _outcome(occurrences, erasure, dry_run=False)
+        if lease:
+            loop.ledger.append(erasure, lease=lease)
+            _erase(loop, ids, erasure, occurrences, lease)
+            _require_erased(loop, ids)
+            begun = [each for each in loop.ledger.all(Erasure) if each.rows == erasure.rows]
+            loop.ledger.append(*(ErasureEnd(key=each.key) for each in begun), lease=lease)
+    return Forgotten(
+        rows=len(erasure.rows),
+        batches=erasure.batches,
+        objects=erasure.objects,
+        versions=erasure.versions,
+        files=occurrences.files,
+        in_log=occurrences.in_log,
+        dry_run=dry_run,
+    )
 
 
 @contextmanager
-def _alone(loop: Loop) -> Iterator[None]:
-    """Allow one process of this machine. The kernel frees the lock however it ends, so the next may renew its leases."""
-    with ExitStack() as stack:
-        try:
-            stack.enter_context(locked(loop.stores.home / "forget.lock", wait=False))
-        except BlockingIOError as error:
-            raise LeaseHeld("forget", "another process of this machine", "it ends") from error
-        yield
+def _alone(loop: Loop) -> Iterator[Lease]:
+    """Hold the leases of maintenance and retraining, in one process of this machine.
+
+    The kernel frees the lock file however the process ends, so the next one may renew its leases.
+    """
+    holder, minutes = f"forget on {socket.gethostname()}", loop.params.trigger.lease_minutes
+    try:
+        with (
+            locked(loop.stores.home / "forget.lock", wait=False),
+            exclusively(loop, holder=holder) as lease,
+            loop.ledger.leases.held(loop.lease_name, holder=holder, minutes=minutes),
+        ):
+            yield lease
+    except BlockingIOError as error:
+        raise LeaseHeld("forget", "another process of this machine", "it ends") from error
 
 
 def _require_occurrences(loop: Loop, ids: Set[str]) -> _Occurrences:
@@ -116,10 +125,10 @@ def _search(loop: Loop, ids: Set[str]) -> _Occurrences:
         loop.stores.prediction_log, loop.params.predictions, loop.model, sorted(ids)
     )
     in_data = {row_id for rows in data.rows for row_id in rows[ROW_ID].astype(str)}
-    names = [*map(str, files), *map(str, data.checkouts), *mlflow_artifacts.search(loop, data.rows)]
+    artifacts = (name for name, _ in mlflow_artifacts.changes(loop, data.rows))
     return _Occurrences(
         data=data,
-        files=tuple(sorted(names)),
+        files=tuple(sorted([*map(str, (*files, *data.checkouts)), *artifacts])),
         ids=in_data.union(in_log, local_files.in_ledger(loop, ids), *files.values()),
         in_log=len(in_log),
     )
@@ -148,16 +157,18 @@ def _plan(loop: Loop, ids: Set[str], actor: str, reason: str, occurrences: _Occu
 
 def _erase(loop: Loop, ids: Set[str], erasure: Erasure, occurrences: _Occurrences, lease: Lease) -> None:
     data, log = occurrences.data, loop.stores.prediction_log
-    for step in (
-        lambda: mlflow_artifacts.erase(loop, data.rows),
-        lambda: versioned_data.revise(loop, erasure.batches, ids, erasure.key, lease),
-        lambda: versioned_data.remove(loop, erasure.objects, data.checkouts),
-        lambda: local_files.erase(loop, ids),
-        lambda: prediction_log.forget(log, loop.params.predictions, loop.model, sorted(ids)),
-        lambda: local_files.redact(loop, ids, lease),
-    ):
-        loop.ledger.leases.check(lease)
-        step()
+    with closing(open_log(log, loop.params.predictions)) as predictions:
+        steps: Sequence[Callable[[], object]] = (
+            lambda: mlflow_artifacts.erase(loop, data.rows),
+            lambda: versioned_data.revise(loop, erasure.batches, ids, erasure.key, lease),
+            lambda: versioned_data.remove(loop, erasure.objects, data.checkouts),
+            lambda: local_files.erase(loop, ids),
+            lambda: predictions.forget(loop.model, sorted(ids)),
+            lambda: local_files.redact(loop, ids, lease),
+        )
+        for step in steps:
+            loop.ledger.leases.check(lease)
+            step()
     for url in (log, loop.stores.ledger):
         sql_dump.compact(url)
     for version, use in versioned_data.versions_of(loop, erasure.objects).items():
@@ -173,15 +184,3 @@ def _require_erased(loop: Loop, ids: Set[str]) -> None:
             f"One of the rows was written again during the erasure, to {', '.join(places)}",
             "Run the same command again.",
         )
-
-
-def _outcome(occurrences: _Occurrences, erasure: Erasure, *, dry_run: bool) -> Forgotten:
-    return Forgotten(
-        rows=len(erasure.rows),
-        batches=erasure.batches,
-        objects=erasure.objects,
-        versions=erasure.versions,
-        files=occurrences.files,
-        in_log=occurrences.in_log,
-        dry_run=dry_run,
-    )

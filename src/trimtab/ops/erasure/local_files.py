@@ -2,12 +2,13 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator, Set
+from collections.abc import Iterator, Set
 from dataclasses import replace
 from pathlib import Path
 
 from trimtab import files
 from trimtab.contracts import Quarantined, from_json, to_json
+from trimtab.data.schema import ROW_ID
 from trimtab.errors import Unfit
 from trimtab.ledger.facts import QuarantineAction
 from trimtab.ledger.leases import Lease
@@ -23,10 +24,9 @@ _DRAIN_SECONDS = 20.0
 
 def search(loop: Loop, ids: Set[str]) -> dict[Path, Set[str]]:
     """Return the files of quarantine, landing folder and spool that contain any of the ids, and which of them."""
-    contents = {path: _ids_of_rows(path, ids) for path in _row_files(loop)}
-    contents |= {path: _ids_of_lines(path, ids) for path in _spool_files(loop)}
-    contents |= {path: ids & set(entry.row_ids) for path, entry in _entries(loop).items()}
-    return {path: present for path, present in contents.items() if present}
+    present = {path: ids_in_file for path, ids_in_file, _ in _changes(loop, ids)}
+    lines = {path: _ids_of_lines(path, ids) for path in _spool_files(loop)}
+    return present | {path: ids_in_file for path, ids_in_file in lines.items() if ids_in_file}
 
 
 def erase(loop: Loop, ids: Set[str]) -> None:
@@ -35,13 +35,22 @@ def erase(loop: Loop, ids: Set[str]) -> None:
     Raises:
         Unfit: A running service keeps such a record in its spool, because the prediction log does not accept it.
     """
-    for path in _row_files(loop):
-        if _ids_of_rows(path, ids):
-            files.write(path, rowfiles.without_rows(path.read_bytes(), ids))
-    for path, entry in _entries(loop).items():
-        if ids & set(entry.row_ids):
-            files.write(path, to_json(_redacted(entry, ids)).encode())
+    for path, _, content in _changes(loop, ids):
+        files.write(path, content)
     _erase_lines(loop, ids)
+
+
+def _changes(loop: Loop, ids: Set[str]) -> Iterator[tuple[Path, Set[str], bytes]]:
+    """Yield each file of rows or quarantine entry that contains any of the ids, these ids, and its content without them."""
+    for path in (*loop.stores.quarantine.glob("*/*.parquet"), *loop.stores.landing.glob("*.parquet")):
+        content = _content(path)
+        rows = rowfiles.of_rows(content, ids)
+        if len(rows):
+            yield path, set(rows[ROW_ID].astype(str)), rowfiles.without_rows(content, ids)
+    for path in loop.stores.quarantine.glob("*/entry.json"):
+        entry = from_json(Quarantined, path.read_bytes())
+        if present := ids & set(entry.row_ids):
+            yield path, present, to_json(_redacted(entry, ids)).encode()
 
 
 def redact(loop: Loop, ids: Set[str], lease: Lease) -> None:
@@ -60,24 +69,9 @@ def _redacted(entry: Quarantined, ids: Set[str]) -> Quarantined:
     return replace(entry, row_ids=tuple(row_id for row_id in entry.row_ids if row_id not in ids))
 
 
-def _entries(loop: Loop) -> dict[Path, Quarantined]:
-    paths = loop.stores.quarantine.glob("*/entry.json")
-    return {path: from_json(Quarantined, path.read_bytes()) for path in paths}
-
-
-def _row_files(loop: Loop) -> Iterator[Path]:
-    yield from loop.stores.quarantine.glob("*/*.parquet")
-    yield from loop.stores.landing.glob("*.parquet")
-
-
 def _spool_files(loop: Loop) -> list[Path]:
     spool = loop.stores.spool
     return [*spool.glob("*.jsonl"), *spool.glob(dead_letters.FILE)]
-
-
-def _ids_of_rows(path: Path, ids: Set[str]) -> Set[str]:
-    rows = rowfiles.of_rows(_content(path), ids)
-    return set() if rows is None else set(rows["row_id"].astype(str))
 
 
 def _ids_of_lines(path: Path, ids: Set[str]) -> Set[str]:
@@ -107,20 +101,14 @@ def _erase_lines(loop: Loop, ids: Set[str]) -> None:
                 files.write(path, b"".join(line for line in lines if _id_of(line) not in ids))
     finally:
         claim.release()
-    if not _within(_DRAIN_SECONDS, lambda: not any(_ids_of_lines(path, ids) for path in _spool_files(loop))):
-        raise Unfit(
-            f"The spool at {spool} contains a record of such a row, and the running service cannot write it to the log",
-            "Bring the prediction log back, or stop the service, then run the same command again.",
-        )
-
-
-def _within(seconds: float, reached: Callable[[], bool]) -> bool:
-    until = time.monotonic() + seconds
-    while not reached():
-        if time.monotonic() > until:
-            return False
+    deadline = time.monotonic() + _DRAIN_SECONDS
+    while any(_ids_of_lines(path, ids) for path in _spool_files(loop)):
+        if time.monotonic() > deadline:
+            raise Unfit(
+                f"The spool at {spool} contains a record of such a row, and the running service cannot write it to the log",
+                "Bring the prediction log back, or stop the service, then run the same command again.",
+            )
         time.sleep(0.2)
-    return True
 
 
 def _content(path: Path) -> bytes:

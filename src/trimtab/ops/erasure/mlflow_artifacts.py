@@ -14,20 +14,15 @@ from trimtab.ops.mlflow_places import mlflow_places
 _FILES = ("reference.parquet", "example.json", "input_example.json", "serving_input_example.json")
 
 
-def search(loop: Loop, rows: Sequence[pd.DataFrame]) -> list[str]:
-    """Return the files that contain the features of one of the rows."""
-    return [name for name, _ in _changes(loop, rows)]
-
-
 def erase(loop: Loop, rows: Sequence[pd.DataFrame]) -> None:
     """Remove rows with the same features from samples and examples."""
-    for name, content in _changes(loop, rows):
+    for name, content in changes(loop, rows):
         fs, path = fsspec.core.url_to_fs(name)
         fs.pipe_file(path, content)
 
 
-def _changes(loop: Loop, rows: Sequence[pd.DataFrame]) -> Iterator[tuple[str, bytes]]:
-    """Yield each file that contains one of the rows, and its content without them."""
+def changes(loop: Loop, rows: Sequence[pd.DataFrame]) -> Iterator[tuple[str, bytes]]:
+    """Yield each file that contains the features of one of the rows, and its content without them."""
     features = list(loop.params.data.features)
     erased = frozenset[rowfiles.Key]().union(*(rowfiles.keys(frame, features) for frame in rows))
     for name, content in _files(loop) if erased else ():
@@ -37,16 +32,12 @@ def _changes(loop: Loop, rows: Sequence[pd.DataFrame]) -> Iterator[tuple[str, by
 
 
 def _files(loop: Loop) -> Iterator[tuple[str, bytes]]:
-    for location in {*_locations(loop), str(loop.stores.home / "models")}:
-        fs, root = fsspec.core.url_to_fs(location)
-        for name in fs.find(root) if fs.exists(root) else ():
-            if str(name).rpartition("/")[2] in _FILES:
-                yield fs.unstrip_protocol(str(name)), fs.cat_file(name)
-
-
-def _locations(loop: Loop) -> list[str]:
     places = mlflow_places(loop.stores)
-    with sql_dump.snapshot(places.database) as connection:
+    with sql_dump.transaction(places.database) as connection:
         (table,) = sql_dump.tables(connection, ("experiments",))
-        locations = connection.execute(select(table.c.artifact_location)).scalars()
-        return [places.artifacts_at(location) for location in locations]
+        locations = set(connection.execute(select(table.c.artifact_location)).scalars())
+    for location in {*map(places.artifacts_at, locations), str(loop.stores.home / "models")}:
+        fs, root = fsspec.core.url_to_fs(location)
+        for name in fs.find(root):
+            if name.rpartition("/")[2] in _FILES:
+                yield fs.unstrip_protocol(name), fs.cat_file(name)

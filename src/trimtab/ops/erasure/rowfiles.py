@@ -9,28 +9,31 @@ import pandas as pd
 
 from trimtab.data.schema import ROW_ID
 
-_PARQUET = b"PAR1"
 Key = tuple[object, ...]
 
 
-def of_rows(content: bytes, ids: Collection[str]) -> "pd.DataFrame | None":
-    """Return the rows of a parquet file with one of the ids; None if it has no such row, or no row ids at all."""
+def of_rows(content: bytes, ids: Collection[str]) -> pd.DataFrame:
+    """Return the rows of a parquet file with one of the ids; none if it has no row ids at all, or is no parquet file."""
     frame = _read(content)
-    if frame is None or ROW_ID not in frame:
-        return None
-    rows = frame[frame[ROW_ID].astype(str).isin(list(ids))]
-    return None if rows.empty else rows
+    return frame[frame[ROW_ID].astype(str).isin(list(ids))] if ROW_ID in frame else frame[:0]
 
 
 def without_rows(content: bytes, ids: Collection[str]) -> bytes:
     """Return a parquet file without the rows with one of the ids."""
     frame = pd.read_parquet(io.BytesIO(content))
-    return _parquet(frame[~frame[ROW_ID].astype(str).isin(list(ids))])
+    return frame[~frame[ROW_ID].astype(str).isin(list(ids))].to_parquet(index=False)
 
 
-def keys(rows: pd.DataFrame, features: Sequence[str]) -> frozenset[Key]:
+def keys(frame: pd.DataFrame, features: Sequence[str]) -> list[Key]:
     """Return the features of each row in a form that can be compared with rows of MLflow's files."""
-    return frozenset(_keys(rows, features))
+    columns = [[_plain(value) for value in frame[name].astype(object)] for name in features]
+    return list(zip(*columns, strict=True))
+
+
+def _plain(value: Any) -> object:
+    if pd.isna(value):
+        return None
+    return value if isinstance(value, str) else float(value)
 
 
 def without_features(
@@ -46,8 +49,8 @@ def without_features(
     """
     if name.endswith(".parquet"):
         frame = _read(content)
-        left = None if frame is None else _left(frame, erased, features)
-        return None if frame is None or left is None else _parquet(frame.iloc[left])
+        left = _left(frame, erased, features)
+        return None if left is None else frame.iloc[left].to_parquet(index=False)
     example = json.loads(content)
     if "predicted" in example:
         rows, parts = pd.DataFrame(example["rows"]), example
@@ -66,29 +69,14 @@ def _left(frame: pd.DataFrame, erased: Collection[Key], features: Sequence[str])
     """Return the positions of the rows that are not erased; None if all are left."""
     if not set(features) <= set(frame.columns):
         return None
-    left = [position for position, key in enumerate(_keys(frame, features)) if key not in erased]
+    left = [position for position, key in enumerate(keys(frame, features)) if key not in erased]
     return None if len(left) == len(frame) else left
 
 
-def _keys(frame: pd.DataFrame, features: Sequence[str]) -> list[Key]:
-    columns = [[_plain(value) for value in frame[name].astype(object)] for name in features]
-    return list(zip(*columns, strict=True))
-
-
-def _plain(value: Any) -> object:
-    if value is None or pd.isna(value):
-        return None
-    return value if isinstance(value, str) else float(value)
-
-
-def _read(content: bytes) -> "pd.DataFrame | None":
-    if not content.startswith(_PARQUET):
-        return None
+def _read(content: bytes) -> pd.DataFrame:
     try:
         return pd.read_parquet(io.BytesIO(content))
-    except Exception:  # a damaged file in quarantine; pyarrow and pandas raise errors of many kinds
-        return None
-
-
-def _parquet(frame: pd.DataFrame) -> bytes:
-    return frame.to_parquet(index=False)
+    except (
+        Exception
+    ):  # no parquet file, or a damaged one in quarantine; pyarrow and pandas raise errors of many kinds
+        return pd.DataFrame()

@@ -2,56 +2,52 @@
 
 import hashlib
 import logging
-from collections.abc import Collection
-from dataclasses import dataclass, field, replace
+import shutil
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
 
 from trimtab.contracts import Manifest
 from trimtab.data.schema import LABEL, ROW_ID
+from trimtab.files import digest
 from trimtab.ledger.facts import Batch, Judgement, Version, batch_key
 from trimtab.ledger.leases import Lease
 from trimtab.loop.loop import Loop
-from trimtab.ops import dvc_objects, folders
+from trimtab.ops import dvc_objects
 from trimtab.ops.erasure import rowfiles
-from trimtab.origin.origin import cached, file_md5, md5_of, pointer
+from trimtab.origin.origin import cached, md5_of, pointer
 
 log = logging.getLogger(__name__)
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Occurrences:
     """What contains erased rows: objects, their batches, and checkouts; and the rows themselves."""
 
-    objects: set[str] = field(default_factory=set)
-    batches: set[str] = field(default_factory=set)
-    rows: list[pd.DataFrame] = field(default_factory=list)
-    checkouts: list[Path] = field(default_factory=list)
+    objects: frozenset[str]
+    batches: frozenset[str]
+    rows: Sequence[pd.DataFrame]
+    checkouts: Sequence[Path]
 
 
 def search(loop: Loop, ids: Collection[str]) -> Occurrences:
     """Search all objects for the ids, also those that nothing names, and the checkouts."""
     loop.origin.head()  # fetches
-    named, occurrences = _named_batches(loop), Occurrences()
+    named = dvc_objects.batches_by_md5(loop.stores.home / "mirror.git")
+    named |= {batch.md5: batch.manifest.batch for batch in loop.ledger.all(Batch)}
     with dvc_objects.remote(loop.stores) as remote:
         in_cache = {path.parent.name + path.name for path in loop.stores.dvc_cache.glob("files/md5/??/*")}
-        for md5 in sorted({*named, *remote.all(), *in_cache}):
-            content = _content(loop, remote, md5)
-            rows = None if content is None else rowfiles.of_rows(content, ids)
-            if rows is not None:
-                occurrences.objects.add(md5)
-                occurrences.batches.update([named[md5]] if md5 in named else [])
-                occurrences.rows.append(rows)
-    checkouts = [path for path in loop.stores.work.glob("*") if path.is_dir()]
-    occurrences.checkouts = [path for path in checkouts if _contains(path, ids)]
-    return occurrences
-
-
-def _named_batches(loop: Loop) -> dict[str, str]:
-    """Return the batch of each object that the ledger or a commit names."""
-    in_ledger = {batch.md5: batch.manifest.batch for batch in loop.ledger.all(Batch)}
-    return dvc_objects.batches_by_md5(loop.stores.home / "mirror.git") | in_ledger
+        objects = sorted({*named, *remote.all(), *in_cache})
+        rows = {md5: rowfiles.of_rows(_content(loop, remote, md5), ids) for md5 in objects}
+    affected = frozenset(md5 for md5, frame in rows.items() if len(frame))
+    return Occurrences(
+        objects=affected,
+        batches=frozenset(named[md5] for md5 in affected if md5 in named),
+        rows=[rows[md5] for md5 in sorted(affected)],
+        checkouts=[path for path in loop.stores.work.glob("*") if path.is_dir() and _contains(path, ids)],
+    )
 
 
 def revise(loop: Loop, batches: Collection[str], ids: Collection[str], key: str, lease: Lease) -> None:
@@ -95,7 +91,7 @@ def remove(loop: Loop, objects: Collection[str], checkouts: Collection[Path]) ->
             if remote.has(md5):
                 remote.remove(md5)
     for checkout in checkouts:
-        folders.remove(checkout)
+        shutil.rmtree(checkout, ignore_errors=True)
 
 
 def versions_of(loop: Loop, objects: Collection[str]) -> dict[str, str]:
@@ -112,16 +108,16 @@ def versions_of(loop: Loop, objects: Collection[str]) -> dict[str, str]:
     return dict(sorted(uses.items(), key=lambda item: int(item[0])))
 
 
-def _content(loop: Loop, remote: dvc_objects.Objects, md5: str) -> bytes | None:
+def _content(loop: Loop, remote: dvc_objects.Objects, md5: str) -> bytes:
     path = cached(loop.stores, md5)
-    if path.is_file() and file_md5(path) == md5:
+    if path.is_file() and digest(path, "md5") == md5:
         return path.read_bytes()
-    return remote.read(md5) if remote.has(md5) else None
+    return remote.read(md5) if remote.has(md5) else b""
 
 
 def _contains(folder: Path, ids: Collection[str]) -> bool:
     try:
         files = [path for path in folder.rglob("*.parquet") if path.is_file()]
-        return any(rowfiles.of_rows(path.read_bytes(), ids) is not None for path in files)
+        return any(len(rowfiles.of_rows(path.read_bytes(), ids)) for path in files)
     except FileNotFoundError:  # another process has just removed its checkout
         return False
