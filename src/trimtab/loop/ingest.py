@@ -96,7 +96,9 @@ def _without_forgotten(loop: Loop, landed: landing.Landed) -> landing.Landed:
     forgotten = pd.Series(Tombstones.of(loop.ledger.all(Erasure)).among(row_ids), dtype=bool)
     if not forgotten.any():
         return landed
-    log.warning("Batch %s: %s rows were erased by order before, and are dropped", landed.batch, forgotten.sum())
+    log.warning(
+        "Batch %s: %s rows were erased by order before, and are dropped", landed.batch, forgotten.sum()
+    )
     landing.replace_rows(loop.stores.landing, landed, landed.frame[~forgotten.to_numpy()])
     return landing.read(loop.stores.landing, landed.batch)
 
