@@ -143,8 +143,7 @@ def _write(root: Path, plan: Plan, verdict: Verdict, gate: params.Gate) -> None:
     metrics = json.dumps(_metrics(verdict), indent=2, sort_keys=True)
     (build / "metrics.json").write_text(metrics, encoding="utf-8")
     means = [(block.champion / block.rows, block.challenger / block.rows) for block in verdict.blocks]
-    losses = pd.DataFrame(means, columns=["champion", "challenger"])
-    losses.to_csv(build / "losses.csv", index_label="block")
+    pd.DataFrame(means, columns=["champion", "challenger"]).to_csv(build / "losses.csv", index_label="block")
     page = build / "evidence.html"
     page.write_text(evidence.page(verdict, gate), encoding="utf-8")
     tags = {"trimtab.commit": plan.commit, "trimtab.decision": plan.decision or "manual run"}

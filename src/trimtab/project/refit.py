@@ -65,8 +65,11 @@ def _difference(parameters: params.Params, refitted: Training, judged: Training,
     for model in (refitted, judged):
         pipeline = load_model(parameters, model)
         if list(pipeline.feature_names_in_) != list(parameters.data.features):
-            expected = f"expected the features {', '.join(parameters.data.features)}"
-            raise UnsafeModel(model.source, f"{expected}, got {', '.join(pipeline.feature_names_in_)}")
+            raise UnsafeModel(
+                model.source,
+                f"expected the features {', '.join(parameters.data.features)}, "
+                f"got {', '.join(pipeline.feature_names_in_)}",
+            )
         predictions.append(fit.predict(pipeline, parameters, rows))
     difference = apart(predictions[0], predictions[1], targets(rows, parameters.data), parameters.data.label)
     return difference if np.isfinite(difference) else 1.0
