@@ -71,7 +71,7 @@ def evaluate(root: Path = Path()) -> Verdict:
     return verdict
 
 
-def load_model(parameters: params.Params, model: ModelVersion | Training) -> Pipeline:
+def load_pipeline(parameters: params.Params, model: ModelVersion | Training) -> Pipeline:
     """Load a model as the service does."""
     return load.load(model.source, model.digest, parameters.model.trusted_types, cache=_cache())
 
@@ -90,11 +90,11 @@ def _models(
 ) -> tuple[str | None, dict[str, Pipeline]]:
     rows = row_groups.read(root / "build" / "train.parquet")
     baseline = fit.fit_rows(fit.baseline(parameters), parameters, rows)
-    challenger = load_model(parameters, training)
+    challenger = load_pipeline(parameters, training)
     version = read_champion(root / "champion.yaml")
     if version is None:
         return None, {"challenger": challenger, "champion": baseline}
-    champion = load_model(parameters, version)
+    champion = load_pipeline(parameters, version)
     return version.version, {"challenger": challenger, "champion": champion, "baseline": baseline}
 
 
