@@ -80,8 +80,11 @@ def _wait_for(airflow: AirflowApi, where: Settings, out: progress.Progress) -> N
     while not _has_dags(airflow):
         out.doing("waiting for Airflow to load its DAGs")
         if time.monotonic() > until:
-            got = f"no {_DAG} in {_HEALTHY_SECONDS} s"
-            raise RunFailed(f"Airflow at {airflow.url} to load its DAGs", got, where.home / "logs")
+            raise RunFailed(
+                f"Airflow at {airflow.url} to load its DAGs",
+                f"no {_DAG} in {_HEALTHY_SECONDS} s",
+                where.home / "logs",
+            )
         time.sleep(1)
 
 

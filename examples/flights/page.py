@@ -107,14 +107,12 @@ def page(demo: Demo) -> str:
 
 
 def _summary(weeks: Sequence[Week]) -> str:
-    retrained = sum(len(week.retrained) for week in weeks)
-    promoted = sum(len(week.promoted) for week in weeks)
     flagged = sum(week.observed is not None and week.observed.concept_drift for week in weeks)
-    served = sum(week.served.rows for week in weeks)
     return (
-        f"{_count(len(weeks), 'week')} played through Airflow, MLflow, DVC and the model service: {served:,} flights "
-        f"predicted over HTTP, concept drift in {_count(flagged, 'week')}, {_count(retrained, 'retraining')}, "
-        f"{_count(promoted, 'promotion')} over a champion."
+        f"{_count(len(weeks), 'week')} played through Airflow, MLflow, DVC and the model service: "
+        f"{sum(week.served.rows for week in weeks):,} flights predicted over HTTP, concept drift in "
+        f"{_count(flagged, 'week')}, {_count(sum(len(week.retrained) for week in weeks), 'retraining')}, "
+        f"{_count(sum(len(week.promoted) for week in weeks), 'promotion')} over a champion."
     )
 
 
@@ -138,8 +136,9 @@ def _rows(week: Week) -> list[tuple[str, str, str, str, str]]:
 
 def _reason(decision: Decision) -> str:
     request = f"{decision.request[:1].upper()}{decision.request[1:].rstrip('.')}."
-    repeated = decision.request in decision.reason
-    return request if repeated else f"{request} {decision.action}: {decision.reason}."
+    return (
+        request if decision.request in decision.reason else f"{request} {decision.action}: {decision.reason}."
+    )
 
 
 def _outcome(decision: Decision) -> str:

@@ -123,8 +123,11 @@ class Player:
         note = self._refused(week.batch)
         with _timed(seconds, "monitor"):
             if note is None:
-                observed = partial(self._observed, week.batch)
-                self.watch.until(f"{week.batch} to be monitored", observed, seconds=_MONITOR_SECONDS)
+                self.watch.until(
+                    f"{week.batch} to be monitored",
+                    partial(self._observed, week.batch),
+                    seconds=_MONITOR_SECONDS,
+                )
         with _timed(seconds, "settle"):
             self._settle()
         return self._end(replace(played, seconds=seconds, note=note))

@@ -99,11 +99,19 @@ def claims(where: Settings) -> frozenset[str]:
                 f"Unset {variable}.",
             )
     names = {Path(address).name for address in inside.values()}
-    databases = {name for name in names if name.endswith(".db")} | {"mlflow.db"}
-    journals = {f"{name}-{kind}" for name in databases for kind in ("wal", "shm")}
-    folders = {path.name for path in (where.quarantine, where.work, where.dvc_cache, where.spool)}
-    others = {"airflow", "logs", "mirror.git", "mirror.lock", "mlflow-artifacts", "models", "stack"}
-    return frozenset(names | databases | journals | folders | others | {PAGE, SERVED, MARKER})
+    names |= {path.name for path in (where.quarantine, where.work, where.dvc_cache, where.spool)}
+    names |= {
+        "airflow",
+        "logs",
+        "mirror.git",
+        "mirror.lock",
+        "mlflow-artifacts",
+        "mlflow.db",
+        "models",
+        "stack",
+    }
+    journals = {f"{name}-{kind}" for name in names if name.endswith(".db") for kind in ("wal", "shm")}
+    return frozenset(names | journals | {PAGE, SERVED, MARKER})
 
 
 def clear(home: Path, names: Collection[str]) -> None:

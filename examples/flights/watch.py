@@ -92,9 +92,10 @@ class Watch:
             tasks = self._all(path, "task_instances", {"state": "failed"})
             task = next((str(task["task_id"]) for task in tasks), "(none)")
             logs = self._home / "logs"
-            folder = logs / "tasks" / f"dag_id={dag}" / f"run_id={run_id}" / f"task_id={task}"
-            got = f"task {task} of {dag} failed in run {run_id}"
-            raise RunFailed(what, got, folder if folder.exists() else logs)
+            log = logs / "tasks" / f"dag_id={dag}" / f"run_id={run_id}" / f"task_id={task}"
+            raise RunFailed(
+                what, f"task {task} of {dag} failed in run {run_id}", log if log.exists() else logs
+            )
 
     def _active(self) -> list[dict[str, Any]]:
         return self._runs("queued") + self._runs("running")
@@ -106,11 +107,10 @@ class Watch:
         assets = self._api.get("/api/v2/assets", limit=_PAGE)["assets"]
         listened = {asset["id"] for asset in assets if asset["scheduled_dags"]}
         newest = self._api.get("/api/v2/assets/events", order_by="-timestamp", limit=_PAGE)["asset_events"]
-        oldest = system_clock() - _EVENT_GRACE
         return any(
             event["asset_id"] in listened
             and not event["created_dagruns"]
-            and datetime.fromisoformat(event["timestamp"]) > oldest
+            and datetime.fromisoformat(event["timestamp"]) > system_clock() - _EVENT_GRACE
             for event in newest
         )
 

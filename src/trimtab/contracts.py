@@ -34,7 +34,20 @@ class BatchRef:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Manifest:
+class _Labelled:
+    """Rows, and how many of them have a label."""
+
+    rows: int
+    labelled: int
+
+    @property
+    def coverage(self) -> float:
+        """Share of the rows that have a label."""
+        return self.labelled / self.rows if self.rows else 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest(_Labelled):
     """What is known of one batch revision; lies beside its DVC pointer as `data/batches/<batch>.json`.
 
     `start` and `end` bound `event_time` as [start, end); `rows` and `labelled` count what was kept; `bad_rows` counts
@@ -49,17 +62,10 @@ class Manifest:
     start: datetime
     end: datetime
     partial: bool
-    rows: int
-    labelled: int
     bad_rows: int
     unseen: Mapping[str, int]
     source_sha256: str
     label_age_hours: float | None = None
-
-    @property
-    def coverage(self) -> float:
-        """Share of the rows that have a label."""
-        return self.labelled / self.rows if self.rows else 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,19 +149,12 @@ class Refit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BatchScore:
+class BatchScore(_Labelled):
     """How one model did on one batch; `auc` is None in a regression, and where the labelled rows lack a class."""
 
     batch: str
-    rows: int
-    labelled: int
     loss: float
     auc: float | None
-
-    @property
-    def coverage(self) -> float:
-        """Share of the rows whose label was known."""
-        return self.labelled / self.rows if self.rows else 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

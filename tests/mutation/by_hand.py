@@ -40,7 +40,7 @@ DISARMED = (
     Disarmed(
         name="champion compared with itself",
         file="src/trimtab/project/evaluate.py",
-        before="champion = load_model(parameters, version)",
+        before="champion = load_pipeline(parameters, version)",
         after="champion = challenger",
         tests="tests/integration/test_people.py::test_a_challenger_is_judged_against_the_champion_and_not_against_itself",
     ),

@@ -39,8 +39,7 @@ def split(
     unseen = [batch for batch in judging if champion_through is None or batch.start >= champion_through]
     if len(unseen) < judge:
         raise NotEnoughBatches(len(unseen), judge, "A judgement on batches that the champion has not seen")
-    training = before if window is None else before[-window:]
-    return refs(training), refs(judging)
+    return refs(before if window is None else before[-window:]), refs(judging)
 
 
 def sufficiently_labelled(manifests: Iterable[Manifest], data: params.Data) -> list[Manifest]:
@@ -50,10 +49,8 @@ def sufficiently_labelled(manifests: Iterable[Manifest], data: params.Data) -> l
 
 def labelled(frame: "pd.DataFrame", cutoff: datetime | None) -> "pd.DataFrame":
     """Return the rows whose label was known at `cutoff`, or all rows with a label if it is None."""
-    usable = frame[LABEL].notna()
-    if cutoff is not None:
-        usable &= frame[KNOWN_AT] <= cutoff
-    return frame[usable].reset_index(drop=True)
+    known_in_time = True if cutoff is None else frame[KNOWN_AT] <= cutoff
+    return frame[frame[LABEL].notna() & known_in_time].reset_index(drop=True)
 
 
 def refs(manifests: Sequence[Manifest]) -> Refs:

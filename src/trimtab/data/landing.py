@@ -102,8 +102,8 @@ def land(folder: Path, manifest: LandingManifest, frame: "pd.DataFrame") -> None
     Raises:
         Unfit: Another revision of the batch is in the landing folder.
     """
-    rows = frame.to_parquet(index=False)
-    put(folder, {f"{manifest.batch}.parquet": rows, f"{manifest.batch}.json": _text(manifest)})
+    name, rows = manifest.batch, frame.to_parquet(index=False)
+    put(folder, {f"{name}.parquet": rows, f"{name}.json": _text(manifest)})
 
 
 def replace_rows(folder: Path, landed: Landed, rows: "pd.DataFrame") -> None:
@@ -121,8 +121,10 @@ def put(folder: Path, contents: Mapping[str, bytes]) -> None:
     """
     for name, content in contents.items():
         if (folder / name).is_file() and (folder / name).read_bytes() != content:
-            remedy = "Ingest it first (`trimtab batch ingest`), then release again."
-            raise Unfit(f"Another {name} waits in {folder}", remedy)
+            raise Unfit(
+                f"Another {name} waits in {folder}",
+                "Ingest it first (`trimtab batch ingest`), then release again.",
+            )
     for name, content in contents.items():
         write(folder / name, content)
 

@@ -47,8 +47,9 @@ class Quarantine:
 
     def entries(self) -> list[Quarantined]:
         """Return all entries, sorted by name, also those whose data was dropped."""
-        paths = sorted(self._folder.glob(f"*/{_ENTRY}"))
-        return [from_json(Quarantined, path.read_bytes()) for path in paths]
+        return [
+            from_json(Quarantined, path.read_bytes()) for path in sorted(self._folder.glob(f"*/{_ENTRY}"))
+        ]
 
     def show(self, name: str) -> Quarantined:
         """Return an entry.

@@ -40,8 +40,7 @@ def measure(reference: pd.DataFrame, current: pd.DataFrame, params: Params) -> t
         for name, sides in empty.items()
         if any(sides) and not all(sides)
     ]
-    drifted = sum(column.drifted for column in columns)
-    share = drifted / len(columns) if columns else 0.0
+    share = sum(column.drifted for column in columns) / max(1, len(columns))
     return DataDrift(sampled=len(theirs), share=share, columns=tuple(columns)), report
 
 
@@ -66,9 +65,11 @@ def _evidently(
     report = EvidentlyReport([DataDriftPreset(drift_share=params.drift.data.max_share)]).run(
         Dataset.from_pandas(current, definition), Dataset.from_pandas(reference, definition)
     )
-    metrics = report.dict()["metrics"]
-    drifts = [metric for metric in metrics if metric["config"]["type"].endswith(":ValueDrift")]
-    return report, [_column_drift(float(metric["value"]), metric["config"]) for metric in drifts]
+    return report, [
+        _column_drift(float(metric["value"]), metric["config"])
+        for metric in report.dict()["metrics"]
+        if metric["config"]["type"].endswith(":ValueDrift")
+    ]
 
 
 def _column_drift(score: float, config: Mapping[str, Any]) -> ColumnDrift:

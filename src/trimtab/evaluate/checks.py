@@ -73,8 +73,7 @@ def calibration_error(truths: npt.ArrayLike, answers: npt.ArrayLike) -> float:
         truth, chance = chance.argmax(axis=1) == truth, chance.max(axis=1)
     if not len(chance):
         return 0.0
-    order = np.argsort(chance, kind="stable")
-    bins = np.array_split(order, min(_BINS, len(np.unique(chance))))
+    bins = np.array_split(np.argsort(chance, kind="stable"), min(_BINS, len(np.unique(chance))))
     return float(
         sum(abs(truth[rows].mean() - chance[rows].mean()) * len(rows) for rows in bins) / len(chance)
     )

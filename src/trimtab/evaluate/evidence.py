@@ -87,8 +87,11 @@ class _Scale:
 
     def marks(self, min_gain: float) -> list[tuple[float, str, str]]:
         """Return the values with a line, each with the colour and the dashes of its line."""
-        ends = {self.low: ("eef1f4", ""), self.high: ("eef1f4", "")}
-        marks = {**ends, 0.0: ("d1d9e0", ""), min_gain: ("59636e", "4")}
+        marks = {
+            **dict.fromkeys((self.low, self.high), ("eef1f4", "")),
+            0.0: ("d1d9e0", ""),
+            min_gain: ("59636e", "4"),
+        }
         return [(value, *style) for value, style in marks.items() if self.low <= value <= self.high]
 
 

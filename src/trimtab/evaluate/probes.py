@@ -39,8 +39,7 @@ def run(gate: params.Gate, label: params.Label) -> dict[str, VerdictKind]:
     batches = max(2, gate.judge_batches)
     blocks = max(_BLOCKS, math.ceil(gate.min_blocks / batches))
     blocks += blocks % 2  # noise of both signs cancels out
-    count = batches * blocks * _ROWS
-    truths = _truths(label, count)
+    truths = _truths(label, batches * blocks * _ROWS)
     champion, bad, good = (
         row_losses(gate.metric, label, truths, _answers(label, truths, sure)) for sure in (0.55, 0.01, 0.99)
     )

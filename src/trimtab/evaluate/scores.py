@@ -98,8 +98,7 @@ def _of_classes(
     metric: str, truth: npt.NDArray[np.int_], answer: Floats, wrong: npt.NDArray[np.bool_]
 ) -> Floats:
     if metric == "brier":
-        losses = ((answer - np.eye(answer.shape[1])[truth]) ** 2).sum(axis=1)
-        return np.asarray(np.where(wrong, 2.0, losses))
+        return np.where(wrong, 2.0, ((answer - np.eye(answer.shape[1])[truth]) ** 2).sum(axis=1))
     chance = np.where(wrong, 0.0, answer[np.arange(len(truth)), truth])
     return np.asarray(-np.log(np.clip(chance, _EPSILON, 1.0)))
 

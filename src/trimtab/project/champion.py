@@ -10,7 +10,7 @@ from trimtab.trigger.planning import write_champion
 
 def champion(root: Path = Path()) -> ModelVersion | None:
     """Look up the version in Production, write it to `champion.yaml` in `root`, and return it."""
-    model = params.load(root / params.FILE).model.name
-    version = queries.champion(Ledger(settings.read().ledger, model))
+    ledger = Ledger(settings.read().ledger, params.load(root / params.FILE).model.name)
+    version = queries.champion(ledger)
     write_champion(root / "champion.yaml", version)
     return version

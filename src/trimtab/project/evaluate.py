@@ -71,7 +71,7 @@ def evaluate(root: Path = Path()) -> Verdict:
     return verdict
 
 
-def load_model(parameters: params.Params, model: ModelVersion | Training) -> Pipeline:
+def load_pipeline(parameters: params.Params, model: ModelVersion | Training) -> Pipeline:
     """Load a model as the service does."""
     return load.load(model.source, model.digest, parameters.model.trusted_types, cache=_cache())
 
@@ -90,11 +90,11 @@ def _models(
 ) -> tuple[str | None, dict[str, Pipeline]]:
     rows = row_groups.read(root / "build" / "train.parquet")
     baseline = fit.fit_rows(fit.baseline(parameters), parameters, rows)
-    challenger = load_model(parameters, training)
+    challenger = load_pipeline(parameters, training)
     version = read_champion(root / "champion.yaml")
     if version is None:
         return None, {"challenger": challenger, "champion": baseline}
-    champion = load_model(parameters, version)
+    champion = load_pipeline(parameters, version)
     return version.version, {"challenger": challenger, "champion": champion, "baseline": baseline}
 
 
@@ -143,8 +143,7 @@ def _write(root: Path, plan: Plan, verdict: Verdict, gate: params.Gate) -> None:
     metrics = json.dumps(_metrics(verdict), indent=2, sort_keys=True)
     (build / "metrics.json").write_text(metrics, encoding="utf-8")
     means = [(block.champion / block.rows, block.challenger / block.rows) for block in verdict.blocks]
-    losses = pd.DataFrame(means, columns=["champion", "challenger"])
-    losses.to_csv(build / "losses.csv", index_label="block")
+    pd.DataFrame(means, columns=["champion", "challenger"]).to_csv(build / "losses.csv", index_label="block")
     page = build / "evidence.html"
     page.write_text(evidence.page(verdict, gate), encoding="utf-8")
     tags = {"trimtab.commit": plan.commit, "trimtab.decision": plan.decision or "manual run"}

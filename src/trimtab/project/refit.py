@@ -9,7 +9,7 @@ from trimtab import params
 from trimtab.contracts import BatchRef, Plan, Refit, Training, Verdict, from_json, to_json
 from trimtab.errors import UnsafeModel
 from trimtab.evaluate.scores import apart
-from trimtab.project.evaluate import load_model
+from trimtab.project.evaluate import load_pipeline
 from trimtab.project.train import fit_and_log
 from trimtab.train import fit, row_groups
 from trimtab.train.features import targets
@@ -63,10 +63,13 @@ def _batches(plan: Plan, parameters: params.Params) -> tuple[BatchRef, ...]:
 def _difference(parameters: params.Params, refitted: Training, judged: Training, rows: pd.DataFrame) -> float:
     predictions = []
     for model in (refitted, judged):
-        pipeline = load_model(parameters, model)
+        pipeline = load_pipeline(parameters, model)
         if list(pipeline.feature_names_in_) != list(parameters.data.features):
-            expected = f"expected the features {', '.join(parameters.data.features)}"
-            raise UnsafeModel(model.source, f"{expected}, got {', '.join(pipeline.feature_names_in_)}")
+            raise UnsafeModel(
+                model.source,
+                f"expected the features {', '.join(parameters.data.features)}, "
+                f"got {', '.join(pipeline.feature_names_in_)}",
+            )
         predictions.append(fit.predict(pipeline, parameters, rows))
     difference = apart(predictions[0], predictions[1], targets(rows, parameters.data), parameters.data.label)
     return difference if np.isfinite(difference) else 1.0

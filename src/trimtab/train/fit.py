@@ -32,14 +32,14 @@ def build(parameters: params.Params) -> Pipeline:
         ParamsError: The estimator cannot be imported, does not fit `data.label`, or does not have one of the settings.
     """
     estimator_class = _import("model.estimator", parameters.model.estimator, parameters.data.label)
-    accepted = inspect.signature(estimator_class).parameters
     defaults = {
         "random_state": parameters.model.seed,
         "categorical_features": list(range(len(parameters.data.categories))),
     }
-    settings = {name: value for name, value in defaults.items() if name in accepted}
+    accepted = defaults.keys() & inspect.signature(estimator_class).parameters.keys()
+    settings = {name: defaults[name] for name in accepted} | parameters.model.settings
     try:
-        estimator = estimator_class(**settings | parameters.model.settings)
+        estimator = estimator_class(**settings)
     except TypeError as error:
         raise ParamsError(params.FILE, "model.settings", f"{error}", parameters.model.settings) from error
     return Pipeline([("encode", encoder(parameters.data)), ("estimator", estimator)])
