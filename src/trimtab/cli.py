@@ -233,9 +233,10 @@ def live_at(
 
 
 def _entries(entries: "Sequence[Entry]", as_json: bool) -> object:
-    from trimtab.views.history import plain_entries, table
+    from trimtab.contracts import plain
+    from trimtab.views.history import table
 
-    return plain_entries(entries) if as_json else table(entries) or "Nothing yet."
+    return [plain(entry) for entry in entries] if as_json else table(entries) or "Nothing yet."
 
 
 @model.command()

@@ -1,11 +1,11 @@
 """Alerts from Alertmanager become requests, one an episode."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal, cast
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, AwareDatetime, BaseModel, Field, ValidationError
 
 from trimtab.errors import RequestRejected
 from trimtab.ledger import Snapshot, state
@@ -36,11 +36,7 @@ _Text = Annotated[str, AfterValidator(_storable)]
 _Time = Annotated[AwareDatetime, AfterValidator(_in_utc)]
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="ignore", strict=False)
-
-
-class _Alert(_Part):
+class _Alert(BaseModel):
     status: Literal["firing", "resolved"]
     fingerprint: Annotated[_Text, Field(min_length=1, max_length=200)]
     starts_at: Annotated[_Time, Field(alias="startsAt")]
@@ -50,7 +46,7 @@ class _Alert(_Part):
     generator: Annotated[_Text, Field(alias="generatorURL")] = ""
 
 
-class _Payload(_Part):
+class _Payload(BaseModel):
     version: Literal["4"]
     alerts: Annotated[list[_Alert], Field(min_length=1)]
     alertmanager: Annotated[_Text, Field(alias="externalURL")] = ""
@@ -83,13 +79,13 @@ def receive(payload: object) -> Mapping[str, list[str]]:
 
     def take(facts: Snapshot) -> dict[str, list[str]]:
         outcome: dict[str, list[str]] = {"opened": [], "joined": [], "closed": [], "ignored": [*others]}
-        episodes = _Episodes(loop, facts)
-        for received in mine:
-            alert = _alert(received, call.alertmanager)
-            result = episodes.take(alert)
+        written: list[Fact] = []
+        for alert in (_alert(received, call.alertmanager) for received in mine):
+            result, new = _take(loop, facts, alert, written)
+            written += new
             log.info("Alert %s (%s): %s", alert.fingerprint, alert.summary, result)
             outcome[result].append(alert.fingerprint)
-        facts.append(*episodes.written)
+        facts.append(*written)
         return outcome
 
     return loop.ledger.decide(take)
@@ -112,8 +108,8 @@ def by_model(payload: object) -> dict[str, dict[str, object]]:
 def unread() -> bool:
     """Say whether a request waits that the arbiter has not looked at even once."""
     ledger = open_loop().ledger
-    looked_at = {*ledger.keys(Answer), *(wait.request for wait in ledger.all(Wait))}
-    looked_at |= {run.request for run in ledger.all(Run)}
+    waits, runs = ledger.all(Wait), ledger.all(Run)
+    looked_at = {*ledger.keys(Answer), *(each.request for each in waits), *(each.request for each in runs)}
     return any(key not in looked_at for key in ledger.keys(Request))
 
 
@@ -152,65 +148,25 @@ def _alert(received: _Alert, alertmanager: str) -> Alert:
     )
 
 
-class _Episodes:
-    """The episodes of the alerts in one call, and the facts that follow from it."""
-
-    def __init__(self, loop: Loop, facts: Snapshot) -> None:
-        self._loop = loop
-        self._facts = facts
-        self._last: dict[str, Alert] = {}
-        self.written: list[Fact] = []
-
-    def take(self, alert: Alert) -> str:
-        """Return what became of an alert: `opened`, `joined`, `closed` or `ignored`."""
-        last = self._last_of(alert.fingerprint)
-        is_open = last is not None and last.status == "firing"
-        if alert.status == "resolved":
-            if last is None or not is_open or alert.ends_at <= last.starts_at:
-                return "ignored"
-            self._write(alert)
-            self._withdraw(last.episode, alert.ends_at)
-            return "closed"
-        if last is not None and is_open and alert.starts_at - last.starts_at < self._joins_within:
-            return "joined"
-        if last is not None and not is_open and alert.starts_at < last.ends_at:
-            return "ignored"
-        self._write(alert)
-        self.written.append(_request(self._loop, alert))
-        return "opened"
-
-    @property
-    def _joins_within(self) -> timedelta:
-        return timedelta(hours=self._loop.params.trigger.alert_join_hours)
-
-    def _last_of(self, fingerprint: str) -> Alert | None:
-        if fingerprint in self._last:
-            return self._last[fingerprint]
-        alerts = self._facts.all(Alert, prefix=f"{fingerprint}:", fingerprint=fingerprint)
-        return alerts[-1] if alerts else None
-
-    def _write(self, alert: Alert) -> None:
-        self._last[alert.fingerprint] = alert
-        self.written.append(alert)
-
-    def _withdraw(self, episode: str, resolved: datetime) -> None:
-        """Answer the request of an episode that has ended, unless a run works on it or has answered it."""
-        key = f"alert:{episode}"
-        written = next((fact for fact in self.written if isinstance(fact, Request) and fact.key == key), None)
-        request = written or self._facts.get(Request, key)
-        in_progress = state.unfinished(self._facts.all(Run, request=key), set(self._facts.keys(RunEnd)))
-        if request is None or in_progress:
-            return
-        reason = f"the alert resolved before a retraining began, at {resolved:%Y-%m-%d %H:%M} UTC"
-        answer = Answer(
-            request=key, action="SKIP", reason=reason, holder=HOLDER, event_time=request.event_time
-        )
-        self.written.append(answer)
-
-
-def _request(loop: Loop, alert: Alert) -> Request:
+def _take(loop: Loop, facts: Snapshot, alert: Alert, written: Sequence[Fact]) -> tuple[str, list[Fact]]:
+    """Return what became of an alert, and the facts that follow from it; `written` are those of the alerts before it."""
+    earlier = facts.all(Alert, prefix=f"{alert.fingerprint}:", fingerprint=alert.fingerprint)
+    same_call = [
+        each for each in written if isinstance(each, Alert) and each.fingerprint == alert.fingerprint
+    ]
+    last = next(reversed([*earlier, *same_call]), None)
+    is_open = last is not None and last.status == "firing"
+    if alert.status == "resolved":
+        if last is None or not is_open or alert.ends_at <= last.starts_at:
+            return "ignored", []
+        return "closed", [alert, *_withdrawal(facts, last.episode, alert.ends_at, written)]
+    joins_within = timedelta(hours=loop.params.trigger.alert_join_hours)
+    if last is not None and is_open and alert.starts_at - last.starts_at < joins_within:
+        return "joined", []
+    if last is not None and not is_open and alert.starts_at < last.ends_at:
+        return "ignored", []
     champion = loop.champion()
-    return Request(
+    request = Request(
         source="alert",
         episode=alert.episode,
         reason=alert.summary,
@@ -219,3 +175,17 @@ def _request(loop: Loop, alert: Alert) -> Request:
         labels=alert.labels,
         links=alert.links,
     )
+    return "opened", [alert, request]
+
+
+def _withdrawal(facts: Snapshot, episode: str, resolved: datetime, written: Sequence[Fact]) -> list[Answer]:
+    """Answer the request of an episode that has ended, unless a run works on it or has answered it."""
+    key = f"alert:{episode}"
+    same_call = (each for each in written if isinstance(each, Request) and each.key == key)
+    request = next(same_call, None) or facts.get(Request, key)
+    in_progress = state.unfinished(facts.all(Run, request=key), set(facts.keys(RunEnd)))
+    if request is None or in_progress:
+        return []
+    reason = f"the alert resolved before a retraining began, at {resolved:%Y-%m-%d %H:%M} UTC"
+    answer = Answer(request=key, action="SKIP", reason=reason, holder=HOLDER, event_time=request.event_time)
+    return [answer]

@@ -69,13 +69,12 @@ def arbitrate(
         return own.key
     manifests = loop.origin.manifests(loop.commit)
     if source is not None:
-        newest = max((manifest.end for manifest in manifests), default=loop.ledger.now())
         loop.ledger.append(
             Request(
                 source=source,
                 episode=run_id,
                 reason=reason or "no reason given",
-                event_time=newest,
+                event_time=max((manifest.end for manifest in manifests), default=loop.ledger.now()),
                 window_batches=window_batches,
                 force=force,
                 dry_run=dry_run,
@@ -112,8 +111,7 @@ def abandon(loop: Loop, actor: str) -> None:
 def _own_run(ledger: Ledger, holder: str) -> Run | None:
     """Return the run that an Airflow run started before, unless it has failed or was lost."""
     given_up = {end.key for end in ledger.all(RunEnd) if end.outcome != "concluded"}
-    runs = [run for run in ledger.all(Run, holder=holder) if run.key not in given_up]
-    return runs[-1] if runs else None
+    return next(reversed(state.unfinished(ledger.all(Run, holder=holder), given_up)), None)
 
 
 def _unloadable(loop: Loop) -> dict[str, str]:
@@ -202,8 +200,7 @@ def _answer(
 ) -> tuple[str | None, Transition | None]:
     waiting = {request.key: request for request in waiting_requests(facts)}
     champion = production.champion(facts)
-    now = _state(loop, facts, manifests, champion, run_id)
-    now = replace(now, unloadable=unloadable, in_flight=held_by)
+    now = replace(_state(loop, facts, manifests, champion, run_id), unloadable=unloadable, in_flight=held_by)
     written: list[Fact] = []
     for decision in arbiter.arbitrate(list(waiting.values()), now, loop.params):
         request = waiting[decision.request]
@@ -220,8 +217,7 @@ def _answer(
         facts.append(*written, lease=lease)
     for fact in written:
         if isinstance(fact, Run | Answer | Wait):
-            action = "WAIT" if isinstance(fact, Wait) else fact.action
-            log.info("Request %s: %s, %s", fact.request, action, fact.reason)
+            log.info("Request %s: %s, %s", fact.request, state.action_of(fact), fact.reason)
     run = next((fact for fact in written if isinstance(fact, Run)), None)
     rollback = next((fact for fact in written if isinstance(fact, Transition)), None)
     return run.key if run else None, rollback
@@ -230,14 +226,15 @@ def _answer(
 def _without_run(ledger: Ledger, request: Request, decision: Decision, holder: str) -> list[Fact]:
     """Return the fact of an answer that starts no run; none for a WAIT in the same words as before."""
     if decision.action != "WAIT":
-        answer = Answer(
-            request=request.key,
-            action=decision.action,
-            reason=decision.reason,
-            holder=holder,
-            event_time=request.event_time,
-        )
-        return [answer]
+        return [
+            Answer(
+                request=request.key,
+                action=decision.action,
+                reason=decision.reason,
+                holder=holder,
+                event_time=request.event_time,
+            )
+        ]
     waits = ledger.all(Wait, request=request.key)
     if waits and waits[-1].reason == decision.reason:
         return []
@@ -261,7 +258,7 @@ def _rollback(loop: Loop, request: Request) -> list[Fact]:
         to=request.challenger,
         actor=WATCH_RULE,
         reason=request.reason,
-        event_time=state.event_now(loop.ledger.all(Batch)) or request.event_time,
+        event_time=loop.event_now(),
         key=f"watch:{request.episode}",
     )
     return [*orders, transition]

@@ -52,10 +52,10 @@ def _conclude(run: Run, verdict: Verdict, refit: Refit, answer: str | None) -> d
         return {"version": None, "verdict": verdict.kind, "reason": verdict.reason}
     served = refitted.version if refitted else judged.version
     before = run.judgement()
-    if before is not None and (
-        before.state not in state.OPEN_STATES
-        or (before.state == "HOLD" and _is_over(before.verdict, verdict))
-    ):
+    look_is_over = (
+        before and before.state == "HOLD" and before.verdict and before.verdict.look >= verdict.look
+    )
+    if before is not None and (before.state not in state.OPEN_STATES or look_is_over):
         ledger.append(*_ends(run, before.reason), lease=run.lease)
         version = served if before.state == "PROMOTE" else judged.version
         return {"version": version, "verdict": before.state, "reason": before.reason}
@@ -98,10 +98,6 @@ def _ends(run: Run, reason: str) -> list[Fact]:
     return [run_end(run.fact, "concluded", reason), answer]
 
 
-def _is_over(before: Verdict | None, verdict: Verdict) -> bool:
-    return before is not None and before.look >= verdict.look
-
-
 def _outcome(
     run: Run, facts: Snapshot, verdict: Verdict, refit: Refit, answer: str | None, served: str
 ) -> tuple[JudgementState, str]:
@@ -127,9 +123,8 @@ def _outcome(
 
 def _answered(answer: str | None, reason: str) -> tuple[VerdictKind, str]:
     choice, _, who = (answer or "keep:default, for nobody was asked").partition(":")
-    if choice == PROMOTE:
-        return "PROMOTE", f"PROMOTE by {who}: {reason}"
-    return "REJECT", f"REJECT by {who}: {reason}"
+    kind: VerdictKind = "PROMOTE" if choice == PROMOTE else "REJECT"
+    return kind, f"{kind} by {who}: {reason}"
 
 
 def _transitions(

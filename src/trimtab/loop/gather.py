@@ -1,6 +1,5 @@
 """Make landed batches of the prediction log: what was served in a window, with what became of it."""
 
-import io
 import logging
 from collections.abc import Sequence
 from contextlib import closing
@@ -56,10 +55,9 @@ def _windows(loop: Loop, rule: params.Log, now: datetime) -> list[Window]:
 
 
 def _due(loop: Loop, rule: params.Log, window: Window, rows: pd.DataFrame, now: datetime) -> bool:
-    ingested = state.batches_in_force(loop.ledger.all(Batch, prefix=f"{window.batch}:r"))
-    if not ingested:
+    record = next(iter(state.batches_in_force(loop.ledger.all(Batch, prefix=f"{window.batch}:r"))), None)
+    if record is None:
         return True
-    record = ingested[0]
     stored = loop.origin.fetch_batch(window.batch, md5=record.md5, commit=record.commit)
     before, after = _labels(stored), _labels(rows)
     changed = sum(row not in before or before[row] != label for row, label in after.items())
@@ -69,20 +67,18 @@ def _due(loop: Loop, rule: params.Log, window: Window, rows: pd.DataFrame, now: 
 
 
 def _labels(rows: pd.DataFrame) -> dict[str, object]:
-    present = rows[schema.LABEL].notna()
-    labels = zip(rows[schema.ROW_ID], rows[schema.LABEL], present, strict=True)
-    return {row: label if is_present else None for row, label, is_present in labels}
+    labels = zip(rows[schema.ROW_ID], rows[schema.LABEL], strict=True)
+    return {row: None if pd.isna(label) else label for row, label in labels}
 
 
 def _land(loop: Loop, window: Window, frame: pd.DataFrame, age_hours: float) -> None:
-    content = io.BytesIO()
-    frame.to_parquet(content, index=False)
     note = landing.manifest_of(window.batch, window.start, window.end, label_age_hours=round(age_hours, 2))
     loop.stores.landing.mkdir(parents=True, exist_ok=True)
     landing.put(
-        loop.stores.landing, {f"{window.batch}.parquet": content.getvalue(), f"{window.batch}.json": note}
+        loop.stores.landing,
+        {f"{window.batch}.parquet": frame.to_parquet(index=False), f"{window.batch}.json": note},
     )
-    labelled = int(frame[schema.LABEL].notna().sum())
+    labelled = frame[schema.LABEL].count()
     log.info("Batch %s: %s rows of the prediction log, %s labelled", window.batch, len(frame), labelled)
 
 

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Sequence
-from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -46,8 +45,7 @@ def ingest(batch: str) -> dict[str, Any]:
         return {"batch": batch, "outcome": "gone", "reason": "no longer in the landing folder"}
     try:
         landed = _without_forgotten(loop, landing.read(loop.stores.landing, batch))
-        _refuse_future(landed, loop.ledger.now())
-        _refuse_forged_release(loop, landed)
+        _require_acceptable(loop, landed)
         checked = check(landed, loop.params.data, now=loop.ledger.now())
         record = loop.origin.commit_batch(
             _manifest(loop, landed, checked), checked.valid, accept=partial(_refuse_overlap, landed)
@@ -95,11 +93,8 @@ def _quarantine_rows(loop: Loop, landed: landing.Landed, checked: Checked) -> No
 
 def _without_forgotten(loop: Loop, landed: landing.Landed) -> landing.Landed:
     """Drop the rows that `trimtab ops erase` erased from the landed file itself: quarantine would keep them."""
-    if schema.ROW_ID not in landed.frame:
-        return landed
-    forgotten = pd.Series(
-        Tombstones.of(loop.ledger.all(Erasure)).among(landed.frame[schema.ROW_ID]), dtype=bool
-    )
+    row_ids = list(landed.frame[schema.ROW_ID]) if schema.ROW_ID in landed.frame else []
+    forgotten = pd.Series(Tombstones.of(loop.ledger.all(Erasure)).among(row_ids), dtype=bool)
     if not forgotten.any():
         return landed
     log.warning(
@@ -107,15 +102,6 @@ def _without_forgotten(loop: Loop, landed: landing.Landed) -> landing.Landed:
     )
     landing.replace_rows(loop.stores.landing, landed, landed.frame[~forgotten.to_numpy()])
     return landing.read(loop.stores.landing, landed.batch)
-
-
-def _refuse_future(landed: landing.Landed, now: datetime) -> None:
-    """Refuse bounds in the future: the event clock would stand there until that time comes."""
-    if landed.end > now:
-        raise BatchRejected(
-            landed.batch,
-            f"expected an end in the past, got {landed.end.isoformat()}; the system clock says {now.isoformat()}",
-        )
 
 
 def _refuse_overlap(landed: landing.Landed, others: Sequence[Manifest]) -> None:
@@ -128,14 +114,19 @@ def _refuse_overlap(landed: landing.Landed, others: Sequence[Manifest]) -> None:
             )
 
 
-def _refuse_forged_release(loop: Loop, landed: landing.Landed) -> None:
-    if landed.released_by is None:
-        return
-    actions = loop.ledger.all(QuarantineAction, prefix=f"{landed.released_by}:")
-    if not actions or actions[-1].action != "released":
+def _require_acceptable(loop: Loop, landed: landing.Landed) -> None:
+    """Refuse bounds in the future, at which the event clock would stand until that time comes, and forged releases."""
+    now, released_by = loop.ledger.now(), landed.released_by
+    if landed.end > now:
         raise BatchRejected(
             landed.batch,
-            f"expected a manifest without released_by, got {landed.released_by!r}, which nobody released. Use "
+            f"expected an end in the past, got {landed.end.isoformat()}; the system clock says {now.isoformat()}",
+        )
+    released = loop.ledger.last(QuarantineAction, prefix=f"{released_by}:")
+    if released_by is not None and (released is None or released.action != "released"):
+        raise BatchRejected(
+            landed.batch,
+            f"expected a manifest without released_by, got {released_by!r}, which nobody released. Use "
             f"`trimtab batch quarantine release`",
         )
 

@@ -32,8 +32,9 @@ def order(verb: OrderVerb, *, version: str | None = None, actor: str, reason: st
 
     def give(facts: Snapshot) -> str | None:
         ordered = _champion_to_pin(facts, version) if verb == "pin" else version
-        event_time = loop.event_now()
-        facts.append(Order(verb=verb, version=ordered, actor=actor, reason=reason, event_time=event_time))
+        facts.append(
+            Order(verb=verb, version=ordered, actor=actor, reason=reason, event_time=loop.event_now())
+        )
         return ordered
 
     ordered = loop.ledger.decide(give)

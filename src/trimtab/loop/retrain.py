@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from trimtab import files
 from trimtab.contracts import ModelVersion, Plan, Refit, Stage, Training, Verdict, from_json, to_json
 from trimtab.errors import CommandFailed, RunOver, TrimtabError, Unfit
 from trimtab.evaluate.probes import DEAD_GATE_FILE
@@ -32,12 +33,16 @@ _FAILURE_FILE = "failure.txt"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """One run as a task works on it: the fact that started it, its lease, its folder; `loop` has the commit's parameters."""
+    """One run as a task works on it: the fact that started it, its lease, its folder; `loop` has the commit's parameters.
+
+    `judged_key` is the key of the run whose challenger is judged: this one's, or at a later look the one that trained it.
+    """
 
     loop: Loop
     fact: facts.Run
     lease: Lease
     folder: Path
+    judged_key: str
 
     @property
     def key(self) -> str:
@@ -48,11 +53,6 @@ class Run:
     def plan(self) -> Plan:
         """What the arbiter planned."""
         return self.fact.plan
-
-    @property
-    def judged_key(self) -> str:
-        """The key of the run whose challenger is judged: this one's, or at a later look the one that trained it."""
-        return judged_key(self.loop.ledger, self.fact)
 
     def version_of(self, run_key: str) -> Version | None:
         """Return the version that was registered under a run key."""
@@ -108,10 +108,10 @@ def opened(run_key: str, holder: str) -> Iterator[Run]:
     folder = loop.stores.work / run_key
     with loop.working(holder) as lease:
         try:
-            yield Run(loop=loop, fact=fact, lease=lease, folder=folder)
+            judged = judged_key(loop.ledger, fact)
+            yield Run(loop=loop, fact=fact, lease=lease, folder=folder, judged_key=judged)
         except Exception as error:
-            folder.mkdir(parents=True, exist_ok=True)
-            (folder / _FAILURE_FILE).write_text(_last_line(error), encoding="utf-8")
+            files.write(folder / _FAILURE_FILE, _last_line(error))
             raise
 
 
@@ -140,7 +140,7 @@ def close(holder: str) -> str | None:
 def _last_line(error: Exception) -> str:
     """Return the last line of an error: for a command that failed, of what it printed."""
     text = error.output if isinstance(error, CommandFailed) else str(error)
-    line = next((line for line in reversed(text.splitlines()) if line.strip()), "")
+    line = next(reversed(text.strip().splitlines()), "")
     name = "" if isinstance(error, TrimtabError) else f"{type(error).__name__}: "
     return textwrap.shorten(f"{name}{line}", 1000)
 
@@ -215,7 +215,7 @@ def refit(run_key: str, holder: str) -> dict[str, Any]:
                 f"refitted through batch {version.training.batches[-1].batch} before this task was cleared"
             )
             done = Refit(training=version.training, difference=None, accepted=True, reason=reason)
-            (run.folder / "build" / "refit.json").write_text(to_json(done), encoding="utf-8")
+            files.write(run.folder / "build" / "refit.json", to_json(done))
         return {"version": version.version, "reason": f"refit of version {version.refit_of}"}
 
 
@@ -229,8 +229,7 @@ def _prepare_look(run: Run, challenger: ModelVersion) -> dict[str, Any]:
         if not (run.folder / "build" / "training.json").exists():
             _project(run, "train")
         return {"version": challenger.version, "run_id": _training(run).run_id}
-    registered = run.loop.ledger.require(Version, challenger.version)
-    _write_training(run, registered.training)
+    _write_training(run, run.loop.ledger.require(Version, challenger.version).training)
     return {"version": challenger.version, "run_id": challenger.run_id}
 
 
@@ -243,17 +242,15 @@ def _register(run: Run, run_key: str, training: Training, *, refit_of: str | Non
     tags = {RUN_KEY_TAG: run_key} | ({"trimtab.refit_of": refit_of} if refit_of else {})
     name = registry.register(model, training.run_id, training.source, tags)
     version = Version(version=name, run_key=run_key, training=training, refit_of=refit_of)
-    opened_judgement = Judgement(
+    judgement = Judgement(
         run_key=run_key,
         version=name,
         state="OPEN",
         reason="registered, not judged yet",
         event_time=run.plan.cutoff,
     )
-    judged_here = (
-        [opened_judgement] if refit_of is None else []
-    )  # a refit is judged by the version it replaces
-    ledger.append(version, *judged_here, lease=run.lease)
+    # A refit is judged by the version that it replaces.
+    ledger.append(version, *([] if refit_of else [judgement]), lease=run.lease)
     return version
 
 
@@ -303,9 +300,7 @@ def _training(run: Run) -> Training:
 
 
 def _write_training(run: Run, training: Training) -> None:
-    build = run.folder / "build"
-    build.mkdir(parents=True, exist_ok=True)
-    (build / "training.json").write_text(to_json(training), encoding="utf-8")
+    files.write(run.folder / "build" / "training.json", to_json(training))
 
 
 def _project(run: Run, entry_point: str) -> str:

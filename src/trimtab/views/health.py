@@ -17,7 +17,6 @@ from trimtab.ledger.facts import (
     Request,
     Run,
     RunEnd,
-    Transition,
     Version,
     Wait,
 )
@@ -66,10 +65,19 @@ def read(ledger: Ledger, params: Params, last: int) -> Health:
     batches = queries.newest_batches(ledger, last)
     manifests = [batch.manifest for batch in batches]
     since = manifests[0].start if manifests else None
-    observations = ledger.all(Observation, since=manifests[0].end) if manifests else []
-    measurements = [_measurement(observation, params) for observation in observations]
-    newest = {each.observation.batch: each for each in sorted(measurements, key=_revision)}
-    tenures, challenger = _tenures(queries.to_production(ledger)), queries.under_judgement(ledger)
+    measurements = [
+        Measurement(
+            observation=seen,
+            assessment=policy.assess(seen, params),
+            sigmas_limit=params.drift.concept.sigmas,
+        )
+        for seen in (ledger.all(Observation, since=manifests[0].end) if manifests else [])
+    ]
+    by_revision = sorted(measurements, key=lambda each: each.observation.revision)
+    newest = {each.observation.batch: each for each in by_revision}
+    moves, challenger = queries.to_production(ledger), queries.under_judgement(ledger)
+    ends = [*(move.event_time for move in moves[1:]), None]
+    tenures = [Tenure(transition=move, end=end) for move, end in zip(moves, ends, strict=False)]
     orders = state.orders_in_force(ledger.all(Order))
     champion = tenures[-1].version if tenures else None
     served = dict.fromkeys(tenure.version for tenure in reversed(tenures))
@@ -92,23 +100,6 @@ def read(ledger: Ledger, params: Params, last: int) -> Health:
         orders=orders,
         quarantine=state.open_quarantine(ledger.all(QuarantineAction)),
     )
-
-
-def _measurement(observation: Observation, params: Params) -> Measurement:
-    return Measurement(
-        observation=observation,
-        assessment=policy.assess(observation, params),
-        sigmas_limit=params.drift.concept.sigmas,
-    )
-
-
-def _revision(measurement: Measurement) -> int:
-    return measurement.observation.revision
-
-
-def _tenures(moves: Sequence[Transition]) -> list[Tenure]:
-    ends = [*(move.event_time for move in moves[1:]), None]
-    return [Tenure(transition=move, end=end) for move, end in zip(moves, ends, strict=False)]
 
 
 def _lineage(ledger: Ledger, number: str) -> Lineage | None:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from trimtab.contracts import BatchRef, plain
+from trimtab.contracts import BatchRef
 from trimtab.drift import policy
 from trimtab.errors import Unknown
 from trimtab.ledger import Ledger, queries, state
@@ -61,12 +61,8 @@ def live_at(time: datetime, *, event: bool = False) -> list[Entry]:
         time: Aware; in system time, or in the time of the data.
         event: Which of the two.
     """
-    moves = [
-        entry
-        for entry in map(_move, queries.to_production(open_loop().ledger))
-        if (when := entry.event_time if event else entry.at) and when <= time
-    ]
-    return moves[-1:]
+    moves = queries.to_production(open_loop().ledger)
+    return [_move(move) for move in moves if (move.event_time if event else move.at) <= time][-1:]
 
 
 def why(name: str) -> list[Entry]:
@@ -125,11 +121,6 @@ def table(entries: Sequence[Entry]) -> str:
     return "\n".join(lines)
 
 
-def plain_entries(entries: Sequence[Entry]) -> list[dict[str, object]]:
-    """Return entries as JSON types."""
-    return [plain(entry) for entry in entries]
-
-
 def _entry(
     fact: Fact, what: str, text: str, *, version: str | None = None, actor: str | None = None
 ) -> Entry:
@@ -151,23 +142,28 @@ def _decisions(ledger: Ledger, decisions: Sequence[state.DecisionFact]) -> Itera
         )
 
 
-def _failures(ends: Iterable[RunEnd]) -> Iterator[Entry]:
-    for end in ends:
-        if end.outcome != "concluded":
-            yield _entry(end, end.outcome, f"run {end.key}: {end.reason}")
+def _failures(ends: Iterable[RunEnd]) -> list[Entry]:
+    return [
+        _entry(end, end.outcome, f"run {end.key}: {end.reason}") for end in ends if end.outcome != "concluded"
+    ]
 
 
-def _verdicts(judgements: Iterable[Judgement]) -> Iterator[Entry]:
-    for judgement in judgements:
-        if judgement.state != "OPEN":
-            reason = judgement.reason.removeprefix(f"{judgement.state}: ")
-            yield _entry(judgement, "judged", f"{judgement.state}: {reason}", version=judgement.version)
+def _verdicts(judgements: Iterable[Judgement]) -> list[Entry]:
+    return [
+        _entry(
+            each,
+            "judged",
+            f"{each.state}: {each.reason.removeprefix(f'{each.state}: ')}",
+            version=each.version,
+        )
+        for each in judgements
+        if each.state != "OPEN"
+    ]
 
 
-def _transitions(ledger: Ledger, newest: int | None = None) -> Iterator[Entry]:
+def _transitions(ledger: Ledger, newest: int | None = None) -> Iterable[Entry]:
     ends = ledger.all(TransitionEnd, newest=newest, outcome="done")
-    for move in state.completed(ledger.all(Transition, keys=[end.key for end in ends]), ends):
-        yield _move(move)
+    return map(_move, state.completed(ledger.all(Transition, keys=[end.key for end in ends]), ends))
 
 
 def _move(move: Transition) -> Entry:
@@ -202,9 +198,11 @@ def _erasures(ledger: Ledger, *, version: str | None = None, batch: str | None =
 def _about_version(ledger: Ledger, number: str) -> Iterator[Entry]:
     version = ledger.require(Version, number)
     judged = ledger.require(Version, version.refit_of) if version.refit_of else version
-    runs = [*ledger.all(Run, keys=[judged.run_key]), *_looks(ledger, judged.version)]
+    looks = ledger.all(Run, action="JUDGE")
+    own = [run for run in looks if run.plan.challenger and run.plan.challenger.version == judged.version]
+    runs = [*ledger.all(Run, keys=[judged.run_key]), *own]
     for run, entry in zip(runs, _decisions(ledger, runs), strict=True):
-        text = f"{entry.text}; commit {run.plan.commit[:10]}, judged on {_names(run.plan.judge)}"
+        text = f"{entry.text}; commit {run.plan.commit[:10]}, judged on {names(run.plan.judge)}"
         yield replace(entry, version=judged.version, text=text)
     yield _training(version)
     yield from _verdicts(ledger.all(Judgement, version=judged.version))
@@ -214,24 +212,18 @@ def _about_version(ledger: Ledger, number: str) -> Iterator[Entry]:
     yield from _erasures(ledger, version=number)
 
 
-def _looks(ledger: Ledger, version: str) -> list[Run]:
-    looks = ledger.all(Run, action="JUDGE")
-    return [run for run in looks if run.plan.challenger and run.plan.challenger.version == version]
-
-
 def _training(version: Version) -> Entry:
     training = version.training
     refit = f", a refit of version {version.refit_of}" if version.refit_of else ""
     text = (
-        f"on {training.rows} rows of {_names(training.batches)}{refit}; run {training.run_id}, "
+        f"on {training.rows} rows of {names(training.batches)}{refit}; run {training.run_id}, "
         f"sha256 {training.digest[:12]}"
     )
     return _entry(version, "trained", text, version=version.version)
 
 
 def _about_batch(ledger: Ledger, params: Params, batch: str) -> Iterator[Entry]:
-    refusals = [action for action in ledger.all(QuarantineAction) if action.entry.batch == batch]
-    yield from map(_refusal, refusals)
+    yield from (_refusal(each) for each in ledger.all(QuarantineAction) if each.entry.batch == batch)
     yield from map(_ingestion, ledger.all(Batch, prefix=f"{batch}:r"))
     for observation in ledger.all(Observation, batch=batch):
         reason = policy.assess(observation, params).reason
@@ -243,9 +235,11 @@ def _about_batch(ledger: Ledger, params: Params, batch: str) -> Iterator[Entry]:
         if batch in [ref.batch for ref in version.training.batches]:
             text = f"among {len(version.training.batches)} batches"
             yield _entry(version, "trained on", text, version=version.version)
-    for judgement in ledger.all(Judgement):
-        if judgement.verdict and batch in [ref.batch for ref in judgement.verdict.judged_on]:
-            yield from _verdicts([judgement])
+    yield from _verdicts(
+        each
+        for each in ledger.all(Judgement)
+        if each.verdict and batch in [ref.batch for ref in each.verdict.judged_on]
+    )
     yield from _erasures(ledger, batch=batch)
 
 
@@ -258,7 +252,8 @@ def _ingestion(batch: Batch) -> Entry:
     return _entry(batch, "ingested", text)
 
 
-def _names(refs: Sequence[BatchRef]) -> str:
+def names(refs: Sequence[BatchRef]) -> str:
+    """Return batches in a few words."""
     if len(refs) <= 2:
-        return " and ".join(ref.batch for ref in refs)
+        return " and ".join(ref.batch for ref in refs) or "no batch"
     return f"{len(refs)} batches, {refs[0].batch} to {refs[-1].batch}"

@@ -26,6 +26,7 @@ FACTS = """
 import json, os
 from trimtab import settings
 from trimtab.loop.loop import open_loop
+from trimtab.contracts import plain
 from trimtab.views import history
 from trimtab.predictions.opening import open_log
 loop = open_loop()
@@ -35,7 +36,7 @@ print(json.dumps({
     "commit": loop.commit,
     "batches": [f"{one.manifest.batch} r{one.manifest.revision} {one.md5}" for one in batches],
     "production": loop.registry.in_stage(loop.model, "Production"),
-    "history": [str(one) for one in history.plain_entries(history.history(None))],
+    "history": [str(one) for one in map(plain, history.history(None))],
     "predictions": log.count(),
     "rows": [len(loop.origin.fetch_batch(one.manifest.batch, md5=one.md5, commit=one.commit)) for one in batches],
 }))

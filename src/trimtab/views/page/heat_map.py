@@ -37,10 +37,7 @@ def heat(health: Health) -> Markup:
         for name, column in columns_of(batch).items()
         if name in names
     ]
-    labels = [
-        Markup('<text x="100%" dx="-8" y="{}">{}</text>').format(row * _ROW_HEIGHT + 13, _shortened(name))
-        for row, name in enumerate(names)
-    ]
+    labels = [(row * _ROW_HEIGHT + 13, _shortened(name)) for row, name in enumerate(names)]
     description = f"Drift of {len(names)} features over {len(health.batches)} batches, in thresholds"
     return plot(labels, cells, _ROW_HEIGHT * len(names), description)
 
@@ -78,8 +75,8 @@ def _cell(column: ColumnDrift, batch: str, place: int, row: int, across: Across)
         '<rect class="heat{}" x="{}" width="{}" y="{}" height="{}"><title>{}</title></rect>'
     ).format(
         sum(ratio >= level for level in LEVELS),
-        across.left(place),
-        across.span(1),
+        across.percent(place),
+        across.percent(1),
         row * _ROW_HEIGHT,
         _ROW_HEIGHT,
         f"{column.column}, {batch}: {column.score:.3g} (threshold {column.threshold:g})",
@@ -87,7 +84,7 @@ def _cell(column: ColumnDrift, batch: str, place: int, row: int, across: Across)
     if not column.drifted:
         return cell
     return cell + Markup('<circle class="drifted" cx="{}" cy="{}" r="2.5"/>').format(
-        across.middle(place), row * _ROW_HEIGHT + _ROW_HEIGHT / 2
+        across.percent(place + 0.5), row * _ROW_HEIGHT + _ROW_HEIGHT / 2
     )
 
 

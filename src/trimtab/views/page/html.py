@@ -7,8 +7,8 @@ from importlib.resources import files
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
-from trimtab.contracts import BatchRef
 from trimtab.ledger.state import action_of
+from trimtab.views.history import names
 from trimtab.views.page import heat_map, plots
 from trimtab.views.page.timeline import lanes
 from trimtab.views.page.view import Answered, Health
@@ -57,7 +57,7 @@ def page(health: Health, *, nonce: str, mlflow: str | None, models: Sequence[str
         number=_number,
         percent=_percent,
         reason=_reason,
-        span=_span,
+        span=names,
     )
 
 
@@ -121,12 +121,6 @@ def _next_step(batches: int, needed: int) -> str:
 def _reason(answer: Answered) -> str:
     request, reason = answer.request, answer.decision.reason.removeprefix(f"{answer.request.source}: ")
     return reason if request.reason in reason else f"{request.reason} → {reason}"
-
-
-def _span(batches: Sequence[BatchRef]) -> str:
-    if len(batches) <= 2:
-        return " and ".join(ref.batch for ref in batches) or "no batch"
-    return f"{len(batches)} batches, {batches[0].batch} to {batches[-1].batch}"
 
 
 def _count(number: int, noun: str, plural: str | None = None) -> str:

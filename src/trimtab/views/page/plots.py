@@ -4,7 +4,9 @@ They are written by hand because a plot here is a few rectangles and marks: a ye
 alone takes a second. Without a view box, text and marks keep their size at any width.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, pairwise
+from math import ceil
 
 from markupsafe import Markup
 
@@ -23,19 +25,21 @@ _MARKS = {
     "back": "M0,6 L5.5,-4.5 L-5.5,-4.5 Z",
 }
 """Each kind has its own shape, so that no information is in the colour alone."""
+_KEYS = {
+    "band": Markup(
+        '<svg><rect class="band" width="100%" height="100%"/><line class="alarm" x2="100%"/></svg>'
+    ),
+    "loss": Markup(
+        '<svg><line class="bounds" x1="50%" x2="50%" y2="100%"/><circle class="loss" cx="50%" cy="50%" r="3.5"/></svg>'
+    ),
+}
+_MAX_DATES = 13
+"""So many dates fit side by side on 700 pixels."""
 
 
 def key(kind: str) -> Markup:
     """Draw the mark of a kind for a legend."""
-    if kind == "band":
-        return Markup(
-            '<svg><rect class="band" width="100%" height="100%"/><line class="alarm" x2="100%"/></svg>'
-        )
-    if kind == "loss":
-        return Markup(
-            '<svg><line class="bounds" x1="50%" x2="50%" y2="100%"/><circle class="loss" cx="50%" cy="50%" r="3.5"/></svg>'
-        )
-    return Markup("<svg>{}</svg>").format(mark(kind, "50%", 7))
+    return _KEYS.get(kind) or Markup("<svg>{}</svg>").format(mark(kind, "50%", 7))
 
 
 def mark(kind: str, x: str, y: float) -> Markup:
@@ -50,21 +54,22 @@ def quality(health: Health) -> Markup:
     across, scale = Across(health.batches), _scale(health.batches)
     if scale is None:
         return Markup('<p class="empty">No batch was measured yet.</p>')
-    drawn = [_grid(scale), *_takeovers(health.tenures, across, _QUALITY)]
-    drawn += _reference(health.batches, across, scale)
-    drawn += _trend(health.batches, across, scale)
-    for place, batch in enumerate(health.batches):
-        drawn += _point(batch.measurement, across.middle(place), scale)
-    drawn += _unmeasured(health.batches, across)
-    drawn += [
-        _hover(place, _description(batch), across, _QUALITY) for place, batch in enumerate(health.batches)
+    batches = health.batches
+    drawn = [
+        _grid(scale),
+        *_takeovers(health.tenures, across, _QUALITY),
+        *_reference(batches, across, scale),
+        *_trend(batches, across, scale),
+        *chain.from_iterable(
+            _point(batch.measurement, across.percent(place + 0.5), scale)
+            for place, batch in enumerate(batches)
+        ),
+        *_unmeasured(batches, across),
+        *(_hover(place, _description(batch), across, _QUALITY) for place, batch in enumerate(batches)),
     ]
-    labels = [
-        Markup('<text x="100%" dx="-8" y="{}">{:g}</text>').format(scale.at(tick) + 4, tick)
-        for tick in scale.ticks()
-    ]
-    metric = health.params.gate.metric
-    return plot(labels, drawn, _QUALITY, f"{metric} by batch with 95 % bounds; {_summary(health)}")
+    labels = [(scale.at(tick) + 4, f"{tick:g}") for tick in scale.ticks()]
+    description = f"{health.params.gate.metric} by batch with 95 % bounds; {_summary(health)}"
+    return plot(labels, drawn, _QUALITY, description)
 
 
 def coverage(health: Health) -> Markup:
@@ -74,44 +79,53 @@ def coverage(health: Health) -> Markup:
     for place, manifest in enumerate(batch.manifest for batch in health.batches):
         height = round(manifest.coverage * (_COVERAGE - 4), 1)
         bar = Markup('<rect class="known" x="{}" width="{}" y="{}" height="{}"/>')
-        drawn.append(bar.format(across.left(place + 0.12), across.span(0.76), _COVERAGE - height, height))
+        drawn.append(
+            bar.format(across.percent(place + 0.12), across.percent(0.76), _COVERAGE - height, height)
+        )
         text = f"{manifest.batch}: {manifest.labelled} of {manifest.rows} rows have a label"
         drawn.append(_hover(place, text, across, _COVERAGE))
-    labels = [
-        Markup('<text x="100%" dx="-8" y="{}">{}</text>').format(y, text)
-        for y, text in ((10, "100 %"), (25, "labels known"), (_COVERAGE, "0 %"))
-    ]
+    labels = [(10, "100 %"), (25, "labels known"), (_COVERAGE, "0 %")]
     return plot(labels, drawn, _COVERAGE, "Share of rows with a label, by batch")
 
 
 def dates(health: Health) -> Markup:
     """Write the dates below a plot."""
-    across = Across(health.batches)
+    across, step = Across(health.batches), max(1, ceil(len(health.batches) / _MAX_DATES))
     texts = [
         Markup('<text x="{}" y="14" text-anchor="middle">{}</text>').format(
-            across.middle(place), f"{health.batches[place].manifest.start:%d %b}".lstrip("0")
+            across.percent(place + 0.5), f"{health.batches[place].manifest.start:%d %b}".lstrip("0")
         )
-        for place in across.labelled()
+        for place in range(0, len(health.batches), step)
     ]
     return plot([], texts, _DATES, "Start of the batch")
 
 
-def plot(labels: Sequence[Markup], drawn: Sequence[Markup], height: int, description: str) -> Markup:
-    """Put the labels to the left of the plot; the description is for readers who cannot see it."""
+def plot(
+    labels: Iterable[tuple[float, str]], drawn: Iterable[Markup], height: int, description: str
+) -> Markup:
+    """Put the labels, at their heights, to the left of the plot; the description is for readers who cannot see it."""
+    names = [Markup('<text x="100%" dx="-8" y="{}">{}</text>').format(y, text) for y, text in labels]
     return Markup(
         '<div class="plot"><svg class="names" height="{0}" aria-hidden="true">{1}</svg>'
         '<svg class="area" height="{0}" role="img" aria-label="{2}">{3}</svg></div>'
-    ).format(height, Markup("").join(labels), description, Markup("").join(drawn))
+    ).format(height, Markup("").join(names), description, Markup("").join(drawn))
 
 
 def _scale(batches: Sequence[MeasuredBatch]) -> Down | None:
-    values: list[float | None] = []
-    for measurement in (batch.measurement for batch in batches):
-        if measurement is not None and measurement.loss is not None:
-            concept = measurement.concept
-            values += [measurement.loss, concept.lower, concept.upper, concept.reference_mean]
-            values.append(measurement.alarm)
-    return down([value for value in values if value is not None], _QUALITY) if values else None
+    values = [
+        value
+        for each in (batch.measurement for batch in batches)
+        if each is not None and each.loss is not None
+        for value in (
+            each.loss,
+            each.concept.lower,
+            each.concept.upper,
+            each.concept.reference_mean,
+            each.alarm,
+        )
+        if value is not None
+    ]
+    return down(values, _QUALITY) if values else None
 
 
 def _grid(scale: Down) -> Markup:
@@ -122,7 +136,7 @@ def _grid(scale: Down) -> Markup:
 def _takeovers(tenures: Sequence[Tenure], across: Across, height: int) -> Iterator[Markup]:
     for tenure in tenures:
         place = across.at(tenure.begin)
-        x = across.left(place)
+        x = across.percent(place)
         yield Markup('<line class="takeover" x1="{0}" x2="{0}" y1="0" y2="{1}"/>').format(x, height)
         # To the right of the line, except at the end of the plot, where it would be cut off.
         side = ("end", -3) if place > across.slots - 2 else ("start", 3)
@@ -135,11 +149,11 @@ def _reference(batches: Sequence[MeasuredBatch], across: Across, scale: Down) ->
     for place, measurement in enumerate(batch.measurement for batch in batches):
         if measurement is None or (mean := measurement.concept.reference_mean) is None:
             continue
-        edges = {"x1": across.left(place), "x2": across.left(place + 1)}
+        edges = {"x1": across.percent(place), "x2": across.percent(place + 1)}
         if measurement.alarm is not None:
             top = scale.at(measurement.alarm)
             yield Markup('<rect class="band" x="{x1}" width="{w}" y="{y}" height="{h:.1f}"/>').format(
-                **edges, w=across.span(1), y=top, h=scale.at(mean) - top
+                **edges, w=across.percent(1), y=top, h=scale.at(mean) - top
             )
             yield Markup('<line class="alarm" x1="{x1}" x2="{x2}" y1="{y}" y2="{y}"/>').format(**edges, y=top)
         yield Markup('<line class="mean" x1="{x1}" x2="{x2}" y1="{y}" y2="{y}"/>').format(
@@ -147,13 +161,16 @@ def _reference(batches: Sequence[MeasuredBatch], across: Across, scale: Down) ->
         )
 
 
-def _trend(batches: Sequence[MeasuredBatch], across: Across, scale: Down) -> Iterator[Markup]:
+def _trend(batches: Sequence[MeasuredBatch], across: Across, scale: Down) -> list[Markup]:
     losses = [batch.measurement.loss if batch.measurement else None for batch in batches]
-    for place, (loss, following) in enumerate(zip(losses, losses[1:], strict=False)):
-        if loss is not None and following is not None:
-            yield Markup('<line class="trend" x1="{}" x2="{}" y1="{}" y2="{}"/>').format(
-                across.middle(place), across.middle(place + 1), scale.at(loss), scale.at(following)
-            )
+    line = Markup('<line class="trend" x1="{}" x2="{}" y1="{}" y2="{}"/>')
+    return [
+        line.format(
+            across.percent(place + 0.5), across.percent(place + 1.5), scale.at(loss), scale.at(following)
+        )
+        for place, (loss, following) in enumerate(pairwise(losses))
+        if loss is not None and following is not None
+    ]
 
 
 def _point(measurement: Measurement | None, x: str, scale: Down) -> Iterator[Markup]:
@@ -179,13 +196,13 @@ def _unmeasured(batches: Sequence[MeasuredBatch], across: Across) -> Iterator[Ma
     leading = next((place for place, batch in enumerate(batches) if batch.measurement), 0)
     if leading / across.slots > 2 * NARROW:
         yield Markup('<text class="quiet" x="{}" y="{}" text-anchor="middle">not measured</text>').format(
-            across.left(leading / 2), _QUALITY // 2
+            across.percent(leading / 2), _QUALITY // 2
         )
 
 
 def _hover(place: int, text: str, across: Across, height: int) -> Markup:
     return Markup('<rect class="hover" x="{}" width="{}" height="{}"><title>{}</title></rect>').format(
-        across.left(place), across.span(1), height, text
+        across.percent(place), across.percent(1), height, text
     )
 
 

@@ -9,16 +9,14 @@ from trimtab.views.page.view import MeasuredBatch
 
 _MIN_SLOTS = 8
 """A plot has room for at least so many batches, so that a single batch does not fill its width."""
-_MAX_DATES = 13
-"""So many dates fit side by side on 700 pixels."""
 
 
 @dataclass(frozen=True, slots=True)
 class Across:
     """Horizontal positions of batches, and of times within them.
 
-    >>> Across(()).width
-    12.5
+    >>> Across(()).percent(1)
+    '12.500%'
     """
 
     batches: Sequence[MeasuredBatch]
@@ -28,22 +26,9 @@ class Across:
         """How many batches the plot has room for."""
         return max(len(self.batches), _MIN_SLOTS)
 
-    @property
-    def width(self) -> float:
-        """The width of one batch, in per cent."""
-        return 100 / self.slots
-
-    def middle(self, place: int) -> str:
-        """Return the middle of a batch."""
-        return f"{(place + 0.5) * self.width:.3f}%"
-
-    def left(self, place: float) -> str:
-        """Return the left edge of a batch."""
-        return f"{place * self.width:.3f}%"
-
-    def span(self, batches: float) -> str:
-        """Return the width of some batches."""
-        return f"{batches * self.width:.3f}%"
+    def percent(self, batches: float) -> str:
+        """Return a position, or a width, as SVG has it; the middle of the first batch is at 0.5."""
+        return f"{100 * batches / self.slots:.3f}%"
 
     def at(self, time: datetime) -> float:
         """Return a time in batches from the left; a time between two batches is at the start of the later one."""
@@ -53,10 +38,6 @@ class Across:
             if time < manifest.end:
                 return place + (time - manifest.start) / (manifest.end - manifest.start)
         return float(len(self.batches))
-
-    def labelled(self) -> list[int]:
-        """Return the places of the batches whose date is written below the plot."""
-        return list(range(0, len(self.batches), max(1, ceil(len(self.batches) / _MAX_DATES))))
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,10 +28,7 @@ def lanes(health: Health) -> Markup:
         "abstained": _at("abstained", abstained, across),
         "data drift": _at("data", data, across),
     }
-    labels = [
-        Markup('<text x="100%" dx="-8" y="{}">{}</text>').format(number * _LANE + 15, name)
-        for number, name in enumerate(rows)
-    ]
+    labels = [(number * _LANE + 15, name) for number, name in enumerate(rows)]
     drawn = [_lane(number, marks) for number, marks in enumerate(rows.values())]
     return plot(labels, drawn, _LANE * len(rows), "Which version was in Production, and what happened when")
 
@@ -52,10 +49,10 @@ def _live(tenures: Sequence[Tenure], across: Across) -> Iterator[Markup]:
         title = f"version {tenure.version}, {tenure.how}, from {tenure.begin:%Y-%m-%d}"
         yield Markup(
             '<rect class="live{}" x="{}" width="{}" y="3" height="{}"><title>{}</title></rect>'
-        ).format(number % 2, across.left(begin), across.span(max(width, 0.2)), _LANE - 6, title)
+        ).format(number % 2, across.percent(begin), across.percent(max(width, 0.2)), _LANE - 6, title)
         if width / across.slots >= NARROW:
             yield Markup('<text class="on" x="{}" y="15" text-anchor="middle">v{}</text>').format(
-                across.left(begin + width / 2), tenure.version
+                across.percent(begin + width / 2), tenure.version
             )
 
 
@@ -64,19 +61,19 @@ def _moves(tenures: Sequence[Tenure], across: Across, hows: Sequence[str], kind:
         if tenure.how in hows:
             reason = tenure.transition.reason
             title = f"version {tenure.version} {tenure.how} on {tenure.begin:%Y-%m-%d}: {reason}"
-            yield _mark(kind, across.left(across.at(tenure.begin)), title)
+            yield _mark(kind, across.percent(across.at(tenure.begin)), title)
 
 
 def _retrainings(health: Health, across: Across) -> Iterator[Markup]:
     for decision in (answer.decision for answer in health.answers):
         if action_of(decision) == "RETRAIN":
             title = f"{decision.event_time:%Y-%m-%d}: {decision.reason}"
-            yield _mark("retraining", across.left(across.at(decision.event_time)), title)
+            yield _mark("retraining", across.percent(across.at(decision.event_time)), title)
 
 
 def _at(kind: str, places: Sequence[int], across: Across) -> Iterator[Markup]:
     for place in places:
-        yield _mark(kind, across.middle(place), across.batches[place].manifest.batch)
+        yield _mark(kind, across.percent(place + 0.5), across.batches[place].manifest.batch)
 
 
 def _mark(kind: str, x: str, title: str) -> Markup:

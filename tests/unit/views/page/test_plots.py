@@ -26,7 +26,7 @@ def test_a_time_is_within_its_batch(health: Health) -> None:
     assert across.at(health.batches[3].manifest.start) == 3.0
     assert across.at(health.batches[3].manifest.start + year.WEEK / 4) == 3.25
     assert across.at(health.batches[-1].manifest.end + year.WEEK) == 50.0
-    assert (across.left(1), across.middle(0)) == ("2.000%", "1.000%")
+    assert (across.percent(1), across.percent(0.5)) == ("2.000%", "1.000%")
 
 
 def test_a_higher_value_is_higher_and_a_value_outside_is_at_the_edge() -> None:
