@@ -10,12 +10,11 @@ import pandas as pd
 from tests.support import playground
 from tests.support.ledger import lease_holder, unfinished
 from tests.support.playground import TASKS, retrained, take_in
-from trimtab.ledger import state
+from trimtab.ledger import queries, state
 from trimtab.ledger.facts import Batch, Judgement, Observation, Run, Transition, Version
 from trimtab.ledger.queries import waiting_requests
 from trimtab.loop import arbitrate, ingest, measure, monitor, sweep
 from trimtab.loop.loop import Loop, open_loop
-from trimtab.registry import production
 
 
 def test_without_a_champion_nothing_is_measured_and_nothing_starts_by_itself(fed: Loop) -> None:
@@ -65,7 +64,7 @@ def test_every_task_can_be_cleared_and_run_again(fed: Loop) -> None:
         for task in TASKS[:done]:
             result = task(run_key, "run")
     assert loop.registry.stages(loop.model) == {"1": "Archived", "2": "Production"}
-    moves = [(move.version, move.to_stage) for move in production.completed(loop.ledger)]
+    moves = [(move.version, move.to_stage) for move in queries.completed(loop.ledger)]
     assert moves == [("1", "Staging"), ("2", "Production"), ("1", "Archived")]
     assert unfinished(loop.ledger) == []
     assert result["verdict"] == "PROMOTE"

@@ -13,10 +13,10 @@ from sklearn.pipeline import Pipeline
 
 from tests.integration.service import real
 from tests.integration.service.real import PATIENCE_SECONDS, Service, promote, requested, week
+from trimtab.ledger import queries
 from trimtab.loop.loop import Loop
 from trimtab.predictions.opening import open_log
 from trimtab.predictions.protocol import PredictionLog
-from trimtab.registry import production
 from trimtab.train.fit import build, fit, predict
 
 KNOWN_AT = "2013-12-31T00:00:00Z"
@@ -132,7 +132,7 @@ def test_a_challenger_in_staging_answers_into_the_log_only(loop: Loop, service: 
     turned = fit(build(loop.params), loop.params, frame.assign(label=1 - frame["label"]))
     promote(loop, honest)
     promote(loop, turned, "Staging")
-    challenger = production.served(loop.ledger).challenger
+    challenger = queries.served(loop.ledger).challenger
     assert challenger is not None and challenger.version == "2"
     service.wait_for("1")
 
@@ -158,9 +158,9 @@ def test_the_champion_before_is_the_one_that_was_replaced(loop: Loop) -> None:
     frame = week(0)
     pipeline = fit(build(loop.params), loop.params, frame)
     promote(loop, pipeline)
-    assert production.served(loop.ledger).former is None
+    assert queries.served(loop.ledger).former is None
     promote(loop, fit(build(loop.params), loop.params, frame.head(800)))
-    served = production.served(loop.ledger)
+    served = queries.served(loop.ledger)
     assert served.former is not None and served.former.version == "1"
     assert served.challenger is None
 

@@ -26,10 +26,10 @@ from trimtab.ledger.facts import (
     TransitionKind,
     Version,
 )
+from trimtab.ledger.queries import completed
 from trimtab.registry import reconcile as reconciling
 from trimtab.registry import transitions
 from trimtab.registry.mlflow_store import Store
-from trimtab.registry.production import completed
 
 MODEL = "demand"
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)

@@ -1,8 +1,9 @@
 """Reads that several packages need. They go by key, so that large facts are read only where they matter."""
 
 from collections.abc import Collection
+from dataclasses import dataclass
 
-from trimtab.contracts import BatchRef
+from trimtab.contracts import BatchRef, ModelVersion
 from trimtab.ledger import state
 from trimtab.ledger.facts import (
     Answer,
@@ -14,8 +15,18 @@ from trimtab.ledger.facts import (
     RunEnd,
     Transition,
     TransitionEnd,
+    Version,
 )
 from trimtab.ledger.ledger import Ledger, Snapshot
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Served:
+    """The versions that the ledger last moved to Production and Staging, and the one that the champion replaced."""
+
+    champion: ModelVersion | None
+    challenger: ModelVersion | None
+    former: ModelVersion | None
 
 
 def newest_batches(ledger: Ledger, number: int) -> list[Batch]:
@@ -49,11 +60,45 @@ def waiting_requests(facts: Ledger | Snapshot) -> list[Request]:
     return state.waiting(ledger.all(Request, keys=unanswered), answered, runs_in_progress(facts))
 
 
-def to_production(ledger: Ledger) -> list[Transition]:
+def completed(facts: Ledger | Snapshot) -> list[Transition]:
+    """Return the completed transitions, in the order of their completion."""
+    return state.completed(facts.all(Transition), facts.all(TransitionEnd))
+
+
+def to_production(facts: Ledger | Snapshot) -> list[Transition]:
     """Return the completed transitions that moved a version to Production, in the order of their completion."""
-    transitions = ledger.all(Transition, to_stage="Production")
-    ends = ledger.all(TransitionEnd, keys=[transition.key for transition in transitions])
+    transitions = facts.all(Transition, to_stage="Production")
+    ends = facts.all(TransitionEnd, keys=[transition.key for transition in transitions])
     return state.completed(transitions, ends)
+
+
+def champion(facts: Ledger | Snapshot) -> ModelVersion | None:
+    """Return the version that the ledger last put into Production, None before the first promotion."""
+    move = state.live(to_production(facts))
+    return _version(facts, move.version) if move else None
+
+
+def served(ledger: Ledger) -> Served:
+    """Return all versions that the service needs.
+
+    A challenger is a version whose last transition was to Staging. The former champion is the one that the champion
+    replaced when it was promoted; a champion that a rollback brought back has none.
+    """
+    moves = completed(ledger)
+    last_stage = {move.version: move.to_stage for move in moves}
+    staged = [version for version, stage in last_stage.items() if stage == "Staging"]
+    move = state.live(moves)
+    promotion = state.promotion_of(moves, move.version) if move else None
+    return Served(
+        champion=_version(ledger, move.version) if move else None,
+        challenger=_version(ledger, staged[-1]) if staged else None,
+        former=_version(ledger, promotion.replaces) if promotion and promotion.replaces else None,
+    )
+
+
+def _version(facts: Ledger | Snapshot, version: str) -> ModelVersion | None:
+    registered = facts.get(Version, version)
+    return registered.model_version if registered else None
 
 
 def under_judgement(ledger: Ledger, states: Collection[str] = state.OPEN_STATES) -> str | None:

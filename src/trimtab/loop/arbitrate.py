@@ -10,7 +10,7 @@ from trimtab.contracts import Decision, Manifest, ModelVersion, Plan, Source
 from trimtab.data.batches import sufficiently_labelled
 from trimtab.drift import policy
 from trimtab.errors import LeaseHeld, NotEnoughBatches
-from trimtab.ledger import Ledger, Snapshot, state
+from trimtab.ledger import Ledger, Snapshot, queries, state
 from trimtab.ledger.facts import (
     Answer,
     Batch,
@@ -26,12 +26,11 @@ from trimtab.ledger.facts import (
     Wait,
 )
 from trimtab.ledger.leases import Lease
-from trimtab.ledger.queries import runs_in_progress, waiting_requests
 from trimtab.loop.loop import Loop, open_loop
 from trimtab.loop.notify import notify
 from trimtab.loop.orders import WATCH_RULE, facts_of_rollback, trouble
 from trimtab.loop.reconcile import repair
-from trimtab.registry import production, transitions
+from trimtab.registry import transitions
 from trimtab.trigger import arbiter
 from trimtab.trigger.planning import make_look, make_plan
 
@@ -116,7 +115,7 @@ def _own_run(ledger: Ledger, holder: str) -> Run | None:
 
 def _unloadable(loop: Loop) -> dict[str, str]:
     """Load what the waiting requests need: the champion, and the versions that rollbacks would go back to."""
-    requests, champion = waiting_requests(loop.ledger), loop.champion()
+    requests, champion = queries.waiting_requests(loop.ledger), loop.champion()
     versions = {champion.version} if champion and requests else set()
     versions |= {
         request.challenger for request in requests if request.source == "watch" and request.challenger
@@ -129,7 +128,7 @@ def _notify_what_is_held_back(loop: Loop, unloadable: Mapping[str, str]) -> None
     for version, text in unloadable.items():
         notify(loop, key=f"unloadable:{version}:{text}", kind="unloadable", text=f"version {version}: {text}")
     pin = state.orders_in_force(loop.ledger.all(Order)).pinned
-    for request in waiting_requests(loop.ledger) if pin else []:
+    for request in queries.waiting_requests(loop.ledger) if pin else []:
         if request.source == "watch":
             text = f"{request.reason}; not rolled back, because the version is pinned by {pin}"
             notify(loop, key=f"pinned:{request.episode}", kind="pinned", text=text)
@@ -139,7 +138,7 @@ def _with_lease(
     loop: Loop, run_id: str, manifests: Sequence[Manifest], unloadable: Mapping[str, str]
 ) -> str | None:
     """Answer under the lease if it can be had; without it no run is started."""
-    if not waiting_requests(loop.ledger):
+    if not queries.waiting_requests(loop.ledger):
         return None
     lease: Lease | None = None
     held_by: str | None = None
@@ -167,7 +166,7 @@ def _close_lost_runs(loop: Loop, run_id: str, lease: Lease) -> None:
     asking = {
         each.run_key for each in state.newest_judgements(loop.ledger.all(Judgement)) if each.state == "ASK"
     }
-    for run in runs_in_progress(loop.ledger):
+    for run in queries.runs_in_progress(loop.ledger):
         if run.holder != run_id and judged_key(loop.ledger, run) not in asking:
             reason = (
                 f"it showed no sign of life for {loop.params.trigger.lease_minutes:g} minutes "
@@ -198,8 +197,8 @@ def _answer(
     lease: Lease | None,
     held_by: str | None,
 ) -> tuple[str | None, Transition | None]:
-    waiting = {request.key: request for request in waiting_requests(facts)}
-    champion = production.champion(facts)
+    waiting = {request.key: request for request in queries.waiting_requests(facts)}
+    champion = queries.champion(facts)
     now = replace(_state(loop, facts, manifests, champion, run_id), unloadable=unloadable, in_flight=held_by)
     written: list[Fact] = []
     for decision in arbiter.arbitrate(list(waiting.values()), now, loop.params):

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from trimtab.contracts import Refit, Stage, Verdict, VerdictKind, from_json, sha256
-from trimtab.ledger import Snapshot, state
+from trimtab.ledger import Snapshot, queries, state
 from trimtab.ledger.facts import (
     Answer,
     Fact,
@@ -19,7 +19,7 @@ from trimtab.ledger.facts import (
 from trimtab.loop.arbitrate import run_end
 from trimtab.loop.reconcile import repair
 from trimtab.loop.retrain import Run, clean, opened, refit_key
-from trimtab.registry import production, transitions
+from trimtab.registry import transitions
 
 log = logging.getLogger(__name__)
 
@@ -103,7 +103,7 @@ def _outcome(
 ) -> tuple[JudgementState, str]:
     """Return what becomes of the judgement, and the sentence: the verdict's, and what came on top of it."""
     kind, reason = verdict.kind, verdict.reason
-    champion = production.champion(facts)
+    champion = queries.champion(facts)
     if (champion.version if champion else None) != verdict.champion:
         name = verdict.champion_name
         return "ABANDONED", f"ABANDONED: {name} is no longer champion, against which it was judged: {reason}"

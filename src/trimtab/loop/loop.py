@@ -11,12 +11,12 @@ from trimtab import settings
 from trimtab.contracts import ModelVersion
 from trimtab.data.quarantine import Quarantine
 from trimtab.errors import Unfit
-from trimtab.ledger import Ledger, state
+from trimtab.ledger import Ledger, queries, state
 from trimtab.ledger.facts import Batch, Version
 from trimtab.ledger.leases import Lease
 from trimtab.origin.origin import Origin
 from trimtab.params import Params
-from trimtab.registry import load, production
+from trimtab.registry import load
 from trimtab.registry.mlflow_store import Store
 from trimtab.settings import Settings
 
@@ -55,7 +55,7 @@ class Loop:
 
     def champion(self) -> ModelVersion | None:
         """The version in Production, by the ledger."""
-        return production.champion(self.ledger)
+        return queries.champion(self.ledger)
 
     def load(self, version: Version) -> "Pipeline":
         """Load a version as the service would; errors as `trimtab.registry.load.load`."""

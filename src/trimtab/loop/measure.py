@@ -13,10 +13,10 @@ from trimtab.drift import concept, data_drift
 from trimtab.errors import UnsafeModel
 from trimtab.evaluate.compare import blocks_of, loss_bounds
 from trimtab.evaluate.scores import row_losses, score
-from trimtab.ledger import state
+from trimtab.ledger import queries, state
 from trimtab.ledger.facts import Batch, Observation, Transition, Version, batch_key, body_of
 from trimtab.loop.loop import Loop, open_loop
-from trimtab.registry import production, tracking
+from trimtab.registry import tracking
 from trimtab.train.features import design, targets
 from trimtab.train.fit import predict
 
@@ -60,7 +60,7 @@ def _measure(loop: Loop, version: Version, record: Batch) -> Observation:
         save_report=report.save_html,
     )
     in_force = [batch.manifest for batch in state.batches_in_force(batches)]
-    moves = production.completed(loop.ledger)
+    moves = queries.completed(loop.ledger)
     promoted = state.promoted_at(moves, version.version)
     promotion = state.promotion_of(moves, version.version)
     return Observation(

@@ -8,7 +8,6 @@ from trimtab.drift import policy
 from trimtab.ledger import queries, state
 from trimtab.ledger.facts import Batch, Observation, Request
 from trimtab.loop.loop import Loop, open_loop
-from trimtab.registry import production
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +55,7 @@ def assess() -> int:
 def _assess_watch(loop: Loop, champion: str, observations: Sequence[Observation]) -> None:
     from trimtab.trigger.watch import watch
 
-    promotion = state.promotion_of(production.completed(loop.ledger), champion)
+    promotion = state.promotion_of(queries.completed(loop.ledger), champion)
     if promotion is None or promotion.replaces is None:
         return
     newest = {seen.batch: seen.watch for seen in observations if seen.watch is not None}

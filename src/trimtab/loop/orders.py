@@ -6,12 +6,12 @@ from uuid import uuid4
 
 from trimtab.contracts import ModelVersion, OrderVerb
 from trimtab.errors import OrderRefused, UnsafeModel
-from trimtab.ledger import Snapshot, state
+from trimtab.ledger import Snapshot, queries, state
 from trimtab.ledger.facts import Fact, Judgement, Order, Transition, Version
 from trimtab.loop.loop import Loop, open_loop
 from trimtab.loop.notify import notify
 from trimtab.loop.reconcile import repair
-from trimtab.registry import production, transitions
+from trimtab.registry import transitions
 
 WATCH_RULE = "the watch rule"
 
@@ -55,7 +55,7 @@ def promote(version: str, *, actor: str, reason: str, pin: bool) -> str:
     key = f"order-{uuid4().hex}:force"
 
     def force(facts: Snapshot) -> Transition:
-        champion = production.champion(facts)
+        champion = queries.champion(facts)
         orders = state.orders_in_force(facts.all(Order))
         if champion is not None and champion.version == version:
             raise OrderRefused("promote a version that is not in Production", f"version {version}, which is")
@@ -109,7 +109,7 @@ def rollback(version: str | None, *, actor: str, reason: str, key: str | None = 
     unique = key or f"order-{uuid4().hex}"
 
     def roll_back(facts: Snapshot) -> Transition:
-        bad = production.champion(facts)
+        bad = queries.champion(facts)
         if bad != champion:
             raise OrderRefused(
                 f"roll back from {_named(champion)}", f"{_named(bad)}, which was promoted meanwhile"
@@ -200,7 +200,7 @@ def _target(facts: Snapshot, champion: ModelVersion | None, version: str | None)
         raise OrderRefused(
             "roll back while nothing is pinned", f"a pin by {orders.pinned}. Run `trimtab model unpin`"
         )
-    served = [move.version for move in state.to_production(production.completed(facts))]
+    served = [move.version for move in queries.to_production(facts)]
     candidates = [
         former for former in reversed(served) if former != champion.version and former not in orders.blocked
     ]
@@ -213,7 +213,7 @@ def _target(facts: Snapshot, champion: ModelVersion | None, version: str | None)
 
 
 def _champion_to_pin(facts: Snapshot, version: str | None) -> str:
-    champion = production.champion(facts)
+    champion = queries.champion(facts)
     if champion is None or version not in (None, champion.version):
         now = f"version {champion.version} is" if champion else "none is"
         raise OrderRefused("pin the version in Production", f"version {version}; {now} in Production")

@@ -4,14 +4,13 @@ from pathlib import Path
 
 from trimtab import params, settings
 from trimtab.contracts import ModelVersion
-from trimtab.ledger import Ledger
-from trimtab.registry import production
+from trimtab.ledger import Ledger, queries
 from trimtab.trigger.planning import write_champion
 
 
 def champion(root: Path = Path()) -> ModelVersion | None:
     """Look up the version in Production, write it to `champion.yaml` in `root`, and return it."""
     model = params.load(root / params.FILE).model.name
-    version = production.champion(Ledger(settings.read().ledger, model))
+    version = queries.champion(Ledger(settings.read().ledger, model))
     write_champion(root / "champion.yaml", version)
     return version

@@ -9,9 +9,9 @@ from trimtab.contracts import Stage
 from trimtab.errors import StoreUnreachable
 from trimtab.ledger import Ledger, Snapshot, state
 from trimtab.ledger.facts import Batch, Judgement, Order, Transition, TransitionEnd, Version
+from trimtab.ledger.queries import completed
 from trimtab.registry import transitions
 from trimtab.registry.mlflow_store import Store
-from trimtab.registry.production import completed
 
 log = logging.getLogger(__name__)
 

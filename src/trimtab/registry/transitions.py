@@ -16,8 +16,8 @@ from trimtab.ledger.facts import (
     Version,
 )
 from trimtab.ledger.leases import Lease
+from trimtab.ledger.queries import completed
 from trimtab.registry.mlflow_store import Store
-from trimtab.registry.production import completed
 
 ALIASES: dict[str, Stage] = {"champion": "Production", "challenger": "Staging"}
 

@@ -9,14 +9,13 @@ from flask import Flask
 from trimtab import redaction, settings
 from trimtab.clock import system_clock
 from trimtab.contracts import ModelVersion
-from trimtab.ledger import Ledger
+from trimtab.ledger import Ledger, queries
 from trimtab.ledger.facts import TransitionEnd
 from trimtab.origin.origin import Origin
 from trimtab.params import Params
 from trimtab.predictions.opening import open_log
 from trimtab.predictions.timeout import call_with_timeout
 from trimtab.predictions.writer import LogWriter
-from trimtab.registry import production
 from trimtab.registry.mlflow_store import Store
 from trimtab.serve import last_good, tokens
 from trimtab.serve.app import create_app
@@ -52,10 +51,10 @@ def application() -> Flask:
     ledger, prepare = Ledger(where.ledger, params.model.name), preparer(registry, params, models)
 
     @lru_cache(maxsize=1)
-    def served_after(_newest: TransitionEnd | None) -> production.Served:
-        return production.served(ledger)
+    def served_after(_newest: TransitionEnd | None) -> queries.Served:
+        return queries.served(ledger)
 
-    def served() -> production.Served:
+    def served() -> queries.Served:
         """Read all transitions only after a further one has ended, because the holders ask every few seconds."""
         return served_after(ledger.last(TransitionEnd))
 
@@ -106,7 +105,7 @@ def _start(where: Settings, registry: Store, models: Path) -> tuple[Params, Serv
 def _current(origin: Origin, ledger: str, registry: Store, models: Path) -> tuple[Params, Serving | None]:
     """Return the current parameters, and the version in Production if there is one."""
     params = origin.params(origin.head())
-    version = production.champion(Ledger(ledger, params.model.name))
+    version = queries.champion(Ledger(ledger, params.model.name))
     if version is None:
         return params, None
     commit = registry.run_tags(version.run_id).get("trimtab.commit")

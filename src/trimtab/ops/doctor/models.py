@@ -10,11 +10,11 @@ from trimtab.contracts import ModelVersion, to_json
 from trimtab.errors import CommandFailed, Unfit
 from trimtab.ledger import Ledger, state
 from trimtab.ledger.facts import Version
+from trimtab.ledger.queries import completed
 from trimtab.ops.doctor.finding import Warn
 from trimtab.ops.doctor.store_checks import Places
 from trimtab.origin import commands
 from trimtab.registry.mlflow_store import Store
-from trimtab.registry.production import completed
 
 LAST = 3
 
