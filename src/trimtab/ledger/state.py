@@ -30,11 +30,8 @@ _OPENS = {"pause": "resume", "pin": "unpin", "block": "unblock"}
 
 def batches_in_force(batches: Iterable[Batch]) -> list[Batch]:
     """Return the newest revision of each batch, in the order of their start."""
-    newest: dict[str, Batch] = {}
-    for batch in batches:
-        manifest = batch.manifest
-        if manifest.batch not in newest or newest[manifest.batch].manifest.revision < manifest.revision:
-            newest[manifest.batch] = batch
+    by_revision = sorted(batches, key=lambda batch: batch.manifest.revision)
+    newest = {batch.manifest.batch: batch for batch in by_revision}
     return sorted(newest.values(), key=lambda batch: batch.manifest.start)
 
 
@@ -98,8 +95,10 @@ DecisionFact = Run | Answer | Wait
 
 def decisions(runs: Iterable[Run], answers: Iterable[Answer], waits: Iterable[Wait]) -> list[DecisionFact]:
     """Return what the arbiter decided, oldest first; a run stands for the answer that it led to."""
-    without_run = (answer for answer in answers if answer.run is None)
-    return sorted([*runs, *without_run, *waits], key=lambda decision: decision.id)
+    return sorted(
+        [*runs, *(answer for answer in answers if answer.run is None), *waits],
+        key=lambda decision: decision.id,
+    )
 
 
 def action_of(decision: DecisionFact) -> Action:

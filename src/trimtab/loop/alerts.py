@@ -183,9 +183,7 @@ def _withdrawal(facts: Snapshot, episode: str, resolved: datetime, written: Sequ
     key = f"alert:{episode}"
     same_call = (each for each in written if isinstance(each, Request) and each.key == key)
     request = next(same_call, None) or facts.get(Request, key)
-    in_progress = state.unfinished(facts.all(Run, request=key), set(facts.keys(RunEnd)))
-    if request is None or in_progress:
+    if request is None or state.unfinished(facts.all(Run, request=key), facts.keys(RunEnd)):
         return []
     reason = f"the alert resolved before a retraining began, at {resolved:%Y-%m-%d %H:%M} UTC"
-    answer = Answer(request=key, action="SKIP", reason=reason, holder=HOLDER, event_time=request.event_time)
-    return [answer]
+    return [Answer(request=key, action="SKIP", reason=reason, holder=HOLDER, event_time=request.event_time)]

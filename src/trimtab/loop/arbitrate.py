@@ -120,8 +120,7 @@ def _unloadable(loop: Loop) -> dict[str, str]:
     versions |= {
         request.challenger for request in requests if request.source == "watch" and request.challenger
     }
-    troubles = {version: trouble(loop, version) for version in sorted(versions)}
-    return {version: text for version, text in troubles.items() if text is not None}
+    return {version: text for version in sorted(versions) if (text := trouble(loop, version)) is not None}
 
 
 def _notify_what_is_held_back(loop: Loop, unloadable: Mapping[str, str]) -> None:
@@ -217,9 +216,8 @@ def _answer(
     for fact in written:
         if isinstance(fact, Run | Answer | Wait):
             log.info("Request %s: %s, %s", fact.request, state.action_of(fact), fact.reason)
-    run = next((fact for fact in written if isinstance(fact, Run)), None)
-    rollback = next((fact for fact in written if isinstance(fact, Transition)), None)
-    return run.key if run else None, rollback
+    run_key = next((fact.key for fact in written if isinstance(fact, Run)), None)
+    return run_key, next((fact for fact in written if isinstance(fact, Transition)), None)
 
 
 def _without_run(ledger: Ledger, request: Request, decision: Decision, holder: str) -> list[Fact]:
@@ -348,10 +346,8 @@ def _failing(commit: str, runs: Sequence[Run], ends: Mapping[str, RunEnd], run_i
 
 
 def _since_rollback(orders: Sequence[Order], manifests: Sequence[Manifest]) -> int | None:
-    given = [order for order in orders if order.verb == "rollback"]
-    if not given or (at := given[-1].event_time) is None:
-        return None
-    return sum(manifest.end > at for manifest in manifests)
+    at = next((order.event_time for order in reversed(orders) if order.verb == "rollback"), None)
+    return None if at is None else sum(manifest.end > at for manifest in manifests)
 
 
 def _drifted(loop: Loop, champion: ModelVersion | None) -> int | None:
@@ -361,8 +357,10 @@ def _drifted(loop: Loop, champion: ModelVersion | None) -> int | None:
     newest = {seen.batch: seen for seen in loop.ledger.all(Observation, champion=champion.version)}
     starts = {batch.manifest.batch: batch.manifest.start for batch in loop.ledger.all(Batch)}
     ordered = sorted(newest.values(), key=lambda seen: starts[seen.batch])
-    assessments = [policy.assess(seen, loop.params) for seen in ordered[-loop.params.trigger.confirm_of :]]
-    return sum(assessment.source == "drift" for assessment in assessments)
+    return sum(
+        policy.assess(seen, loop.params).source == "drift"
+        for seen in ordered[-loop.params.trigger.confirm_of :]
+    )
 
 
 def _plan(

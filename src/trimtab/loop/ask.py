@@ -30,8 +30,15 @@ def ask(run_key: str, holder: str) -> dict[str, Any] | None:
 def _ask(run: Run, verdict: Verdict, version: str, before: Judgement) -> dict[str, Any]:
     ledger, gate = run.loop.ledger, run.loop.params.gate
     if before.state != "ASK":
-        asked = replace(before, state="ASK", reason=verdict.reason, verdict=verdict, key=uuid4().hex)
-        ledger.append(replace(asked, evidence_sha256=sha256(verdict)), lease=run.lease)
+        asked = replace(
+            before,
+            state="ASK",
+            reason=verdict.reason,
+            verdict=verdict,
+            evidence_sha256=sha256(verdict),
+            key=uuid4().hex,
+        )
+        ledger.append(asked, lease=run.lease)
     subject = f"Promote version {version} of {run.loop.model} over {verdict.champion_name}?"
     text = f"{subject} {verdict.reason}. Answer on Airflow's page within {gate.ask_minutes:g} minutes"
     notify(run.loop, key=f"ask:{run.key}", kind="ask", text=text)

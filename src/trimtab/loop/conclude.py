@@ -68,7 +68,7 @@ def _conclude(run: Run, verdict: Verdict, refit: Refit, answer: str | None) -> d
             version=judged.version,
             state=outcome,
             reason=reason,
-            event_time=run.plan.cutoff,
+            event_time=run.fact.plan.cutoff,
             verdict=verdict,
             evidence_sha256=sha256(verdict),
         )
@@ -105,8 +105,9 @@ def _outcome(
     kind, reason = verdict.kind, verdict.reason
     champion = queries.champion(facts)
     if (champion.version if champion else None) != verdict.champion:
-        name = verdict.champion_name
-        return "ABANDONED", f"ABANDONED: {name} is no longer champion, against which it was judged: {reason}"
+        return "ABANDONED", (
+            f"ABANDONED: {verdict.champion_name} is no longer champion, against which it was judged: {reason}"
+        )
     orders = state.orders_in_force(facts.all(Order))
     if kind in ("PROMOTE", "ASK") and orders.pinned is not None:
         return "ABANDONED", f"ABANDONED: the champion is pinned by {orders.pinned}: {reason}"
@@ -151,12 +152,12 @@ def _transitions(
 
 
 def _next_look(run: Run, version: str, verdict: Verdict) -> Request:
-    looks, champion = run.loop.params.gate.looks, run.plan.champion
+    looks, champion = run.loop.params.gate.looks, run.fact.plan.champion
     return Request(
         source="look",
         episode=f"{run.judged_key}:{verdict.look + 1}",
         reason=f"look {verdict.look + 1} of {looks} at version {version}",
-        event_time=run.plan.cutoff,
+        event_time=run.fact.plan.cutoff,
         champion=champion.version if champion else None,
         challenger=version,
     )

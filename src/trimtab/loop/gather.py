@@ -50,8 +50,11 @@ def gather() -> list[str]:
 
 def _windows(loop: Loop, rule: params.Log, now: datetime) -> list[Window]:
     wait, until = timedelta(hours=rule.wait_hours), timedelta(days=rule.until_days) + _LAST_LOOK
-    every = ended(rule.every, loop.params.data.zone, now=now, wait=wait, until=until)
-    return [window for window in every if not landing.files(loop.stores.landing, window.batch)]
+    return [
+        window
+        for window in ended(rule.every, loop.params.data.zone, now=now, wait=wait, until=until)
+        if not landing.files(loop.stores.landing, window.batch)
+    ]
 
 
 def _due(loop: Loop, rule: params.Log, window: Window, rows: pd.DataFrame, now: datetime) -> bool:
@@ -78,8 +81,12 @@ def _land(loop: Loop, window: Window, frame: pd.DataFrame, age_hours: float) -> 
         loop.stores.landing,
         {f"{window.batch}.parquet": frame.to_parquet(index=False), f"{window.batch}.json": note},
     )
-    labelled = frame[schema.LABEL].count()
-    log.info("Batch %s: %s rows of the prediction log, %s labelled", window.batch, len(frame), labelled)
+    log.info(
+        "Batch %s: %s rows of the prediction log, %s labelled",
+        window.batch,
+        len(frame),
+        frame[schema.LABEL].count(),
+    )
 
 
 def rows_of(joined: Sequence[JoinedPrediction], data: params.Data) -> pd.DataFrame:

@@ -52,11 +52,10 @@ def ingest(batch: str) -> dict[str, Any]:
         )
     except BatchRejected as rejected:
         return _refuse(loop, rejected, files)
-    new = loop.ledger.append(record)
+    outcome = "ingested" if loop.ledger.append(record) else "unchanged"
     if len(checked.bad):
         _quarantine_rows(loop, landed, checked)
     landing.remove(files, landed=landed)
-    outcome = "ingested" if new else "unchanged"
     reason = f"revision {record.manifest.revision}, {record.manifest.rows} rows, {record.manifest.bad_rows} refused"
     log.info("Batch %s: %s, %s", batch, outcome, reason)
     return {"batch": batch, "outcome": outcome, "reason": reason}
@@ -155,9 +154,10 @@ def record_action(
     def write(facts: Snapshot) -> None:
         earlier = facts.all(QuarantineAction, prefix=f"{entry.name}:")
         if action != "quarantined" or not state.open_quarantine(earlier):
-            number = len(earlier) + 1
             facts.append(
-                QuarantineAction(entry=entry, action=action, actor=actor, reason=reason, number=number)
+                QuarantineAction(
+                    entry=entry, action=action, actor=actor, reason=reason, number=len(earlier) + 1
+                )
             )
 
     loop.ledger.decide(write)

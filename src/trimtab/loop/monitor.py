@@ -39,15 +39,16 @@ def assess() -> int:
             assessment = policy.assess(seen, loop.params)
             log.info("Batch %s, version %s: %s", seen.batch, seen.champion, assessment.reason)
             if assessment.source is not None:
-                request = Request(
-                    source=assessment.source,
-                    episode=f"{seen.batch}:r{seen.revision}:v{seen.champion}",
-                    reason=assessment.reason,
-                    # Late labels ask as of now: a retraining that came after their batch has not seen them.
-                    event_time=loop.event_now(),
-                    champion=seen.champion,
+                loop.ledger.append(
+                    Request(
+                        source=assessment.source,
+                        episode=seen.key,
+                        reason=assessment.reason,
+                        # Late labels ask as of now: a retraining that came after their batch has not seen them.
+                        event_time=loop.event_now(),
+                        champion=seen.champion,
+                    )
                 )
-                loop.ledger.append(request)
         _assess_watch(loop, champion.version, observations)
     return len(queries.waiting_requests(loop.ledger))
 
@@ -64,12 +65,13 @@ def _assess_watch(loop: Loop, champion: str, observations: Sequence[Observation]
     watched = watch([newest[manifest.batch] for manifest in ordered], champion, loop.params)
     log.info("Watch: %s", watched.reason)
     if watched.worse:
-        request = Request(
-            source="watch",
-            episode=promotion.key,
-            reason=watched.reason,
-            event_time=ordered[-1].end,
-            champion=champion,
-            challenger=promotion.replaces,
+        loop.ledger.append(
+            Request(
+                source="watch",
+                episode=promotion.key,
+                reason=watched.reason,
+                event_time=ordered[-1].end,
+                champion=champion,
+                challenger=promotion.replaces,
+            )
         )
-        loop.ledger.append(request)

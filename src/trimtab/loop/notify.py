@@ -2,7 +2,6 @@
 
 import json
 import logging
-import urllib.error
 import urllib.request
 
 from trimtab import settings
@@ -29,12 +28,10 @@ def notify(loop: Loop, *, key: str, kind: str, text: str) -> None:
     text = redact(text)
     log.warning("%s: %s", kind, text)
     if url := settings.read().webhook_url:
-        content = json.dumps({"model": loop.model, "kind": kind, "text": text}).encode()
-        headers = {"Content-Type": "application/json"}
         try:
-            request = urllib.request.Request(url, data=content, headers=headers)
-            with urllib.request.urlopen(request, timeout=_SECONDS):
-                pass
+            content = json.dumps({"model": loop.model, "kind": kind, "text": text}).encode()
+            request = urllib.request.Request(url, content, {"Content-Type": "application/json"})
+            urllib.request.urlopen(request, timeout=_SECONDS).close()
         except (OSError, ValueError) as error:  # the loop goes on; the next run tries again
             log.error("TRIMTAB_WEBHOOK_URL did not accept the notice (%s); the next run tries again", error)
             return

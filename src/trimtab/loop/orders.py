@@ -81,8 +81,9 @@ def promote(version: str, *, actor: str, reason: str, pin: bool) -> str:
             for verb in verbs
         ]
         if version in state.under_judgement(facts.all(Judgement)):
-            registered = loop.ledger.require(Version, version)
-            given.append(transitions.judgement_end(registered, transition, "FORCED"))
+            given.append(
+                transitions.judgement_end(loop.ledger.require(Version, version), transition, "FORCED")
+            )
         facts.append(*given, transition)
         return transition
 

@@ -13,9 +13,9 @@ from trimtab.loop.loop import Loop, open_loop
 
 def table() -> str:
     """Return every open entry with its reason, as text; empty without open entries."""
-    entries = _open_entries(open_loop())
     return "\n".join(
-        f"{entry.name}  {entry.kind}, {entry.rows} rows: {entry.reason}" for entry in entries.values()
+        f"{entry.name}  {entry.kind}, {entry.rows} rows: {entry.reason}"
+        for entry in _open_entries(open_loop()).values()
     )
 
 
@@ -30,11 +30,12 @@ def show(name: str) -> str:
     if not history:
         raise UnknownQuarantine(name, list(_open_entries(loop)))
     entry = history[-1].entry
-    lines = [f"{entry.name}: {entry.reason}", f"original: {entry.path}"]
-    lines += [f"row_id: {row_id}" for row_id in entry.row_ids]
-    lines += [f"{fault}: {count} rows" for fault, count in entry.details.items()]
-    lines += [
-        f"{action.at:%Y-%m-%d %H:%M} {action.action} by {action.actor}: {action.reason}" for action in history
+    lines = [
+        f"{entry.name}: {entry.reason}",
+        f"original: {entry.path}",
+        *(f"row_id: {row_id}" for row_id in entry.row_ids),
+        *(f"{fault}: {count} rows" for fault, count in entry.details.items()),
+        *(f"{each.at:%Y-%m-%d %H:%M} {each.action} by {each.actor}: {each.reason}" for each in history),
     ]
     if entry.kind == "rows" and history[-1].action == "quarantined":
         with pd.option_context("display.max_columns", None, "display.width", 160):

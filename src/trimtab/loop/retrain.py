@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from trimtab import files
-from trimtab.contracts import ModelVersion, Plan, Refit, Stage, Training, Verdict, from_json, to_json
+from trimtab.contracts import ModelVersion, Refit, Stage, Training, Verdict, from_json, to_json
 from trimtab.errors import CommandFailed, RunOver, TrimtabError, Unfit
 from trimtab.evaluate.probes import DEAD_GATE_FILE
 from trimtab.ledger import facts, state
@@ -49,11 +49,6 @@ class Run:
         """The run's key."""
         return self.fact.key
 
-    @property
-    def plan(self) -> Plan:
-        """What the arbiter planned."""
-        return self.fact.plan
-
     def version_of(self, run_key: str) -> Version | None:
         """Return the version that was registered under a run key."""
         return self.loop.ledger.last(Version, run_key=run_key)
@@ -77,7 +72,7 @@ class Run:
         evidence: str | None = None,
     ) -> Transition:
         """Return a stage transition of this run; its key makes it happen once."""
-        champion = self.plan.champion
+        champion = self.fact.plan.champion
         return Transition(
             key=f"{self.key}:{step}",
             kind=kind,
@@ -87,7 +82,7 @@ class Run:
             actor=self.fact.holder,
             reason=reason,
             evidence_sha256=evidence,
-            event_time=self.plan.cutoff,
+            event_time=self.fact.plan.cutoff,
         )
 
 
@@ -122,10 +117,9 @@ def close(holder: str) -> str | None:
     """
     loop = open_loop()
     started = loop.ledger.all(facts.Run, holder=holder)
-    in_progress = state.unfinished(started, set(loop.ledger.keys(RunEnd)))
-    if not in_progress:
+    fact = next(reversed(state.unfinished(started, loop.ledger.keys(RunEnd))), None)
+    if fact is None:
         return None
-    fact = in_progress[-1]
     failure = loop.stores.work / fact.key / _FAILURE_FILE
     unknown = f"a task ended without a word; see the log of the Airflow run {holder}"
     reason = failure.read_text(encoding="utf-8") if failure.is_file() else unknown
@@ -150,11 +144,11 @@ def checkout(run_key: str, holder: str) -> dict[str, Any]:
     from trimtab.trigger.planning import write_champion, write_run
 
     with opened(run_key, holder) as run:
-        batches = [ref.batch for ref in (*run.plan.train, *run.plan.judge)]
-        run.loop.origin.checkout(run.folder, run.plan.commit, batches)
-        write_run(run.folder / "run.yaml", run.plan)
-        write_champion(run.folder / "champion.yaml", run.plan.champion)
-        return {"folder": str(run.folder), "commit": run.plan.commit, "batches": len(batches)}
+        batches = [ref.batch for ref in (*run.fact.plan.train, *run.fact.plan.judge)]
+        run.loop.origin.checkout(run.folder, run.fact.plan.commit, batches)
+        write_run(run.folder / "run.yaml", run.fact.plan)
+        write_champion(run.folder / "champion.yaml", run.fact.plan.champion)
+        return {"folder": str(run.folder), "commit": run.fact.plan.commit, "batches": len(batches)}
 
 
 def prepare(run_key: str, holder: str) -> dict[str, Any]:
@@ -170,13 +164,13 @@ def train(run_key: str, holder: str) -> dict[str, Any]:
     fits the recipe up to the batches that judge it, else it judges the version as it is.
     """
     with opened(run_key, holder) as run:
-        if run.plan.challenger is not None:
-            return _prepare_look(run, run.plan.challenger)
+        if run.fact.plan.challenger is not None:
+            return _prepare_look(run, run.fact.plan.challenger)
         version = run.version_of(run_key)
         if version is None:
             _project(run, "train")
             training = _training(run)
-            if run.plan.dry_run:
+            if run.fact.plan.dry_run:
                 return {"version": None, "run_id": training.run_id}
             version = _register(run, run_key, training)
         _tag_cause(run, version.training.run_id)
@@ -211,9 +205,8 @@ def refit(run_key: str, holder: str) -> dict[str, Any]:
             version = _register(run, key, done.training, refit_of=judged.version)
             _tag_cause(run, version.training.run_id)
         elif not (run.folder / "build" / "refit.json").exists():  # the checkout was made again
-            reason = (
-                f"refitted through batch {version.training.batches[-1].batch} before this task was cleared"
-            )
+            through = version.training.batches[-1].batch
+            reason = f"refitted through batch {through} before this task was cleared"
             done = Refit(training=version.training, difference=None, accepted=True, reason=reason)
             files.write(run.folder / "build" / "refit.json", to_json(done))
         return {"version": version.version, "reason": f"refit of version {version.refit_of}"}
@@ -235,7 +228,7 @@ def _prepare_look(run: Run, challenger: ModelVersion) -> dict[str, Any]:
 
 def _register(run: Run, run_key: str, training: Training, *, refit_of: str | None = None) -> Version:
     """Register a trained model; what an earlier try registered without the ledger's knowledge is archived."""
-    model, ledger, registry = run.plan.model, run.loop.ledger, run.loop.registry
+    model, ledger, registry = run.fact.plan.model, run.loop.ledger, run.loop.registry
     ledger.leases.check(run.lease)
     for orphan in registry.find_by_tag(model, RUN_KEY_TAG, run_key):
         registry.set_stage(model, orphan, "Archived", archive=False)
@@ -247,7 +240,7 @@ def _register(run: Run, run_key: str, training: Training, *, refit_of: str | Non
         version=name,
         state="OPEN",
         reason="registered, not judged yet",
-        event_time=run.plan.cutoff,
+        event_time=run.fact.plan.cutoff,
     )
     # A refit is judged by the version that it replaces.
     ledger.append(version, *([] if refit_of else [judgement]), lease=run.lease)
@@ -308,7 +301,7 @@ def _project(run: Run, entry_point: str) -> str:
         run.folder,
         entry_point,
         env_manager=run.loop.params.train.env_manager,
-        experiment=run.plan.model,
+        experiment=run.fact.plan.model,
         run_name=f"{run.key}-{entry_point}",
     )
 

@@ -1,13 +1,15 @@
-"""The only way to load a model: the digest comes from the ledger, the trusted types from `params.yaml`.
+"""The only way to load a model, and its example: the digest comes from the ledger, the trusted types from `params.yaml`.
 
 MLflow's own loader takes the list of trusted types from the artifact itself, so a forged artifact would vouch for itself.
 """
 
 import hashlib
+import json
 import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from trimtab.errors import UnsafeModel
 from trimtab.registry.mlflow_store import reaching
@@ -16,6 +18,15 @@ if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
 MODEL_FILE = "model.skops"
+EXAMPLE_FILE = "example.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Example:
+    """Rows of features, and what a pipeline predicted for them when it was logged, for a comparison in another environment."""
+
+    rows: list[dict[str, Any]]
+    predicted: list[Any]
 
 
 def digest_of(path: Path) -> str:
@@ -63,6 +74,20 @@ def load(source: str, digest: str, trusted: Sequence[str], *, cache: Path) -> "P
 def megabytes(digest: str, *, cache: Path) -> float:
     """Return the size of a model's file that was loaded before."""
     return (cache / digest / MODEL_FILE).stat().st_size / 1e6
+
+
+def read_example(uri: str, run_id: str) -> Example | None:
+    """Return the example of a run; None for a run that has none.
+
+    Raises:
+        StoreUnreachable: MLflow does not answer.
+    """
+    with reaching(uri) as mlflow, tempfile.TemporaryDirectory() as folder:
+        client = mlflow.MlflowClient(uri)
+        if EXAMPLE_FILE not in {file.path for file in client.list_artifacts(run_id)}:
+            return None
+        path = client.download_artifacts(run_id, EXAMPLE_FILE, folder)
+        return Example(**json.loads(Path(path).read_text(encoding="utf-8")))
 
 
 def _download(source: str, path: Path) -> None:

@@ -73,10 +73,11 @@ class Store:
                 if error.error_code != "RESOURCE_ALREADY_EXISTS":
                     raise
             model_id = source.removeprefix("models:/") if source.startswith("models:/m-") else None
-            made = client.create_model_version(
-                model, source=source, run_id=run_id, tags=dict(tags), model_id=model_id
+            return str(
+                client.create_model_version(
+                    model, source=source, run_id=run_id, tags=dict(tags), model_id=model_id
+                ).version
             )
-            return str(made.version)
 
     def find_by_tag(self, model: str, key: str, value: str) -> list[str]:
         """Return the versions that carry a tag, oldest first."""
@@ -98,8 +99,7 @@ class Store:
     def set_stage(self, model: str, version: str, stage: Stage, *, archive: bool) -> None:
         """Move a version to a stage; `archive` moves whatever is there to Archived, in the same transaction."""
         # Stages are deprecated, and they are what we are asked for.
-        ignoring = warnings.catch_warnings(action="ignore", category=FutureWarning)
-        with self._client() as client, ignoring:
+        with self._client() as client, warnings.catch_warnings(action="ignore", category=FutureWarning):
             client.transition_model_version_stage(model, version, stage, archive_existing_versions=archive)
 
     def aliases(self, model: str) -> dict[str, str]:

@@ -14,8 +14,7 @@ from trimtab import settings
 from trimtab.contracts import ConceptDrift, DataDrift, Verdict, plain
 from trimtab.errors import CommandFailed
 from trimtab.redaction import redact
-from trimtab.registry import examples
-from trimtab.registry.load import MODEL_FILE, digest_of
+from trimtab.registry.load import EXAMPLE_FILE, MODEL_FILE, digest_of
 from trimtab.registry.mlflow_store import reaching
 
 if TYPE_CHECKING:
@@ -73,18 +72,18 @@ def log_pipeline(pipeline: "Pipeline", example: "pd.DataFrame", trusted: Sequenc
 
     method = "predict_proba" if hasattr(pipeline, "predict_proba") else "predict"
     predicted = getattr(pipeline, method)(example)
-    signature = infer_signature(example, predicted)
     logged = mlflow.sklearn.log_model(
         pipeline,
         name="model",
         serialization_format="skops",
         skops_trusted_types=list(trusted),
-        signature=signature,
+        signature=infer_signature(example, predicted),
         input_example=example,
         pip_requirements=_requirements(pipeline),
         pyfunc_predict_fn=method,
     )
-    examples.keep(example, predicted)
+    rows = example.astype(object).where(example.notna(), None)  # type: ignore[call-overload]  # stubs know no None
+    mlflow.log_dict({"rows": rows.to_dict("records"), "predicted": predicted.tolist()}, EXAMPLE_FILE)
     with tempfile.TemporaryDirectory() as folder:
         files = mlflow.artifacts.download_artifacts(logged.model_uri, dst_path=folder)
         return str(logged.model_uri), digest_of(Path(files) / MODEL_FILE)
@@ -220,12 +219,11 @@ def _experiment(name: str) -> str:
     import mlflow
     from mlflow.exceptions import MlflowException
 
-    experiment = mlflow.get_experiment_by_name(name)
-    if experiment is None:
-        try:
-            return str(mlflow.create_experiment(name))
-        except MlflowException:
-            experiment = mlflow.get_experiment_by_name(name)  # another process was quicker
-            if experiment is None:
-                raise
-    return str(experiment.experiment_id)
+    if experiment := mlflow.get_experiment_by_name(name):
+        return str(experiment.experiment_id)
+    try:
+        return str(mlflow.create_experiment(name))
+    except MlflowException:
+        if experiment := mlflow.get_experiment_by_name(name):  # another process was quicker
+            return str(experiment.experiment_id)
+        raise

@@ -81,11 +81,9 @@ def judgement_end(version: Version, transition: Transition, outcome: JudgementSt
 
 def point_aliases(ledger: Ledger, store: Store) -> list[str]:
     """Let the aliases name what the stages say; return those that were wrong."""
-    current = store.aliases(ledger.model)
-    corrected = []
+    current, corrected = store.aliases(ledger.model), []
     for alias, stage in ALIASES.items():
-        in_stage = store.in_stage(ledger.model, stage)
-        version = in_stage[-1] if in_stage else None
+        version = next(reversed(store.in_stage(ledger.model, stage)), None)
         if current.get(alias) != version:
             store.set_alias(ledger.model, alias, version)
             corrected.append(alias)
@@ -124,8 +122,11 @@ def _obstacle(ledger: Ledger, transition: Transition, stages: dict[str, Stage]) 
 def _overtaken_by(ledger: Ledger, transition: Transition) -> Transition | None:
     """Return a later transition of the same version, or a later one to Production if this one is to Production."""
     written = ledger.get(Transition, transition.key)
-    later = [move for move in ledger.all(Transition) if written is not None and move.id > written.id]
-    for move in later:
-        if move.version == transition.version or move.to_stage == transition.to_stage == "Production":
-            return move
-    return None
+    if written is None:
+        return None
+    overtaking = (
+        move
+        for move in ledger.all(Transition)
+        if move.version == transition.version or move.to_stage == transition.to_stage == "Production"
+    )
+    return next((move for move in overtaking if move.id > written.id), None)

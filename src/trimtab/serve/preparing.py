@@ -9,7 +9,7 @@ import numpy as np
 from trimtab.contracts import ModelVersion
 from trimtab.errors import UnsafeModel
 from trimtab.params import Params
-from trimtab.registry import examples, load
+from trimtab.registry import load
 from trimtab.registry.mlflow_store import Store
 from trimtab.serve.holder import Ready
 from trimtab.serve.scoring import scorer
@@ -32,7 +32,7 @@ def preparer(registry: Store, params: Params, cache: Path) -> Callable[[ModelVer
     def prepare(version: ModelVersion) -> Ready:
         pipeline = load.load(version.source, version.digest, params.model.trusted_types, cache=cache)
         ready = scorer(pipeline, params)
-        example = examples.read(registry.uri, version.run_id)
+        example = load.read_example(registry.uri, version.run_id)
         if example is None:
             log.warning(
                 "Version %s was logged without an example, so its answers are not compared", version.version

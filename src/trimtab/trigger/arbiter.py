@@ -78,10 +78,9 @@ def _urgency(request: Request) -> tuple[bool, bool, int]:
 
 
 def _answer(request: Request, state: State, params: Params, started: Started) -> Answer:
-    for rule in _RULES:
-        answer = rule(request, state, params, started)
-        if answer is not None:
-            return answer
+    answer = next(filter(None, (rule(request, state, params, started) for rule in _RULES)), None)
+    if answer is not None:
+        return answer
     if request.source == "watch":
         return "ROLLBACK", f"{request.reason}: back to version {request.challenger}"
     if request.source == "look":
@@ -113,9 +112,9 @@ def _joined(request: Request, state: State, params: Params, started: Started) ->
 
 
 def _failing(request: Request, state: State, params: Params, started: Started) -> Answer | None:
-    reason = state.failing.get(request.key)
-    if reason is None:
+    if request.key not in state.failing:
         return None
+    reason = state.failing[request.key]
     return "WAIT", f"{reason}. Push a correction to the origin, or clear the failed Airflow run to try again"
 
 

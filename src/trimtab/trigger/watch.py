@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from trimtab.contracts import Comparison, Watch
+from trimtab.contracts import Watch
 from trimtab.evaluate.compare import paired
 from trimtab.evaluate.looks import error_of
 from trimtab.params import Params
@@ -11,11 +11,10 @@ from trimtab.params import Params
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Watched:
-    """What the rule says; `comparison` is None while there is nothing to compare."""
+    """What the rule says."""
 
     worse: bool
     reason: str
-    comparison: Comparison | None
 
 
 def watch(seen: Sequence[Watch], version: str, params: Params) -> Watched:
@@ -31,9 +30,7 @@ def watch(seen: Sequence[Watch], version: str, params: Params) -> Watched:
     """
     looks = [look for look in seen if look.blocks][: params.watch.batches]
     if not looks:
-        return Watched(
-            worse=False, reason=f"no labelled batch has come since version {version}", comparison=None
-        )
+        return Watched(worse=False, reason=f"no labelled batch has come since version {version}")
     rule = params.gate.model_copy(
         update={"judge_batches": 1, "looks": params.watch.batches, "error": params.watch.error}
     )
@@ -46,4 +43,4 @@ def watch(seen: Sequence[Watch], version: str, params: Params) -> Watched:
         f"({comparison.blocks} blocks, batch {len(looks)} of {params.watch.batches} since the promotion; "
         f"watch.max_loss is {params.watch.max_loss:g})"
     )
-    return Watched(worse=worse, reason=figures, comparison=comparison)
+    return Watched(worse=worse, reason=figures)

@@ -81,7 +81,7 @@ def read(ledger: Ledger, params: Params, last: int) -> Health:
     orders = state.orders_in_force(ledger.all(Order))
     champion = tenures[-1].version if tenures else None
     served = dict.fromkeys(tenure.version for tenure in reversed(tenures))
-    former = [version for version in served if version != champion and version not in orders.blocked]
+    former = [version for version in served if version not in (champion, *orders.blocked)]
     return Health(
         params=params,
         now=ledger.now(),

@@ -128,8 +128,8 @@ def _entry(
 
 
 def _decisions(ledger: Ledger, decisions: Sequence[state.DecisionFact]) -> Iterator[Entry]:
-    keys = {decision.request for decision in decisions}
-    requests = {request.key: request for request in ledger.all(Request, keys=keys)}
+    asked = ledger.all(Request, keys={decision.request for decision in decisions})
+    requests = {request.key: request for request in asked}
     for decision in decisions:
         request = requests[decision.request]
         answer = decision.reason.removeprefix(f"{request.source}: ")
@@ -185,11 +185,8 @@ def _erasures(ledger: Ledger, *, version: str | None = None, batch: str | None =
     for erasure in ledger.all(Erasure):
         if version not in (None, *erasure.versions) or batch not in (None, *erasure.batches):
             continue
-        text = (
-            f"{erasure.reason}: {len(erasure.rows)} row(s), in batches {', '.join(erasure.batches) or 'none'}"
-        )
-        if erasure.versions:
-            text += f"; can no longer be rebuilt: {', '.join(erasure.versions)}"
+        lost = f"; can no longer be rebuilt: {', '.join(erasure.versions)}" if erasure.versions else ""
+        text = f"{erasure.reason}: {len(erasure.rows)} row(s), in batches {', '.join(erasure.batches) or 'none'}{lost}"
         yield _entry(erasure, "erasing", text, version=version, actor=erasure.actor)
         if erasure.key in ends:
             yield _entry(ends[erasure.key], "erased", text, version=version, actor=erasure.actor)
@@ -226,15 +223,19 @@ def _about_batch(ledger: Ledger, params: Params, batch: str) -> Iterator[Entry]:
     yield from (_refusal(each) for each in ledger.all(QuarantineAction) if each.entry.batch == batch)
     yield from map(_ingestion, ledger.all(Batch, prefix=f"{batch}:r"))
     for observation in ledger.all(Observation, batch=batch):
-        reason = policy.assess(observation, params).reason
-        yield _entry(observation, "measured", reason, version=observation.champion)
+        yield _entry(
+            observation,
+            "measured",
+            policy.assess(observation, params).reason,
+            version=observation.champion,
+        )
     requests = {each.key for each in ledger.all(Request) if each.episode.startswith(f"{batch}:")}
     decisions = state.decisions(ledger.all(Run), ledger.all(Answer, run=None), ledger.all(Wait))
     yield from _decisions(ledger, [each for each in decisions if each.request in requests])
     for version in ledger.all(Version):
         if batch in [ref.batch for ref in version.training.batches]:
-            text = f"among {len(version.training.batches)} batches"
-            yield _entry(version, "trained on", text, version=version.version)
+            number = len(version.training.batches)
+            yield _entry(version, "trained on", f"among {number} batches", version=version.version)
     yield from _verdicts(
         each
         for each in ledger.all(Judgement)

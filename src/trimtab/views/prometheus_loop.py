@@ -291,10 +291,11 @@ def _unfinished(ledger: Ledger, key: str, started_at: datetime, newest_verdict_a
 
 def _lease(ledger: Ledger, name: str) -> list[Metric]:
     lease = ledger.leases.current(name)
-    since = lease.acquired_at if lease else None
     return [
         _gauge("trimtab_lease_held", "1 while a run holds the lease.", lease is not None),
-        _gauge("trimtab_lease_acquired_timestamp_seconds", "Since when.", since),
+        _gauge(
+            "trimtab_lease_acquired_timestamp_seconds", "Since when.", lease.acquired_at if lease else None
+        ),
     ]
 
 

@@ -12,7 +12,7 @@ from tests.support.mlflow_template import empty_mlflow
 from tests.unit.serve.shelf import NOON, ROW
 from trimtab.contracts import ModelVersion
 from trimtab.errors import UnsafeModel
-from trimtab.registry import examples, tracking
+from trimtab.registry import load, tracking
 from trimtab.registry.mlflow_store import Store
 from trimtab.serve.preparing import preparer
 from trimtab.train.features import design
@@ -52,7 +52,7 @@ def test_what_was_trained_is_served_with_its_origin(store: Store, tmp_path: Path
     expected = predict(pipeline, WANTED, frame.head(1).assign(**ROW))
     assert ready.scorer.answers([ROW]).tolist() == expected.tolist()
 
-    example = examples.read(store.uri, run)
+    example = load.read_example(store.uri, run)
     assert example is not None
     assert [row["shop"] for row in example.rows][1] is None
     forged = tmp_path / "example.json"

@@ -37,9 +37,12 @@ def heat(health: Health) -> Markup:
         for name, column in columns_of(batch).items()
         if name in names
     ]
-    labels = [(row * _ROW_HEIGHT + 13, _shortened(name)) for row, name in enumerate(names)]
-    description = f"Drift of {len(names)} features over {len(health.batches)} batches, in thresholds"
-    return plot(labels, cells, _ROW_HEIGHT * len(names), description)
+    return plot(
+        [(row * _ROW_HEIGHT + 13, _shortened(name)) for row, name in enumerate(names)],
+        cells,
+        _ROW_HEIGHT * len(names),
+        f"Drift of {len(names)} features over {len(health.batches)} batches, in thresholds",
+    )
 
 
 def features(batches: Sequence[MeasuredBatch]) -> list[str]:
@@ -70,11 +73,10 @@ def in_thresholds(column: ColumnDrift) -> float:
 
 
 def _cell(column: ColumnDrift, batch: str, place: int, row: int, across: Across) -> Markup:
-    ratio = in_thresholds(column)
     cell = Markup(
         '<rect class="heat{}" x="{}" width="{}" y="{}" height="{}"><title>{}</title></rect>'
     ).format(
-        sum(ratio >= level for level in LEVELS),
+        sum(in_thresholds(column) >= level for level in LEVELS),
         across.percent(place),
         across.percent(1),
         row * _ROW_HEIGHT,

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from trimtab.ledger.state import action_of
@@ -28,43 +28,49 @@ def page(health: Health, *, nonce: str, mlflow: str | None, models: Sequence[str
         mlflow: MLflow's address for a browser, for links to runs; None when a browser cannot reach it.
         models: The models that the reader may see, if one Airflow has many: links and buttons name the model then.
     """
-    return _template("page.html").render(
-        title=f"{health.params.model.name}: model health",
-        style=_asset("page.css"),
-        script=_asset("page.js"),
-        nonce=nonce,
-        mlflow=mlflow,
-        models=models,
-        health=health,
-        model=health.params.model.name,
-        suffix=f".{health.params.model.name}" if models else "",
-        metric=health.params.gate.metric.replace("_", " "),
-        headline=_headline(health),
-        next_step=_next_step(len(health.batches), health.params.train.start_batches),
-        choices=sorted({*CHOICES, health.last}),
-        newest=_NEWEST,
-        quality=plots.quality(health),
-        coverage=plots.coverage(health),
-        lanes=lanes(health),
-        heat=heat_map.heat(health),
-        dates=plots.dates(health),
-        features=heat_map.features(health.batches),
-        levels=heat_map.LEGEND,
-        mark=plots.key,
-        columns_of=heat_map.columns_of,
-        action=action_of,
-        count=_count,
-        number=_number,
-        percent=_percent,
-        reason=_reason,
-        span=names,
+    return (
+        _environment()
+        .get_template("page.html")
+        .render(
+            title=f"{health.params.model.name}: model health",
+            style=_asset("page.css"),
+            script=_asset("page.js"),
+            nonce=nonce,
+            mlflow=mlflow,
+            models=models,
+            health=health,
+            model=health.params.model.name,
+            suffix=f".{health.params.model.name}" if models else "",
+            metric=health.params.gate.metric.replace("_", " "),
+            headline=_headline(health),
+            next_step=_next_step(len(health.batches), health.params.train.start_batches),
+            choices=sorted({*CHOICES, health.last}),
+            newest=_NEWEST,
+            quality=plots.quality(health),
+            coverage=plots.coverage(health),
+            lanes=lanes(health),
+            heat=heat_map.heat(health),
+            dates=plots.dates(health),
+            features=heat_map.features(health.batches),
+            levels=heat_map.LEGEND,
+            mark=plots.key,
+            columns_of=heat_map.columns_of,
+            action=action_of,
+            count=_count,
+            number=_number,
+            percent=_percent,
+            reason=_reason,
+            span=names,
+        )
     )
 
 
 def failure(title: str, sentence: str, remedy: str, *, nonce: str) -> str:
     """Return the page of an error: what happened, and what to do now."""
-    return _template("failure.html").render(
-        title=title, sentence=sentence, remedy=remedy, nonce=nonce, style=_asset("page.css")
+    return (
+        _environment()
+        .get_template("failure.html")
+        .render(title=title, sentence=sentence, remedy=remedy, nonce=nonce, style=_asset("page.css"))
     )
 
 
@@ -77,10 +83,6 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-
-
-def _template(name: str) -> Template:
-    return _environment().get_template(name)
 
 
 @cache

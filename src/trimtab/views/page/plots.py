@@ -54,9 +54,9 @@ def quality(health: Health) -> Markup:
     across, scale = Across(health.batches), _scale(health.batches)
     if scale is None:
         return Markup('<p class="empty">No batch was measured yet.</p>')
-    batches = health.batches
+    batches, grid = health.batches, Markup('<line class="grid" x1="0" x2="100%" y1="{0}" y2="{0}"/>')
     drawn = [
-        _grid(scale),
+        *(grid.format(scale.at(tick)) for tick in scale.ticks()),
         *_takeovers(health.tenures, across, _QUALITY),
         *_reference(batches, across, scale),
         *_trend(batches, across, scale),
@@ -68,8 +68,8 @@ def quality(health: Health) -> Markup:
         *(_hover(place, _description(batch), across, _QUALITY) for place, batch in enumerate(batches)),
     ]
     labels = [(scale.at(tick) + 4, f"{tick:g}") for tick in scale.ticks()]
-    description = f"{health.params.gate.metric} by batch with 95 % bounds; {_summary(health)}"
-    return plot(labels, drawn, _QUALITY, description)
+    metric = health.params.gate.metric
+    return plot(labels, drawn, _QUALITY, f"{metric} by batch with 95 % bounds; {_summary(health)}")
 
 
 def coverage(health: Health) -> Markup:
@@ -78,12 +78,13 @@ def coverage(health: Health) -> Markup:
     drawn = [Markup('<line class="grid" x1="0" x2="100%" y1="4" y2="4"/>')]
     for place, manifest in enumerate(batch.manifest for batch in health.batches):
         height = round(manifest.coverage * (_COVERAGE - 4), 1)
-        bar = Markup('<rect class="known" x="{}" width="{}" y="{}" height="{}"/>')
-        drawn.append(
-            bar.format(across.percent(place + 0.12), across.percent(0.76), _COVERAGE - height, height)
-        )
         text = f"{manifest.batch}: {manifest.labelled} of {manifest.rows} rows have a label"
-        drawn.append(_hover(place, text, across, _COVERAGE))
+        drawn += [
+            Markup('<rect class="known" x="{}" width="{}" y="{}" height="{}"/>').format(
+                across.percent(place + 0.12), across.percent(0.76), _COVERAGE - height, height
+            ),
+            _hover(place, text, across, _COVERAGE),
+        ]
     labels = [(10, "100 %"), (25, "labels known"), (_COVERAGE, "0 %")]
     return plot(labels, drawn, _COVERAGE, "Share of rows with a label, by batch")
 
@@ -126,11 +127,6 @@ def _scale(batches: Sequence[MeasuredBatch]) -> Down | None:
         if value is not None
     ]
     return down(values, _QUALITY) if values else None
-
-
-def _grid(scale: Down) -> Markup:
-    line = Markup('<line class="grid" x1="0" x2="100%" y1="{0}" y2="{0}"/>')
-    return Markup("").join(line.format(scale.at(tick)) for tick in scale.ticks())
 
 
 def _takeovers(tenures: Sequence[Tenure], across: Across, height: int) -> Iterator[Markup]:
@@ -184,10 +180,8 @@ def _point(measurement: Measurement | None, x: str, scale: Down) -> Iterator[Mar
         yield Markup('<line class="bounds" x1="{0}" x2="{0}" y1="{1}" y2="{2}"/>').format(
             x, scale.at(concept.upper), scale.at(concept.lower)
         )
-    if measurement.assessment.concept_drift:
-        yield mark("concept", x, y)
-    elif concept.abstained:
-        yield mark("abstained", x, y)
+    if measurement.assessment.concept_drift or concept.abstained:
+        yield mark("concept" if measurement.assessment.concept_drift else "abstained", x, y)
     else:
         yield Markup('<circle class="loss" cx="{}" cy="{}" r="3.5"/>').format(x, y)
 

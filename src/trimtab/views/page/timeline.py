@@ -1,13 +1,13 @@
 """Which version was live, and what happened when, each kind of event in a lane of its own."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from markupsafe import Markup
 
 from trimtab.ledger.state import action_of
 from trimtab.views.page.plots import NARROW, mark, plot
 from trimtab.views.page.scale import Across
-from trimtab.views.page.view import Health, Tenure
+from trimtab.views.page.view import Health, Measurement, Tenure
 
 _LANE = 22
 
@@ -15,25 +15,24 @@ _LANE = 22
 def lanes(health: Health) -> Markup:
     """Draw which version was live, and below it a lane for each kind of event."""
     across = Across(health.batches)
-    measured = [(place, batch.measurement) for place, batch in enumerate(health.batches) if batch.measurement]
-    concept = [place for place, each in measured if each.assessment.concept_drift]
-    abstained = [place for place, each in measured if each.concept.abstained]
-    data = [place for place, each in measured if each.assessment.data_drift]
-    rows: dict[str, Iterator[Markup]] = {
+    rows: dict[str, Iterable[Markup]] = {
         "in Production": _live(health.tenures, across),
         "promotion": _moves(health.tenures, across, ("promoted", "forced", "adopted"), "promoted"),
         "rollback": _moves(health.tenures, across, ("rolled back", "restored"), "back"),
         "retraining": _retrainings(health, across),
-        "concept drift": _at("concept", concept, across),
-        "abstained": _at("abstained", abstained, across),
-        "data drift": _at("data", data, across),
+        "concept drift": _measured("concept", health, across, lambda each: each.assessment.concept_drift),
+        "abstained": _measured("abstained", health, across, lambda each: each.concept.abstained),
+        "data drift": _measured("data", health, across, lambda each: each.assessment.data_drift),
     }
-    labels = [(number * _LANE + 15, name) for number, name in enumerate(rows)]
-    drawn = [_lane(number, marks) for number, marks in enumerate(rows.values())]
-    return plot(labels, drawn, _LANE * len(rows), "Which version was in Production, and what happened when")
+    return plot(
+        [(number * _LANE + 15, name) for number, name in enumerate(rows)],
+        [_lane(number, marks) for number, marks in enumerate(rows.values())],
+        _LANE * len(rows),
+        "Which version was in Production, and what happened when",
+    )
 
 
-def _lane(number: int, marks: Iterator[Markup]) -> Markup:
+def _lane(number: int, marks: Iterable[Markup]) -> Markup:
     return Markup(
         '<line class="grid" x1="0" x2="100%" y1="{0}" y2="{0}"/>'
         '<svg y="{1}" width="100%" height="{2}" class="mark">{3}</svg>'
@@ -56,24 +55,38 @@ def _live(tenures: Sequence[Tenure], across: Across) -> Iterator[Markup]:
             )
 
 
-def _moves(tenures: Sequence[Tenure], across: Across, hows: Sequence[str], kind: str) -> Iterator[Markup]:
-    for tenure in tenures:
-        if tenure.how in hows:
-            reason = tenure.transition.reason
-            title = f"version {tenure.version} {tenure.how} on {tenure.begin:%Y-%m-%d}: {reason}"
-            yield _mark(kind, across.percent(across.at(tenure.begin)), title)
+def _moves(tenures: Sequence[Tenure], across: Across, hows: Sequence[str], kind: str) -> list[Markup]:
+    return [
+        _mark(
+            kind,
+            across.percent(across.at(tenure.begin)),
+            f"version {tenure.version} {tenure.how} on {tenure.begin:%Y-%m-%d}: {tenure.transition.reason}",
+        )
+        for tenure in tenures
+        if tenure.how in hows
+    ]
 
 
-def _retrainings(health: Health, across: Across) -> Iterator[Markup]:
-    for decision in (answer.decision for answer in health.answers):
-        if action_of(decision) == "RETRAIN":
-            title = f"{decision.event_time:%Y-%m-%d}: {decision.reason}"
-            yield _mark("retraining", across.percent(across.at(decision.event_time)), title)
+def _retrainings(health: Health, across: Across) -> list[Markup]:
+    return [
+        _mark(
+            "retraining",
+            across.percent(across.at(decision.event_time)),
+            f"{decision.event_time:%Y-%m-%d}: {decision.reason}",
+        )
+        for decision in (answer.decision for answer in health.answers)
+        if action_of(decision) == "RETRAIN"
+    ]
 
 
-def _at(kind: str, places: Sequence[int], across: Across) -> Iterator[Markup]:
-    for place in places:
-        yield _mark(kind, across.percent(place + 0.5), across.batches[place].manifest.batch)
+def _measured(
+    kind: str, health: Health, across: Across, applies: Callable[[Measurement], object]
+) -> list[Markup]:
+    return [
+        _mark(kind, across.percent(place + 0.5), batch.manifest.batch)
+        for place, batch in enumerate(health.batches)
+        if batch.measurement and applies(batch.measurement)
+    ]
 
 
 def _mark(kind: str, x: str, title: str) -> Markup:
