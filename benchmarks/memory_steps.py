@@ -98,12 +98,11 @@ def measure(folder: Path) -> None:
 
 def conclude(folder: Path) -> None:
     """Promote the refit."""
-    from trimtab.loop import ask
-    from trimtab.loop.conclude import conclude as step
+    from trimtab.loop import conclude as step
 
     run_key = (folder / "run").read_text()
-    ask.ask(run_key, HOLDER)
-    step(run_key, HOLDER, None)
+    step.ask(run_key, HOLDER)
+    step.conclude(run_key, HOLDER, None)
 
 
 def take(folder: Path) -> None:

@@ -92,7 +92,7 @@ def refit(run_key: str, holder: str) -> dict[str, Any]:
 
 @task
 def ask(run_key: str, holder: str) -> dict[str, Any] | None:
-    from trimtab.loop.ask import ask
+    from trimtab.loop.conclude import ask
 
     return ask(run_key, holder)
 

@@ -14,7 +14,7 @@ import yaml
 
 from examples.flights import flights
 from tests.support.mlflow_template import empty_mlflow
-from trimtab.loop import arbitrate, ask, conclude, ingest, retrain
+from trimtab.loop import arbitrate, conclude, ingest, retrain
 from trimtab.loop.loop import Loop, open_loop
 
 ROOT = Path(__file__).parents[2]
@@ -25,7 +25,7 @@ TASKS = (
     retrain.train,
     retrain.evaluate,
     retrain.refit,
-    ask.ask,
+    conclude.ask,
     conclude.conclude,
 )
 """What `retrain_model` does after the arbiter, in its order."""

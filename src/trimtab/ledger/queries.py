@@ -42,8 +42,9 @@ def unmeasured(ledger: Ledger) -> tuple[str | None, list[BatchRef]]:
     live = state.live(to_production(ledger))
     if live is None:
         return None, []
-    observed = ledger.keys(Observation)
-    return live.version, state.unmeasured(ledger.all(Batch), observed, live.version, live.event_time)
+    return live.version, state.unmeasured(
+        ledger.all(Batch), ledger.keys(Observation), live.version, live.event_time
+    )
 
 
 def runs_in_progress(facts: Ledger | Snapshot) -> list[Run]:

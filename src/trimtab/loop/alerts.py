@@ -14,9 +14,6 @@ from trimtab.loop.loop import Loop, open_loop
 
 log = logging.getLogger(__name__)
 
-HOLDER = "alertmanager"
-"""Who withdrew a request, in the ledger."""
-
 
 def _storable(text: str) -> str:
     text.encode()  # half of a surrogate pair, which JSON can hold, fits no store: a UnicodeEncodeError is a ValueError
@@ -186,4 +183,8 @@ def _withdrawal(facts: Snapshot, episode: str, resolved: datetime, written: Sequ
     if request is None or state.unfinished(facts.all(Run, request=key), facts.keys(RunEnd)):
         return []
     reason = f"the alert resolved before a retraining began, at {resolved:%Y-%m-%d %H:%M} UTC"
-    return [Answer(request=key, action="SKIP", reason=reason, holder=HOLDER, event_time=request.event_time)]
+    return [
+        Answer(
+            request=key, action="SKIP", reason=reason, holder="alertmanager", event_time=request.event_time
+        )
+    ]

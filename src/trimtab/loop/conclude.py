@@ -1,8 +1,10 @@
-"""The last task of a run: the verdict into the ledger, and the stage transitions that follow from it."""
+"""The last tasks of a run: an ASK to a person, the verdict into the ledger, and the stage transitions that follow."""
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
+from uuid import uuid4
 
 from trimtab.contracts import Refit, Stage, Verdict, VerdictKind, from_json, sha256
 from trimtab.ledger import Snapshot, queries, state
@@ -17,14 +19,79 @@ from trimtab.ledger.facts import (
     TransitionKind,
 )
 from trimtab.loop.arbitrate import run_end
+from trimtab.loop.notify import notify
 from trimtab.loop.reconcile import repair
 from trimtab.loop.retrain import Run, clean, opened, refit_key
 from trimtab.registry import transitions
 
 log = logging.getLogger(__name__)
 
-PROMOTE = "promote"
-"""A person's answer to ASK for a promotion."""
+
+def ask(run_key: str, holder: str) -> dict[str, Any] | None:
+    """Return the question that the verdict asks, or None when it asks none.
+
+    The judgement stands at ASK from now on, and the lease is given back: a person may take hours. Meanwhile other requests
+    wait, but for a forced one, which supersedes the challenger.
+
+    Returns:
+        `subject`, `body` (Markdown), `minutes` until the `default` counts as the answer.
+    """
+    with opened(run_key, holder) as run:
+        verdict, judged, before = run.verdict(), run.version_of(run.judged_key), run.judgement()
+        if verdict.kind != "ASK" or judged is None or before is None or before.state not in state.OPEN_STATES:
+            return None
+        return _ask(run, verdict, judged.version, before)
+
+
+def _ask(run: Run, verdict: Verdict, version: str, before: Judgement) -> dict[str, Any]:
+    ledger, gate = run.loop.ledger, run.loop.params.gate
+    if before.state != "ASK":
+        asked = replace(
+            before,
+            state="ASK",
+            reason=verdict.reason,
+            verdict=verdict,
+            evidence_sha256=sha256(verdict),
+            key=uuid4().hex,
+        )
+        ledger.append(asked, lease=run.lease)
+    subject = f"Promote version {version} of {run.loop.model} over {verdict.champion_name}?"
+    text = f"{subject} {verdict.reason}. Answer on Airflow's page within {gate.ask_minutes:g} minutes"
+    notify(run.loop, key=f"ask:{run.fact.key}", kind="ask", text=text)
+    ledger.leases.release(run.lease)
+    return {
+        "subject": subject,
+        "body": _body(verdict, gate.ask_minutes, gate.ask_default),
+        "minutes": gate.ask_minutes,
+        "default": gate.ask_default,
+    }
+
+
+def _body(verdict: Verdict, minutes: float, default: str) -> str:
+    checks = [
+        f"| {check.name} | {'holds' if check.passed else 'FAILS'} | {check.sentence} |"
+        for check in verdict.checks
+    ]
+    scores = [
+        f"| {new.batch} | {new.labelled} | {new.loss:.4f} | {old.loss:.4f} |"
+        for new, old in zip(verdict.challenger_scores, verdict.champion_scores, strict=True)
+    ]
+    return "\n".join(
+        [
+            verdict.reason,
+            "",
+            f"After {minutes:g} minutes without an answer: {default}. The page `evidence.html` is in the MLflow run of "
+            "`evaluate`.",
+            "",
+            "| batch | labels | challenger | champion |",
+            "|---|---|---|---|",
+            *scores,
+            "",
+            "| check | | |",
+            "|---|---|---|",
+            *checks,
+        ]
+    )
 
 
 def conclude(run_key: str, holder: str, answer: str | None = None) -> dict[str, Any]:
@@ -87,15 +154,17 @@ def _conclude(run: Run, verdict: Verdict, refit: Refit, answer: str | None) -> d
 
 def _ends(run: Run, reason: str) -> list[Fact]:
     """Return the facts that end a run: its end, and the final answer to its request."""
-    answer = Answer(
-        request=run.fact.request,
-        action=run.fact.action,
-        reason=run.fact.reason,
-        holder=run.fact.holder,
-        event_time=run.fact.event_time,
-        run=run.key,
-    )
-    return [run_end(run.fact, "concluded", reason), answer]
+    return [
+        run_end(run.fact, "concluded", reason),
+        Answer(
+            request=run.fact.request,
+            action=run.fact.action,
+            reason=run.fact.reason,
+            holder=run.fact.holder,
+            event_time=run.fact.event_time,
+            run=run.fact.key,
+        ),
+    ]
 
 
 def _outcome(
@@ -124,7 +193,7 @@ def _outcome(
 
 def _answered(answer: str | None, reason: str) -> tuple[VerdictKind, str]:
     choice, _, who = (answer or "keep:default, for nobody was asked").partition(":")
-    kind: VerdictKind = "PROMOTE" if choice == PROMOTE else "REJECT"
+    kind: VerdictKind = "PROMOTE" if choice == "promote" else "REJECT"
     return kind, f"{kind} by {who}: {reason}"
 
 
@@ -139,9 +208,15 @@ def _transitions(
     if outcome not in moves:
         return []
     (stage, kind), evidence = moves[outcome], sha256(verdict)
-    version = served if outcome == "PROMOTE" else judged
     steps = [
-        run.transition(version, stage, kind=kind, step=outcome.lower(), reason=reason, evidence=evidence)
+        run.transition(
+            served if outcome == "PROMOTE" else judged,
+            stage,
+            kind=kind,
+            step=outcome.lower(),
+            reason=reason,
+            evidence=evidence,
+        )
     ]
     if outcome == "PROMOTE" and served != judged:
         why = f"version {served}, its refit, serves in its place"

@@ -1,7 +1,5 @@
 """Open the stores that a task works on."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
@@ -59,8 +57,12 @@ class Loop:
 
     def load(self, version: Version) -> "Pipeline":
         """Load a version as the service would; errors as `trimtab.registry.load.load`."""
-        trusted, cache = self.params.model.trusted_types, self.stores.home / "models"
-        return load.load(version.training.source, version.training.digest, trusted, cache=cache)
+        return load.load(
+            version.training.source,
+            version.training.digest,
+            self.params.model.trusted_types,
+            cache=self.stores.home / "models",
+        )
 
     def event_now(self) -> datetime:
         """The event clock, or the system clock before the first batch."""
@@ -72,24 +74,14 @@ class Loop:
         Raises:
             LeaseHeld: Another run holds it.
         """
-        minutes = self.params.trigger.lease_minutes
-        return self.ledger.leases.take(self.lease_name, holder=holder, minutes=minutes)
+        return self.ledger.leases.take(
+            self.lease_name, holder=holder, minutes=self.params.trigger.lease_minutes
+        )
 
     @property
     def lease_name(self) -> str:
         """Name of the lease that allows one retraining at a time."""
         return f"retrain:{self.model}"
-
-    @contextmanager
-    def working(self, holder: str) -> Iterator[Lease]:
-        """Hold the retraining lease while a task works; it is not given back at the end.
-
-        Raises:
-            LeaseHeld: Another run holds it.
-        """
-        lease = self.take_lease(holder)
-        with self.ledger.leases.kept_alive(lease):
-            yield lease
 
 
 def open_loop() -> Loop:

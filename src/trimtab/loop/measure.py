@@ -44,11 +44,10 @@ def _measure(loop: Loop, version: Version, record: Batch) -> Observation:
     pipeline, batches = loop.load(version), loop.ledger.all(Batch)
     rows = labelled(frame, state.event_now(batches))
     truths, predicted = targets(rows, params.data), predict(pipeline, params, rows)
-    scored = score(manifest.batch, label, truths, predicted, metric, rows=len(frame))
     losses = row_losses(metric, label, truths, predicted)
     lower, upper = loss_bounds(rows["event_time"].tolist(), losses, params.gate) or (None, None)
-    against = concept.measure(scored, training.reference_losses, params)
-    against = replace(against, lower=lower, upper=upper)
+    scored = score(manifest.batch, label, truths, predicted, metric, rows=len(frame))
+    against = replace(concept.measure(scored, training.reference_losses, params), lower=lower, upper=upper)
 
     run_id = tracking.log_monitoring(
         model=loop.model,
@@ -89,8 +88,11 @@ def _watch(
 ) -> Watch | None:
     """Score the batch with the champion before, too, while the new one is watched."""
     params = loop.params
-    with_labels = sufficiently_labelled(in_force, params.data)
-    since = [each.batch for each in with_labels if each.start >= promotion.event_time]
+    since = [
+        each.batch
+        for each in sufficiently_labelled(in_force, params.data)
+        if each.start >= promotion.event_time
+    ]
     if promotion.replaces is None or manifest.batch not in since[: params.watch.batches]:
         return None
     try:

@@ -44,11 +44,6 @@ class Run:
     folder: Path
     judged_key: str
 
-    @property
-    def key(self) -> str:
-        """The run's key."""
-        return self.fact.key
-
     def version_of(self, run_key: str) -> Version | None:
         """Return the version that was registered under a run key."""
         return self.loop.ledger.last(Version, run_key=run_key)
@@ -74,7 +69,7 @@ class Run:
         """Return a stage transition of this run; its key makes it happen once."""
         champion = self.fact.plan.champion
         return Transition(
-            key=f"{self.key}:{step}",
+            key=f"{self.fact.key}:{step}",
             kind=kind,
             version=version,
             to_stage=to,
@@ -101,7 +96,8 @@ def opened(run_key: str, holder: str) -> Iterator[Run]:
         raise RunOver(run_key, "failed" if end.outcome == "failed" else "been given up", end.reason)
     loop = loop.at(fact.plan.commit)
     folder = loop.stores.work / run_key
-    with loop.working(holder) as lease:
+    lease = loop.take_lease(holder)  # not given back at the end: the next task of the run takes it again
+    with loop.ledger.leases.kept_alive(lease):
         try:
             judged = judged_key(loop.ledger, fact)
             yield Run(loop=loop, fact=fact, lease=lease, folder=folder, judged_key=judged)
@@ -272,8 +268,8 @@ def _judge(run: Run) -> None:
         _project(run, "evaluate")
     except CommandFailed:
         if dead.exists():
-            text = f"the gate of run {run.key} judged its probes wrongly, and promotes nothing: see the log of evaluate"
-            notify(run.loop, key=f"gate_dead:{run.key}", kind="gate_dead", text=text)
+            text = f"the gate of run {run.fact.key} judged its probes wrongly, and promotes nothing: see the log of evaluate"
+            notify(run.loop, key=f"gate_dead:{run.fact.key}", kind="gate_dead", text=text)
         raise
 
 
@@ -302,7 +298,7 @@ def _project(run: Run, entry_point: str) -> str:
         entry_point,
         env_manager=run.loop.params.train.env_manager,
         experiment=run.fact.plan.model,
-        run_name=f"{run.key}-{entry_point}",
+        run_name=f"{run.fact.key}-{entry_point}",
     )
 
 

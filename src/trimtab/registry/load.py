@@ -23,7 +23,7 @@ EXAMPLE_FILE = "example.json"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Example:
-    """Rows of features, and what a pipeline predicted for them when it was logged, for a comparison in another environment."""
+    """Rows of features, and what a pipeline predicted for them when it was logged, to compare another environment with."""
 
     rows: list[dict[str, Any]]
     predicted: list[Any]

@@ -132,7 +132,8 @@ def _answer(
     policy: str,
 ) -> Transition | None:
     blocked = state.orders_in_force(facts.all(Order)).blocked
-    if policy == "adopt" and _adoptable(facts, present, blocked):
+    is_candidate = policy == "adopt" and len(present) == 1 and present[0] not in blocked
+    if is_candidate and facts.get(Version, present[0]) is not None:
         kind: Literal["adopt", "restore"] = "adopt"
         version, event_time = present[0], state.event_now(ledger.all(Batch)) or ledger.now()
     else:
@@ -151,7 +152,3 @@ def _answer(
         evidence_sha256=None,
         event_time=event_time,
     )
-
-
-def _adoptable(facts: Snapshot, present: Sequence[str], blocked: Collection[str]) -> bool:
-    return len(present) == 1 and present[0] not in blocked and facts.get(Version, present[0]) is not None

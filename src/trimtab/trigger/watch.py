@@ -36,11 +36,11 @@ def watch(seen: Sequence[Watch], version: str, params: Params) -> Watched:
     )
     blocks = [block for look in looks for block in look.blocks]
     comparison = paired(blocks, rule, error=error_of(len(looks), rule))
-    worse = comparison.blocks >= rule.min_blocks and comparison.lower > params.watch.max_loss
     figures = (
         f"version {version} loses {comparison.gain:+.4f} {comparison.metric} per row against version {looks[-1].former} "
         f"before it, at least {comparison.lower:+.4f} beyond an error of {comparison.error:.1%} "
         f"({comparison.blocks} blocks, batch {len(looks)} of {params.watch.batches} since the promotion; "
         f"watch.max_loss is {params.watch.max_loss:g})"
     )
+    worse = comparison.blocks >= rule.min_blocks and comparison.lower > params.watch.max_loss
     return Watched(worse=worse, reason=figures)

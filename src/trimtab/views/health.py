@@ -33,6 +33,13 @@ from trimtab.views.page.view import (
     Waiting,
 )
 
+_HOW = {
+    "promote": "promoted",
+    "force": "forced",
+    "rollback": "rolled back",
+    "restore": "restored",
+    "adopt": "adopted",
+}
 _FORMER = 20
 """Versions that the page offers for a rollback; Airflow's own form takes any other by its number."""
 
@@ -77,7 +84,10 @@ def read(ledger: Ledger, params: Params, last: int) -> Health:
     newest = {each.observation.batch: each for each in by_revision}
     moves, challenger = queries.to_production(ledger), queries.under_judgement(ledger)
     ends = [*(move.event_time for move in moves[1:]), None]
-    tenures = [Tenure(transition=move, end=end) for move, end in zip(moves, ends, strict=False)]
+    tenures = [
+        Tenure(transition=move, version=move.version, how=_HOW[move.kind], begin=move.event_time, end=end)
+        for move, end in zip(moves, ends, strict=False)
+    ]
     orders = state.orders_in_force(ledger.all(Order))
     champion = tenures[-1].version if tenures else None
     served = dict.fromkeys(tenure.version for tenure in reversed(tenures))

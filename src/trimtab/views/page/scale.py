@@ -62,8 +62,8 @@ class Down:
         rough = (self.high - self.low) / 4
         power = 10.0 ** floor(log10(rough))
         step = next(round(power * factor, 12) for factor in (1, 2, 5, 10) if power * factor >= rough * 0.7)
-        numbers = range(ceil(self.low / step - 1e-9), floor(self.high / step + 1e-9) + 1)
-        return [round(number * step, 10) for number in numbers]
+        first, last = ceil(self.low / step - 1e-9), floor(self.high / step + 1e-9)
+        return [round(number * step, 10) for number in range(first, last + 1)]
 
 
 def down(values: Sequence[float], height: float) -> Down:

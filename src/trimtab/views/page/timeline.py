@@ -45,10 +45,15 @@ def _live(tenures: Sequence[Tenure], across: Across) -> Iterator[Markup]:
         width = (across.at(tenure.end) if tenure.end else len(across.batches)) - begin
         if width <= 0 and tenure.end is not None:
             continue
-        title = f"version {tenure.version}, {tenure.how}, from {tenure.begin:%Y-%m-%d}"
         yield Markup(
             '<rect class="live{}" x="{}" width="{}" y="3" height="{}"><title>{}</title></rect>'
-        ).format(number % 2, across.percent(begin), across.percent(max(width, 0.2)), _LANE - 6, title)
+        ).format(
+            number % 2,
+            across.percent(begin),
+            across.percent(max(width, 0.2)),
+            _LANE - 6,
+            f"version {tenure.version}, {tenure.how}, from {tenure.begin:%Y-%m-%d}",
+        )
         if width / across.slots >= NARROW:
             yield Markup('<text class="on" x="{}" y="15" text-anchor="middle">v{}</text>').format(
                 across.percent(begin + width / 2), tenure.version

@@ -9,14 +9,6 @@ from trimtab.ledger.facts import Judgement, Observation, Order, Request, Run, Tr
 from trimtab.ledger.state import DecisionFact, OrdersInForce
 from trimtab.params import Params
 
-_HOW = {
-    "promote": "promoted",
-    "force": "forced",
-    "rollback": "rolled back",
-    "restore": "restored",
-    "adopt": "adopted",
-}
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lineage:
@@ -96,25 +88,16 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tenure:
-    """The time of a version in Production; `end` is in the time of the data, None for the champion."""
+    """The time of a version in Production, and how it came there, in a word.
+
+    `begin` and `end` are in the time of the data; `end` is None for the champion.
+    """
 
     transition: Transition
+    version: str
+    how: str
+    begin: datetime
     end: datetime | None
-
-    @property
-    def version(self) -> str:
-        """The version."""
-        return self.transition.version
-
-    @property
-    def begin(self) -> datetime:
-        """When it came to Production, in the time of the data."""
-        return self.transition.event_time
-
-    @property
-    def how(self) -> str:
-        """How it came to Production, in a word."""
-        return _HOW[self.transition.kind]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -80,10 +80,7 @@ def test_every_promotion_and_rollback_has_its_mark(health: Health) -> None:
 
 def test_the_version_of_a_takeover_at_the_end_is_left_of_its_line(health: Health) -> None:
     end = health.batches[-1].manifest.end
-    last = replace(
-        health.tenures[-1],
-        transition=replace(health.tenures[-1].transition, event_time=end, version="99"),
-    )
+    last = replace(health.tenures[-1], begin=end, version="99")
     drawn = str(plots.quality(replace(health, tenures=[*health.tenures, last])))
     assert ("end", "99") in re.findall(r'text-anchor="(start|end)" dx="-3" y="11">v(\d+)<', drawn)
     assert ("start", health.tenures[0].version) in re.findall(
