@@ -11,7 +11,7 @@ from trimtab.ledger.state import action_of
 from trimtab.views.history import names
 from trimtab.views.page import heat_map, plots
 from trimtab.views.page.timeline import lanes
-from trimtab.views.page.view import Answered, Health
+from trimtab.views.page.view import Health
 
 CHOICES = (13, 26, 53, 106)
 """Numbers of batches that the page offers to show."""
@@ -42,8 +42,6 @@ def page(health: Health, *, nonce: str, mlflow: str | None, models: Sequence[str
             model=health.params.model.name,
             suffix=f".{health.params.model.name}" if models else "",
             metric=health.params.gate.metric.replace("_", " "),
-            headline=_headline(health),
-            next_step=_next_step(len(health.batches), health.params.train.start_batches),
             choices=sorted({*CHOICES, health.last}),
             newest=_NEWEST,
             quality=plots.quality(health),
@@ -56,10 +54,6 @@ def page(health: Health, *, nonce: str, mlflow: str | None, models: Sequence[str
             mark=plots.key,
             columns_of=heat_map.columns_of,
             action=action_of,
-            count=_count,
-            number=_number,
-            percent=_percent,
-            reason=_reason,
             span=names,
         )
     )
@@ -88,50 +82,3 @@ def _environment() -> Environment:
 @cache
 def _asset(name: str) -> Markup:
     return Markup((files("trimtab.views.page") / name).read_text(encoding="utf-8"))
-
-
-def _headline(health: Health) -> str:
-    if not health.batches:
-        return "No batch has come in yet."
-    if health.champion is None or not health.tenures:
-        return (
-            f"{_count(len(health.batches), 'batch', 'batches')} came in, and no version is in Production yet."
-        )
-    tenure = health.tenures[-1]
-    return f"Version {tenure.version} has been in Production since {tenure.begin:%Y-%m-%d}. {_newest(health)}"
-
-
-def _newest(health: Health) -> str:
-    batch, measurement = health.batches[-1].manifest.batch, health.batches[-1].measurement
-    if measurement is None:
-        return f"The newest batch, {batch}, is not measured yet."
-    if measurement.concept.abstained is not None:
-        return f"Newest batch {batch}: abstained from concept drift, {measurement.concept.abstained}."
-    drifted = "concept drift" if measurement.assessment.concept_drift else "no concept drift"
-    return f"Newest batch {batch}: {drifted}, {measurement.concept.sigmas:+.1f} sd from the loss of fresh models."
-
-
-def _next_step(batches: int, needed: int) -> str:
-    if batches >= needed:
-        return "Enough batches came in: press Retrain."
-    return (
-        f"{batches} of the {needed} batches of train.start_batches came in: land more, as data/README.md says, then "
-        f"press Retrain."
-    )
-
-
-def _reason(answer: Answered) -> str:
-    request, reason = answer.request, answer.decision.reason.removeprefix(f"{answer.request.source}: ")
-    return reason if request.reason in reason else f"{request.reason} → {reason}"
-
-
-def _count(number: int, noun: str, plural: str | None = None) -> str:
-    return f"{number} {noun if number == 1 else plural or noun + 's'}"
-
-
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.4f}"
-
-
-def _percent(part: float, whole: float) -> str:
-    return f"{100 * part / whole:.0f} %" if whole else "–"
