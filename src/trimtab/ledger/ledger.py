@@ -172,8 +172,7 @@ class Ledger(Database):
 
     def newest(self, connection: Connection, kind: type[Fact], prefix: str) -> int:
         """Return the id of the newest fact of a kind, 0 before the first."""
-        query = select(func.coalesce(func.max(facts.c.id), 0)).where(self._of(kind, prefix))
-        return int(connection.execute(query).scalar_one())
+        return connection.scalar(select(func.max(facts.c.id)).where(self._of(kind, prefix))) or 0
 
     def _of(
         self, kind: type[Fact], prefix: str = "", keys: Collection[str] | None = None

@@ -31,8 +31,9 @@ class Served:
 
 def newest_batches(ledger: Ledger, number: int) -> list[Batch]:
     """Return the newest revisions of the newest batches, in the order of their start."""
-    rows = ledger.columns(Batch, "manifest.batch", "event_time", "key")
-    in_force = {batch: (end, key) for batch, end, key in rows}
+    in_force = {
+        batch: (end, key) for batch, end, key in ledger.columns(Batch, "manifest.batch", "event_time", "key")
+    }
     keys = [key for _, key in sorted(in_force.values())[-number:]]
     return state.batches_in_force(ledger.all(Batch, keys=keys))
 
@@ -104,7 +105,9 @@ def _version(facts: Ledger | Snapshot, version: str) -> ModelVersion | None:
 
 def under_judgement(ledger: Ledger, states: Collection[str] = state.OPEN_STATES) -> str | None:
     """Return the newest version whose judgement is in one of these states."""
-    rows = ledger.columns(Judgement, "run_key", "state", "version")
-    newest = {run_key: (judgement, version) for run_key, judgement, version in rows}
+    newest = {
+        run_key: (judgement, version)
+        for run_key, judgement, version in ledger.columns(Judgement, "run_key", "state", "version")
+    }
     versions = [version for judgement, version in newest.values() if judgement in states and version]
     return versions[-1] if versions else None

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
-from trimtab.contracts import Refit, Stage, Verdict, VerdictKind, from_json, sha256
+from trimtab.contracts import Refit, Stage, Verdict, from_json, sha256
 from trimtab.ledger import Snapshot, queries, state
 from trimtab.ledger.facts import (
     Answer,
@@ -183,18 +183,14 @@ def _outcome(
     if kind in ("PROMOTE", "ASK") and served in orders.blocked:
         return "ABANDONED", f"ABANDONED: version {served} is blocked by {orders.blocked[served]}: {reason}"
     if kind == "ASK":
-        kind, reason = _answered(answer, reason)
+        choice, _, who = (answer or "keep:default, for nobody was asked").partition(":")
+        kind = "PROMOTE" if choice == "promote" else "REJECT"
+        reason = f"{kind} by {who}: {reason}"
     if kind == "PROMOTE" and refit.training is not None:
         if not refit.accepted:
             return "REJECT", f"REJECT: {refit.reason}. Before: {reason}"
         reason = f"{reason}; version {served} serves, {refit.reason}"
     return kind, reason
-
-
-def _answered(answer: str | None, reason: str) -> tuple[VerdictKind, str]:
-    choice, _, who = (answer or "keep:default, for nobody was asked").partition(":")
-    kind: VerdictKind = "PROMOTE" if choice == "promote" else "REJECT"
-    return kind, f"{kind} by {who}: {reason}"
 
 
 def _transitions(

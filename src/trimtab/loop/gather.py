@@ -62,11 +62,11 @@ def _due(loop: Loop, rule: params.Log, window: Window, rows: pd.DataFrame, now: 
     if record is None:
         return True
     stored = loop.origin.fetch_batch(window.batch, md5=record.md5, commit=record.commit)
-    before, after = _labels(stored), _labels(rows)
-    changed = sum(row not in before or before[row] != label for row, label in after.items())
-    final = now >= window.end + timedelta(days=rule.until_days)
-    refused = record.manifest.bad_rows  # they are new each time, and would be refused each time
-    return changed - refused >= (1 if final else max(1.0, rule.again_share * len(rows)))
+    before = _labels(stored)
+    changed = sum(row not in before or before[row] != label for row, label in _labels(rows).items())
+    is_last_look = now >= window.end + timedelta(days=rule.until_days)
+    needed = 1.0 if is_last_look else max(1.0, rule.again_share * len(rows))
+    return changed - record.manifest.bad_rows >= needed  # bad rows are new, and would be refused, each time
 
 
 def _labels(rows: pd.DataFrame) -> dict[str, object]:
@@ -94,8 +94,10 @@ def rows_of(joined: Sequence[JoinedPrediction], data: params.Data) -> pd.DataFra
         schema.EVENT_TIME: _times([entry.prediction.event_time for entry in joined]),
     }
     for name, feature in data.features.items():
-        values = [entry.prediction.features.get(name) for entry in joined]
-        columns[name] = pd.Series(values, dtype="float64" if isinstance(feature, params.Number) else object)
+        columns[name] = pd.Series(
+            [entry.prediction.features.get(name) for entry in joined],
+            dtype="float64" if isinstance(feature, params.Number) else object,
+        )
     kind = {"binary": "Int64", "multiclass": "object", "regression": "float64"}[data.label.kind]
     columns[schema.LABEL] = pd.Series([entry.label for entry in joined], dtype=kind)
     columns[schema.KNOWN_AT] = _times([entry.label_known_at for entry in joined])

@@ -26,8 +26,11 @@ ACTOR = "ingest"
 def list_landed() -> list[str]:
     """Return the ids of the batches that wait in the landing folder."""
     loop = open_loop()
-    grace = loop.params.data.landing_grace_seconds
-    return landing.waiting(loop.stores.landing, grace_seconds=grace, now=loop.ledger.now())
+    return landing.waiting(
+        loop.stores.landing,
+        grace_seconds=loop.params.data.landing_grace_seconds,
+        now=loop.ledger.now(),
+    )
 
 
 def ingest(batch: str) -> dict[str, Any]:

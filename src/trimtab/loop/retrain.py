@@ -99,8 +99,13 @@ def opened(run_key: str, holder: str) -> Iterator[Run]:
     lease = loop.take_lease(holder)  # not given back at the end: the next task of the run takes it again
     with loop.ledger.leases.kept_alive(lease):
         try:
-            judged = judged_key(loop.ledger, fact)
-            yield Run(loop=loop, fact=fact, lease=lease, folder=folder, judged_key=judged)
+            yield Run(
+                loop=loop,
+                fact=fact,
+                lease=lease,
+                folder=folder,
+                judged_key=judged_key(loop.ledger, fact),
+            )
         except Exception as error:
             files.write(folder / _FAILURE_FILE, _last_line(error))
             raise

@@ -8,9 +8,14 @@ from trimtab.loop.loop import open_loop
 def waiting() -> dict[str, bool]:
     """Say whether landed batches, unmeasured batches or unanswered requests wait."""
     loop = open_loop()
-    grace = loop.params.data.landing_grace_seconds
     return {
-        "landed": bool(landed(loop.stores.landing, grace_seconds=grace, now=loop.ledger.now())),
+        "landed": bool(
+            landed(
+                loop.stores.landing,
+                grace_seconds=loop.params.data.landing_grace_seconds,
+                now=loop.ledger.now(),
+            )
+        ),
         "unmonitored": bool(queries.unmeasured(loop.ledger)[1]),
         "requests": bool(queries.waiting_requests(loop.ledger)),
     }

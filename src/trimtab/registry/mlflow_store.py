@@ -89,8 +89,10 @@ class Store:
         """Return the stage of every version, oldest first."""
         with self._client() as client:
             versions = client.search_model_versions(f"name = '{model}'", max_results=10_000)
-        ordered = sorted(versions, key=lambda version: int(version.version))
-        return {str(version.version): cast(Stage, version.current_stage) for version in ordered}
+        return {
+            str(version.version): cast(Stage, version.current_stage)
+            for version in sorted(versions, key=lambda version: int(version.version))
+        }
 
     def in_stage(self, model: str, stage: Stage) -> list[str]:
         """Return the versions in a stage, oldest first."""

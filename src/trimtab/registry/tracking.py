@@ -56,7 +56,7 @@ def tag(run_id: str, tags: Mapping[str, str]) -> None:
 
 def _requirements(pipeline: "Pipeline") -> list[str]:
     """Pin what it takes to load a pipeline: skops, pandas, and the packages that its steps' classes come from."""
-    kinds = {kind for _, step in pipeline.steps for kind in type(step).__mro__}
+    kinds = (kind for _, step in pipeline.steps for kind in type(step).__mro__)
     modules = {kind.__module__.partition(".")[0] for kind in kinds} - {"builtins", "trimtab"}
     distributions = metadata.packages_distributions() if modules - {"sklearn"} else {}
     names = {name for module in modules for name in distributions.get(module, ())}
@@ -135,8 +135,11 @@ def log_monitoring(
 
     `save_report` writes the page to a file.
     """
-    tags = {"trimtab.batch": batch, "trimtab.revision": str(revision), "trimtab.champion": champion}
-    with open_run(f"{model}-monitoring", tags=tags, name=f"{batch}-r{revision}-v{champion}") as run_id:
+    with open_run(
+        f"{model}-monitoring",
+        tags={"trimtab.batch": batch, "trimtab.revision": str(revision), "trimtab.champion": champion},
+        name=f"{batch}-r{revision}-v{champion}",
+    ) as run_id:
         import mlflow
 
         score = concept.score

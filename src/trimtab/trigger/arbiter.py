@@ -114,8 +114,9 @@ def _joined(request: Request, state: State, params: Params, started: Started) ->
 def _failing(request: Request, state: State, params: Params, started: Started) -> Answer | None:
     if request.key not in state.failing:
         return None
-    reason = state.failing[request.key]
-    return "WAIT", f"{reason}. Push a correction to the origin, or clear the failed Airflow run to try again"
+    return "WAIT", (
+        f"{state.failing[request.key]}. Push a correction to the origin, or clear the failed Airflow run to try again"
+    )
 
 
 def _ordered(request: Request, state: State, params: Params, started: Started) -> Answer | None:

@@ -99,8 +99,8 @@ def read_run(path: Path) -> Plan:
 
 def write_champion(path: Path, champion: ModelVersion | None) -> None:
     """Write `champion.yaml`, which `dvc repro` watches."""
-    content = {"champion": None if champion is None else plain(champion)}
-    path.write_text(yaml.safe_dump(content, sort_keys=True), encoding="utf-8")
+    content = yaml.safe_dump({"champion": plain(champion) if champion else None}, sort_keys=True)
+    path.write_text(content, encoding="utf-8")
 
 
 def read_champion(path: Path) -> ModelVersion | None:

@@ -50,9 +50,13 @@ def _of_many(models: Models) -> bytes:
             failure = error
     if failure is not None and not metrics:
         raise failure
-    meaning = "1 for a model whose stores could be read, 0 for one whose series are missing."
-    available = {name: float(name in metrics) for name in models}
-    return rendered([gauges("trimtab_model_read", meaning, "model", available), *chain(*metrics.values())])
+    available = gauges(
+        "trimtab_model_read",
+        "1 for a model whose stores could be read, 0 for one whose series are missing.",
+        "model",
+        {name: float(name in metrics) for name in models},
+    )
+    return rendered([available, *chain(*metrics.values())])
 
 
 def _read() -> list[Metric]:

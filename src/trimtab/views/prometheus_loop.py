@@ -87,7 +87,7 @@ def _batches(
 ) -> list[Metric]:
     live, measured = state.live(moves), ledger.last(Observation)
     unmeasured = state.unmeasured(batches, observed, live.version, live.event_time) if live else []
-    in_quarantine = len(state.open_quarantine(ledger.all(QuarantineAction)))
+    in_quarantine = state.open_quarantine(ledger.all(QuarantineAction))
     return [
         CounterMetricFamily("trimtab_batches", "Batches ingested.", len(state.batches_in_force(batches))),
         _gauge(
@@ -101,7 +101,7 @@ def _batches(
             "When a batch was last measured.",
             measured.at if measured else None,
         ),
-        _gauge("trimtab_quarantine_open", "Quarantine entries that wait for a person.", in_quarantine),
+        _gauge("trimtab_quarantine_open", "Quarantine entries that wait for a person.", len(in_quarantine)),
     ]
 
 
