@@ -61,7 +61,8 @@ def forking(folder: Path) -> Iterator[dict[str, str]]:
     address = {ADDRESS: f"trimtab-tests-{os.getpid()}"}
     with subprocess.Popen([sys.executable, __file__], env={**os.environ, **address}, stdin=subprocess.PIPE):
         # The process ends with its standard input.
-        yield address | {"BASH_ENV": str(functions), "PYTHONPATH": str(FOLDER)}
+        places = os.pathsep.join(filter(None, (str(FOLDER), os.environ.get("PYTHONPATH"))))
+        yield address | {"BASH_ENV": str(functions), "PYTHONPATH": places}
 
 
 def serve(address: str) -> None:
