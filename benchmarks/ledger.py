@@ -27,12 +27,12 @@ from trimtab.contracts import (
     VerdictKind,
     sha256,
 )
-from trimtab.ledger import Ledger
-from trimtab.ledger.facts import (
+from trimtab.ledger import (
     Answer,
     Batch,
     Fact,
     Judgement,
+    Ledger,
     Observation,
     QuarantineAction,
     Request,

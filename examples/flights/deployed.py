@@ -13,8 +13,7 @@ from trimtab import params as parameters
 from trimtab import settings
 from trimtab.clock import system_clock
 from trimtab.errors import RunFailed, TrimtabError, Unfit
-from trimtab.ledger import Ledger
-from trimtab.ledger.facts import Batch
+from trimtab.ledger import Batch, Ledger
 from trimtab.settings import Settings
 from trimtab.stack.airflow_api import AirflowApi
 

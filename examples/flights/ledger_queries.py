@@ -2,8 +2,19 @@
 
 from examples.flights.records import Decision, Observed
 from trimtab.drift import policy
-from trimtab.ledger import Ledger, queries, state
-from trimtab.ledger.facts import Answer, Judgement, Observation, Request, Run, Version, Wait, batch_key
+from trimtab.ledger import (
+    Answer,
+    Judgement,
+    Ledger,
+    Observation,
+    Request,
+    Run,
+    Version,
+    Wait,
+    batch_key,
+    queries,
+    state,
+)
 from trimtab.ledger.state import DecisionFact
 from trimtab.params import Params
 from trimtab.views.health import outcomes

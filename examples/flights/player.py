@@ -16,8 +16,7 @@ from examples.flights.scorecard import score_of
 from examples.flights.traffic import Client
 from examples.flights.watch import Watch
 from trimtab.errors import RunFailed
-from trimtab.ledger import Ledger, state
-from trimtab.ledger.facts import Batch, QuarantineAction
+from trimtab.ledger import Batch, Ledger, QuarantineAction, state
 from trimtab.params import Params
 from trimtab.settings import Settings
 

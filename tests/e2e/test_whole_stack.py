@@ -16,8 +16,7 @@ from tests.support.airflow import run_state
 from tests.support.browser import CHROMIUM
 from tests.support.ledger import lease_holder, unfinished
 from tests.support.moments import SMALL
-from trimtab.ledger import state
-from trimtab.ledger.facts import Batch, Judgement, Observation, Request, Version
+from trimtab.ledger import Batch, Judgement, Observation, Request, Version, state
 from trimtab.loop.initialise import initialise
 from trimtab.loop.loop import Loop, open_loop
 from trimtab.settings import Ports

@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 
 from tests.integration.test_requests import FIRED
 from tests.support import playground
-from trimtab.ledger.facts import Request
+from trimtab.ledger import Request
 from trimtab.loop.initialise import initialise
 from trimtab.loop.loop import Loop
 from trimtab.views.prometheus import Scraped

@@ -25,7 +25,7 @@ from tests.support.ledger import lease_holder
 from tests.support.moments import SMALL
 from tests.support.monitoring import Prometheus, until
 from trimtab import settings
-from trimtab.ledger.facts import Alert, Answer, Batch, Judgement, Observation, Request, Run, Version
+from trimtab.ledger import Alert, Answer, Batch, Judgement, Observation, Request, Run, Version
 from trimtab.ledger.queries import to_production, waiting_requests
 from trimtab.loop.initialise import initialise
 from trimtab.loop.loop import Loop

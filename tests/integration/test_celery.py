@@ -25,8 +25,7 @@ from tests.support.ledger import lease_holder
 from tests.support.moments import Site
 from trimtab.data import landing
 from trimtab.errors import TrimtabError
-from trimtab.ledger import state
-from trimtab.ledger.facts import Batch, QuarantineAction, Version
+from trimtab.ledger import Batch, QuarantineAction, Version, state
 from trimtab.loop.loop import Loop
 from trimtab.origin import commands
 from trimtab.settings import Ports

@@ -23,7 +23,7 @@ from tests.support.builders import shops
 from tests.support.moments import Site
 from trimtab import params
 from trimtab.errors import ParamsError
-from trimtab.ledger.facts import Version
+from trimtab.ledger import Version
 from trimtab.loop.loop import Loop
 from trimtab.registry import load
 from trimtab.train.distributed import DaskXGBRegressor

@@ -8,7 +8,7 @@ import pytest
 from tests.support import playground
 from tests.support.ledger import decisions, lease_holder
 from trimtab.errors import CommandFailed, LeaseLost, RunOver
-from trimtab.ledger.facts import Answer, Request, Run, RunEnd, Version
+from trimtab.ledger import Answer, Request, Run, RunEnd, Version
 from trimtab.ledger.queries import waiting_requests
 from trimtab.loop import arbitrate, retrain
 from trimtab.loop.loop import Loop

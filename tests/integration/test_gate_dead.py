@@ -4,7 +4,7 @@ import pytest
 
 from tests.support.playground import take_in
 from trimtab.errors import CommandFailed
-from trimtab.ledger.facts import Notice
+from trimtab.ledger import Notice
 from trimtab.loop import arbitrate, retrain
 from trimtab.views import prometheus
 

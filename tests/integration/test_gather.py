@@ -9,8 +9,7 @@ import pytest
 
 from tests.support import playground
 from tests.support.moments import SMALL
-from trimtab.ledger import state
-from trimtab.ledger.facts import Batch
+from trimtab.ledger import Batch, state
 from trimtab.loop import gather, ingest
 from trimtab.loop.initialise import initialise
 from trimtab.loop.loop import Loop

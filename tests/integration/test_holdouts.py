@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from trimtab.contracts import ModelVersion, Verdict, from_json
-from trimtab.ledger.facts import Version
+from trimtab.ledger import Version
 from trimtab.loop import arbitrate, retrain
 from trimtab.loop.loop import Loop
 from trimtab.project import evaluate

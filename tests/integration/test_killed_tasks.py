@@ -14,8 +14,7 @@ from tests.support import playground
 from tests.support.ledger import lease_holder, unfinished
 from tests.support.playground import take_in
 from tests.support.processes import fresh
-from trimtab.ledger import state
-from trimtab.ledger.facts import Judgement, Request, Run, Version
+from trimtab.ledger import Judgement, Request, Run, Version, state
 from trimtab.loop import arbitrate, conclude, retrain
 from trimtab.loop.loop import Loop
 

@@ -10,7 +10,7 @@ from examples.flights.flights import Week
 from tests.support import playground
 from tests.support.moments import Site
 from tests.support.playground import retrained
-from trimtab.ledger.facts import Judgement
+from trimtab.ledger import Judgement
 from trimtab.ledger.queries import waiting_requests
 from trimtab.loop import ingest, measure, monitor
 from trimtab.loop.loop import Loop

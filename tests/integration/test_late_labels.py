@@ -3,7 +3,7 @@
 from tests.support import playground
 from tests.support.ledger import decisions
 from tests.support.playground import retrained
-from trimtab.ledger.facts import Judgement, Observation
+from trimtab.ledger import Judgement, Observation
 from trimtab.ledger.queries import waiting_requests
 from trimtab.loop import arbitrate, ingest, measure, monitor
 from trimtab.loop.loop import Loop

@@ -6,8 +6,7 @@ from tests.support import playground
 from tests.support.ledger import decisions
 from tests.support.moments import Site
 from tests.support.playground import TASKS, retrained, take_in
-from trimtab.ledger import state
-from trimtab.ledger.facts import Judgement, Request, Run, Version
+from trimtab.ledger import Judgement, Request, Run, Version, state
 from trimtab.ledger.queries import waiting_requests
 from trimtab.loop import arbitrate
 from trimtab.loop.loop import Loop

@@ -10,8 +10,7 @@ import pandas as pd
 from tests.support import playground
 from tests.support.ledger import lease_holder, unfinished
 from tests.support.playground import TASKS, retrained, take_in
-from trimtab.ledger import queries, state
-from trimtab.ledger.facts import Batch, Judgement, Observation, Run, Transition, Version
+from trimtab.ledger import Batch, Judgement, Observation, Run, Transition, Version, queries, state
 from trimtab.ledger.queries import waiting_requests
 from trimtab.loop import arbitrate, ingest, measure, monitor, sweep
 from trimtab.loop.loop import Loop, open_loop

@@ -12,7 +12,7 @@ from tests.support import playground
 from tests.support.ledger import decisions
 from tests.support.moments import SMALL
 from trimtab.contracts import BatchRef, Stage, Training
-from trimtab.ledger.facts import Batch, Judgement, Request, Transition, Version
+from trimtab.ledger import Batch, Judgement, Request, Transition, Version
 from trimtab.ledger.queries import waiting_requests
 from trimtab.loop import arbitrate, monitor
 from trimtab.loop.initialise import initialise

@@ -21,8 +21,7 @@ from tests.support.airflow import patch, run_state, task_states
 from tests.support.ledger import decisions
 from tests.support.moments import SMALL
 from trimtab import settings
-from trimtab.ledger import state
-from trimtab.ledger.facts import Batch, Request
+from trimtab.ledger import Batch, Request, state
 from trimtab.loop.initialise import initialise
 from trimtab.loop.loop import Loop
 from trimtab.settings import Ports

@@ -15,7 +15,7 @@ import pytest
 
 from trimtab.contracts import Manifest
 from trimtab.errors import OriginConflict, StoreUnreachable, Unfit
-from trimtab.ledger.facts import Batch
+from trimtab.ledger import Batch
 from trimtab.origin import creation
 from trimtab.origin.origin import Origin
 from trimtab.settings import Settings

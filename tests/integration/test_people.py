@@ -15,8 +15,7 @@ from tests.support.moments import Site
 from tests.support.playground import retrained, take_in
 from trimtab.contracts import BatchRef, Training
 from trimtab.errors import OrderRefused
-from trimtab.ledger import state
-from trimtab.ledger.facts import Batch, Judgement, Order, Version
+from trimtab.ledger import Batch, Judgement, Order, Version, state
 from trimtab.loop import arbitrate, measure, monitor, orders, reconcile
 from trimtab.loop.loop import Loop
 from trimtab.registry import tracking

@@ -6,8 +6,7 @@ import pytest
 from tests.support import playground
 from tests.support.commands import trimtab
 from trimtab.errors import UnknownQuarantine
-from trimtab.ledger import state
-from trimtab.ledger.facts import Batch, Erasure, QuarantineAction
+from trimtab.ledger import Batch, Erasure, QuarantineAction, state
 from trimtab.ledger.tombstones import Tombstones
 from trimtab.loop import ingest, quarantine
 from trimtab.loop.loop import Loop, open_loop

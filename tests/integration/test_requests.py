@@ -9,8 +9,7 @@ from tests.support.ledger import decisions
 from tests.support.playground import TASKS, take_in
 from tests.support.processes import fresh
 from trimtab.errors import RequestRejected
-from trimtab.ledger import state
-from trimtab.ledger.facts import Answer, Batch, Request, Run
+from trimtab.ledger import Answer, Batch, Request, Run, state
 from trimtab.ledger.queries import waiting_requests
 from trimtab.loop import alerts, arbitrate
 from trimtab.loop.loop import Loop, open_loop

@@ -20,8 +20,7 @@ from tests.support.browser import visit
 from tests.support.ledger import lease_holder
 from tests.support.moments import SMALL
 from trimtab.errors import CommandFailed, Unfit
-from trimtab.ledger import state
-from trimtab.ledger.facts import Batch, Judgement
+from trimtab.ledger import Batch, Judgement, state
 from trimtab.loop.initialise import initialise
 from trimtab.settings import Ports
 from trimtab.stack import airflow_api, config, control, supervision

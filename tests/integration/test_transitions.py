@@ -17,14 +17,16 @@ from tests.support.ledger import batch
 from tests.support.mlflow_template import empty_mlflow
 from trimtab.contracts import BatchRef, Stage, Training
 from trimtab.errors import Conflict, LeaseLost
-from trimtab.ledger import Ledger, Snapshot, state
-from trimtab.ledger.facts import (
+from trimtab.ledger import (
     Judgement,
+    Ledger,
     Order,
+    Snapshot,
     Transition,
     TransitionEnd,
     TransitionKind,
     Version,
+    state,
 )
 from trimtab.ledger.queries import completed
 from trimtab.registry import reconcile as reconciling

@@ -4,8 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from trimtab.contracts import Manifest
-from trimtab.ledger import Ledger, state
-from trimtab.ledger.facts import Answer, Batch, Request, Run, Transition, TransitionEnd, Wait
+from trimtab.ledger import Answer, Batch, Ledger, Request, Run, Transition, TransitionEnd, Wait, state
 from trimtab.loop.loop import Loop
 
 MONDAY = datetime(2026, 1, 5, tzinfo=UTC)

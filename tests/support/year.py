@@ -24,11 +24,11 @@ from trimtab.contracts import (
     champion_name,
     sha256,
 )
-from trimtab.ledger import Ledger
-from trimtab.ledger.facts import (
+from trimtab.ledger import (
     Answer,
     Batch,
     Judgement,
+    Ledger,
     Observation,
     Order,
     QuarantineAction,

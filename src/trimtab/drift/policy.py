@@ -1,7 +1,7 @@
 """What the rule in `params.yaml` makes of an observation."""
 
 from trimtab.contracts import Assessment, Source
-from trimtab.ledger.facts import Observation
+from trimtab.ledger import Observation
 from trimtab.params import Drift, Params
 
 

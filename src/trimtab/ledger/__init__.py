@@ -1,5 +1,56 @@
 """The facts of one model: what was ingested, measured, decided and moved, and why."""
 
+from trimtab.ledger.facts import (
+    Alert,
+    Answer,
+    Batch,
+    Erasure,
+    ErasureEnd,
+    Fact,
+    Judgement,
+    JudgementState,
+    Notice,
+    Observation,
+    Order,
+    QuarantineAction,
+    Request,
+    Run,
+    RunEnd,
+    Transition,
+    TransitionEnd,
+    TransitionKind,
+    Version,
+    Wait,
+    batch_key,
+    kind_of,
+)
+from trimtab.ledger.leases import Lease
 from trimtab.ledger.ledger import Ledger, Snapshot
 
-__all__ = ["Ledger", "Snapshot"]
+__all__ = [
+    "Alert",
+    "Answer",
+    "Batch",
+    "Erasure",
+    "ErasureEnd",
+    "Fact",
+    "Judgement",
+    "JudgementState",
+    "Lease",
+    "Ledger",
+    "Notice",
+    "Observation",
+    "Order",
+    "QuarantineAction",
+    "Request",
+    "Run",
+    "RunEnd",
+    "Snapshot",
+    "Transition",
+    "TransitionEnd",
+    "TransitionKind",
+    "Version",
+    "Wait",
+    "batch_key",
+    "kind_of",
+]

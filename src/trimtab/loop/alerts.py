@@ -8,8 +8,7 @@ from typing import Annotated, Literal, cast
 from pydantic import AfterValidator, AwareDatetime, BaseModel, Field, ValidationError
 
 from trimtab.errors import RequestRejected
-from trimtab.ledger import Snapshot, state
-from trimtab.ledger.facts import Alert, Answer, Fact, Request, Run, RunEnd, Wait
+from trimtab.ledger import Alert, Answer, Fact, Request, Run, RunEnd, Snapshot, Wait, state
 from trimtab.loop.loop import Loop, open_loop
 
 log = logging.getLogger(__name__)

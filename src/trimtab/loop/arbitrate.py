@@ -10,22 +10,25 @@ from trimtab.contracts import Decision, Manifest, ModelVersion, Plan, Source
 from trimtab.data.batches import sufficiently_labelled
 from trimtab.drift import policy
 from trimtab.errors import LeaseHeld, NotEnoughBatches
-from trimtab.ledger import Ledger, Snapshot, queries, state
-from trimtab.ledger.facts import (
+from trimtab.ledger import (
     Answer,
     Batch,
     Fact,
     Judgement,
+    Lease,
+    Ledger,
     Observation,
     Order,
     Request,
     Run,
     RunEnd,
+    Snapshot,
     Transition,
     Version,
     Wait,
+    queries,
+    state,
 )
-from trimtab.ledger.leases import Lease
 from trimtab.loop.loop import Loop, open_loop
 from trimtab.loop.notify import notify
 from trimtab.loop.orders import WATCH_RULE, facts_of_rollback, trouble

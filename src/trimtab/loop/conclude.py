@@ -7,16 +7,18 @@ from typing import Any
 from uuid import uuid4
 
 from trimtab.contracts import Refit, Stage, Verdict, from_json, sha256
-from trimtab.ledger import Snapshot, queries, state
-from trimtab.ledger.facts import (
+from trimtab.ledger import (
     Answer,
     Fact,
     Judgement,
     JudgementState,
     Order,
     Request,
+    Snapshot,
     Transition,
     TransitionKind,
+    queries,
+    state,
 )
 from trimtab.loop.arbitrate import run_end
 from trimtab.loop.notify import notify

@@ -10,8 +10,7 @@ import pandas as pd
 from trimtab import params
 from trimtab.data import landing, schema
 from trimtab.data.windows import Window, ended
-from trimtab.ledger import state
-from trimtab.ledger.facts import Batch
+from trimtab.ledger import Batch, state
 from trimtab.loop.loop import Loop, open_loop
 from trimtab.predictions.opening import open_log
 from trimtab.predictions.records import JoinedPrediction

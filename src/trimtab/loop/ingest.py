@@ -12,8 +12,7 @@ from trimtab.contracts import Manifest, Quarantined
 from trimtab.data import landing, schema
 from trimtab.data.ingest import Checked, check
 from trimtab.errors import BatchRejected
-from trimtab.ledger import Snapshot, state
-from trimtab.ledger.facts import Erasure, QuarantineAction
+from trimtab.ledger import Erasure, QuarantineAction, Snapshot, state
 from trimtab.ledger.tombstones import Tombstones
 from trimtab.loop.loop import Loop, open_loop
 from trimtab.loop.notify import notify

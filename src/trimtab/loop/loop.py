@@ -9,9 +9,7 @@ from trimtab import settings
 from trimtab.contracts import ModelVersion
 from trimtab.data.quarantine import Quarantine
 from trimtab.errors import Unfit
-from trimtab.ledger import Ledger, queries, state
-from trimtab.ledger.facts import Batch, Version
-from trimtab.ledger.leases import Lease
+from trimtab.ledger import Batch, Lease, Ledger, Version, queries, state
 from trimtab.origin.origin import Origin
 from trimtab.params import Params
 from trimtab.registry import load

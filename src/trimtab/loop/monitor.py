@@ -5,8 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from trimtab.drift import policy
-from trimtab.ledger import queries, state
-from trimtab.ledger.facts import Batch, Observation, Request
+from trimtab.ledger import Batch, Observation, Request, queries, state
 from trimtab.loop.loop import Loop, open_loop
 
 log = logging.getLogger(__name__)

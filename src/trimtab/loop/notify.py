@@ -5,7 +5,7 @@ import logging
 import urllib.request
 
 from trimtab import settings
-from trimtab.ledger.facts import Notice
+from trimtab.ledger import Notice
 from trimtab.loop.loop import Loop
 from trimtab.redaction import redact
 

@@ -6,8 +6,7 @@ from uuid import uuid4
 
 from trimtab.contracts import ModelVersion, OrderVerb
 from trimtab.errors import OrderRefused, UnsafeModel
-from trimtab.ledger import Snapshot, queries, state
-from trimtab.ledger.facts import Fact, Judgement, Order, Transition, Version
+from trimtab.ledger import Fact, Judgement, Order, Snapshot, Transition, Version, queries, state
 from trimtab.loop.loop import Loop, open_loop
 from trimtab.loop.notify import notify
 from trimtab.loop.reconcile import repair

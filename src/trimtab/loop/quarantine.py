@@ -5,8 +5,7 @@ import pandas as pd
 from trimtab.contracts import Quarantined
 from trimtab.data import landing
 from trimtab.errors import UnknownQuarantine
-from trimtab.ledger import state
-from trimtab.ledger.facts import Batch, QuarantineAction
+from trimtab.ledger import Batch, QuarantineAction, state
 from trimtab.loop.ingest import ingest, record_action
 from trimtab.loop.loop import Loop, open_loop
 

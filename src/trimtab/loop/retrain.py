@@ -16,9 +16,7 @@ from trimtab import files
 from trimtab.contracts import ModelVersion, Refit, Stage, Training, Verdict, from_json, to_json
 from trimtab.errors import CommandFailed, RunOver, TrimtabError, Unfit
 from trimtab.evaluate.probes import DEAD_GATE_FILE
-from trimtab.ledger import facts, state
-from trimtab.ledger.facts import Judgement, Request, RunEnd, Transition, Version
-from trimtab.ledger.leases import Lease
+from trimtab.ledger import Judgement, Lease, Request, RunEnd, Transition, Version, facts, state
 from trimtab.loop.arbitrate import judged_key, run_end
 from trimtab.loop.loop import Loop, open_loop
 from trimtab.loop.notify import notify

@@ -22,7 +22,7 @@ from trimtab import __version__
 from trimtab.clock import system_clock
 from trimtab.errors import Unfit
 from trimtab.files import sync
-from trimtab.ledger.facts import Batch, Erasure, Version
+from trimtab.ledger import Batch, Erasure, Version
 from trimtab.loop.loop import Loop, open_loop
 from trimtab.ops import dvc_objects, folders, manifest, prediction_log, sql_dump
 from trimtab.ops.maintenance import exclusively

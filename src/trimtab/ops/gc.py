@@ -19,7 +19,7 @@ from sqlalchemy import select
 
 from trimtab.clock import system_clock
 from trimtab.errors import Unfit
-from trimtab.ledger.facts import Batch, kind_of
+from trimtab.ledger import Batch, kind_of
 from trimtab.ledger.tables import facts
 from trimtab.loop.loop import Loop, open_loop
 from trimtab.ops import dvc_objects

@@ -4,7 +4,7 @@ import os
 import socket
 from contextlib import AbstractContextManager
 
-from trimtab.ledger.leases import Lease
+from trimtab.ledger import Lease
 from trimtab.loop.loop import Loop
 
 LEASE = "maintenance"

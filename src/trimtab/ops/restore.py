@@ -16,8 +16,7 @@ from sqlalchemy import Connection, func, select
 
 from trimtab import files, params, settings
 from trimtab.errors import Unfit
-from trimtab.ledger import Ledger, state
-from trimtab.ledger.facts import Batch, Version
+from trimtab.ledger import Batch, Ledger, Version, state
 from trimtab.loop.loop import open_loop
 from trimtab.loop.reconcile import repair
 from trimtab.ops import dvc_objects, folders, manifest, prediction_log, sql_dump

@@ -15,7 +15,7 @@ import yaml
 from trimtab import files, params
 from trimtab.contracts import Manifest, from_json, to_json
 from trimtab.errors import CommandFailed, OriginConflict
-from trimtab.ledger.facts import Batch
+from trimtab.ledger import Batch
 from trimtab.origin.commands import dvc, git
 from trimtab.origin.mirror import BRANCH, Mirror, address, reaching
 from trimtab.settings import Settings

@@ -7,8 +7,17 @@ from typing import Literal
 
 from trimtab.contracts import Stage
 from trimtab.errors import StoreUnreachable
-from trimtab.ledger import Ledger, Snapshot, state
-from trimtab.ledger.facts import Batch, Judgement, Order, Transition, TransitionEnd, Version
+from trimtab.ledger import (
+    Batch,
+    Judgement,
+    Ledger,
+    Order,
+    Snapshot,
+    Transition,
+    TransitionEnd,
+    Version,
+    state,
+)
 from trimtab.ledger.queries import completed
 from trimtab.registry import transitions
 from trimtab.registry.mlflow_store import Store

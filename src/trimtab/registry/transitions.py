@@ -6,16 +6,18 @@ before its write, and repairs Production when its write came too late all the sa
 """
 
 from trimtab.contracts import Stage
-from trimtab.ledger import Ledger, Snapshot, state
-from trimtab.ledger.facts import (
+from trimtab.ledger import (
     Judgement,
     JudgementState,
+    Lease,
+    Ledger,
     Order,
+    Snapshot,
     Transition,
     TransitionEnd,
     Version,
+    state,
 )
-from trimtab.ledger.leases import Lease
 from trimtab.ledger.queries import completed
 from trimtab.registry.mlflow_store import Store
 

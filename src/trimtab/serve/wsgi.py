@@ -8,8 +8,7 @@ from flask import Flask
 
 from trimtab import redaction, settings
 from trimtab.clock import system_clock
-from trimtab.ledger import Ledger, queries
-from trimtab.ledger.facts import TransitionEnd
+from trimtab.ledger import Ledger, TransitionEnd, queries
 from trimtab.origin.origin import Origin
 from trimtab.params import Params
 from trimtab.predictions.opening import open_log

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Literal
 
 from trimtab.contracts import Action, Decision
-from trimtab.ledger.facts import Request
+from trimtab.ledger import Request
 from trimtab.params import Params
 
 Answer = tuple[Action, str]

@@ -7,10 +7,10 @@ from datetime import datetime
 from trimtab.contracts import Verdict
 from trimtab.drift import policy
 from trimtab.errors import Unknown
-from trimtab.ledger import Ledger, queries, state
-from trimtab.ledger.facts import (
+from trimtab.ledger import (
     Answer,
     Judgement,
+    Ledger,
     Observation,
     Order,
     QuarantineAction,
@@ -19,6 +19,8 @@ from trimtab.ledger.facts import (
     RunEnd,
     Version,
     Wait,
+    queries,
+    state,
 )
 from trimtab.loop.loop import open_loop
 from trimtab.params import Params

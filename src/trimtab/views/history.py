@@ -8,14 +8,14 @@ from datetime import datetime
 from trimtab.contracts import BatchRef
 from trimtab.drift import policy
 from trimtab.errors import Unknown
-from trimtab.ledger import Ledger, queries, state
-from trimtab.ledger.facts import (
+from trimtab.ledger import (
     Answer,
     Batch,
     Erasure,
     ErasureEnd,
     Fact,
     Judgement,
+    Ledger,
     Observation,
     Order,
     QuarantineAction,
@@ -26,6 +26,8 @@ from trimtab.ledger.facts import (
     TransitionEnd,
     Version,
     Wait,
+    queries,
+    state,
 )
 from trimtab.loop.loop import open_loop
 from trimtab.params import Params

@@ -14,11 +14,11 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.metrics_core import Metric
 
 from trimtab.contracts import Action, VerdictKind
-from trimtab.ledger import Ledger, queries, state
-from trimtab.ledger.facts import (
+from trimtab.ledger import (
     Answer,
     Batch,
     Judgement,
+    Ledger,
     Notice,
     Observation,
     Order,
@@ -27,6 +27,8 @@ from trimtab.ledger.facts import (
     RunEnd,
     Transition,
     Wait,
+    queries,
+    state,
 )
 from trimtab.params import Params
 from trimtab.views.health import waiting

@@ -14,7 +14,7 @@ from mlflow import MlflowClient
 
 from tests.support.commands import trimtab
 from trimtab.errors import Unfit
-from trimtab.ledger.facts import Transition, TransitionEnd, Version
+from trimtab.ledger import Transition, TransitionEnd, Version
 from trimtab.loop.loop import Loop
 from trimtab.ops.doctor import Finding, examine, models
 from trimtab.ops.doctor.finding import Warn, within

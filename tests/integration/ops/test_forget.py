@@ -17,8 +17,7 @@ from tests.support.commands import trimtab
 from tests.support.predictions import add_outcomes, outcome, prediction
 from tests.support.processes import killed
 from trimtab.errors import Unfit, Unknown
-from trimtab.ledger import state
-from trimtab.ledger.facts import Batch, Erasure, ErasureEnd, QuarantineAction
+from trimtab.ledger import Batch, Erasure, ErasureEnd, QuarantineAction, state
 from trimtab.loop import ingest, quarantine
 from trimtab.loop.loop import Loop
 from trimtab.ops.backup import backup

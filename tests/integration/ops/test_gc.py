@@ -10,8 +10,7 @@ import pytest
 
 from tests.support.commands import trimtab
 from trimtab.errors import Unfit
-from trimtab.ledger import Ledger
-from trimtab.ledger.facts import Batch
+from trimtab.ledger import Batch, Ledger
 from trimtab.loop.loop import Loop
 from trimtab.ops.backup import backup
 from trimtab.ops.gc import Part, collect

@@ -13,8 +13,7 @@ import pytest
 
 from tests.support import playground
 from trimtab.errors import LeaseHeld
-from trimtab.ledger import Ledger
-from trimtab.ledger.facts import ErasureEnd
+from trimtab.ledger import ErasureEnd, Ledger
 from trimtab.loop.loop import Loop
 from trimtab.ops.backup import backup
 from trimtab.ops.erasure.forget import forget

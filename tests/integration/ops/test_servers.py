@@ -15,8 +15,7 @@ from tests.integration.ops.test_recovery import data_of, memory, restored, wipe
 from tests.integration.predictions.servers import Mongo, Postgres, Server, running
 from tests.support import playground
 from tests.support.predictions import NOON, add_outcomes, outcome, prediction
-from trimtab.ledger import Ledger, state
-from trimtab.ledger.facts import Batch, Erasure, Notice
+from trimtab.ledger import Batch, Erasure, Ledger, Notice, state
 from trimtab.ledger.tombstones import Tombstones
 from trimtab.loop.loop import Loop
 from trimtab.ops.backup import backup

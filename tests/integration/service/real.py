@@ -19,7 +19,7 @@ from tests.integration.service import served
 from tests.support import playground
 from tests.support.builders import ROOT
 from trimtab.contracts import Stage, Training
-from trimtab.ledger.facts import Transition, Version
+from trimtab.ledger import Transition, Version
 from trimtab.loop.loop import Loop
 from trimtab.registry import transitions
 from trimtab.registry.load import MODEL_FILE, digest_of

@@ -3,7 +3,7 @@ from dataclasses import replace
 from tests.support.builders import MONDAY, shipped
 from trimtab.contracts import BatchScore, ColumnDrift, ConceptDrift, DataDrift
 from trimtab.drift.policy import assess
-from trimtab.ledger.facts import Observation
+from trimtab.ledger import Observation
 
 SCORE = BatchScore(batch="W9", rows=6000, labelled=5900, loss=0.60, auc=0.6)
 CALM = Observation(

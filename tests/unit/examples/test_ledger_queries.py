@@ -9,8 +9,7 @@ from examples.flights.records import Observed
 from tests.support import year
 from tests.support.builders import shipped
 from trimtab.contracts import BatchScore, ConceptDrift, DataDrift
-from trimtab.ledger import Ledger
-from trimtab.ledger.facts import Observation, Transition
+from trimtab.ledger import Ledger, Observation, Transition
 from trimtab.params import load
 
 

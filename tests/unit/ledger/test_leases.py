@@ -8,8 +8,7 @@ import pytest
 
 from tests.support.ledger import MONDAY, request
 from trimtab.errors import LeaseHeld, LeaseLost
-from trimtab.ledger import Ledger
-from trimtab.ledger.facts import Request
+from trimtab.ledger import Ledger, Request
 
 
 class Clock:

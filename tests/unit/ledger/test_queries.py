@@ -8,17 +8,19 @@ import pytest
 from tests.support.ledger import MONDAY, batch, request
 from trimtab.contracts import Plan
 from trimtab.errors import Conflict
-from trimtab.ledger import Ledger, Snapshot, queries
-from trimtab.ledger.facts import (
+from trimtab.ledger import (
     Answer,
     Batch,
     Judgement,
+    Ledger,
     Notice,
     Request,
     Run,
     RunEnd,
+    Snapshot,
     Transition,
     TransitionEnd,
+    queries,
 )
 
 

@@ -7,8 +7,7 @@ import pytest
 
 from tests.support.ledger import MONDAY, batch, request
 from trimtab.contracts import BatchRef, Plan, Quarantined
-from trimtab.ledger import state
-from trimtab.ledger.facts import Order, QuarantineAction, Run, Transition, TransitionEnd
+from trimtab.ledger import Order, QuarantineAction, Run, Transition, TransitionEnd, state
 
 
 def transition(

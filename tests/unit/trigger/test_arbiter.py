@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from trimtab import params
-from trimtab.ledger.facts import Request
+from trimtab.ledger import Request
 from trimtab.trigger.arbiter import State, arbitrate
 
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)

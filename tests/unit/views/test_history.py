@@ -7,8 +7,7 @@ import pytest
 from tests.support import year
 from tests.support.builders import shipped
 from trimtab.errors import Unknown
-from trimtab.ledger import Ledger
-from trimtab.ledger.facts import Erasure, ErasureEnd
+from trimtab.ledger import Erasure, ErasureEnd, Ledger
 from trimtab.views.history import Entry, about, read, table
 
 

@@ -8,11 +8,11 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.support import year
 from tests.support.builders import MONDAY, shipped
 from trimtab.contracts import BatchRef, BatchScore, ColumnDrift, ConceptDrift, DataDrift, Manifest, Plan
-from trimtab.ledger import Ledger
-from trimtab.ledger.facts import (
+from trimtab.ledger import (
     Answer,
     Batch,
     Judgement,
+    Ledger,
     Notice,
     Observation,
     Request,

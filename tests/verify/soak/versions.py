@@ -8,7 +8,7 @@ import pandas as pd
 
 from tests.support import playground
 from trimtab.contracts import Training
-from trimtab.ledger.facts import Transition, Version
+from trimtab.ledger import Transition, Version
 from trimtab.loop.loop import Loop
 from trimtab.registry import tracking, transitions
 from trimtab.train.features import design

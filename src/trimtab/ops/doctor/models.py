@@ -7,8 +7,7 @@ from importlib import metadata
 
 from trimtab.contracts import ModelVersion, plain
 from trimtab.errors import CommandFailed, Unfit
-from trimtab.ledger import Ledger, state
-from trimtab.ledger.facts import Version
+from trimtab.ledger import Ledger, Version, state
 from trimtab.ledger.queries import completed
 from trimtab.ops.doctor.finding import Warn
 from trimtab.ops.doctor.store_checks import Places

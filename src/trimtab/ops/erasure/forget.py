@@ -16,8 +16,7 @@ from dataclasses import dataclass, replace
 from trimtab.data.schema import ROW_ID
 from trimtab.errors import LeaseHeld, Unfit, Unknown
 from trimtab.files import locked
-from trimtab.ledger.facts import Erasure, ErasureEnd
-from trimtab.ledger.leases import Lease
+from trimtab.ledger import Erasure, ErasureEnd, Lease
 from trimtab.ledger.tombstones import Tombstones
 from trimtab.loop.loop import Loop, open_loop
 from trimtab.ops import prediction_log, sql_dump

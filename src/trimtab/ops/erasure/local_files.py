@@ -10,8 +10,7 @@ from trimtab import files
 from trimtab.contracts import Quarantined, from_json, to_json
 from trimtab.data.schema import ROW_ID
 from trimtab.errors import Unfit
-from trimtab.ledger.facts import QuarantineAction
-from trimtab.ledger.leases import Lease
+from trimtab.ledger import Lease, QuarantineAction
 from trimtab.loop.loop import Loop
 from trimtab.ops.erasure import rowfiles
 from trimtab.predictions import dead_letters

@@ -12,8 +12,7 @@ import pandas as pd
 from trimtab.contracts import Manifest
 from trimtab.data.schema import LABEL, ROW_ID
 from trimtab.files import digest
-from trimtab.ledger.facts import Batch, Judgement, Version, batch_key
-from trimtab.ledger.leases import Lease
+from trimtab.ledger import Batch, Judgement, Lease, Version, batch_key
 from trimtab.loop.loop import Loop
 from trimtab.ops import dvc_objects
 from trimtab.ops.erasure import rowfiles

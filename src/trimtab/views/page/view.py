@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from trimtab.contracts import Assessment, ConceptDrift, Manifest, Quarantined
-from trimtab.ledger.facts import Judgement, Observation, Order, Request, Run, Transition, Version
+from trimtab.ledger import Judgement, Observation, Order, Request, Run, Transition, Version
 from trimtab.ledger.state import DecisionFact, OrdersInForce
 from trimtab.params import Params
 
