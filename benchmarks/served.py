@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trimtab import params
+from trimtab import files, params
 from trimtab.contracts import ModelVersion
 
 if TYPE_CHECKING:
@@ -80,17 +80,16 @@ def fastapi() -> "FastAPI":
 def _pipeline(source: str, parameters: params.Params, folder: str) -> "Pipeline":
     import mlflow
 
-    from trimtab.registry.load import MODEL_FILE, digest_of, load
+    from trimtab.registry.load import MODEL_FILE, load
 
-    files = mlflow.artifacts.download_artifacts(source, dst_path=folder + f"/{os.getpid()}")
-    path = Path(files) / MODEL_FILE
-    return load(source, digest_of(path), parameters.model.trusted_types, cache=_cached(path))
+    path = Path(mlflow.artifacts.download_artifacts(source, dst_path=folder + f"/{os.getpid()}")) / MODEL_FILE
+    return load(source, files.digest(path), parameters.model.trusted_types, cache=_cached(path))
 
 
 def _cached(path: Path) -> Path:
-    from trimtab.registry.load import MODEL_FILE, digest_of
+    from trimtab.registry.load import MODEL_FILE
 
-    cached = path.parent / "cache" / digest_of(path)
+    cached = path.parent / "cache" / files.digest(path)
     cached.mkdir(parents=True, exist_ok=True)
     (cached / MODEL_FILE).write_bytes(path.read_bytes())
     return cached.parent

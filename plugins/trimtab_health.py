@@ -37,17 +37,21 @@ def _app() -> Any:
     from airflow.api_fastapi.core_api.security import GetUserDep, requires_access_dag
     from fastapi import Depends, FastAPI, HTTPException, Query, Request
     from fastapi.exceptions import RequestValidationError
-    from fastapi.responses import HTMLResponse, RedirectResponse, Response
+    from fastapi.responses import HTMLResponse, Response
     from sqlalchemy.exc import SQLAlchemyError
 
     from trimtab import redaction, settings
     from trimtab.contracts import to_json
     from trimtab.errors import TrimtabError, Unknown
     from trimtab.views import health
-    from trimtab.views.page.html import failure, page
+    from trimtab.views.page.html import page
 
     redaction.install()
-    app = FastAPI(title="trimtab model health", openapi_url=None)
+    app = FastAPI(
+        title="trimtab model health",
+        openapi_url=None,
+        exception_handlers={HTTPException: _refused, ModelsError: _unusable, RequestValidationError: _wrong},
+    )
 
     def may_read(model: Model, request: Request, user: Any) -> bool:
         try:
@@ -76,10 +80,6 @@ def _app() -> Any:
 
     Chosen = Annotated[list[Model], Depends(choose)]
 
-    def failed(status: int, title: str, sentence: str, remedy: str) -> HTMLResponse:
-        nonce = secrets.token_urlsafe()
-        return HTMLResponse(failure(title, sentence, remedy, nonce=nonce), status, _headers(nonce))
-
     @app.get("/health")
     def show_health(chosen: Chosen, last: Annotated[int, Query(ge=1, le=MOST)] = LAST) -> Response:
         try:
@@ -87,7 +87,7 @@ def _app() -> Any:
                 shown, mlflow = health.health(last), _mlflow()
         except (TrimtabError, SQLAlchemyError, OSError) as error:
             away = f"The ledger does not answer ({type(error).__name__})."
-            return failed(
+            return _failed(
                 503,
                 "Model health cannot be read",
                 str(error) if isinstance(error, TrimtabError) else away,
@@ -102,43 +102,54 @@ def _app() -> Any:
             with settings.for_model(chosen[0].settings):
                 text = to_json(health.evidence(sha256))
         except Unknown as error:
-            return failed(404, "No such evidence", str(error), "The link may belong to another ledger.")
+            return _failed(404, "No such evidence", str(error), "The link may belong to another ledger.")
         except TrimtabError as error:
-            return failed(503, "The evidence cannot be read", str(error), "Try again when the store answers.")
+            return _failed(
+                503, "The evidence cannot be read", str(error), "Try again when the store answers."
+            )
         return Response(text, media_type="application/json", headers=_headers(secrets.token_urlsafe()))
 
-    @app.exception_handler(HTTPException)
-    def refused(request: Request, error: HTTPException) -> Response:
-        if error.status_code == 401:
-            root = request.scope["root_path"].removesuffix(PREFIX)
-            place = quote(request.url.path + (f"?{request.url.query}" if request.url.query else ""), safe="")
-            return RedirectResponse(f"{root}/api/v2/auth/login?next={place}")
-        if error.status_code == 404:
-            return failed(
-                404, "No such model", str(error.detail), "Leave out `model` to see the first of them."
-            )
-        return failed(
-            error.status_code,
-            "Model health is not for you",
-            f"Airflow refused: {error.detail}.",
-            "Ask an administrator of Airflow for permission to read the DAG "
-            f"{getattr(request.state, 'dag', DAG)}; this page needs it.",
-        )
-
-    @app.exception_handler(ModelsError)
-    def unusable(_: Request, error: ModelsError) -> Response:
-        return failed(503, "No model can be read", str(error), "Fix the file; no restart is needed.")
-
-    @app.exception_handler(RequestValidationError)
-    def wrong(request: Request, error: RequestValidationError) -> Response:
-        return failed(
-            422,
-            "Model health cannot show that",
-            f"Expected a number of newest batches from 1 to {MOST} as last, got {request.query_params.get('last')!r}.",
-            "Leave out `last` to see a year of weeks.",
-        )
-
     return app
+
+
+def _failed(status: int, title: str, sentence: str, remedy: str) -> Any:
+    from fastapi.responses import HTMLResponse
+
+    from trimtab.views.page.html import failure
+
+    nonce = secrets.token_urlsafe()
+    return HTMLResponse(failure(title, sentence, remedy, nonce=nonce), status, _headers(nonce))
+
+
+def _refused(request: Any, error: Any) -> Any:
+    if error.status_code == 401:
+        from fastapi.responses import RedirectResponse
+
+        root = request.scope["root_path"].removesuffix(PREFIX)
+        place = quote(request.url.path + (f"?{request.url.query}" if request.url.query else ""), safe="")
+        return RedirectResponse(f"{root}/api/v2/auth/login?next={place}")
+    if error.status_code == 404:
+        return _failed(404, "No such model", str(error.detail), "Leave out `model` to see the first of them.")
+    return _failed(
+        error.status_code,
+        "Model health is not for you",
+        f"Airflow refused: {error.detail}.",
+        "Ask an administrator of Airflow for permission to read the DAG "
+        f"{getattr(request.state, 'dag', DAG)}; this page needs it.",
+    )
+
+
+def _unusable(_: Any, error: ModelsError) -> Any:
+    return _failed(503, "No model can be read", str(error), "Fix the file; no restart is needed.")
+
+
+def _wrong(request: Any, _: Exception) -> Any:
+    return _failed(
+        422,
+        "Model health cannot show that",
+        f"Expected a number of newest batches from 1 to {MOST} as last, got {request.query_params.get('last')!r}.",
+        "Leave out `last` to see a year of weeks.",
+    )
 
 
 def _headers(nonce: str) -> dict[str, str]:

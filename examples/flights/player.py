@@ -137,13 +137,11 @@ class Player:
         # The wait after the observation belongs to the monitoring, unless it led to a retraining.
         phase = "retrain" if any(each.action in ("RETRAIN", "JUDGE") for each in decisions) else "monitor"
         seconds[phase] = seconds.get(phase, 0.0) + seconds.pop("settle", 0.0)
-        version = ledger_queries.production(self.ledger)
-        self._wait_for_reload(version, seconds)
+        self._wait_for_reload(ledger_queries.production(self.ledger), seconds)
         done = replace(
             week,
             observed=self._observed(week.batch),
             decisions=decisions,
-            version_after=version,
             seconds=seconds,
             done=True,
         )
@@ -168,7 +166,6 @@ class Player:
         truth = rows[rows["label"].notna()]
         served = Served(
             rows=len(predicted),
-            refused=len(week.rows) - len(predicted),
             version=str(predicted["version"].iloc[-1]),
             score=score_of(week.batch, truth, truth["probability"]),
         )

@@ -36,7 +36,6 @@ class Served:
     """The predictions of the service in one week, scored against the outcomes that came later."""
 
     rows: int
-    refused: int
     version: str
     score: BatchScore
 
@@ -60,7 +59,6 @@ class Week:
     served: Served
     observed: Observed | None = None
     decisions: tuple[Decision, ...] = ()
-    version_after: str | None = None
     seconds: dict[str, float] = field(default_factory=dict)
     note: str | None = None
     done: bool = False

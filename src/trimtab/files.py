@@ -40,8 +40,8 @@ def new_folder(path: Path) -> Iterator[Path]:
         draft.rename(path)
 
 
-def digest(path: Path, algorithm: str) -> str:
-    """Return the digest of a file by an algorithm such as `sha256`, in hexadecimal digits."""
+def digest(path: Path, algorithm: str = "sha256") -> str:
+    """Return the digest of a file, in hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.new(algorithm, usedforsecurity=False)).hexdigest()
 

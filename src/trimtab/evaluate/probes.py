@@ -83,5 +83,4 @@ def _answers(label: params.Label, truths: Floats, sure: float) -> Floats:
 
 def _noise(losses: Floats) -> Floats:
     """Return noise of 1 % of a mean loss that differs from block to block and cancels out, shape `(n,)`."""
-    odd = np.arange(len(losses)) // _ROWS % 2
-    return np.asarray(np.where(odd, -0.01, 0.01) * losses.mean())
+    return np.asarray(np.where(np.arange(len(losses)) // _ROWS % 2, -0.01, 0.01) * losses.mean())

@@ -287,11 +287,7 @@ def _run(
 
 
 def _state(
-    loop: Loop,
-    facts: Snapshot,
-    manifests: Sequence[Manifest],
-    champion: ModelVersion | None,
-    run_id: str,
+    loop: Loop, facts: Snapshot, manifests: Sequence[Manifest], champion: ModelVersion | None, run_id: str
 ) -> arbiter.State:
     runs, ends = facts.all(Run), {end.key: end for end in facts.all(RunEnd)}
     given_up = {key for key, end in ends.items() if end.outcome != "concluded"}

@@ -225,11 +225,11 @@ def _transitions(
 
 
 def _next_look(run: Run, version: str, verdict: Verdict) -> Request:
-    looks, champion = run.loop.params.gate.looks, run.fact.plan.champion
+    champion = run.fact.plan.champion
     return Request(
         source="look",
         episode=f"{run.judged_key}:{verdict.look + 1}",
-        reason=f"look {verdict.look + 1} of {looks} at version {version}",
+        reason=f"look {verdict.look + 1} of {run.loop.params.gate.looks} at version {version}",
         event_time=run.fact.plan.cutoff,
         champion=champion.version if champion else None,
         challenger=version,

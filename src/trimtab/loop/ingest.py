@@ -26,9 +26,7 @@ def list_landed() -> list[str]:
     """Return the ids of the batches that wait in the landing folder."""
     loop = open_loop()
     return landing.waiting(
-        loop.stores.landing,
-        grace_seconds=loop.params.data.landing_grace_seconds,
-        now=loop.ledger.now(),
+        loop.stores.landing, grace_seconds=loop.params.data.landing_grace_seconds, now=loop.ledger.now()
     )
 
 

@@ -118,13 +118,7 @@ def rollback(version: str | None, *, actor: str, reason: str, key: str | None = 
         _require_loadable(loop, to)
         assert bad is not None  # _target refuses
         transition, orders = facts_of_rollback(
-            loop,
-            bad=bad.version,
-            to=to,
-            actor=actor,
-            reason=reason,
-            event_time=loop.event_now(),
-            key=unique,
+            loop, bad=bad.version, to=to, actor=actor, reason=reason, event_time=loop.event_now(), key=unique
         )
         facts.append(*orders, transition)
         return transition

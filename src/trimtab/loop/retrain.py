@@ -98,11 +98,7 @@ def opened(run_key: str, holder: str) -> Iterator[Run]:
     with loop.ledger.leases.kept_alive(lease):
         try:
             yield Run(
-                loop=loop,
-                fact=fact,
-                lease=lease,
-                folder=folder,
-                judged_key=judged_key(loop.ledger, fact),
+                loop=loop, fact=fact, lease=lease, folder=folder, judged_key=judged_key(loop.ledger, fact)
             )
         except Exception as error:
             files.write(folder / _FAILURE_FILE, _last_line(error))

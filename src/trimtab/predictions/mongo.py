@@ -60,7 +60,6 @@ class MongoLog(PredictionLog):
         self._prepared, self._preparing = False, threading.Lock()
 
     def prepare(self) -> None:
-        """See `PredictionLog`."""
         with self._connected():
             self._client.admin.command("ping")
 
@@ -78,7 +77,6 @@ class MongoLog(PredictionLog):
                     raise
 
     def find(self, model: str, prediction_ids: Sequence[str]) -> dict[str, Prediction]:
-        """See `PredictionLog`."""
         with self._connected():
             return {
                 document["_id"]: _prediction(document)
@@ -94,14 +92,18 @@ class MongoLog(PredictionLog):
             with self._connected():
                 stored = map(_label_revision, self._find_rows(self._feedback, sorted(models), sorted(rows)))
                 new = new_outcomes(stored, remaining)
-                written = self._insert([_outcome_document(outcome, revision) for outcome, revision in new])
+                written = self._insert(
+                    [
+                        {**field_values(outcome), "label": _bson(outcome.label), "revision": revision}
+                        for outcome, revision in new
+                    ]
+                )
             total += written
             conflicting = {(outcome.model, outcome.row_id) for outcome, _ in new[written:]}
             remaining = [each for each in remaining if (each.model, each.row_id) in conflicting]
         return total
 
     def count(self) -> tuple[int, int]:
-        """See `PredictionLog`."""
         with self._connected():
             return self._predictions.count_documents({}), self._feedback.count_documents({})
 
@@ -114,7 +116,6 @@ class MongoLog(PredictionLog):
         by: TimeField = "served_at",
         known_by: datetime | None = None,
     ) -> list[JoinedPrediction]:
-        """See `PredictionLog`."""
         window = {"model": model, by: {"$gte": start, "$lt": end}}
         with self._connected():
             inside = self._predictions.find(window, {"row_id": 1, "role": 1})
@@ -142,7 +143,6 @@ class MongoLog(PredictionLog):
             )
 
     def close(self) -> None:
-        """See `PredictionLog`."""
         self._client.close()
 
     def _find_rows(
@@ -226,10 +226,6 @@ def _bson(value: object) -> object:
 
 def _prediction(document: Document) -> Prediction:
     return Prediction(prediction_id=document.pop("_id"), **document)
-
-
-def _outcome_document(outcome: Outcome, revision: int) -> Document:
-    return {**field_values(outcome), "label": _bson(outcome.label), "revision": revision}
 
 
 def _label_revision(document: Document) -> LabelRevision:

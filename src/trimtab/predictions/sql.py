@@ -34,7 +34,6 @@ class SqlLog(PredictionLog):
         self._insert = sqlite.insert if address.get_backend_name() == "sqlite" else postgresql.insert
 
     def prepare(self) -> None:
-        """See `PredictionLog`."""
         with self._connect() as connection:
             connection.execute(select(1))
 
@@ -45,7 +44,6 @@ class SqlLog(PredictionLog):
             connection.execute(self._insert(predictions).on_conflict_do_nothing(), rows)
 
     def find(self, model: str, prediction_ids: Sequence[str]) -> dict[str, Prediction]:
-        """See `PredictionLog`."""
         query = select(predictions).where(predictions.c.model == model)
         with self._connect() as connection:
             return {
@@ -71,7 +69,6 @@ class SqlLog(PredictionLog):
         return len(rows)
 
     def count(self) -> tuple[int, int]:
-        """See `PredictionLog`."""
         with self._connect() as connection:
             prediction_count, outcome_count = (
                 connection.execute(select(func.count()).select_from(table)).scalar_one()
@@ -88,7 +85,6 @@ class SqlLog(PredictionLog):
         by: TimeField = "served_at",
         known_by: datetime | None = None,
     ) -> list[JoinedPrediction]:
-        """See `PredictionLog`."""
         conditions = (predictions.c.model == model, predictions.c.role != SHADOW)
         time = predictions.c[by]
         rows = select(predictions.c.row_id).where(*conditions, time >= start, time < end)
@@ -105,7 +101,6 @@ class SqlLog(PredictionLog):
             )
 
     def purge(self, now: datetime) -> int:
-        """See `PredictionLog`."""
         if self._retention_days is None:
             return 0
         before = now - timedelta(days=self._retention_days)
@@ -125,7 +120,6 @@ class SqlLog(PredictionLog):
             )
 
     def close(self) -> None:
-        """See `PredictionLog`."""
         self._engine.dispose()
 
     def _purge(self, table: Table, key: Column[Any], time: Column[Any], before: datetime) -> int:

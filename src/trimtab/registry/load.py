@@ -3,7 +3,6 @@
 MLflow's own loader takes the list of trusted types from the artifact itself, so a forged artifact would vouch for itself.
 """
 
-import hashlib
 import json
 import tempfile
 from collections.abc import Sequence
@@ -11,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from trimtab import files
 from trimtab.errors import UnsafeModel
 from trimtab.registry.mlflow_store import reaching
 
@@ -27,11 +27,6 @@ class Example:
 
     rows: list[dict[str, Any]]
     predicted: list[Any]
-
-
-def digest_of(path: Path) -> str:
-    """Return the sha256 of a file."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def load(source: str, digest: str, trusted: Sequence[str], *, cache: Path) -> "Pipeline":
@@ -55,7 +50,7 @@ def load(source: str, digest: str, trusted: Sequence[str], *, cache: Path) -> "P
     path = cache / digest / MODEL_FILE
     if not path.is_file():
         _download(source, path)
-    actual = digest_of(path)
+    actual = files.digest(path)
     if actual != digest:
         path.unlink()
         raise UnsafeModel(source, f"expected a file with the digest {digest} of the ledger, got {actual}")

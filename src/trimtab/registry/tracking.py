@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 from trimtab import settings
 from trimtab.contracts import ConceptDrift, DataDrift, Verdict, plain
 from trimtab.errors import CommandFailed
+from trimtab.files import digest
 from trimtab.redaction import redact
-from trimtab.registry.load import EXAMPLE_FILE, MODEL_FILE, digest_of
+from trimtab.registry.load import EXAMPLE_FILE, MODEL_FILE
 from trimtab.registry.mlflow_store import reaching
 
 if TYPE_CHECKING:
@@ -85,8 +86,8 @@ def log_pipeline(pipeline: "Pipeline", example: "pd.DataFrame", trusted: Sequenc
     rows = example.astype(object).where(example.notna(), None)  # type: ignore[call-overload]  # stubs know no None
     mlflow.log_dict({"rows": rows.to_dict("records"), "predicted": predicted.tolist()}, EXAMPLE_FILE)
     with tempfile.TemporaryDirectory() as folder:
-        files = mlflow.artifacts.download_artifacts(logged.model_uri, dst_path=folder)
-        return str(logged.model_uri), digest_of(Path(files) / MODEL_FILE)
+        downloaded = Path(mlflow.artifacts.download_artifacts(logged.model_uri, dst_path=folder))
+        return str(logged.model_uri), digest(downloaded / MODEL_FILE)
 
 
 def artifact(run_id: str, path: str, *, cache: Path) -> Path:

@@ -77,17 +77,15 @@ def _table(verdict: Verdict, total: Comparison) -> str:
     scores = {score.batch: (score.loss, score.auc) for score in verdict.champion_scores}
     for new in verdict.challenger_scores:
         loss, auc = scores.get(new.batch, (None, None))
-        figures = " | ".join(map(_figure, (loss, new.loss, auc, new.auc)))
+        figures = " | ".join(
+            "–" if value is None else f"{value:.4f}" for value in (loss, new.loss, auc, new.auc)
+        )
         lines.append(f"| {plain(new.batch)} | {new.labelled} | {figures} |")
     lines.append(
         f"| **all, {total.blocks} blocks** | {total.rows} | {total.champion_loss:.4f} | "
         f"**{total.challenger_loss:.4f}** | | |"
     )
     return "\n".join(lines)
-
-
-def _figure(value: float | None) -> str:
-    return "–" if value is None else f"{value:.4f}"
 
 
 def _interval(total: Comparison, min_gain: float) -> str:

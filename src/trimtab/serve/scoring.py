@@ -142,6 +142,4 @@ def _predictor(estimator: Any, label: Label) -> Any:
 
 
 def _getter(names: Sequence[str]) -> Callable[[Row], tuple[Any, ...]]:
-    if len(names) > 1:
-        return itemgetter(*names)
-    return lambda row: tuple(row[name] for name in names)
+    return itemgetter(*names) if len(names) > 1 else lambda row: tuple(row[name] for name in names)

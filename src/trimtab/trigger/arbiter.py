@@ -65,16 +65,12 @@ def arbitrate(waiting: Sequence[Request], state: State, params: Params) -> list[
     """
     answers: list[Decision] = []
     started: Started = None
-    for request in sorted(waiting, key=_urgency):
+    for request in sorted(waiting, key=lambda each: (each.source != "watch", each.source != "look", each.id)):
         action, reason = _answer(request, state, params, started)
         if action in ("RETRAIN", "JUDGE", "ROLLBACK"):
             started = action, request.key
         answers.append(Decision(request=request.key, action=action, reason=reason))
     return answers
-
-
-def _urgency(request: Request) -> tuple[bool, bool, int]:
-    return request.source != "watch", request.source != "look", request.id
 
 
 def _answer(request: Request, state: State, params: Params, started: Started) -> Answer:

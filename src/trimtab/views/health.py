@@ -76,9 +76,7 @@ def read(ledger: Ledger, params: Params, last: int) -> Health:
     since = manifests[0].start if manifests else None
     measurements = [
         Measurement(
-            observation=seen,
-            assessment=policy.assess(seen, params),
-            sigmas_limit=params.drift.concept.sigmas,
+            observation=seen, assessment=policy.assess(seen, params), sigmas_limit=params.drift.concept.sigmas
         )
         for seen in (ledger.all(Observation, since=manifests[0].end) if manifests else [])
     ]
@@ -120,9 +118,7 @@ def _lineage(ledger: Ledger, number: str) -> Lineage | None:
         return None
     run_key = ledger.require(Version, version.refit_of).run_key if version.refit_of else version.run_key
     return Lineage(
-        version=version,
-        run=ledger.get(Run, run_key),
-        judgement=ledger.last(Judgement, run_key=run_key),
+        version=version, run=ledger.get(Run, run_key), judgement=ledger.last(Judgement, run_key=run_key)
     )
 
 

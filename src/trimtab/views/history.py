@@ -226,10 +226,7 @@ def _about_batch(ledger: Ledger, params: Params, batch: str) -> Iterator[Entry]:
     yield from map(_ingestion, ledger.all(Batch, prefix=f"{batch}:r"))
     for observation in ledger.all(Observation, batch=batch):
         yield _entry(
-            observation,
-            "measured",
-            policy.assess(observation, params).reason,
-            version=observation.champion,
+            observation, "measured", policy.assess(observation, params).reason, version=observation.champion
         )
     requests = {each.key for each in ledger.all(Request) if each.episode.startswith(f"{batch}:")}
     decisions = state.decisions(ledger.all(Run), ledger.all(Answer, run=None), ledger.all(Wait))
@@ -248,11 +245,12 @@ def _about_batch(ledger: Ledger, params: Params, batch: str) -> Iterator[Entry]:
 
 def _ingestion(batch: Batch) -> Entry:
     manifest = batch.manifest
-    text = (
+    return _entry(
+        batch,
+        "ingested",
         f"revision {manifest.revision}: {manifest.rows} rows, {manifest.labelled} labelled, "
-        f"{manifest.bad_rows} in quarantine; commit {batch.commit[:10]}"
+        f"{manifest.bad_rows} in quarantine; commit {batch.commit[:10]}",
     )
-    return _entry(batch, "ingested", text)
 
 
 def names(refs: Sequence[BatchRef]) -> str:

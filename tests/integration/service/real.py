@@ -18,11 +18,12 @@ from skops.io import dump
 from tests.integration.service import served
 from tests.support import playground
 from tests.support.builders import ROOT
+from trimtab import files
 from trimtab.contracts import Stage, Training
 from trimtab.ledger import Transition, Version
 from trimtab.loop.loop import Loop
 from trimtab.registry import transitions
-from trimtab.registry.load import MODEL_FILE, digest_of
+from trimtab.registry.load import MODEL_FILE
 
 PATIENCE_SECONDS = 90
 
@@ -98,7 +99,7 @@ def promote(
     models = loop.stores.home / "models"
     models.mkdir(exist_ok=True)
     dump(pipeline, models / "draft")
-    digest = digest_of(models / "draft")
+    digest = files.digest(models / "draft")
     (models / digest).mkdir()
     (models / "draft").rename(models / digest / MODEL_FILE)
     client = mlflow.MlflowClient(loop.registry.uri)

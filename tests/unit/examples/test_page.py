@@ -36,7 +36,7 @@ WAITED = Decision(source="age", request="version 2 is old", action="WAIT", reaso
 def week(batch: str, *decisions: Decision) -> Week:
     score = BatchScore(batch=batch, rows=10, labelled=9, loss=0.5, auc=0.7)
     seen = Observed(data_share=0.6, data_drift=True, sigmas=3.4, concept_drift=bool(decisions))
-    served = Served(rows=1000, refused=0, version="1", score=score)
+    served = Served(rows=1000, version="1", score=score)
     return Week(batch=batch, served=served, observed=seen, decisions=decisions, done=True)
 
 

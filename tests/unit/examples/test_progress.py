@@ -11,7 +11,7 @@ from trimtab.contracts import BatchScore, Comparison
 SCORE = BatchScore(batch="2013-W09", rows=6300, labelled=6200, loss=0.49721, auc=0.70423)
 WEEK = Week(
     batch="2013-W09",
-    served=Served(rows=6300, refused=0, version="1", score=SCORE),
+    served=Served(rows=6300, version="1", score=SCORE),
     observed=Observed(data_share=0.53, data_drift=True, sigmas=3.42, concept_drift=True),
     seconds={"traffic": 3.0, "ingest": 6.6},
     done=True,

@@ -20,7 +20,7 @@ BEGUN = Demo(
 )
 FINISHED = replace(BEGUN, finished=True)
 SCORE = BatchScore(batch="2013-W09", rows=10, labelled=9, loss=0.5, auc=0.7)
-WEEK = Week(batch="2013-W09", served=Served(rows=10, refused=0, version="1", score=SCORE))
+WEEK = Week(batch="2013-W09", served=Served(rows=10, version="1", score=SCORE))
 
 
 def decide(

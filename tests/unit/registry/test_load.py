@@ -8,8 +8,9 @@ from sklearn.preprocessing import FunctionTransformer
 from skops.io import dump
 
 from tests.support.builders import sales, shops
+from trimtab import files
 from trimtab.errors import UnsafeModel
-from trimtab.registry.load import MODEL_FILE, digest_of, load
+from trimtab.registry.load import MODEL_FILE, load
 from trimtab.train.fit import build, fit, predict
 
 WANTED = shops()
@@ -18,7 +19,7 @@ WANTED = shops()
 def cached(folder: Path, pipeline: object) -> str:
     """Put a model where `load` keeps its files; return the digest."""
     dump(pipeline, folder / "draft.skops")
-    digest = digest_of(folder / "draft.skops")
+    digest = files.digest(folder / "draft.skops")
     (folder / digest).mkdir()
     (folder / "draft.skops").rename(folder / digest / MODEL_FILE)
     return digest
@@ -85,7 +86,7 @@ def test_an_artifact_that_vouches_for_its_own_dangerous_type_is_refused(
     theirs = mlflow.sklearn.load_model  # called nowhere else: a contract test forbids it
     assert isinstance(theirs(str(artifact)), Pipeline)
 
-    digest = digest_of(artifact / MODEL_FILE)
+    digest = files.digest(artifact / MODEL_FILE)
     with pytest.raises(UnsafeModel, match="expected types of model.trusted_types only, got posix.system too"):
         load(str(artifact), digest, WANTED.model.trusted_types, cache=tmp_path / "cache")
     with pytest.raises(UnsafeModel, match="expected a file with the digest"):

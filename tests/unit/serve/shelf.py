@@ -9,12 +9,12 @@ from skops.io import dumps
 
 from tests.support.builders import sales, shops
 from tests.support.predictions import flush
-from trimtab import params
+from trimtab import files, params
 from trimtab.contracts import ModelVersion
 from trimtab.errors import StoreUnreachable
 from trimtab.predictions.opening import open_log
 from trimtab.predictions.writer import LogWriter
-from trimtab.registry.load import MODEL_FILE, digest_of, load
+from trimtab.registry.load import MODEL_FILE, load
 from trimtab.serve.app import create_app
 from trimtab.serve.holder import ModelHolder, Serving
 from trimtab.serve.scoring import scorer
@@ -49,7 +49,7 @@ class Shelf:
         """Keep a model file under its digest."""
         draft = self.folder / "draft"
         draft.write_bytes(content)
-        digest = digest_of(draft)
+        digest = files.digest(draft)
         (self.folder / digest).mkdir(exist_ok=True)
         draft.rename(self.folder / digest / MODEL_FILE)
         return ModelVersion(version=version, run_id="r", source="s", digest=digest, trained_through=NOON)

@@ -3,7 +3,6 @@
 import io
 import json
 from collections.abc import Collection, Sequence
-from typing import Any
 
 import pandas as pd
 
@@ -26,14 +25,11 @@ def without_rows(content: bytes, ids: Collection[str]) -> bytes:
 
 def keys(frame: pd.DataFrame, features: Sequence[str]) -> list[Key]:
     """Return the features of each row in a form that can be compared with rows of MLflow's files."""
-    columns = [[_plain(value) for value in frame[name].astype(object)] for name in features]
+    columns = (
+        [None if pd.isna(value) else value if isinstance(value, str) else float(value) for value in values]
+        for values in (frame[name].astype(object) for name in features)
+    )
     return list(zip(*columns, strict=True))
-
-
-def _plain(value: Any) -> object:
-    if pd.isna(value):
-        return None
-    return value if isinstance(value, str) else float(value)
 
 
 def without_features(

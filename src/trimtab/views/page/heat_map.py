@@ -38,7 +38,10 @@ def heat(health: Health) -> Markup:
         if name in names
     ]
     return plot(
-        [(row * _ROW_HEIGHT + 13, _shortened(name)) for row, name in enumerate(names)],
+        [
+            (row * _ROW_HEIGHT + 13, name if len(name) <= _MAX_LETTERS else f"{name[: _MAX_LETTERS - 1]}…")
+            for row, name in enumerate(names)
+        ],
         cells,
         _ROW_HEIGHT * len(names),
         f"Drift of {len(names)} features over {len(health.batches)} batches, in thresholds",
@@ -88,7 +91,3 @@ def _cell(column: ColumnDrift, batch: str, place: int, row: int, across: Across)
     return cell + Markup('<circle class="drifted" cx="{}" cy="{}" r="2.5"/>').format(
         across.percent(place + 0.5), row * _ROW_HEIGHT + _ROW_HEIGHT / 2
     )
-
-
-def _shortened(name: str) -> str:
-    return name if len(name) <= _MAX_LETTERS else f"{name[: _MAX_LETTERS - 1]}…"
