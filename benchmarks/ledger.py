@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 from trimtab import params
 from trimtab.contracts import (
@@ -38,12 +39,16 @@ from trimtab.ledger import (
     Request,
     Run,
     RunEnd,
+    Snapshot,
     Transition,
     TransitionEnd,
     Version,
     Wait,
     kind_of,
+    queries,
+    state,
 )
+from trimtab.loop import arbitrate
 from trimtab.views import health, history, prometheus, prometheus_loop
 from trimtab.views.page import html
 
@@ -312,6 +317,14 @@ def reads(ledger: Ledger) -> dict[str, Callable[[], object]]:
     def page() -> str:
         return html.page(health.read(ledger, PARAMS, 53), nonce="n", mlflow=None)
 
+    manifests = [batch.manifest for batch in state.batches_in_force(ledger.all(Batch))]
+    loop = SimpleNamespace(ledger=ledger, params=PARAMS, commit=digest("commit")[:40])
+
+    def arbiters_read() -> object:
+        facts = Snapshot(ledger)
+        waiting = queries.waiting_requests(facts)
+        return waiting, arbitrate.read_state(loop, facts, manifests, queries.champion(facts), "run")
+
     return {
         "the page's data (53 batches)": lambda: health.read(ledger, PARAMS, 53),
         "the page": page,
@@ -319,6 +332,9 @@ def reads(ledger: Ledger) -> dict[str, Callable[[], object]]:
         "history --last 20": lambda: history.read(ledger, 20),
         "history": lambda: history.read(ledger, None),
         "why VERSION": lambda: history.about(ledger, PARAMS, "100"),
+        "the arbiter's read": arbiters_read,
+        "the service's poll": lambda: ledger.last(TransitionEnd),
+        "the same after a transition": lambda: queries.served(ledger),
     }
 
 

@@ -28,10 +28,9 @@ def production(ledger: Ledger) -> str | None:
 
 def observed(ledger: Ledger, batch: str, params: Params, *, revision: int = 1) -> Observed | None:
     """Return the first observation of a batch revision, by the champion that was live when it came in."""
-    observations = ledger.all(Observation, prefix=f"{batch_key(batch, revision)}:")
-    if not observations:
+    first = next(iter(ledger.all(Observation, prefix=f"{batch_key(batch, revision)}:")), None)
+    if first is None:
         return None
-    first = observations[0]
     assessment = policy.assess(first, params)
     return Observed(
         data_share=first.data.share,

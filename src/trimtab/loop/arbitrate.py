@@ -201,7 +201,9 @@ def _answer(
 ) -> tuple[str | None, Transition | None]:
     waiting = {request.key: request for request in queries.waiting_requests(facts)}
     champion = queries.champion(facts)
-    now = replace(_state(loop, facts, manifests, champion, run_id), unloadable=unloadable, in_flight=held_by)
+    now = replace(
+        read_state(loop, facts, manifests, champion, run_id), unloadable=unloadable, in_flight=held_by
+    )
     written: list[Fact] = []
     for decision in arbiter.arbitrate(list(waiting.values()), now, loop.params):
         request = waiting[decision.request]
@@ -286,9 +288,10 @@ def _run(
     )
 
 
-def _state(
+def read_state(
     loop: Loop, facts: Snapshot, manifests: Sequence[Manifest], champion: ModelVersion | None, run_id: str
 ) -> arbiter.State:
+    """Return what the arbiter judges by, all but what can be loaded and who holds the lease."""
     runs, ends = facts.all(Run), {end.key: end for end in facts.all(RunEnd)}
     given_up = {key for key, end in ends.items() if end.outcome != "concluded"}
     retrainings = [
