@@ -30,7 +30,7 @@ _HEALTHY_SECONDS = 180
 
 
 def play(weeks: int | None, tree: Path, withhold: int) -> int:
-    """Play `weeks` weeks (all if None), or resume; return the exit status. Errors as `open_home` and `Player.play`."""
+    """Play `weeks` weeks (all if None), or resume; return the exit status. It raises the errors of `open_home` and `Player.play`."""
     where, out = settings.read(), progress.Progress()
     params = parameters.load(tree / parameters.FILE)
     out.doing("reading the flights")
@@ -155,7 +155,7 @@ def through(
 ) -> Demo:
     """Play the weeks through a running Airflow and service, compare policies, and write the page.
 
-    Errors as `Player.play`.
+    Raises the errors of `Player.play`.
     """
     begin, ledger = time.monotonic(), Ledger(where.ledger, params.model.name)
     watch = Watch(airflow, where.home, out)

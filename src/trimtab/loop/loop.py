@@ -54,7 +54,7 @@ class Loop:
         return queries.champion(self.ledger)
 
     def load(self, version: Version) -> "Pipeline":
-        """Load a version as the service would; errors as `trimtab.registry.load.load`."""
+        """Load a version as the service would; raises the errors of `trimtab.registry.load.load`."""
         return load.load(
             version.training.source,
             version.training.digest,

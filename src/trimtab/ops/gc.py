@@ -159,8 +159,9 @@ def _paths(paths: Iterable[Path], before: float) -> Iterator[Candidate]:
 def _last_change_and_size(path: Path) -> tuple[float, int]:
     """Return when a file, or anything in a folder, was last changed, and its size in bytes."""
     files = [file.lstat() for file in (path, *path.rglob("*")) if file.is_file()]
-    return max(path.lstat().st_mtime, *(file.st_mtime for file in files), 0.0), sum(
-        file.st_size for file in files
+    return (
+        max(path.lstat().st_mtime, *(file.st_mtime for file in files), 0.0),
+        sum(file.st_size for file in files),
     )
 
 

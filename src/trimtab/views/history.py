@@ -99,7 +99,7 @@ def read(ledger: Ledger, last: int | None) -> list[Entry]:
 
 
 def about(ledger: Ledger, params: Params, name: str) -> list[Entry]:
-    """Return what `why` returns, from a ledger; errors as `why`."""
+    """Return what `why` returns, from a ledger, and raise its errors."""
     if ledger.get(Version, name) is not None:
         return list(_about_version(ledger, name))
     batches = [batch.manifest.batch for batch in state.batches_in_force(ledger.all(Batch))]

@@ -83,7 +83,7 @@ class Scraped:
         self._text = b""
 
     def text(self, models: Models | None = None) -> bytes:
-        """Return the text; errors as `exposition`, after which the next scraper reads again."""
+        """Return the text. After an error of `exposition` the next scraper reads again."""
         with self._lock:
             if time.monotonic() - self._read_at > self._seconds:
                 self._text = exposition(models)

@@ -70,7 +70,7 @@ def _installed(names: Iterable[str]) -> dict[str, str]:
 
 
 def disk(home: Path) -> str:
-    """Refuse a disk that the loop would fill."""
+    """Return the free disk space; too little is an error."""
     free = preflight.free_bytes(home)
     preflight.check_disk(home, free=free)
     return f"{free / 1e9:.1f} GB free"
