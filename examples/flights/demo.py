@@ -30,7 +30,10 @@ _HEALTHY_SECONDS = 180
 
 
 def play(weeks: int | None, tree: Path, withhold: int) -> int:
-    """Play `weeks` weeks (all if None), or resume; return the exit status. It raises the errors of `open_home` and `Player.play`."""
+    """Play `weeks` weeks (all if None), or resume, and return the exit status.
+
+    Raises the errors of `open_home` and `Player.play`.
+    """
     where, out = settings.read(), progress.Progress()
     params = parameters.load(tree / parameters.FILE)
     out.doing("reading the flights")
