@@ -80,9 +80,13 @@ AREAS = {
     "mutate": Area(
         "make mutate",
         (
+            "src/trimtab/errors.py",
             "src/trimtab/evaluate",
             "src/trimtab/ledger",
+            "src/trimtab/loop",
+            "src/trimtab/redaction.py",
             "src/trimtab/registry",
+            "src/trimtab/serve",
             "src/trimtab/trigger",
             "tests/integration/test_transitions.py",
             "tests/mutation",
