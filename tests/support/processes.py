@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from multiprocessing import forkserver
 from multiprocessing.process import BaseProcess
 
+import psutil
+
 from trimtab.cli import app
 
 IMPORTED = (
@@ -26,14 +28,21 @@ def fresh(target: Callable[..., object], *arguments: object) -> BaseProcess:
 
 
 def killed(words: Sequence[str], reached: Callable[[], bool]) -> None:
-    """Run a verb, and kill its process at the first moment at which something is reached."""
+    """Run a verb, and kill its process at the first moment at which something is reached.
+
+    The commands that it has started are not killed. This returns after they have ended.
+    """
     process = fresh(_command, list(words))
     process.start()
     while not reached():
         assert process.is_alive(), "it ended before it was to be killed"
         time.sleep(0.002)
-    process.kill()
+    started = psutil.Process(process.pid)
+    started.suspend()
+    commands = started.children(recursive=True)
+    started.kill()
     process.join()
+    psutil.wait_procs(commands)
 
 
 def _in(environment: Mapping[str, str], target: Callable[..., object], arguments: tuple[object, ...]) -> None:

@@ -22,6 +22,7 @@ from trimtab.ledger.facts import (
     Version,
     Wait,
     batch_key,
+    body_of,
     kind_of,
 )
 from trimtab.ledger.leases import Lease
@@ -52,5 +53,6 @@ __all__ = [
     "Version",
     "Wait",
     "batch_key",
+    "body_of",
     "kind_of",
 ]

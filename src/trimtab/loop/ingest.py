@@ -121,13 +121,14 @@ def _require_acceptable(loop: Loop, landed: landing.Landed) -> None:
             landed.batch,
             f"expected an end in the past, got {landed.end.isoformat()}; the system clock says {now.isoformat()}",
         )
-    released = loop.ledger.last(QuarantineAction, prefix=f"{released_by}:")
-    if released_by is not None and (released is None or released.action != "released"):
-        raise BatchRejected(
-            landed.batch,
-            f"expected a manifest without released_by, got {released_by!r}, which nobody released. Use "
-            f"`trimtab batch quarantine release`",
-        )
+    if released_by is not None:
+        newest = loop.ledger.last(QuarantineAction, prefix=f"{released_by}:")
+        if newest is None or newest.action != "released":
+            raise BatchRejected(
+                landed.batch,
+                f"expected a manifest without released_by, got {released_by!r}, which nobody released. Use "
+                f"`trimtab batch quarantine release`",
+            )
 
 
 def _refuse(loop: Loop, rejected: BatchRejected, files: list[Path]) -> dict[str, Any]:

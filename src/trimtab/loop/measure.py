@@ -13,8 +13,7 @@ from trimtab.drift import concept, data_drift
 from trimtab.errors import UnsafeModel
 from trimtab.evaluate.compare import blocks_of, loss_bounds
 from trimtab.evaluate.scores import row_losses, score
-from trimtab.ledger import queries, state
-from trimtab.ledger.facts import Batch, Observation, Transition, Version, batch_key, body_of
+from trimtab.ledger import Batch, Observation, Transition, Version, batch_key, body_of, queries, state
 from trimtab.loop.loop import Loop, open_loop
 from trimtab.registry import tracking
 from trimtab.train.features import design, targets

@@ -89,11 +89,11 @@ def _download(source: str, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent) as folder, reaching() as mlflow:
         try:
-            files = Path(mlflow.artifacts.download_artifacts(source, dst_path=folder))
+            artifact = Path(mlflow.artifacts.download_artifacts(source, dst_path=folder))
         except mlflow.exceptions.MlflowException as error:
             if error.error_code != "RESOURCE_DOES_NOT_EXIST":
                 raise
             raise UnsafeModel(source, f"its artifact cannot be had ({error})") from error
-        if not (files / MODEL_FILE).is_file():
+        if not (artifact / MODEL_FILE).is_file():
             raise UnsafeModel(source, f"its artifact holds no {MODEL_FILE}")
-        (files / MODEL_FILE).replace(path)
+        (artifact / MODEL_FILE).replace(path)
