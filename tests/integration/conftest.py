@@ -10,13 +10,21 @@ from tests.support.moments import Branch, Site
 from trimtab.loop.loop import Loop
 
 
+@pytest.fixture(scope="session", autouse=True)
+def forked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Fork DVC and trimtab where a test starts them, so that their libraries are not imported each time."""
+    with forking(tmp_path_factory.getbasetemp()) as environment, pytest.MonkeyPatch.context() as patch:
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        yield
+
+
 @pytest.fixture(scope="session")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
     """Where this process keeps its loops."""
     worker, own = os.environ.get("PYTEST_XDIST_WORKER"), tmp_path_factory.getbasetemp()
     number = int(worker.removeprefix("gw")) if worker else 0
-    with forking(own) as environment:
-        yield Branch(own.parent if worker else own, number, environment)
+    return Branch(own.parent if worker else own, number)
 
 
 @pytest.fixture

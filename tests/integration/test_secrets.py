@@ -53,7 +53,7 @@ def test_the_password_of_a_store_that_is_away_is_nowhere(variable: str, loop: Lo
     environment = {
         **os.environ,
         variable.strip(): AWAY[variable],
-        "PYTHONPATH": os.pathsep.join(map(str, (playground.ROOT / "plugins", playground.ROOT / "src"))),
+        "PYTHONPATH": os.pathsep.join((str(playground.ROOT / "plugins"), os.environ["PYTHONPATH"])),
         # pragma: allowlist nextline secret
         "TRIMTAB_ALERTS_TOKEN": "open sesame",
         "AIRFLOW_HOME": str(tmp_path / "airflow"),

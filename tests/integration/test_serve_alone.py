@@ -4,6 +4,7 @@ import pytest
 import yaml
 
 from tests.integration.service import real
+from tests.support.moments import Site
 from trimtab.loop.loop import Loop
 from trimtab.origin.commands import git
 from trimtab.serve.preparing import LAST_GOOD
@@ -18,17 +19,21 @@ METRIC = 'trimtab_last_good{model="flight-delay"}'
 
 
 @pytest.fixture
-def rows(loop: Loop) -> list[dict[str, object]]:
+def rows(site: Site, loop: Loop) -> list[dict[str, object]]:
     """Rows to ask for; a version that was trained at the origin's head is in Production, and has answered."""
-    loop.registry.stages(loop.model)
     frame = real.week(0)
-    commit = {"trimtab.commit": loop.commit}
-    real.promote(loop, fit(build(loop.params), loop.params, frame), tags=commit)
     rows = real.requested(loop, frame.head(3))
-    with real.running(loop) as service:
-        service.wait_for("1")
-        assert service.post("/predict", {"rows": rows}).status_code == 200
-        assert f"{METRIC} 0.0" in service.get("/metrics").text
+
+    def answer() -> None:
+        loop.registry.stages(loop.model)
+        commit = {"trimtab.commit": loop.commit}
+        real.promote(loop, fit(build(loop.params), loop.params, frame), tags=commit)
+        with real.running(loop) as service:
+            service.wait_for("1")
+            assert service.post("/predict", {"rows": rows}).status_code == 200
+            assert f"{METRIC} 0.0" in service.get("/metrics").text
+
+    site.at("answered", answer)
     return rows
 
 

@@ -4,7 +4,7 @@ import fcntl
 import gc
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -43,12 +43,10 @@ class Site:
 
     Args:
         folder: Of one process at a time.
-        environment: What the loops find in their environment besides their stores.
     """
 
-    def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
+    def __init__(self, folder: Path) -> None:
         self._place, self._snapshots = folder / "site", folder / "moments"
-        self._environment = environment
 
     def empty(self, patch: pytest.MonkeyPatch, moment: str = "empty", **changes: object) -> Loop:
         """Put a loop there that was initialised, and lead the environment to it; changes are to `SMALL`."""
@@ -85,7 +83,7 @@ class Site:
         return playground.opened()
 
     def _lead(self, patch: pytest.MonkeyPatch) -> None:
-        for name, value in (playground.environment(self._place / "var") | self._environment).items():
+        for name, value in playground.environment(self._place / "var").items():
             patch.setenv(name, value)
         patch.chdir(self._place)  # without a server, MLflow puts artifacts below the working directory
 
@@ -103,12 +101,11 @@ class Branch(Site):
     Args:
         root: Of all test processes.
         number: Of this process.
-        environment: What the loops find in their environment besides their stores.
     """
 
-    def __init__(self, root: Path, number: int, environment: Mapping[str, str]) -> None:
-        super().__init__(root / f"loops-{number:04}", environment)
-        self._stem = Site(root / "loops-stem", environment)
+    def __init__(self, root: Path, number: int) -> None:
+        super().__init__(root / f"loops-{number:04}")
+        self._stem = Site(root / "loops-stem")
 
     def fed(self, patch: pytest.MonkeyPatch) -> Loop:
         """Put a loop there that took in the four weeks which the first training needs."""

@@ -67,8 +67,13 @@ def opened_log(loop: Loop) -> PredictionLog:
 @contextmanager
 def writing() -> Iterator["subprocess.Popen[str]"]:
     """Another process that takes batches in and logs predictions, without end."""
-    place = {**os.environ, "PYTHONPATH": str(playground.ROOT)}
-    process = subprocess.Popen([sys.executable, "-c", WRITER], env=place, text=True, stdout=subprocess.PIPE)
+    places = os.pathsep.join((str(playground.ROOT), os.environ["PYTHONPATH"]))
+    process = subprocess.Popen(
+        [sys.executable, "-c", WRITER],
+        env=os.environ | {"PYTHONPATH": places},
+        text=True,
+        stdout=subprocess.PIPE,
+    )
     try:
         assert process.stdout is not None and process.stdout.readline() == "0\n"
         yield process

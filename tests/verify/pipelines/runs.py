@@ -15,7 +15,7 @@ from tests.verify.pipelines.runner import act, with_environment
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
-    return Site(tmp_path_factory.mktemp("loops"), {})
+    return Site(tmp_path_factory.mktemp("loops"))
 
 
 def test_the_lint_job_of_ci_runs(tmp_path: Path) -> None:
