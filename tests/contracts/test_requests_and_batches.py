@@ -104,6 +104,11 @@ def frame_of(row: Row) -> pd.DataFrame:
     return pd.DataFrame(values | {EVENT_TIME: [pd.Timestamp(row[EVENT_TIME])], KNOWN_AT: known_at})
 
 
+def test_a_missing_id_is_not_the_same_as_its_name():
+    rows = [{**SOUND, ROW_ID: None}, {**SOUND, ROW_ID: "None"}]
+    assert faults_of_request(rows) == faults_of_batch(rows) == {(0, ROW_ID)}
+
+
 @pytest.mark.parametrize("field", VALUES)
 @settings(max_examples=12, deadline=None)
 @given(draw=st.data())

@@ -65,7 +65,7 @@ class RowChecker:
     def _faults_of_form(self, rows: Sequence[Any]) -> list[Fault]:
         """Return a fault for each unknown field, and for each row whose id an earlier row has."""
         faults = []
-        seen: set[str] = set()
+        seen: set[str | None] = set()
         for number, row in enumerate(rows):
             if not isinstance(row, dict):
                 continue  # pydantic reports that
@@ -77,5 +77,5 @@ class RowChecker:
             row_id = row.get(ROW_ID)
             if isinstance(row_id, str) and row_id in seen:
                 faults.append(fault(ROW_ID, "an id that occurs once in the request", row_id, row=number))
-            seen.add(str(row_id))
+            seen.add(row_id if isinstance(row_id, str) else None)
         return faults
