@@ -10,7 +10,7 @@ another backup, `trimtab ops gc` or `trimtab ops erase` is running, or was kille
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import Param, task
+from airflow.sdk import CronTriggerTimetable, Param, task
 from airflow.sdk.exceptions import AirflowFailException
 from trimtab_models import Model, trimtab_dag
 
@@ -29,10 +29,15 @@ def back_up(params: Any = None) -> dict[str, Any]:
     return {"folder": str(taken.folder), "counts": taken.counts, "removed": list(taken.removed)}
 
 
-def _every_night(model: Model) -> str | None:
+def _every_night(model: Model) -> CronTriggerTimetable | None:
     """Start 20 minutes after the model before: a ledger that models share has one lease for backups."""
     hour, minute = divmod(3 * 60 + 15 + 20 * model.place, 60)
-    return f"{minute} {hour % 24} * * *" if model.read().backups else None
+    # Otherwise a new Airflow would also take the run that was due up to 2.4 hours before: a tenth of the interval.
+    return (
+        CronTriggerTimetable(f"{minute} {hour % 24} * * *", timezone="UTC", run_immediately=timedelta(0))
+        if model.read().backups
+        else None
+    )
 
 
 @trimtab_dag(_every_night, doc=__doc__, impact="tier_2", timeout=timedelta(hours=4), params={"keep": KEEP})

@@ -1,5 +1,9 @@
 """The shape of each DAG, as a literal."""
 
+from datetime import datetime, timedelta
+
+import pytest
+
 from tests.dags.conftest import FOLDER
 
 
@@ -99,6 +103,28 @@ def test_each_dag_has_its_time(dags):
         "rollback_model": None,
         "sweep": "*/10 * * * *",
     }
+
+
+@pytest.mark.parametrize(
+    ("name", "due", "next_due"),
+    [
+        ("back_up_stores", "2026-11-30T03:15Z", "2026-12-01T03:15Z"),
+        ("retrain_model", "2026-11-30T06:00Z", "2026-12-07T06:00Z"),
+    ],
+)
+def test_a_new_airflow_waits_for_the_next_time(bag, monkeypatch, name, due, next_due):
+    from airflow.serialization.serialized_objects import DagSerialization
+    from airflow.timetables.base import TimeRestriction
+
+    monkeypatch.setenv("TRIMTAB_BACKUPS", "/backups")
+    stored = DagSerialization.from_dict(DagSerialization.to_dict(type(bag)(str(FOLDER)).dags[name]))
+    now = datetime.fromisoformat(due) + timedelta(hours=1)
+    monkeypatch.setattr("airflow.timetables.trigger.utcnow", lambda: now)
+    first = stored.timetable.next_dagrun_info(
+        last_automated_data_interval=None,
+        restriction=TimeRestriction(earliest=None, latest=None, catchup=False),
+    )
+    assert first.run_after == datetime.fromisoformat(next_due)
 
 
 def test_what_the_environment_names_sets_the_nightly_backup_and_the_pods_of_a_training(
