@@ -104,7 +104,7 @@ def frame_of(row: Row) -> pd.DataFrame:
     return pd.DataFrame(values | {EVENT_TIME: [pd.Timestamp(row[EVENT_TIME])], KNOWN_AT: known_at})
 
 
-def test_a_missing_id_is_not_the_same_as_its_name():
+def test_a_null_row_id_does_not_repeat_the_text_none():
     rows = [{**SOUND, ROW_ID: None}, {**SOUND, ROW_ID: "None"}]
     assert faults_of_request(rows) == faults_of_batch(rows) == {(0, ROW_ID)}
 

@@ -27,22 +27,22 @@ def fresh(target: Callable[..., object], *arguments: object) -> BaseProcess:
     )
 
 
-def killed(words: Sequence[str], reached: Callable[[], bool]) -> None:
+def killed(words: Sequence[str], reached: Callable[[], bool]) -> list[psutil.Process]:
     """Run a verb, and kill its process at the first moment at which something is reached.
 
-    The commands that it has started are not killed. This returns after they have ended.
+    Returns the commands that the process had started: they go on.
     """
     process = fresh(_command, list(words))
     process.start()
     while not reached():
         assert process.is_alive(), "it ended before it was to be killed"
         time.sleep(0.002)
-    started = psutil.Process(process.pid)
-    started.suspend()
-    commands = started.children(recursive=True)
-    started.kill()
+    verb = psutil.Process(process.pid)
+    verb.suspend()  # so that it starts no further command
+    commands = verb.children(recursive=True)
+    verb.kill()
     process.join()
-    psutil.wait_procs(commands)
+    return commands
 
 
 def _in(environment: Mapping[str, str], target: Callable[..., object], arguments: tuple[object, ...]) -> None:

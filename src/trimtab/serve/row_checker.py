@@ -65,17 +65,17 @@ class RowChecker:
     def _faults_of_form(self, rows: Sequence[Any]) -> list[Fault]:
         """Return a fault for each unknown field, and for each row whose id an earlier row has."""
         faults = []
-        seen: set[str | None] = set()
-        for number, row in enumerate(rows):
-            if not isinstance(row, dict):
-                continue  # pydantic reports that
+        seen: set[str] = set()
+        # pydantic reports a row that is no object, and an id that is no text.
+        for number, row in [(number, row) for number, row in enumerate(rows) if isinstance(row, dict)]:
             faults += [
                 fault(name, "no field with this name", row[name], row=number)
                 for name in row
                 if name not in self._fields
             ]
             row_id = row.get(ROW_ID)
-            if isinstance(row_id, str) and row_id in seen:
-                faults.append(fault(ROW_ID, "an id that occurs once in the request", row_id, row=number))
-            seen.add(row_id if isinstance(row_id, str) else None)
+            if isinstance(row_id, str):
+                if row_id in seen:
+                    faults.append(fault(ROW_ID, "an id that occurs once in the request", row_id, row=number))
+                seen.add(row_id)
         return faults

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from mlflow import MlflowClient
 
@@ -121,7 +122,7 @@ def test_a_changed_backup_is_not_restored(led: Loop, tmp_path: Path) -> None:
 
 def test_a_killed_backup_is_not_taken_for_a_whole_one(led: Loop, tmp_path: Path) -> None:
     dest = tmp_path / "backups"
-    killed(["ops", "backup", str(dest)], lambda: any(dest.glob("*.part/origin.git")))
+    commands = killed(["ops", "backup", str(dest)], lambda: any(dest.glob("*.part/origin.git")))
     (left,) = dest.iterdir()
     with pytest.raises(Unfit, match="is not a complete backup"):
         restore(left)
@@ -129,6 +130,7 @@ def test_a_killed_backup_is_not_taken_for_a_whole_one(led: Loop, tmp_path: Path)
         backup(dest)
     lease = led.ledger.leases.current(LEASE)
     assert lease is not None
+    assert psutil.wait_procs(commands, timeout=60)[1] == []  # git writes to its folder until then
     led.ledger.leases.release(lease)  # as if it had expired
     taken = backup(dest)
     assert list(dest.iterdir()) == [taken.folder]
