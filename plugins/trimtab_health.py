@@ -126,8 +126,8 @@ def _refused(request: Any, error: Any) -> Any:
         from fastapi.responses import RedirectResponse
 
         root = request.scope["root_path"].removesuffix(PREFIX)
-        place = quote(request.url.path + (f"?{request.url.query}" if request.url.query else ""), safe="")
-        return RedirectResponse(f"{root}/api/v2/auth/login?next={place}")
+        page = quote(request.url.path + (f"?{request.url.query}" if request.url.query else ""), safe="")
+        return RedirectResponse(f"{root}/api/v2/auth/login?next={page}")
     if error.status_code == 404:
         return _failed(404, "No such model", str(error.detail), "Leave out `model` to see the first of them.")
     return _failed(

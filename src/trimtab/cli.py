@@ -380,7 +380,7 @@ def collect_garbage(
 
 @ops.command()
 def erase(
-    rows: Annotated[list[str], typer.Argument(help="Row ids.")],
+    rows: Annotated[list[str], typer.Argument(help="Ids of the rows to erase.")],
     *,
     reason: Reason,
     by: Actor,

@@ -335,13 +335,13 @@ def plain(value: Any) -> dict[str, Any]:  # any contract above
     return result
 
 
-def from_plain(kind: type[T], column: object) -> T:
+def from_plain(kind: type[T], value: object) -> T:
     """Read a contract out of the JSON types that `plain` made.
 
     Raises:
-        pydantic.ValidationError: The column holds no such value.
+        pydantic.ValidationError: The value is no such contract.
     """
-    read: T = _adapter(kind).validate_python(column)  # type: ignore[arg-type]  # a type is hashable
+    read: T = _adapter(kind).validate_python(value)  # type: ignore[arg-type]  # a type is hashable
     return read
 
 

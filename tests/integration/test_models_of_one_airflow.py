@@ -17,7 +17,7 @@ from tests.integration.predictions.servers import free_port
 from tests.integration.test_celery import Cluster, knows, until
 from tests.integration.test_requests import FIRED
 from tests.support import playground
-from tests.support.airflow import patch, run_state, task_states
+from tests.support.airflow import patch, reparse, run_state, task_states
 from tests.support.ledger import decisions
 from tests.support.moments import SMALL
 from trimtab import settings
@@ -235,6 +235,7 @@ def test_the_password_of_a_store_that_is_away_is_in_no_log_and_on_no_page(site: 
     }
     file.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
     try:
+        reparse(site.api, "ingest_batch.delay")
         until(lambda: knows(site.api, dag), f"Airflow to know {dag}")
         site.api.trigger(dag, run_id="one")
         patch(site.api, f"/api/v2/dags/{dag}", {"is_paused": False})

@@ -102,7 +102,7 @@ def by_model(payload: object) -> dict[str, dict[str, object]]:
 
 
 def unread() -> bool:
-    """Say whether a request waits that the arbiter has not looked at even once."""
+    """Return whether a request waits that the arbiter has never looked at."""
     ledger = open_loop().ledger
     waits, runs = ledger.all(Wait), ledger.all(Run)
     looked_at = {*ledger.keys(Answer), *(each.request for each in waits), *(each.request for each in runs)}

@@ -31,7 +31,7 @@ from trimtab.ledger import (
 )
 from trimtab.loop.loop import Loop, open_loop
 from trimtab.loop.notify import notify
-from trimtab.loop.orders import WATCH_RULE, facts_of_rollback, trouble
+from trimtab.loop.orders import WATCH_RULE, facts_of_rollback, load_error
 from trimtab.loop.reconcile import repair
 from trimtab.registry import transitions
 from trimtab.trigger import arbiter
@@ -123,7 +123,7 @@ def _unloadable(loop: Loop) -> dict[str, str]:
     versions |= {
         request.challenger for request in requests if request.source == "watch" and request.challenger
     }
-    return {version: text for version in sorted(versions) if (text := trouble(loop, version)) is not None}
+    return {version: text for version in sorted(versions) if (text := load_error(loop, version)) is not None}
 
 
 def _notify_what_is_held_back(loop: Loop, unloadable: Mapping[str, str]) -> None:

@@ -133,7 +133,7 @@ def rollback(version: str | None, *, actor: str, reason: str, key: str | None = 
     return text
 
 
-def trouble(loop: Loop, version: str) -> str | None:
+def load_error(loop: Loop, version: str) -> str | None:
     """Load a version as the service would; return what is wrong with it, or None."""
     registered = loop.ledger.get(Version, version)
     if registered is None:
@@ -153,7 +153,7 @@ def facts_of_rollback(
     Args:
         loop: The stores.
         bad: The champion that is taken back. Neither it nor a refit of it comes to Production until `trimtab model unblock`.
-        to: The version to go back to, which was tried with `trouble` before.
+        to: The version to go back to, which was tried with `load_error` before.
         actor: Who.
         reason: Why.
         event_time: Of the transition.
@@ -224,7 +224,7 @@ def _refuse_blocked(orders: state.OrdersInForce, version: str) -> None:
 
 
 def _require_loadable(loop: Loop, version: str) -> None:
-    obstacle = trouble(loop, version)
+    obstacle = load_error(loop, version)
     if obstacle is not None:
         raise OrderRefused("a version that can be loaded", f"version {version}: {obstacle}")
 

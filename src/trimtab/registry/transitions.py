@@ -27,7 +27,11 @@ ALIASES: dict[str, Stage] = {"champion": "Production", "challenger": "Staging"}
 def move(
     facts: Ledger | Snapshot, ledger: Ledger, store: Store, transition: Transition, lease: Lease | None = None
 ) -> None:
-    """Make one transition, or what is left of it.
+    """Record a transition, and do in MLflow what it asks for.
+
+    Args:
+        facts: Where the transition is recorded: the ledger, or a snapshot, which refuses when it is out of date.
+        ledger: The ledger that the registry is made to agree with.
 
     Raises:
         Conflict: `facts` is a snapshot, and what it has read is no longer the newest; nothing was moved.

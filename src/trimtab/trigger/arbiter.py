@@ -84,7 +84,7 @@ def _answer(request: Request, state: State, params: Params, started: Started) ->
     return "RETRAIN", f"{request.source}: {request.reason}"
 
 
-def _moot(request: Request, state: State, params: Params, started: Started) -> Answer | None:
+def _no_longer_needed(request: Request, state: State, params: Params, started: Started) -> Answer | None:
     if request.champion is not None and request.champion != state.champion:
         return "SKIP", f"it was about version {request.champion}; version {state.champion} is champion by now"
     if request.source == "look" and request.challenger != state.under_judgement:
@@ -97,7 +97,7 @@ def _moot(request: Request, state: State, params: Params, started: Started) -> A
     return None
 
 
-def _joined(request: Request, state: State, params: Params, started: Started) -> Answer | None:
+def _joins_another(request: Request, state: State, params: Params, started: Started) -> Answer | None:
     if started is None:
         return None
     action, first = started
@@ -107,7 +107,7 @@ def _joined(request: Request, state: State, params: Params, started: Started) ->
     return "WAIT", f"the {what} that the request {first} started comes first"
 
 
-def _failing(request: Request, state: State, params: Params, started: Started) -> Answer | None:
+def _run_has_failed(request: Request, state: State, params: Params, started: Started) -> Answer | None:
     if request.key not in state.failing:
         return None
     return "WAIT", (
@@ -115,7 +115,7 @@ def _failing(request: Request, state: State, params: Params, started: Started) -
     )
 
 
-def _ordered(request: Request, state: State, params: Params, started: Started) -> Answer | None:
+def _held_by_people(request: Request, state: State, params: Params, started: Started) -> Answer | None:
     if state.paused is not None:
         return "WAIT", f"paused by {state.paused}"
     if state.pinned is not None and not request.dry_run:
@@ -128,7 +128,7 @@ def _ordered(request: Request, state: State, params: Params, started: Started) -
     return None
 
 
-def _busy(request: Request, state: State, params: Params, started: Started) -> Answer | None:
+def _no_run_can_start(request: Request, state: State, params: Params, started: Started) -> Answer | None:
     if request.source == "watch":
         return None
     if state.in_flight is not None:
@@ -146,7 +146,9 @@ def _busy(request: Request, state: State, params: Params, started: Started) -> A
     return None
 
 
-def _judging(request: Request, state: State, params: Params, started: Started) -> Answer | None:
+def _challenger_under_judgement(
+    request: Request, state: State, params: Params, started: Started
+) -> Answer | None:
     if request.source in ("look", "watch") or state.under_judgement is None or _supersedes(request, params):
         return None
     text = f"version {state.under_judgement} is under judgement and has looks left"
@@ -155,7 +157,7 @@ def _judging(request: Request, state: State, params: Params, started: Started) -
     return "WAIT", text
 
 
-def _enough(request: Request, state: State, params: Params, started: Started) -> Answer | None:
+def _too_little_data(request: Request, state: State, params: Params, started: Started) -> Answer | None:
     if request.source in ("look", "watch"):
         return None
     if state.batches < params.train.start_batches:
@@ -176,7 +178,7 @@ def _enough(request: Request, state: State, params: Params, started: Started) ->
     return None
 
 
-def _patient(request: Request, state: State, params: Params, started: Started) -> Answer | None:
+def _too_soon(request: Request, state: State, params: Params, started: Started) -> Answer | None:
     if request.source in ("look", "watch") or request.force:
         return None
     rules, since = params.trigger, state.batches_since_retraining
@@ -197,14 +199,14 @@ def _patient(request: Request, state: State, params: Params, started: Started) -
 
 
 _RULES: tuple[Callable[[Request, State, Params, Started], Answer | None], ...] = (
-    _moot,
-    _joined,
-    _failing,
-    _ordered,
-    _busy,
-    _judging,
-    _enough,
-    _patient,
+    _no_longer_needed,
+    _joins_another,
+    _run_has_failed,
+    _held_by_people,
+    _no_run_can_start,
+    _challenger_under_judgement,
+    _too_little_data,
+    _too_soon,
 )
 """In this order; the first that has something to say answers."""
 

@@ -29,7 +29,7 @@ def clock(where: Settings) -> str | Warn:
     zone = f"{Settings.variable('airflow_timezone')} is {where.airflow_timezone}"
     if where.airflow_timezone.lower() not in ("utc", "etc/utc"):
         return Warn(f"{zone}: cron times of DAGs are in that zone. Set it to utc.")
-    apart = {name: (now - system_clock()).total_seconds() for name, now in _others(where)}
+    apart = {name: (now - system_clock()).total_seconds() for name, now in _other_clocks(where)}
     off = [f"{name} is {seconds:+.0f} s" for name, seconds in apart.items() if abs(seconds) > _OFF_SECONDS]
     if off:
         return Warn(
@@ -38,17 +38,17 @@ def clock(where: Settings) -> str | Warn:
     return f"agrees with {', '.join(apart)}" if apart else "not compared: no other clock can be reached"
 
 
-def _others(where: Settings) -> Iterator[tuple[str, datetime]]:
+def _other_clocks(where: Settings) -> Iterator[tuple[str, datetime]]:
     pages = {Settings.variable(field): url for field in _PAGES if (url := getattr(where, field))}
     servers = {"the origin": where.origin, "MLflow": where.mlflow, "the DVC remote": where.dvc_remote}
     for name, url in (servers | pages).items():
-        if url.startswith(("http://", "https://")) and (now := _date(url)):
+        if url.startswith(("http://", "https://")) and (now := _time_of_server(url)):
             yield name, now
-    if where.ledger.startswith("postgresql") and (now := _database(where.ledger)):
+    if where.ledger.startswith("postgresql") and (now := _time_of_database(where.ledger)):
         yield "the ledger", now
 
 
-def _date(url: str) -> datetime | None:
+def _time_of_server(url: str) -> datetime | None:
     try:
         answer = get_page(url, stream=True, allow_redirects=False)
         now = parsedate_to_datetime(answer.headers["Date"])
@@ -57,7 +57,7 @@ def _date(url: str) -> datetime | None:
         return None
 
 
-def _database(url: str) -> datetime | None:
+def _time_of_database(url: str) -> datetime | None:
     try:
         with sql_dump.transaction(url) as connection:
             now: datetime = connection.execute(text("select now()")).scalar_one()
