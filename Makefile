@@ -89,11 +89,11 @@ programs: $(READY) $(TOOLS) ## Install the servers and checkers that the tests r
 
 test: lint type programs ## Run lint, types, all tests and coverage
 	@rm -f .coverage .coverage.*
-	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder --durations=25 --cov --cov-report=term
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --durations=25 --cov --cov-report=term
 
 test-reports: programs ## Run all tests and write JUnit and coverage files (REPORTS=build/reports, ONLY=tests/... for a part)
 	@mkdir -p "$(REPORTS)"
-	$(BIN)/python -m pytest $(if $(ONLY),$(ONLY) --cov-fail-under=0) -n 4 --dist loadfile --no-loadscope-reorder --cov --cov-report=xml:"$(REPORTS)/coverage.xml" --junitxml="$(REPORTS)/junit.xml"
+	$(BIN)/python -m pytest $(if $(ONLY),$(ONLY) --cov-fail-under=0) -n 3 --dist loadfile --no-loadscope-reorder --cov --cov-report=xml:"$(REPORTS)/coverage.xml" --junitxml="$(REPORTS)/junit.xml"
 
 test-mongodb: $(READY) ## Run the contract suite of the prediction log on the MongoDB of TRIMTAB_TEST_MONGODB_URL
 	@test -n "$${TRIMTAB_TEST_MONGODB_URL:-}" || { echo "TRIMTAB_TEST_MONGODB_URL is not set. Name a MongoDB: TRIMTAB_TEST_MONGODB_URL=mongodb://localhost:27017 make test-mongodb"; exit 1; }

@@ -12,15 +12,15 @@ from tests.integration.test_requests import FIRED
 from tests.support import playground
 from trimtab.loop.loop import Loop
 
-PASSWORD = b"hunter2"
+PASSWORD = b"seen-nowhere"
 AWAY = {
-    "TRIMTAB_ORIGIN_URL": "http://admin:hunter2@127.0.0.1:9/origin.git",
-    "TRIMTAB_DVC_REMOTE_URL": "http://admin:hunter2@127.0.0.1:9/data",
-    "MLFLOW_TRACKING_URI": "http://admin:hunter2@127.0.0.1:9/mlflow",
-    "TRIMTAB_LEDGER_URL": "postgresql://admin:hunter2@127.0.0.1:9/ledger",
-    "TRIMTAB_PREDICTION_LOG_URL": "postgresql://admin:hunter2@127.0.0.1:9/log",
-    "TRIMTAB_PREDICTION_LOG_URL ": "mongodb://admin:hunter2@127.0.0.1:9/log",
-    "TRIMTAB_WEBHOOK_URL": "http://admin:hunter2@127.0.0.1:9/hook",
+    "TRIMTAB_ORIGIN_URL": "http://admin:seen-nowhere@127.0.0.1:9/origin.git",
+    "TRIMTAB_DVC_REMOTE_URL": "http://admin:seen-nowhere@127.0.0.1:9/data",
+    "MLFLOW_TRACKING_URI": "http://admin:seen-nowhere@127.0.0.1:9/mlflow",
+    "TRIMTAB_LEDGER_URL": "postgresql://admin:seen-nowhere@127.0.0.1:9/ledger",
+    "TRIMTAB_PREDICTION_LOG_URL": "postgresql://admin:seen-nowhere@127.0.0.1:9/log",
+    "TRIMTAB_PREDICTION_LOG_URL ": "mongodb://admin:seen-nowhere@127.0.0.1:9/log",
+    "TRIMTAB_WEBHOOK_URL": "http://admin:seen-nowhere@127.0.0.1:9/hook",
 }
 PROGRAM = """
 import json, logging, sys, time
@@ -46,8 +46,12 @@ for response in (client.get("/readyz"), client.post("/predict", json={}), client
 
 
 @pytest.mark.parametrize("variable", AWAY)
-def test_the_password_of_a_store_that_is_away_is_nowhere(variable: str, loop: Loop, tmp_path: Path) -> None:
-    playground.land_weeks(loop, [0])
+def test_the_password_of_a_store_that_is_away_is_nowhere(
+    variable: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    # The service asks MLflow only for the model of a champion.
+    loop: Loop = request.getfixturevalue("led" if variable == "MLFLOW_TRACKING_URI" else "loop")
+    playground.land_weeks(loop, [4])
     (loop.stores.landing / "broken.json").write_text("{}")
     (loop.stores.landing / "broken.parquet").write_bytes(b"")
     environment = {
