@@ -14,7 +14,7 @@ from tests.mutation.mutants import KILLED, SURVIVED, Key, read
 ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
 COPY = ROOT / "var" / "mutation"
-COPIED = ("src", "tests", "pyproject.toml", "params.yaml")
+COPIED = ("src", "examples", "tests", "pyproject.toml", "params.yaml")
 Value = TypeVar("Value")
 EVERY = 5.0
 """Seconds between two progress lines."""
