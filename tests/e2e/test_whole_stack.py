@@ -16,10 +16,10 @@ from tests.support.airflow import run_state
 from tests.support.browser import CHROMIUM
 from tests.support.ledger import lease_holder, unfinished
 from tests.support.moments import SMALL
+from tests.support.waiting import until
 from trimtab.ledger import Batch, Judgement, Observation, Request, Version, state
 from trimtab.loop.initialise import initialise
 from trimtab.loop.loop import Loop, open_loop
-from trimtab.settings import Ports
 from trimtab.stack import airflow_api, config, control
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
@@ -37,10 +37,7 @@ class Stack:
         self.loop: Loop = open_loop()
 
     def until(self, what: str, ready: Callable[[], object], seconds: float = 240) -> None:
-        end = time.monotonic() + seconds
-        while not ready():
-            assert time.monotonic() < end, f"{what} did not happen in {seconds} s"
-            time.sleep(1)
+        until(ready, what, seconds=seconds, every=1)
 
     def state(self, dag: str, run_id: str) -> str:
         return run_state(self.airflow, dag, run_id)
@@ -66,8 +63,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     for name, value in playground.environment(home).items():
         patch.setenv(name, value)
     patch.delenv("MLFLOW_TRACKING_URI")
-    for server in Ports.model_fields:
-        patch.setenv(Ports.variable(server), str(_free_port()))
+    playground.use_free_ports(patch)
     try:
         initialise(tree)
         control.start(home, tree)
@@ -77,14 +73,6 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     finally:
         control.stop(home)
         patch.undo()
-
-
-def _free_port() -> int:
-    import socket
-
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 def test_landed_batches_are_taken_in_by_the_dag(stack: Stack) -> None:

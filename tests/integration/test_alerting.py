@@ -23,14 +23,14 @@ from tests.integration.test_requests import FIRED
 from tests.support import dashboards, monitoring, playground
 from tests.support.ledger import lease_holder
 from tests.support.moments import SMALL
-from tests.support.monitoring import Prometheus, until
+from tests.support.monitoring import Prometheus
+from tests.support.waiting import until
 from trimtab import settings
 from trimtab.ledger import Alert, Answer, Batch, Judgement, Observation, Request, Run, Version
 from trimtab.ledger.queries import to_production, waiting_requests
 from trimtab.loop.initialise import initialise
 from trimtab.loop.loop import Loop
 from trimtab.ops.doctor import clocks, services
-from trimtab.settings import Ports
 from trimtab.stack import airflow_api, config, control, supervision
 
 THREADS, DELIVERIES = 8, 100
@@ -73,15 +73,17 @@ class Site:
         have = len(self.loop.ledger.all(Batch))
         playground.land_weeks(self.loop, numbers)
         self.api.trigger("ingest_batch", run_id=f"weeks-{numbers.start}")
-        until(lambda: len(self.loop.ledger.all(Batch)) == have + len(numbers), seconds=180)
+        until(lambda: len(self.loop.ledger.all(Batch)) == have + len(numbers), "the batches", seconds=180)
 
     def retrained(self, count: int) -> list[Run]:
         """Wait until so many retrainings came to an end, and return them."""
         loop = self.loop
         until(
-            lambda: len([each for each in loop.ledger.all(Judgement) if each.verdict]) == count, seconds=300
+            lambda: len([each for each in loop.ledger.all(Judgement) if each.verdict]) == count,
+            f"verdict {count}",
+            seconds=300,
         )
-        until(lambda: lease_holder(loop) is None, seconds=60)
+        until(lambda: lease_holder(loop) is None, "the end of the run")
         return loop.ledger.all(Run)
 
 
@@ -92,9 +94,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in playground.environment(home).items():
             patch.setenv(name, value)
-        ports = monitoring.free_ports(len(Ports.model_fields))
-        for server, port in zip(Ports.model_fields, ports, strict=True):
-            patch.setenv(Ports.variable(server), str(port))
+        playground.use_free_ports(patch)
         tree = playground.tree(folder / "tree", **SETTINGS)
         initialise(tree)
         control.start(home, tree)
@@ -128,7 +128,9 @@ def test_wrong_calls_are_refused_and_take_no_worker_down(site):
 
 
 def test_doctor_hears_from_all_of_it(site, monkeypatch):
-    alertmanagers = until(lambda: site.prometheus.get("/api/v1/alertmanagers")["data"]["activeAlertmanagers"])
+    alertmanagers = until(
+        lambda: site.prometheus.get("/api/v1/alertmanagers")["data"]["activeAlertmanagers"], "Alertmanager"
+    )
     addresses = control.addresses(site.home)
     monkeypatch.setenv("TRIMTAB_PROMETHEUS_URL", site.prometheus.url)
     monkeypatch.setenv("TRIMTAB_ALERTMANAGER_URL", alertmanagers[0]["url"].removesuffix("/api/v2/alerts"))
@@ -137,7 +139,10 @@ def test_doctor_hears_from_all_of_it(site, monkeypatch):
     parts = services.airflow(where.require("airflow_url")).removesuffix(" healthy").split(", ")
     assert {"metadatabase", "scheduler", "dag_processor"} <= set(parts)
     assert services.alertmanager(where.require("alertmanager_url")) == "calls the loop's receiver"
-    until(lambda: re.fullmatch(r"\d\d alerts, 2 targets", str(services.prometheus(site.prometheus.url))))
+    until(
+        lambda: re.fullmatch(r"\d\d alerts, 2 targets", str(services.prometheus(site.prometheus.url))),
+        "the targets of Prometheus",
+    )
     assert clocks.clock(where).startswith("agrees with MLflow, TRIMTAB_AIRFLOW_URL, TRIMTAB_PROMETHEUS_URL")
 
 
@@ -148,7 +153,7 @@ def test_100_deliveries_around_a_killed_api_server_make_one_retraining(site):
 
     def deliver(number: int) -> None:
         for count in range(number, DELIVERIES, THREADS):
-            answers.append(until(lambda: _delivered(site), seconds=120))
+            answers.append(until(lambda: _delivered(site), "a delivery", seconds=120))
             if count // THREADS == 2:
                 halfway.wait(120)
 
@@ -183,7 +188,7 @@ def test_a_drifted_figure_fires_retrains_promotes_and_resolves(site, monkeypatch
     before = loop.champion()
     monkeypatch.setattr(playground, "thin", _drifted(playground.thin))
     site.take_in(range(6, 10))
-    until(lambda: site.prometheus.firing("TrimtabConceptDrift"), seconds=180)
+    until(lambda: site.prometheus.firing("TrimtabConceptDrift"), "the alert", seconds=180)
     retraining = site.retrained(2)[-1]
     request = loop.ledger.require(Request, retraining.request)
     labels = request.labels
@@ -193,12 +198,12 @@ def test_a_drifted_figure_fires_retrains_promotes_and_resolves(site, monkeypatch
     after = loop.champion()
     assert after is not None and before is not None
     assert after.version != before.version
-    until(lambda: not site.prometheus.firing("TrimtabConceptDrift"), seconds=60)
+    until(lambda: not site.prometheus.firing("TrimtabConceptDrift"), "the end of the alert")
     fingerprint = request.episode.split(":")[0]
-    until(lambda: loop.ledger.last(Alert, prefix=fingerprint).status == "resolved", seconds=60)
+    until(lambda: loop.ledger.last(Alert, prefix=fingerprint).status == "resolved", "its resolution")
     assert waiting_requests(loop.ledger) == []
 
-    until(lambda: _value(site, "trimtab_promotions_total") == 2)
+    until(lambda: _value(site, "trimtab_promotions_total") == 2, "the metric of promotions")
     assert _value(site, "trimtab_retraining_seconds_count") == 2
     assert _value(site, 'trimtab_decisions_total{action="RETRAIN"}') == 2
     measured = min(seen.at for seen in loop.ledger.all(Observation) if (seen.concept.sigmas or 0) > 3)

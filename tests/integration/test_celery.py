@@ -5,8 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from datetime import datetime
 from pathlib import Path
@@ -18,11 +17,12 @@ import pytest
 import redis
 from mlflow import MlflowClient
 
-from tests.integration.predictions.servers import Postgres, Server, free_port, running
+from tests.integration.predictions.servers import Postgres, Server, running
 from tests.support import playground
 from tests.support.airflow import run_state
 from tests.support.ledger import lease_holder
 from tests.support.moments import Site
+from tests.support.waiting import free_port, until
 from trimtab.data import landing
 from trimtab.errors import TrimtabError
 from trimtab.ledger import Batch, QuarantineAction, Version, state
@@ -36,7 +36,7 @@ pytestmark = pytest.mark.timeout(600)
 
 WORKERS = ("first", "second")
 DAGS = ("ingest_batch", "retrain_model")
-PATIENCE_SECONDS = 300
+FIVE_MINUTES = {"seconds": 300.0, "every": 1.0}
 SLOW = {"max_iter": 600, "learning_rate": 0.002, "min_samples_leaf": 50, "early_stopping": False}
 
 
@@ -159,8 +159,8 @@ def settings(loop: Loop, port: int, database: str, broker: str) -> dict[str, str
 def taken_in(loop: Loop, cluster: tuple[Cluster, AirflowApi]) -> list[dict[str, Any]]:
     """The mapped tasks of the run that took in what landed."""
     airflow, api = cluster
-    until(lambda: all(knows(api, dag) for dag in DAGS), "Airflow to know the DAGs")
-    until(lambda: all(map(airflow.works, WORKERS)), "the workers")
+    until(lambda: all(knows(api, dag) for dag in DAGS), "Airflow to know the DAGs", **FIVE_MINUTES)
+    until(lambda: all(map(airflow.works, WORKERS)), "the workers", **FIVE_MINUTES)
     return mapped(api, "ingest_batch", "ingest")
 
 
@@ -190,10 +190,10 @@ def test_a_worker_is_lost_in_the_middle_of_training_and_the_run_recovers(
     airflow, api = cluster
     assert len(taken_in) >= 4  # batches, which the first training needs
     api.trigger("retrain_model", {"reason": "a worker will be lost"}, run_id="lost")
-    until(lambda: fits(loop), "the training to be in its middle", every=0.2)
+    until(lambda: fits(loop), "the training to be in its middle", seconds=300)
     (training,) = trainings(loop)
     airflow.lose(airflow.runs(training))
-    until(lambda: not trainings(loop), "the training to end with its task")
+    until(lambda: not trainings(loop), "the training to end with its task", **FIVE_MINUTES)
     assert loop.registry.stages(loop.model) == {}
 
     instances = ended(api, "retrain_model", "lost")
@@ -207,13 +207,6 @@ def test_a_worker_is_lost_in_the_middle_of_training_and_the_run_recovers(
     assert lease_holder(loop) is None
 
 
-def until(ready: Callable[[], bool], what: str, *, every: float = 1.0) -> None:
-    patience = time.monotonic() + PATIENCE_SECONDS
-    while not ready():
-        assert time.monotonic() < patience, f"waited in vain for {what}"
-        time.sleep(every)
-
-
 def knows(api: AirflowApi, dag: str) -> bool:
     with suppress(TrimtabError):
         return any(dag_entry["dag_id"] == dag for dag_entry in api.get("/api/v2/dags")["dags"])
@@ -222,7 +215,7 @@ def knows(api: AirflowApi, dag: str) -> bool:
 
 def ended(api: AirflowApi, dag: str, run_id: str) -> list[dict[str, Any]]:
     """Airflow's own records of the tasks of a run that ended."""
-    until(lambda: run_state(api, dag, run_id) in ("success", "failed"), f"the end of {dag}")
+    until(lambda: run_state(api, dag, run_id) in ("success", "failed"), f"the end of {dag}", **FIVE_MINUTES)
     instances = api.get(f"/api/v2/dags/{dag}/dagRuns/{run_id}/taskInstances")["task_instances"]
     return list(instances)
 

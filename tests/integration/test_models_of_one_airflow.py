@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.integration.predictions.servers import free_port
-from tests.integration.test_celery import Cluster, knows, until
+from tests.integration.test_celery import FIVE_MINUTES, Cluster, knows
 from tests.integration.test_requests import FIRED
 from tests.support import playground
 from tests.support.airflow import patch, reparse, run_state, task_states
 from tests.support.ledger import decisions
 from tests.support.moments import SMALL
+from tests.support.waiting import free_port, until
 from trimtab import settings
 from trimtab.ledger import Batch, Request, state
 from trimtab.loop.initialise import initialise
@@ -123,7 +123,7 @@ def test_a_task_works_on_its_own_model_alone(site: Site) -> None:
     playground.land_weeks(site.loops["late"], [0, 1])
     for model in MODELS:
         dag = f"ingest_batch.{model}"
-        until(lambda: knows(site.api, dag), f"Airflow to know {dag}")  # noqa: B023
+        until(lambda: knows(site.api, dag), f"Airflow to know {dag}", **FIVE_MINUTES)  # noqa: B023
         site.api.trigger(dag, run_id="one")
         patch(site.api, f"/api/v2/dags/{dag}", {"is_paused": False})
     for model in MODELS:
@@ -131,6 +131,7 @@ def test_a_task_works_on_its_own_model_alone(site: Site) -> None:
         until(
             lambda: run_state(site.api, dag, "one") in ("success", "failed"),  # noqa: B023
             f"the run of {model} to end",
+            **FIVE_MINUTES,
         )
     states = task_states(site.api, "ingest_batch.late", "one")
     assert states == dict.fromkeys(("list_landed", "ingest[0]", "ingest[1]", "announce"), "success")
@@ -188,7 +189,8 @@ def test_an_alert_is_a_request_of_its_model_and_wakes_its_dag_alone(site: Site) 
     def runs(model: str) -> list[dict[str, str]]:
         return list(site.api.get(f"/api/v2/dags/retrain_model.{model}/dagRuns")["dag_runs"])
 
-    until(lambda: [run for run in runs("late") if run["state"] == "success"], "the run that the alert woke")
+    woken = "the run that the alert woke"
+    until(lambda: [run for run in runs("late") if run["state"] == "success"], woken, **FIVE_MINUTES)
     assert {run["run_type"] for run in runs("late")} == {"asset_triggered"}
     assert runs("delay") == []
     assert {decision.action for decision in decisions(site.loops["late"].ledger)} == {"WAIT"}
@@ -236,10 +238,11 @@ def test_the_password_of_a_store_that_is_away_is_in_no_log_and_on_no_page(site: 
     file.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
     try:
         reparse(site.api, "ingest_batch.delay")
-        until(lambda: knows(site.api, dag), f"Airflow to know {dag}")
+        until(lambda: knows(site.api, dag), f"Airflow to know {dag}", **FIVE_MINUTES)
         site.api.trigger(dag, run_id="one")
         patch(site.api, f"/api/v2/dags/{dag}", {"is_paused": False})
-        until(lambda: "up_for_retry" in task_states(site.api, dag, "one").values(), "the first try to fail")
+        failed = "the first try to fail"
+        until(lambda: "up_for_retry" in task_states(site.api, dag, "one").values(), failed, **FIVE_MINUTES)
         page = site.page("health?model=away")
     finally:
         file.unlink()

@@ -13,6 +13,7 @@ from sklearn.pipeline import Pipeline
 
 from tests.integration.service import real
 from tests.integration.service.real import PATIENCE_SECONDS, Service, promote, requested, week
+from tests.support.waiting import until
 from trimtab.ledger import queries
 from trimtab.loop.loop import Loop
 from trimtab.predictions.opening import open_log
@@ -95,9 +96,7 @@ def _asked_while_promoting(
 
 def _wait_for(log: PredictionLog, predictions: int) -> None:
     """They are written behind the answers."""
-    patience = time.monotonic() + PATIENCE_SECONDS
-    while log.count()[0] < predictions and time.monotonic() < patience:
-        time.sleep(0.05)
+    until(lambda: log.count()[0] >= predictions, "the records", seconds=PATIENCE_SECONDS)
     assert log.count() == (predictions, 0)
 
 
@@ -145,8 +144,7 @@ def test_a_challenger_in_staging_answers_into_the_log_only(loop: Loop, service: 
         asked += len(rows)
         time.sleep(0.2)
     shadows = {str(uuid5(UUID(record["prediction_id"]), "shadow 2")) for record in answer["predictions"]}
-    while len(log.find(loop.model, sorted(shadows))) < len(rows) and time.monotonic() < patience:
-        time.sleep(0.05)
+    until(lambda: len(log.find(loop.model, sorted(shadows))) == len(rows), "the challenger's answers")
     records = log.find(loop.model, sorted(shadows)).values()
     expected = predict(turned, loop.params, frame.head(20)).tolist()
     by_row = dict(zip([row["row_id"] for row in rows], expected, strict=True))
@@ -166,9 +164,7 @@ def test_the_champion_before_is_the_one_that_was_replaced(loop: Loop) -> None:
 
 
 def test_a_service_without_a_model_starts_and_says_so(service: Service) -> None:
-    patience = time.monotonic() + PATIENCE_SECONDS
-    while time.monotonic() < patience and "Production" not in service.get("/readyz").text:
-        time.sleep(0.1)
+    until(lambda: "Production" in service.get("/readyz").text, "the first look", seconds=PATIENCE_SECONDS)
     assert service.get("/readyz").json() == {"error": "No version is in Production yet"}
     assert service.get("/model").status_code == 503
     assert service.get("/healthz").status_code == 200
@@ -183,12 +179,9 @@ def test_full_collections_pass_over_what_a_model_brought(loop: Loop, service: Se
     for label in (frame["label"], 1 - frame["label"]):
         service.wait_for(promote(loop, fit(build(loop.params), loop.params, frame.assign(label=label))))
         assert service.post("/predict", {"rows": rows}).status_code == 200
-        patience = time.monotonic() + PATIENCE_SECONDS
-        counts = service.get("/objects").json()
-        while (
-            counts["looked_at"] > 20_000 and time.monotonic() < patience
-        ):  # the model answers before they are set aside
-            time.sleep(0.1)
-            counts = service.get("/objects").json()
-        assert counts["looked_at"] < 20_000
-        assert counts["passed_over"] > before["looked_at"]
+        until(  # the model answers before they are set aside
+            lambda: service.get("/objects").json()["looked_at"] < 20_000,
+            "the model's objects to be set aside",
+            seconds=PATIENCE_SECONDS,
+        )
+        assert service.get("/objects").json()["passed_over"] > before["looked_at"]

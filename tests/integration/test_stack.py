@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,10 +18,10 @@ from tests.support.airflow import patch, run_state, task_states
 from tests.support.browser import visit
 from tests.support.ledger import lease_holder
 from tests.support.moments import SMALL
+from tests.support.waiting import until
 from trimtab.errors import CommandFailed, Unfit
 from trimtab.ledger import Batch, Judgement, state
 from trimtab.loop.initialise import initialise
-from trimtab.settings import Ports
 from trimtab.stack import airflow_api, config, control, supervision
 
 
@@ -33,9 +32,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in playground.environment(folder / "var").items():
             patch.setenv(name, value)
-        ports = _free_ports(len(Ports.model_fields))
-        for server, port in zip(Ports.model_fields, ports, strict=True):
-            patch.setenv(Ports.variable(server), str(port))
+        playground.use_free_ports(patch)
         patch.setenv("TRIMTAB_BACKUPS", str(folder / "backups"))
         asking = SMALL | {"gate__ask": "promotion", "gate__ask_minutes": 0.5}
         tree = playground.tree(folder / "tree", **asking)
@@ -168,7 +165,9 @@ def test_a_person_is_asked_on_the_page_and_the_default_counts_when_nobody_answer
     api, loop = airflow_api.connect(home), playground.opened()
     playground.land_weeks(loop, range(4))
     api.trigger("ingest_batch", run_id="four")
-    _until(lambda: len(state.batches_in_force(loop.ledger.all(Batch))) == 4, seconds=120)
+    until(
+        lambda: len(state.batches_in_force(loop.ledger.all(Batch))) == 4, "four batches", seconds=120, every=1
+    )
 
     api.trigger("retrain_model", {"reason": "first"}, run_id="unanswered")
     detail = _asked(api, "unanswered")
@@ -177,7 +176,7 @@ def test_a_person_is_asked_on_the_page_and_the_default_counts_when_nobody_answer
     assert (detail["options"], detail["defaults"]) == (["promote", "keep"], ["keep"])
     assert lease_holder(loop) is None
     assert state.open_verdict(loop.ledger.all(Judgement)).state == "ASK"
-    _until(lambda: run_state(api, "retrain_model", "unanswered") == "success", seconds=120)
+    _ended(api, "retrain_model", "unanswered", "success")
     refused = loop.ledger.last(Judgement, run_key=f"{loop.model}-1")
     assert refused.reason.startswith("REJECT by default, because nobody answered: ASK: "), refused
     assert loop.registry.in_stage(loop.model, "Production") == []
@@ -191,7 +190,7 @@ def test_a_person_is_asked_on_the_page_and_the_default_counts_when_nobody_answer
         f"{_PLACE}/answered/taskInstances/wait_for_answer/-1/hitlDetails",
         {"chosen_options": ["promote"]},
     )
-    _until(lambda: run_state(api, "retrain_model", "answered") == "success", seconds=120)
+    _ended(api, "retrain_model", "answered", "success")
     promoted = loop.ledger.last(Judgement, run_key=f"{loop.model}-2")
     assert promoted.reason.startswith("PROMOTE by admin: ASK: "), promoted
     assert len(loop.registry.in_stage(loop.model, "Production")) == 1
@@ -202,10 +201,12 @@ _PLACE = "/api/v2/dags/retrain_model/dagRuns"
 
 def _asked(api: airflow_api.AirflowApi, run_id: str) -> dict[str, object]:
     """Wait until the run asks; return what the page shows."""
-    _until(
+    until(
         lambda: task_states(api, "retrain_model", run_id).get("wait_for_answer")
         in ("awaiting_input", "deferred"),
+        "the question",
         seconds=180,
+        every=1,
     )
     return api.get(f"{_PLACE}/{run_id}/taskInstances/wait_for_answer/-1/hitlDetails")
 
@@ -222,7 +223,7 @@ def test_an_admin_rolls_back_from_the_health_page(home):
     run = api.get(f"/api/v2/dags/rollback_model/dagRuns/{unquote(link.rpartition('/')[2])}")
     assert run["conf"] == {"version": None, "reason": "complaints from the page"}
     assert run["triggering_user_name"] == "admin"
-    _until(lambda: run_state(api, "rollback_model", run["dag_run_id"]) in ("success", "failed"), seconds=120)
+    _ended(api, "rollback_model", run["dag_run_id"], "success", "failed")
 
 
 def test_a_viewer_is_refused_by_airflow_and_told_so(home):
@@ -276,7 +277,7 @@ def test_a_process_that_dies_is_started_again(home):
     assert state is not None
     died = state.call("getProcessInfo", "service")["pid"]
     os.kill(died, signal.SIGKILL)
-    _until(lambda: state.call("getProcessInfo", "service")["pid"] not in (0, died))
+    until(lambda: state.call("getProcessInfo", "service")["pid"] not in (0, died), "a new service")
 
 
 def test_stopping_leaves_no_process(home):
@@ -290,14 +291,6 @@ def test_stopping_leaves_no_process(home):
         for process in psutil.process_iter(["cmdline"])
         if str(home) in " ".join(process.info["cmdline"] or ())
     ] == []
-
-
-def _free_ports(count: int) -> list[int]:
-    servers = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [server.getsockname()[1] for server in servers]
-    for server in servers:
-        server.close()
-    return ports
 
 
 def _health(home: Path, path: str, user: str | None) -> requests.Response:
@@ -314,15 +307,12 @@ def _health(home: Path, path: str, user: str | None) -> requests.Response:
 def _run(home: Path, dag: str, conf: dict[str, object]) -> str:
     api = airflow_api.connect(home)
     api.trigger(dag, conf, run_id="test")
-    _until(lambda: run_state(api, dag, "test") in ("success", "failed"))
+    _ended(api, dag, "test", "success", "failed")
     return run_state(api, dag, "test")
 
 
-def _until(ready, seconds: float = 60.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not ready():
-        assert time.monotonic() < deadline, "it did not come about in time"
-        time.sleep(0.2)
+def _ended(api: airflow_api.AirflowApi, dag: str, run_id: str, *states: str) -> None:
+    until(lambda: run_state(api, dag, run_id) in states, f"the end of {dag}", seconds=120, every=1)
 
 
 def _members(home: Path) -> set[int]:

@@ -1,6 +1,5 @@
 """Prometheus and Alertmanager from Debian's packages on loopback ports, with the shipped files made quick."""
 
-import socket
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
@@ -13,6 +12,7 @@ import requests
 import yaml
 
 from tests.support.playground import ROOT
+from tests.support.waiting import free_ports, until
 
 DEPLOY = ROOT / "deploy"
 QUICK = {
@@ -92,31 +92,13 @@ def running(folder: Path, *, service: str, airflow: str, token: Path) -> Iterato
     ]
     try:
         for port in ports:
-            until(lambda port=port: _ready(f"http://127.0.0.1:{port}/-/ready"), seconds=60)
+            wait_ready(port)
         yield Prometheus(f"http://127.0.0.1:{ports[0]}")
     finally:
         for process in processes:
             process.terminate()
         for process in processes:
             process.wait(30)
-
-
-def until(ready: Any, seconds: float = 60.0) -> Any:
-    """Wait until something is true; return it."""
-    deadline = time.monotonic() + seconds
-    while not (result := ready()):
-        assert time.monotonic() < deadline, "it did not come about in time"
-        time.sleep(0.2)
-    return result
-
-
-def free_ports(count: int) -> list[int]:
-    """Return ports that nobody listens on."""
-    servers = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [server.getsockname()[1] for server in servers]
-    for server in servers:
-        server.close()
-    return ports
 
 
 def _changed(part: Any, places: Mapping[str, str]) -> Any:
@@ -128,6 +110,11 @@ def _changed(part: Any, places: Mapping[str, str]) -> Any:
         for was, becomes in places.items():
             part = part.replace(was, becomes)
     return part
+
+
+def wait_ready(port: int) -> None:
+    """Wait until a Prometheus or an Alertmanager answers."""
+    until(lambda: _ready(f"http://127.0.0.1:{port}/-/ready"), f"an answer on port {port}")
 
 
 def _ready(url: str) -> bool:

@@ -10,12 +10,15 @@ from functools import lru_cache
 from pathlib import Path
 
 import pandas as pd
+import pytest
 import yaml
 
 from examples.flights import flights
 from tests.support.mlflow_template import empty_mlflow
+from tests.support.waiting import free_ports
 from trimtab.loop import arbitrate, conclude, ingest, retrain
 from trimtab.loop.loop import Loop, open_loop
+from trimtab.settings import Ports
 
 ROOT = Path(__file__).parents[2]
 MODEL = "flight-delay"
@@ -127,6 +130,12 @@ def environment(home: Path) -> dict[str, str]:
         "DVC_NO_ANALYTICS": "1",
         "PATH": f"{venv}{os.pathsep}{os.environ['PATH']}",
     }
+
+
+def use_free_ports(patch: pytest.MonkeyPatch) -> None:
+    """Let the servers of a stack listen on ports that are free."""
+    for server, port in zip(Ports.model_fields, free_ports(len(Ports.model_fields)), strict=True):
+        patch.setenv(Ports.variable(server), str(port))
 
 
 def opened() -> Loop:

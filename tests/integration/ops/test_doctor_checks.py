@@ -13,7 +13,8 @@ import psutil
 import pytest
 
 from tests.integration.test_origin import stores_below
-from tests.support.monitoring import _ready, free_ports, until
+from tests.support.monitoring import wait_ready
+from tests.support.waiting import free_port
 from trimtab.errors import StoreUnreachable
 from trimtab.ops.doctor import clocks, machine, services
 from trimtab.ops.doctor.finding import Warn
@@ -121,12 +122,12 @@ def test_settings_that_change_what_a_time_means_are_named(
 
 @contextmanager
 def running(folder: Path, name: str, config: str, *options: str) -> Iterator[str]:
-    (port,) = free_ports(1)
+    port = free_port()
     (folder / "config.yml").write_text(config)
     words = [name, f"--config.file={folder}/config.yml", f"--web.listen-address=127.0.0.1:{port}", *options]
     with (folder / f"{name}.log").open("w") as log, subprocess.Popen(words, stderr=log) as process:
         try:
-            until(lambda: _ready(f"http://127.0.0.1:{port}/-/ready"))
+            wait_ready(port)
             yield f"http://127.0.0.1:{port}"
         finally:
             process.terminate()

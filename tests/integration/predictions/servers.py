@@ -4,7 +4,6 @@ import contextlib
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -16,16 +15,11 @@ import psycopg
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
+from tests.support.waiting import free_port
+
 PATIENCE_SECONDS = 60
 NOBODY = "postgres"
 """PostgreSQL refuses to run as root; Debian's package brings this user."""
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class Server:

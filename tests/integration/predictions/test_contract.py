@@ -1,7 +1,6 @@
 """The contract that every store of the prediction log keeps: SQLite, PostgreSQL, and MongoDB's protocol."""
 
 import threading
-import time
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -15,6 +14,7 @@ from tests.support.predictions import (
     outcome,
     prediction,
 )
+from tests.support.waiting import until
 from trimtab.clock import system_clock
 from trimtab.predictions.opening import open_log
 from trimtab.predictions.protocol import PredictionLog
@@ -280,11 +280,8 @@ def test_a_changed_retention_applies_when_the_log_is_opened(url):
 
 def _wait_for(log: PredictionLog, counts: tuple[int, int], *, purge_at: datetime) -> None:
     """Wait, because MongoDB deletes old records once a minute."""
-    deadline = time.monotonic() + 150
     log.purge(purge_at)
-    while log.count() != counts and time.monotonic() < deadline:
-        time.sleep(0.5)
-    assert log.count() == counts
+    until(lambda: log.count() == counts, "the purge", seconds=150)
 
 
 def _in_eight_threads(function) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from tests.integration.predictions.servers import Mongo, Postgres, Server, running
 from tests.support.predictions import HOUR, NOON, flush, joined_labels, log_settings, outcome, prediction
+from tests.support.waiting import until
 from trimtab import params
 from trimtab.clock import system_clock
 from trimtab.errors import StoreUnreachable
@@ -63,10 +64,8 @@ class Traffic:
             thread.join()
 
     def wait_for_more(self, count: int) -> None:
-        goal, deadline = len(self.answered) + count, time.monotonic() + 60
-        while len(self.answered) < goal and time.monotonic() < deadline:
-            time.sleep(0.01)
-        assert len(self.answered) >= goal
+        goal = len(self.answered) + count
+        until(lambda: len(self.answered) >= goal, f"{count} more predictions", every=0.01)
 
     def _ask(self, client: int) -> None:
         number = 0

@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.support.waiting import free_port
+
 ROOT = Path(__file__).parents[3]
 HOST = "127.0.0.1"
 _START_SECONDS = 60
@@ -28,12 +30,6 @@ class Remote:
     right: Mapping[str, str]
     wrong: Mapping[str, str]
     secrets: tuple[str, ...]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
 
 
 @contextmanager

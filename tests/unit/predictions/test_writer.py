@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.predictions import HOUR, NOON, flush, joined_labels, log_settings, outcome, prediction
+from tests.support.waiting import until
 from trimtab import params
 from trimtab.errors import StoreUnreachable, Unfit
 from trimtab.predictions.opening import open_log
@@ -44,13 +45,6 @@ def make(tmp_path: Path) -> Iterator[Callable[..., LogWriter]]:
 def started(log: LogWriter) -> LogWriter:
     log.start()
     return log
-
-
-def wait_until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not holds() and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert holds()
 
 
 def test_what_is_accepted_is_written_soon_and_found_before_and_after(make, store):
@@ -114,7 +108,7 @@ def test_a_store_that_is_busy_for_long_counts_as_away_until_it_answers(make, sto
         assert log.add_outcomes([outcome()]) is None
         assert log.state()["away"]
     assert flush(log, seconds=60)
-    wait_until(lambda: not log.state()["away"])
+    until(lambda: not log.state()["away"], "the store", every=0.01)
     assert store.count() == (0, 1)
 
 
@@ -167,7 +161,7 @@ def test_a_log_that_cannot_be_migrated_puts_nothing_aside(make, tmp_path):
     (tmp_path / "link").symlink_to(tmp_path / "other.db")
     (tmp_path / "link").replace(tmp_path / "log.db")
     before = log.state()["failures"]
-    wait_until(lambda: log.state()["failures"] > before + 3)
+    until(lambda: log.state()["failures"] > before + 3, "more failures", every=0.01)
     assert (log.state()["refused"], log.state()["spooled"]) == (0, 1)
 
 
@@ -176,7 +170,7 @@ def test_old_records_are_deleted_from_time_to_time(make, store):
         [prediction("old", at=NOON - 31 * 24 * HOUR), prediction("young", "b", at=NOON - 29 * 24 * HOUR)]
     )
     started(make(log_settings(retention_days=30.0, retry_seconds=0.02)))
-    wait_until(lambda: store.count() == (1, 0))
+    until(lambda: store.count() == (1, 0), "the record", every=0.01)
     assert set(store.find("demand", ["old", "young"])) == {"young"}
 
 
@@ -185,7 +179,7 @@ def test_old_records_are_deleted_again_and_again(make, store):
     for number in range(2):
         log.add([prediction(f"old{number}", at=NOON - 31 * 24 * HOUR)])
         assert flush(log, seconds=30)
-        wait_until(lambda: store.count() == (0, 0))
+        until(lambda: store.count() == (0, 0), "the purge", every=0.01)
 
 
 def test_a_call_that_does_not_end_is_given_up_in_time():

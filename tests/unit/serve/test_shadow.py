@@ -1,12 +1,12 @@
 """The challenger answers the same rows behind the request, and no request waits for it."""
 
 import re
-import time
 from uuid import UUID, uuid5
 
 import pytest
 
 from tests.support.builders import shops
+from tests.support.waiting import until
 from tests.unit.serve.shelf import NOON, ROW, Shelf, client_of
 
 SHADOWED = shops(serve__max_rows=50, serve__shadow_rows=100)
@@ -36,9 +36,7 @@ def dropped(client) -> int:
 
 
 def wait_for(log, predictions: int) -> None:
-    patience = time.monotonic() + 30
-    while log.count()[0] < predictions and time.monotonic() < patience:
-        time.sleep(0.01)
+    until(lambda: log.count()[0] >= predictions, "the records", every=0.01)
     assert log.count() == (predictions, 0)
 
 
@@ -98,8 +96,6 @@ def test_a_challenger_that_cannot_answer_hurts_nobody(holder, log, challenger):
     object.__setattr__(challenger.serving, "scorer", Broken())
     client = client_of(holder, log, SHADOWED, shadow=challenger)
     assert client.post("/predict", json=ROWS).status_code == 200
-    patience = time.monotonic() + 30
-    while not dropped(client) and time.monotonic() < patience:
-        time.sleep(0.01)
+    until(lambda: dropped(client), "the count of what was dropped", every=0.01)
     assert dropped(client) == 2
     assert log.count() == (2, 0)

@@ -4,16 +4,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.waiting import free_ports
 from trimtab.errors import Unfit
 from trimtab.settings import Ports
 from trimtab.stack import preflight
 
 
 def _free_ports() -> Ports:
-    servers = [socket.create_server(("127.0.0.1", 0)) for _ in range(4)]
-    airflow, tasks, mlflow, service = (server.getsockname()[1] for server in servers)
-    for server in servers:
-        server.close()
+    airflow, tasks, mlflow, service = free_ports(4)
     return Ports(airflow=airflow, tasks=tasks, mlflow=mlflow, service=service)
 
 

@@ -1,13 +1,13 @@
 """Builds, starts, plays, kills, takes down, starts again, backs up, wipes, restores; ends with an error when anything is not as it should be."""
 
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
 import threading
 from pathlib import Path
 
+from tests.support.waiting import free_port
 from tests.verify.compose import images
 from tests.verify.compose.engine import running
 from tests.verify.compose.system import ROOT, System
@@ -73,8 +73,8 @@ def checked(system: System) -> dict[str, object]:
 
 def main() -> None:
     """Run all of it."""
-    ports = {name: str(_free_port()) for name in ("AIRFLOW_PORT", "MLFLOW_PORT", "SERVICE_PORT")}
-    ports |= {name: str(_free_port()) for name in ("PROMETHEUS_PORT", "ALERTMANAGER_PORT")}
+    ports = {name: str(free_port()) for name in ("AIRFLOW_PORT", "MLFLOW_PORT", "SERVICE_PORT")}
+    ports |= {name: str(free_port()) for name in ("PROMETHEUS_PORT", "ALERTMANAGER_PORT")}
     folder = Path(tempfile.mkdtemp(prefix="trimtab-compose-"))
     if SECRETS.exists():
         raise SystemExit(f"{SECRETS} holds the secrets of a system of yours. Verify in a clone of its own.")
@@ -83,7 +83,7 @@ def main() -> None:
     subprocess.run(["make", "secrets"], cwd=ROOT, check=True)
     with running(folder, ports) as engine:
         images.build(engine)
-        images.push(engine, _free_port())
+        images.push(engine, free_port())
         system = System(engine)
         try:
             system.up()
@@ -105,12 +105,6 @@ def main() -> None:
         finally:
             system.compose("--profile", "*", "down", "--volumes", check=False)
     shutil.rmtree(folder)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 if __name__ == "__main__":
