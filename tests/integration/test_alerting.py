@@ -200,7 +200,9 @@ def test_a_drifted_figure_fires_retrains_promotes_and_resolves(site, monkeypatch
     assert after.version != before.version
     until(lambda: not site.prometheus.firing("TrimtabConceptDrift"), "the end of the alert")
     fingerprint = request.episode.split(":")[0]
-    until(lambda: loop.ledger.last(Alert, prefix=fingerprint).status == "resolved", "its resolution")
+    until(
+        lambda: loop.ledger.last(Alert, prefix=fingerprint).status == "resolved", "the alert to be resolved"
+    )
     assert waiting_requests(loop.ledger) == []
 
     until(lambda: _value(site, "trimtab_promotions_total") == 2, "the metric of promotions")

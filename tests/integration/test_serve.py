@@ -179,9 +179,10 @@ def test_full_collections_pass_over_what_a_model_brought(loop: Loop, service: Se
     for label in (frame["label"], 1 - frame["label"]):
         service.wait_for(promote(loop, fit(build(loop.params), loop.params, frame.assign(label=label))))
         assert service.post("/predict", {"rows": rows}).status_code == 200
-        until(  # the model answers before they are set aside
-            lambda: service.get("/objects").json()["looked_at"] < 20_000,
-            "the model's objects to be set aside",
-            seconds=PATIENCE_SECONDS,
-        )
-        assert service.get("/objects").json()["passed_over"] > before["looked_at"]
+
+        def set_aside() -> dict[str, int] | None:  # the model answers before its objects are
+            counts: dict[str, int] = service.get("/objects").json()
+            return counts if counts["looked_at"] < 20_000 else None
+
+        counts = until(set_aside, "the model's objects to be set aside", seconds=PATIENCE_SECONDS)
+        assert counts["passed_over"] > before["looked_at"]

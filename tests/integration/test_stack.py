@@ -307,12 +307,12 @@ def _health(home: Path, path: str, user: str | None) -> requests.Response:
 def _run(home: Path, dag: str, conf: dict[str, object]) -> str:
     api = airflow_api.connect(home)
     api.trigger(dag, conf, run_id="test")
-    _ended(api, dag, "test", "success", "failed")
+    _ended(api, dag, "test", "success", "failed", seconds=60)
     return run_state(api, dag, "test")
 
 
-def _ended(api: airflow_api.AirflowApi, dag: str, run_id: str, *states: str) -> None:
-    until(lambda: run_state(api, dag, run_id) in states, f"the end of {dag}", seconds=120, every=1)
+def _ended(api: airflow_api.AirflowApi, dag: str, run_id: str, *states: str, seconds: float = 120) -> None:
+    until(lambda: run_state(api, dag, run_id) in states, f"the end of {dag}", seconds=seconds, every=1)
 
 
 def _members(home: Path) -> set[int]:

@@ -26,6 +26,6 @@ def patch(api: AirflowApi, path: str, body: dict[str, Any]) -> dict[str, Any]:
 
 
 def reparse(api: AirflowApi, dag: str) -> None:
-    """Ask for what the button *Reparse Dag* asks: its file is read again at once."""
+    """Let Airflow read the file of a DAG again at once, as the button *Reparse Dag* does."""
     token = api.get(f"/api/v2/dags/{dag}")["file_token"]
     api.request("PUT", f"/api/v2/parseDagFile/{token}")

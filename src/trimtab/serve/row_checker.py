@@ -66,8 +66,9 @@ class RowChecker:
         """Return a fault for each unknown field, and for each row whose id an earlier row has."""
         faults = []
         seen: set[str] = set()
-        # pydantic reports a row that is no object, and an id that is no text.
-        for number, row in [(number, row) for number, row in enumerate(rows) if isinstance(row, dict)]:
+        for number, row in enumerate(rows):
+            if not isinstance(row, dict):
+                continue  # pydantic reports it, and an id that is no text
             faults += [
                 fault(name, "no field with this name", row[name], row=number)
                 for name in row

@@ -208,7 +208,7 @@ _RULES: tuple[Callable[[Request, State, Params, Started], Answer | None], ...] =
     _too_little_data,
     _too_soon,
 )
-"""In this order; the first that has something to say answers."""
+"""The rules in their order: the first that returns an answer decides."""
 
 
 def _held_back(request: Request, text: str, *, hint: str = "; tick force to go on") -> Answer:

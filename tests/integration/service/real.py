@@ -4,6 +4,7 @@ import json
 import os
 import secrets
 import subprocess
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,7 +18,6 @@ from skops.io import dump
 from tests.integration.service import served
 from tests.support import playground
 from tests.support.builders import ROOT
-from tests.support.waiting import until
 from trimtab import files
 from trimtab.contracts import Stage, Training
 from trimtab.ledger import Transition, Version
@@ -43,12 +43,13 @@ class Service:
 
     def wait_for(self, version: str) -> None:
         """Wait until the version answers."""
-
-        def answers() -> bool:
+        patience = time.monotonic() + PATIENCE_SECONDS
+        while time.monotonic() < patience:
             answer = self.get("/readyz")
-            return answer.ok and bool(answer.json()["version"] == version)
-
-        until(answers, f"version {version}", seconds=PATIENCE_SECONDS)
+            if answer.ok and answer.json()["version"] == version:
+                return
+            time.sleep(0.1)
+        raise AssertionError(f"Version {version} never answered: {self.get('/readyz').text}")
 
 
 @contextmanager

@@ -108,7 +108,7 @@ def test_a_store_that_is_busy_for_long_counts_as_away_until_it_answers(make, sto
         assert log.add_outcomes([outcome()]) is None
         assert log.state()["away"]
     assert flush(log, seconds=60)
-    until(lambda: not log.state()["away"], "the store", every=0.01)
+    until(lambda: not log.state()["away"], "the store to answer", seconds=30, every=0.01)
     assert store.count() == (0, 1)
 
 
@@ -161,7 +161,7 @@ def test_a_log_that_cannot_be_migrated_puts_nothing_aside(make, tmp_path):
     (tmp_path / "link").symlink_to(tmp_path / "other.db")
     (tmp_path / "link").replace(tmp_path / "log.db")
     before = log.state()["failures"]
-    until(lambda: log.state()["failures"] > before + 3, "more failures", every=0.01)
+    until(lambda: log.state()["failures"] > before + 3, "more failures", seconds=30, every=0.01)
     assert (log.state()["refused"], log.state()["spooled"]) == (0, 1)
 
 
@@ -170,7 +170,7 @@ def test_old_records_are_deleted_from_time_to_time(make, store):
         [prediction("old", at=NOON - 31 * 24 * HOUR), prediction("young", "b", at=NOON - 29 * 24 * HOUR)]
     )
     started(make(log_settings(retention_days=30.0, retry_seconds=0.02)))
-    until(lambda: store.count() == (1, 0), "the record", every=0.01)
+    until(lambda: store.count() == (1, 0), "the old record to be deleted", seconds=30, every=0.01)
     assert set(store.find("demand", ["old", "young"])) == {"young"}
 
 
@@ -179,7 +179,7 @@ def test_old_records_are_deleted_again_and_again(make, store):
     for number in range(2):
         log.add([prediction(f"old{number}", at=NOON - 31 * 24 * HOUR)])
         assert flush(log, seconds=30)
-        until(lambda: store.count() == (0, 0), "the purge", every=0.01)
+        until(lambda: store.count() == (0, 0), "the record to be deleted", seconds=30, every=0.01)
 
 
 def test_a_call_that_does_not_end_is_given_up_in_time():

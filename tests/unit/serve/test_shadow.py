@@ -36,7 +36,7 @@ def dropped(client) -> int:
 
 
 def wait_for(log, predictions: int) -> None:
-    until(lambda: log.count()[0] >= predictions, "the records", every=0.01)
+    until(lambda: log.count()[0] >= predictions, "the records", seconds=30, every=0.01)
     assert log.count() == (predictions, 0)
 
 
@@ -96,6 +96,6 @@ def test_a_challenger_that_cannot_answer_hurts_nobody(holder, log, challenger):
     object.__setattr__(challenger.serving, "scorer", Broken())
     client = client_of(holder, log, SHADOWED, shadow=challenger)
     assert client.post("/predict", json=ROWS).status_code == 200
-    until(lambda: dropped(client), "the count of what was dropped", every=0.01)
+    until(lambda: dropped(client), "the count of dropped rows", seconds=30, every=0.01)
     assert dropped(client) == 2
     assert log.count() == (2, 0)
