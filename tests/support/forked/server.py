@@ -66,10 +66,12 @@ def forking(folder: Path) -> Iterator[dict[str, str]]:
 
 
 def serve(address: str) -> None:
-    """Import the libraries, then fork a process for each program, until standard input ends."""
+    """Fork a process for each program, until standard input ends; the first program waits for the libraries' import."""
     server = socket.socket(socket.AF_UNIX)
     server.bind(address)
     server.listen()
+    if sys.stdin in select.select([server, sys.stdin], [], [])[0]:
+        return
     for name in LIBRARIES:
         importlib.import_module(name)
     gc.freeze()

@@ -23,22 +23,24 @@ RECOVERY_SECONDS = 240
 BACKUP_SECONDS = 240
 
 FACTS = """
-import json, os
-from trimtab import settings
-from trimtab.loop.loop import open_loop
+import json
 from trimtab.contracts import plain
-from trimtab.views import history
+from trimtab.ledger import Batch, state
+from trimtab.loop.loop import open_loop
 from trimtab.predictions.opening import open_log
+from trimtab.views import history
 loop = open_loop()
 log = open_log(loop.stores.prediction_log, loop.params.predictions)
 batches = state.batches_in_force(loop.ledger.all(Batch))
 print(json.dumps({
     "commit": loop.commit,
-    "batches": [f"{one.manifest.batch} r{one.manifest.revision} {one.md5}" for one in batches],
+    "batches": [f"{batch.manifest.batch} r{batch.manifest.revision} {batch.md5}" for batch in batches],
     "production": loop.registry.in_stage(loop.model, "Production"),
-    "history": [str(one) for one in map(plain, history.history(None))],
+    "history": [str(entry) for entry in map(plain, history.history(None))],
     "predictions": log.count(),
-    "rows": [len(loop.origin.fetch_batch(one.manifest.batch, md5=one.md5, commit=one.commit)) for one in batches],
+    "rows": [
+        len(loop.origin.fetch_batch(batch.manifest.batch, md5=batch.md5, commit=batch.commit)) for batch in batches
+    ],
 }))
 """
 
@@ -149,8 +151,10 @@ class System:
 
     def facts(self) -> dict[str, Any]:
         """Return what the stores hold, read by the code in a worker's container."""
-        said = self.compose("exec", "-T", "worker", "entrypoint", "python", "-c", FACTS).stdout
-        content: dict[str, Any] = json.loads(said.strip().splitlines()[-1])
+        read = self.compose("exec", "-T", "worker", "entrypoint", "python", "-c", FACTS)
+        if not read.stdout.strip():  # Compose may end with 0 although the command in the container failed
+            raise RuntimeError(f"The stores cannot be read:\n{read.stderr[-4000:]}")
+        content: dict[str, Any] = json.loads(read.stdout.strip().splitlines()[-1])
         return content
 
     def served(self) -> str:
@@ -166,7 +170,7 @@ class System:
 
     def firing(self) -> list[str]:
         """Return the alerts that fire in Prometheus, and see that it reaches both of its targets."""
-        fetch = "import sys, urllib.request; print(urllib.urlopen(sys.argv[1]).read().decode())"
+        fetch = "import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1]).read().decode())"
         url = "http://prometheus:9090/api/v1/"
         ask = ("exec", "-T", "worker", "python", "-c", fetch)
         targets = json.loads(self.compose(*ask, url + "targets").stdout)["data"]["activeTargets"]
