@@ -80,8 +80,10 @@ def read(ledger: Ledger, params: Params, last: int) -> Health:
         )
         for seen in (ledger.all(Observation, since=manifests[0].end) if manifests else [])
     ]
-    by_revision = sorted(measurements, key=lambda each: each.observation.revision)
-    newest = {each.observation.batch: each for each in by_revision}
+    newest = {
+        each.observation.batch: each
+        for each in sorted(measurements, key=lambda each: each.observation.revision)
+    }
     moves, challenger = queries.to_production(ledger), queries.under_judgement(ledger)
     ends = [*(move.event_time for move in moves[1:]), None]
     tenures = [

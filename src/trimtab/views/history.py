@@ -94,8 +94,8 @@ def read(ledger: Ledger, last: int | None) -> list[Entry]:
         *map(_refusal, ledger.all(QuarantineAction, newest=newest)),
         *_erasures(ledger),
     ]
-    ordered = sorted(entries, key=lambda entry: entry.at)
-    return ordered if last is None else ordered[-last:]
+    entries.sort(key=lambda entry: entry.at)
+    return entries if last is None else entries[-last:]
 
 
 def about(ledger: Ledger, params: Params, name: str) -> list[Entry]:
