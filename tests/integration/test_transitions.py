@@ -235,6 +235,7 @@ def test_a_judgement_is_ended_with_the_stage_or_not_at_all(stores: tuple[Ledger,
     assert store.aliases(MODEL) == {}
     assert unfinished(ledger) == []
     assert [end.outcome for end in ledger.all(TransitionEnd)] == ["done", "done"]
+    assert [transition.to_stage for transition in ledger.all(Transition)] == ["Staging", "Archived"]
 
 
 def test_what_trimtab_did_not_register_has_no_judgement_to_end(stores: tuple[Ledger, Store]) -> None:
@@ -426,6 +427,30 @@ def test_a_deleted_champion_gives_way_to_the_one_before_it(stores: tuple[Ledger,
     assert reconcile(ledger, store, "restore").foreign is None
 
 
+def test_production_is_restored_to_what_the_ledger_put_there_last(stores: tuple[Ledger, Store]) -> None:
+    ledger, store = stores
+    transitions.restore_production(ledger, store)
+    assert store.in_stage(MODEL, "Production") == []
+    promote_first(ledger, store)
+    other = register(ledger, store, "run-2")
+    store.set_stage(MODEL, other, "Production", archive=True)
+    store.set_alias(MODEL, "champion", other)
+    transitions.restore_production(ledger, store)
+    assert store.in_stage(MODEL, "Production") == ["1"]
+    assert store.aliases(MODEL)["champion"] == "1"
+
+
+def test_a_deleted_champion_is_not_restored(stores: tuple[Ledger, Store]) -> None:
+    import mlflow
+
+    ledger, store = stores
+    promote_first(ledger, store)
+    store.set_stage(MODEL, "1", "Archived", archive=False)
+    mlflow.MlflowClient(store.uri).delete_model_version(MODEL, "1")
+    transitions.restore_production(ledger, store)
+    assert store.in_stage(MODEL, "Production") == []
+
+
 @pytest.mark.parametrize("policy", ["restore", "ask"])
 def test_a_transition_that_another_process_makes_meanwhile_is_no_foreign_change(
     stores: tuple[Ledger, Store], policy: str
@@ -570,6 +595,30 @@ def test_a_run_that_lost_its_lease_moves_nothing(stores: tuple[Ledger, Store]) -
     with pytest.raises(LeaseLost):
         transitions.finish(ledger, store, to(second, "Staging"), lease)
     assert store.stages(MODEL)[second] == "None"
+
+
+@pytest.mark.parametrize("when", ["before", "in between"])
+def test_a_run_that_lost_its_lease_ends_no_judgement_by_moving_its_version(
+    stores: tuple[Ledger, Store], when: str
+) -> None:
+    ledger, store = stores
+    version = register(ledger, store, "run-1")
+    lease = ledger.leases.take("retrain", holder="a", minutes=-1)
+    real = store.stages
+
+    def stages(model: str) -> dict[str, Stage]:
+        """Another run takes the lease between the intent and the move."""
+        ledger.leases.take("retrain", holder="b", minutes=30)
+        return real(model)
+
+    if when == "before":
+        ledger.leases.take("retrain", holder="b", minutes=30)
+    store.stages = stages
+    with pytest.raises(LeaseLost):
+        transitions.close(ledger, store, to(version, "Archived"), "SUPERSEDED", lease)
+    assert real(MODEL) == {version: "None"}
+    states = [judged.state for judged in ledger.all(Judgement)]
+    assert states == (["OPEN"] if when == "before" else ["OPEN", "SUPERSEDED"])
 
 
 def decide_and_pause(url: str, version: str, ready: Connection) -> None:

@@ -36,6 +36,17 @@ def test_an_answer_names_its_request(parameters: params.Params) -> None:
     assert arbitrate([asked(7)], READY, parameters)[0].request == "drift:W7"
 
 
+def test_a_request_whose_runs_fail_waits_for_a_correction(parameters: params.Params) -> None:
+    failing = replace(READY, failing={"drift:W1": "3 runs failed at commit abc"})
+    assert answer(parameters, failing, asked(1), asked(2)) == [
+        (
+            "WAIT",
+            "3 runs failed at commit abc. Push a correction to the origin, or clear the failed Airflow run to try again",
+        ),
+        ("RETRAIN", "drift: loss is high"),
+    ]
+
+
 def test_just_enough_batches_are_enough(parameters: params.Params) -> None:
     least = replace(
         READY, batches=parameters.train.start_batches, fresh_batches=parameters.gate.judge_batches
