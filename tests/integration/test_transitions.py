@@ -509,7 +509,7 @@ def test_a_version_deleted_in_mlflow_does_not_block_the_others(stores: tuple[Led
 
 
 def test_a_transition_that_mlflow_refuses_stays_open_and_does_not_block_the_others(
-    stores: tuple[Ledger, Store], monkeypatch: pytest.MonkeyPatch
+    stores: tuple[Ledger, Store], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     ledger, store = stores
     promote_first(ledger, store)
@@ -524,6 +524,8 @@ def test_a_transition_that_mlflow_refuses_stays_open_and_does_not_block_the_othe
     monkeypatch.setattr(store, "set_stage", set_stage)
     repairs = reconcile(ledger, store)
     assert list(repairs.unsettled) == [f"{refused}:Staging:"]
+    assert "99" in repairs.unsettled[f"{refused}:Staging:"]
+    assert caplog.messages[-1] == f"The transition {refused}:Staging: cannot be settled"
     assert repairs.finished == (f"{other}:Staging:",)
     monkeypatch.setattr(store, "set_stage", real)
     assert reconcile(ledger, store).finished == (f"{refused}:Staging:",)
