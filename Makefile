@@ -87,12 +87,12 @@ $(TOOLS): requirements-tools.txt $(READY)
 programs: $(READY) $(TOOLS) ## Install the servers and checkers that the tests run
 	@bash tests/programs.sh $(VENV)/node
 
-test: lint type programs ## Run lint, types and all tests
-	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --durations=25
-
-test-reports: programs ## Run all tests, measure coverage, and write JUnit and coverage files (REPORTS=build/reports, ONLY=tests/... for a part)
+test: lint type programs ## Run lint, types, all tests and coverage
 	@rm -f .coverage .coverage.*
-	mkdir -p "$(REPORTS)"
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --durations=25 --cov --cov-report=term
+
+test-reports: programs ## Run all tests and write JUnit and coverage files (REPORTS=build/reports, ONLY=tests/... for a part)
+	@mkdir -p "$(REPORTS)"
 	$(BIN)/python -m pytest $(if $(ONLY),$(ONLY) --cov-fail-under=0) -n 3 --dist loadfile --no-loadscope-reorder --cov --cov-report=xml:"$(REPORTS)/coverage.xml" --junitxml="$(REPORTS)/junit.xml"
 
 test-mongodb: $(READY) ## Run the contract suite of the prediction log on the MongoDB of TRIMTAB_TEST_MONGODB_URL
