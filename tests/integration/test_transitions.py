@@ -600,7 +600,7 @@ def test_a_run_that_lost_its_lease_moves_nothing(stores: tuple[Ledger, Store]) -
 
 
 @pytest.mark.parametrize("when", ["before", "in between"])
-def test_a_run_that_lost_its_lease_ends_no_judgement_by_moving_its_version(
+def test_a_run_that_lost_its_lease_does_not_archive_what_it_judged(
     stores: tuple[Ledger, Store], when: str
 ) -> None:
     ledger, store = stores

@@ -22,6 +22,7 @@ def main() -> int:
     area = AREAS[name]
     if dirty := _git("status", "--porcelain", "--", *area.paths):
         sys.exit(f"Commit first: the log names a commit, and these paths differ from it:\n{dirty}")
+    commit, covered = _git("rev-parse", "--short=12", "HEAD"), digest(ROOT, area.paths)
     log = ROOT / "var" / "verify" / f"{name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
@@ -29,8 +30,7 @@ def main() -> int:
     code = subprocess.run(command, cwd=ROOT).returncode
     result = f"{'passed' if code == 0 else f'failed ({code})'} in {(time.monotonic() - began) / 60:.1f} min"
     log_sha256 = hashlib.sha256(log.read_bytes()).hexdigest()[:16]
-    commit = _git("rev-parse", "--short=12", "HEAD")
-    row = [f"{system_clock():%Y-%m-%d}", commit, name, result, log_sha256, digest(ROOT, area.paths)]
+    row = [f"{system_clock():%Y-%m-%d}", commit, name, result, log_sha256, covered]
     with (ROOT / LOG).open("a", newline="") as file:
         csv.writer(file, lineterminator="\n").writerow(row)
     return code

@@ -21,28 +21,8 @@ STORES = ("postgres", "mongodb", "mlflow")
 BACKUPS = "/srv/backups"
 RECOVERY_SECONDS = 240
 BACKUP_SECONDS = 240
-
-FACTS = """
-import json
-from trimtab.contracts import plain
-from trimtab.ledger import Batch, state
-from trimtab.loop.loop import open_loop
-from trimtab.predictions.opening import open_log
-from trimtab.views import history
-loop = open_loop()
-log = open_log(loop.stores.prediction_log, loop.params.predictions)
-batches = state.batches_in_force(loop.ledger.all(Batch))
-print(json.dumps({
-    "commit": loop.commit,
-    "batches": [f"{batch.manifest.batch} r{batch.manifest.revision} {batch.md5}" for batch in batches],
-    "production": loop.registry.in_stage(loop.model, "Production"),
-    "history": [str(entry) for entry in map(plain, history.history(None))],
-    "predictions": log.count(),
-    "rows": [
-        len(loop.origin.fetch_batch(batch.manifest.batch, md5=batch.md5, commit=batch.commit)) for batch in batches
-    ],
-}))
-"""
+FACTS = HERE / "facts.py"
+"""What a worker's container runs to read the stores."""
 
 
 class System:
@@ -151,7 +131,9 @@ class System:
 
     def facts(self) -> dict[str, Any]:
         """Return what the stores hold, read by the code in a worker's container."""
-        read = self.compose("exec", "-T", "worker", "entrypoint", "python", "-c", FACTS)
+        read = self.compose(
+            "exec", "-T", "worker", "entrypoint", "python", "-c", FACTS.read_text(encoding="utf-8")
+        )
         if not read.stdout.strip():  # Compose may end with 0 although the command in the container failed
             raise RuntimeError(f"The stores cannot be read:\n{read.stderr[-4000:]}")
         content: dict[str, Any] = json.loads(read.stdout.strip().splitlines()[-1])
