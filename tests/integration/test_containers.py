@@ -39,6 +39,12 @@ def composed(tree: Path) -> dict[str, Any]:
     return services
 
 
+def test_compose_refuses_a_wrong_file_with_an_exit_status(tmp_path: Path) -> None:
+    (tmp_path / "docker-compose.yaml").write_text("services: [not, a, mapping]\n")
+    done = subprocess.run([TOOLS / "docker-compose", "config"], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode != 0
+
+
 def said(*command: str, cwd: Path) -> str:
     clean = {name: value for name, value in os.environ.items() if name not in ("VERSION", "REGISTRY")}
     done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, env=clean)
