@@ -72,39 +72,46 @@ def checked(system: System) -> dict[str, object]:
 
 
 def main() -> None:
-    """Run all of it."""
+    """Run all of it, and remove the secrets that it made."""
     ports = {name: str(free_port()) for name in ("AIRFLOW_PORT", "MLFLOW_PORT", "SERVICE_PORT")}
     ports |= {name: str(free_port()) for name in ("PROMETHEUS_PORT", "ALERTMANAGER_PORT")}
     folder = Path(tempfile.mkdtemp(prefix="trimtab-compose-"))
     if SECRETS.exists():
         raise SystemExit(f"{SECRETS} holds the secrets of a system of yours. Verify in a clone of its own.")
-    SECRETS.mkdir(mode=0o700)
-    (SECRETS / "TRIMTAB_PREDICTION_LOG_URL").write_text(WITHOUT_A_USER, encoding="utf-8")
-    subprocess.run(["make", "secrets"], cwd=ROOT, check=True)
-    with running(folder, ports) as engine:
-        images.build(engine)
-        images.push(engine, free_port())
-        system = System(engine)
-        try:
-            system.up()
-            if not play(system, FIRST_WEEKS):
-                raise RuntimeError("The demo did not come to its end")
-            kill_each(system)
-            before = checked(system)
-            print(f"Firing: {', '.join(system.firing()) or 'nothing'}", flush=True)
-            system.down()
-            system.up()
-            same(before, checked(system), "what the stores hold after down and up")
-            print("After down and up all stores hold the same, and the same version answers", flush=True)
-            backup = system.backed_up()
-            system.wipe()
-            system.restore(backup)
-            system.up()
-            same(before, checked(system), "what the stores hold after a restore into empty ones")
-            print(f"Wiped and restored from {backup}: the same again", flush=True)
-        finally:
-            system.compose("--profile", "*", "down", "--volumes", check=False)
+    try:
+        SECRETS.mkdir(mode=0o700)
+        (SECRETS / "TRIMTAB_PREDICTION_LOG_URL").write_text(WITHOUT_A_USER, encoding="utf-8")
+        subprocess.run(["make", "secrets"], cwd=ROOT, check=True)
+        with running(folder, ports) as engine:
+            images.build(engine)
+            images.push(engine, free_port())
+            verify(System(engine))
+    finally:
+        shutil.rmtree(SECRETS)
     shutil.rmtree(folder)
+
+
+def verify(system: System) -> None:
+    """Go through all steps on the built images."""
+    try:
+        system.up()
+        if not play(system, FIRST_WEEKS):
+            raise RuntimeError("The demo did not come to its end")
+        kill_each(system)
+        before = checked(system)
+        print(f"Firing: {', '.join(system.firing()) or 'nothing'}", flush=True)
+        system.down()
+        system.up()
+        same(before, checked(system), "what the stores hold after down and up")
+        print("After down and up all stores hold the same, and the same version answers", flush=True)
+        backup = system.backed_up()
+        system.wipe()
+        system.restore(backup)
+        system.up()
+        same(before, checked(system), "what the stores hold after a restore into empty ones")
+        print(f"Wiped and restored from {backup}: the same again", flush=True)
+    finally:
+        system.compose("--profile", "*", "down", "--volumes", check=False)
 
 
 if __name__ == "__main__":
