@@ -6,6 +6,7 @@ import random
 import signal
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -531,16 +532,16 @@ def test_a_transition_that_mlflow_refuses_stays_open_and_does_not_block_the_othe
     assert reconcile(ledger, store).finished == (f"{refused}:Staging:",)
 
 
-def paused_before(store: Store, write: str, meanwhile: object) -> None:
-    """Let something else happen right before a write of this store, as if this process had been paused there."""
-    real = getattr(store, write)
+def paused_before(store: Store, call: str, meanwhile: object) -> None:
+    """Let something else happen right before a call of this store, as if this process had been paused there."""
+    real = getattr(store, call)
 
-    def late(*args: object, **kwargs: object) -> None:
-        setattr(store, write, real)
+    def late(*args: object, **kwargs: object) -> object:
+        setattr(store, call, real)
         meanwhile()  # type: ignore[operator]  # a function without arguments
-        real(*args, **kwargs)
+        return real(*args, **kwargs)
 
-    setattr(store, write, late)
+    setattr(store, call, late)
 
 
 def test_a_promotion_that_was_paused_does_not_put_a_blocked_version_live_again(
@@ -564,6 +565,73 @@ def test_a_promotion_that_was_paused_does_not_put_a_blocked_version_live_again(
     assert store.in_stage(MODEL, "Production") == ["1"]
     assert completed(ledger)[-1].version == "1"
     assert reconcile(ledger, store, "restore").foreign is None
+
+
+def test_a_promotion_that_was_paused_gives_way_to_a_later_one(stores: tuple[Ledger, Store]) -> None:
+    ledger, store = stores
+    promote_first(ledger, store)
+    second, third = register(ledger, store, "run-2"), register(ledger, store, "run-3")
+    paused_before(
+        store, "set_stage", lambda: move(ledger, Store(store.uri), to(third, "Production", step="later"))
+    )
+    move(ledger, store, to(second, "Production"))
+    assert store.in_stage(MODEL, "Production") == [third]
+    assert unfinished(ledger) == []
+
+
+def test_a_promotion_that_was_void_before_its_late_write_is_undone(stores: tuple[Ledger, Store]) -> None:
+    ledger, store = stores
+    promote_first(ledger, store)
+    second = register(ledger, store, "run-2")
+    promotion = to(second, "Production")
+    ledger.append(promotion)
+
+    def meanwhile() -> None:
+        """A person blocks the version, and another process voids its promotion."""
+        ledger.append(order("block", second))
+        assert reconcile(ledger, Store(store.uri)).void == (promotion.key,)
+
+    paused_before(store, "set_stage", meanwhile)
+    assert transitions.finish(ledger, store, promotion).outcome == "void"
+    assert store.in_stage(MODEL, "Production") == ["1"]
+
+
+@pytest.mark.parametrize(("first", "later"), [("Production", "3:Production:"), ("Staging", "2:Archived:")])
+def test_a_transition_that_a_later_one_overtook_is_void(
+    stores: tuple[Ledger, Store], first: Stage, later: str
+) -> None:
+    ledger, store = stores
+    promote_first(ledger, store)
+    for run_key in ("run-2", "run-3"):
+        register(ledger, store, run_key)
+    ledger.append(to("2", first))
+    version, stage, _ = later.split(":")
+    move(ledger, store, to(version, stage))
+    before = store.stages(MODEL)
+    assert reconcile(ledger, store).void == (f"2:{first}:",)
+    reason = f"overtaken by the transition {later} of version {version}"
+    assert ledger.get(TransitionEnd, f"2:{first}:").reason == reason
+    assert store.stages(MODEL) == before
+
+
+def test_a_transition_to_staging_is_not_overtaken_by_one_of_another_version(
+    stores: tuple[Ledger, Store],
+) -> None:
+    ledger, store = stores
+    promote_first(ledger, store)
+    second, third = register(ledger, store, "run-2"), register(ledger, store, "run-3")
+    ledger.append(to(second, "Staging"))
+    move(ledger, store, to(third, "Staging"))
+    assert reconcile(ledger, store).finished == (f"{second}:Staging:",)
+
+
+def test_a_pin_does_not_keep_production_from_being_restored(stores: tuple[Ledger, Store]) -> None:
+    ledger, store = stores
+    promote_first(ledger, store)
+    second = register(ledger, store, "run-2")
+    ledger.append(order("pin", "1"))
+    move(ledger, store, replace(to(second, "Production"), kind="restore"))
+    assert store.in_stage(MODEL, "Production") == [second]
 
 
 @pytest.mark.parametrize(("verb", "version"), [("block", "2"), ("pin", "1")])
@@ -597,6 +665,17 @@ def test_a_run_that_lost_its_lease_moves_nothing(stores: tuple[Ledger, Store]) -
     with pytest.raises(LeaseLost):
         transitions.finish(ledger, store, to(second, "Staging"), lease)
     assert store.stages(MODEL)[second] == "None"
+
+
+def test_a_run_that_loses_its_lease_after_the_intent_moves_nothing(stores: tuple[Ledger, Store]) -> None:
+    ledger, store = stores
+    version = register(ledger, store, "run-1")
+    lease = ledger.leases.take("retrain", holder="a", minutes=-1)
+    paused_before(store, "stages", lambda: ledger.leases.take("retrain", holder="b", minutes=30))
+    with pytest.raises(LeaseLost):
+        transitions.move(ledger, ledger, store, to(version, "Staging"), lease)
+    assert store.stages(MODEL) == {version: "None"}
+    assert [intent.version for intent in unfinished(ledger)] == [version]
 
 
 @pytest.mark.parametrize("when", ["before", "in between"])

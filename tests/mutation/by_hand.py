@@ -154,9 +154,9 @@ DISARMED = (
     Disarmed(
         name="a paused promotion is not undone",
         file="src/trimtab/registry/transitions.py",
-        before="if not ledger.append(end) or (obstacle is None and _overtaken_by(ledger, transition)):",
-        after="if not ledger.append(end) and False:",
-        tests=f"{TRANSITIONS}::test_a_promotion_that_was_paused_does_not_put_a_blocked_version_live_again",
+        before="return not facts.append(end) or reason != obstacle",
+        after="return not facts.append(end)",
+        tests=f"{TRANSITIONS}::test_a_promotion_that_was_paused_gives_way_to_a_later_one",
     ),
     Disarmed(
         name="the event clock counts corrected revisions",

@@ -2,7 +2,7 @@
 
 A process may be killed between any two of these writes: each can be repeated, and the intent holds all that `finish` needs.
 A process may also be paused there, for any time: MLflow cannot refuse a late write, so `finish` looks at the ledger right
-before its write, and repairs Production when its write came too late all the same.
+before and right after its write, and repairs Production when the write came too late.
 """
 
 from trimtab.contracts import Stage
@@ -49,19 +49,16 @@ def finish(ledger: Ledger, store: Store, transition: Transition, lease: Lease | 
     """
     stages = store.stages(ledger.model)
     obstacle = _obstacle(ledger, transition, stages)
-    if obstacle is not None:
-        end = TransitionEnd(key=transition.key, outcome="void", reason=obstacle)
-    else:
+    if obstacle is None:
         archive = transition.to_stage == "Production"
         if stages[transition.version] != transition.to_stage or archive:
             if lease is not None:
                 ledger.leases.check(lease)
             store.set_stage(ledger.model, transition.version, transition.to_stage, archive=archive)
         point_aliases(ledger, store)
-        end = TransitionEnd(key=transition.key, outcome="done")
-    if not ledger.append(end) or (obstacle is None and _overtaken_by(ledger, transition)):
-        restore_production(ledger, store)  # the write to MLflow came too late
-    return ledger.get(TransitionEnd, transition.key) or end
+    if ledger.decide(lambda facts: _end(facts, transition, obstacle)):
+        restore_production(ledger, store)
+    return ledger.require(TransitionEnd, transition.key)
 
 
 def close(
@@ -99,9 +96,7 @@ def point_aliases(ledger: Ledger, store: Store) -> list[str]:
 def restore_production(ledger: Ledger, store: Store) -> None:
     """Put the version into Production that the ledger put there last."""
     live = state.live(completed(ledger))
-    stages = store.stages(ledger.model)
-    in_production = [version for version, stage in stages.items() if stage == "Production"]
-    if live is not None and live.version in stages and in_production != [live.version]:
+    if live is not None and live.version in store.stages(ledger.model):
         store.set_stage(ledger.model, live.version, "Production", archive=True)
     point_aliases(ledger, store)
 
@@ -111,11 +106,9 @@ def _obstacle(ledger: Ledger, transition: Transition, stages: dict[str, Stage]) 
     version = transition.version
     if version not in stages:
         return f"version {version} was deleted in MLflow"
-    later = _overtaken_by(ledger, transition)
-    if later is not None:
-        return f"overtaken by the transition {later.key} of version {later.version}"
-    if transition.to_stage != "Production":
-        return None
+    overtaken = _overtaken(ledger, transition)
+    if overtaken is not None or transition.to_stage != "Production":
+        return overtaken
     orders = state.orders_in_force(ledger.all(Order))
     if version in orders.blocked:
         return f"version {version} is blocked by {orders.blocked[version]}"
@@ -125,14 +118,22 @@ def _obstacle(ledger: Ledger, transition: Transition, stages: dict[str, Stage]) 
     return None
 
 
-def _overtaken_by(ledger: Ledger, transition: Transition) -> Transition | None:
-    """Return a later transition of the same version, or a later one to Production if this one is to Production."""
-    written = ledger.get(Transition, transition.key)
-    if written is None:
-        return None
-    overtaking = (
-        move
-        for move in ledger.all(Transition)
-        if move.version == transition.version or move.to_stage == transition.to_stage == "Production"
-    )
-    return next((move for move in overtaking if move.id > written.id), None)
+def _end(facts: Snapshot, transition: Transition, obstacle: str | None) -> bool:
+    """Record the end of a transition; return whether its write to MLflow, if there was one, came too late.
+
+    A transition that a later one overtook meanwhile is void, so that the last one to Production by intent is also the last
+    one by end.
+    """
+    reason = obstacle or _overtaken(facts, transition)
+    end = TransitionEnd(key=transition.key, outcome="void" if reason else "done", reason=reason or "")
+    return not facts.append(end) or reason != obstacle
+
+
+def _overtaken(facts: Ledger | Snapshot, transition: Transition) -> str | None:
+    """Name a later transition of the same version, or a later one to Production if this one is to Production."""
+    moves = facts.all(Transition)
+    position = [move.key for move in moves].index(transition.key)
+    for move in moves[position + 1 :]:
+        if move.version == transition.version or move.to_stage == transition.to_stage == "Production":
+            return f"overtaken by the transition {move.key} of version {move.version}"
+    return None
