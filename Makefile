@@ -39,7 +39,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export DO_NOT_TRACK := 1
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup lint format type reference test-fast programs test test-reports test-mongodb mutate e2e demo bench-gate bench-serve bench-memory bench-ledger up down status verify verify-status lock clean \
+.PHONY: help setup lint format type reference test-fast programs test test-reports test-mongodb mutate e2e demo bench-gate bench-policy bench-trial bench-serve bench-memory bench-ledger up down status verify verify-status lock clean \
 	production review comment smoke load deploy release-notes secrets images push scan sbom scan-secrets audit check-deploy compose-up compose-demo compose-down
 
 help: ## Print this list
@@ -116,6 +116,12 @@ verify-status: $(READY) ## Print the newest run of each area of verify, and whet
 
 bench-gate: $(READY) ## Measure false promotions and power of the gate, beside the usual rules
 	@$(BIN)/python -m benchmarks.gate
+
+bench-policy: $(READY) ## Measure the coming retraining policy beside schedules, on flights and generated streams
+	@$(BIN)/python -m benchmarks.policy
+
+bench-trial: $(READY) ## Measure how often the trial of a new recipe proves one that is no better, and one that is
+	@$(BIN)/python -m benchmarks.trial
 
 bench-serve: $(READY) ## Measure requests per second and latency of the service, beside mlflow models serve and FastAPI
 	@command -v wrk >/dev/null || { test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -y -qq wrk >/dev/null; } || { echo "wrk was not found. Install it: apt-get install wrk"; exit 1; }

@@ -1,0 +1,238 @@
+"""The history that is replayed: labelled batches, and the models that were fitted and scored on them."""
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from functools import cached_property
+from importlib.metadata import version
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+
+from benchmarks.replay.record import BASELINE, ScoredBatch
+from benchmarks.replay.score import Score
+from benchmarks.replay.shadows import Shadow, fit_shadow
+from trimtab import files
+from trimtab.contracts import from_json, to_json
+from trimtab.data.batches import BATCH, labelled
+from trimtab.data.schema import LABEL
+from trimtab.evaluate.scores import apart
+from trimtab.params import Params
+from trimtab.train.features import targets
+from trimtab.train.row_groups import Rows, read, write
+
+_LIBRARIES = ("trimtab", "numpy", "pandas", "scikit-learn")
+"""Libraries of which another version may fit another model."""
+
+Floats = npt.NDArray[np.float64]
+Report = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class History:
+    """Labelled batches, oldest first.
+
+    Args:
+        name: Of the history, in a scorecard.
+        params: Under which the models are fitted.
+        rows_file: A file of `train.row_groups.write` with a row group a batch.
+        windows: Training windows by the name of their candidate: a number of batches, or None for all.
+        block_hours: Length of a block of time.
+        cache: Folder in which fitted and scored models are kept. A replay that was killed goes on from there.
+        drifts: Numbers of the batches with which an abrupt drift begins, where they are known.
+    """
+
+    name: str
+    params: Params
+    rows_file: Path
+    windows: Mapping[str, int | None]
+    block_hours: float
+    cache: Path
+    drifts: Sequence[int] = ()
+
+    @cached_property
+    def rows(self) -> Rows:
+        """The rows of all batches."""
+        return read(self.rows_file)
+
+    @cached_property
+    def batches(self) -> list[str]:
+        """The ids of the batches."""
+        return [part.batch for part in self.rows.parts]
+
+    @property
+    def first(self) -> int:
+        """Number of the batch through which the first shadows are fitted.
+
+        They are scored on two batches by the time that `train.start_batches` have come.
+        """
+        return max(0, self.params.train.start_batches - 3)
+
+    @property
+    def begin(self) -> int:
+        """Number of batches of the record at the first decision: `train.start_batches` have come by then."""
+        return self.params.train.start_batches - self.first - 1
+
+    @cached_property
+    def folder(self) -> Path:
+        """Where the models of this history are kept: another history, recipe or library has another folder."""
+        recipe = self.params.model_dump(mode="json", include={"model", "data", "gate"})
+        libraries = [version(name) for name in _LIBRARIES]
+        text = json.dumps([recipe, libraries, self.block_hours], sort_keys=True)
+        digest = hashlib.sha256(self.rows_file.read_bytes() + text.encode()).hexdigest()
+        return self.cache / digest[:16]
+
+    def fit_all(self, jobs: int, report: Report = lambda done, total: None) -> None:
+        """Fit and score what is missing, with `jobs` processes; `report` is told the number of models done and in all."""
+        tasks = [task for task in self._tasks() if not self._path(*task).exists()]
+        total, done = len(list(self._tasks())), len(list(self._tasks())) - len(tasks)
+        report(done, total)
+        with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+            fits = [pool.submit(self.fit, candidate, through) for candidate, through in tasks]
+            for number, future in enumerate(as_completed(fits), start=done + 1):
+                future.result()
+                report(number, total)
+
+    def fit(self, candidate: str, through: int) -> None:
+        """Fit a candidate through a batch, score it on all later ones, and keep the scores."""
+        window = self.windows.get(candidate)
+        begin = 0 if window is None else max(0, through + 1 - window)
+        shadow, newest, following = fit_shadow(
+            self.params,
+            self.rows,
+            range(begin, through + 1),
+            baseline=candidate == BASELINE,
+            block_hours=self.block_hours,
+        )
+        path = self._path(candidate, through)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.savez(path.with_suffix(".npz"), newest=newest, following=following)
+        files.write(path, to_json(shadow))  # last: a model counts as fitted once this file is there
+
+    def record(self) -> list[ScoredBatch]:
+        """Return the record of the loop: for each batch from the first score on, the scores of all models fitted before."""
+        return [self._scored(number) for number in range(self.first + 1, len(self.batches))]
+
+    def shadow(self, candidate: str, through: int) -> Shadow:
+        """Return what is known of the model that a candidate fitted through a batch."""
+        key = candidate, through
+        if key not in self._shadows:
+            self._shadows[key] = from_json(Shadow, self._path(candidate, through).read_bytes())
+        return self._shadows[key]
+
+    @cached_property
+    def _shadows(self) -> dict[tuple[str, int], Shadow]:
+        return {}
+
+    def distance(self, candidate: str, through: int) -> float | None:
+        """Return how far apart the predictions of two successive models of a candidate are on the newer's last batch."""
+        if (
+            through == self.first
+            or self.shadow(candidate, through).error
+            or self.shadow(candidate, through - 1).error
+        ):
+            return None
+        ours = self._predictions(candidate, through, "newest")
+        theirs = self._predictions(candidate, through - 1, "following")
+        truths = targets(self.rows.parts[through].read([LABEL]), self.params.data)
+        return apart(ours, theirs, truths, self.params.data.label)
+
+    def _predictions(self, candidate: str, through: int, of: str) -> Floats:
+        with np.load(self._path(candidate, through).with_suffix(".npz")) as arrays:
+            return np.asarray(arrays[of])
+
+    def _tasks(self) -> Iterator[tuple[str, int]]:
+        for through in range(self.first, len(self.batches)):
+            for candidate in (*self.windows, BASELINE):
+                yield candidate, through
+
+    def _path(self, candidate: str, through: int) -> Path:
+        return self.folder / f"{candidate}-{through:05}.json"
+
+    def _scored(self, number: int) -> ScoredBatch:
+        batch = self.batches[number]
+        fitted = {name: self.shadow(name, number - 1) for name in self.windows}
+        newest = {name: self.shadow(name, number) for name in self.windows}
+        return ScoredBatch(
+            batch=batch,
+            scores=_Scores(history=self, number=number),
+            shadows={
+                name: model_name(name, self.batches[number - 1])
+                for name, shadow in fitted.items()
+                if shadow.error is None
+            },
+            newest={name: model_name(name, batch) for name, shadow in newest.items() if shadow.error is None},
+            distances={
+                name: distance
+                for name in self.windows
+                if (distance := self.distance(name, number)) is not None
+            },
+        )
+
+
+def write_rows(path: Path, batches: Iterable[tuple[str, pd.DataFrame]]) -> None:
+    """Write the labelled rows of batches to a file for `History.rows_file`; batches without a label are left out.
+
+    Args:
+        path: The file; it is complete or not there.
+        batches: Id and rows of each batch, oldest first.
+    """
+    frames = [labelled(rows, None).assign(**{BATCH: batch}) for batch, rows in batches]
+    schemas = [pa.Table.from_pandas(frame, preserve_index=False).schema.remove_metadata() for frame in frames]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        draft = Path(folder) / path.name
+        write(draft, pa.unify_schemas(schemas, promote_options="permissive"), frames)
+        draft.rename(path)
+
+
+def model_name(candidate: str, batch: str) -> str:
+    """Return the name of the model that a candidate fitted through a batch.
+
+    >>> model_name("newest 8", "2013-W27")
+    'newest 8 through 2013-W27'
+    """
+    return f"{candidate} through {batch}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Scores(Mapping[str, Score]):
+    """The scores of all models on one batch; they are read when they are asked for."""
+
+    history: History
+    number: int
+    read: dict[str, Score] = field(default_factory=dict)
+
+    def __getitem__(self, name: str) -> Score:
+        if name not in self.read:
+            candidate, through = self._places[name]
+            self.read[name] = self.history.shadow(candidate, through).scores[
+                self.history.batches[self.number]
+            ]
+        return self.read[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._places and self.history.shadow(*self._places[name]).error is None
+
+    @cached_property
+    def _places(self) -> dict[str, tuple[str, int]]:
+        earlier = range(self.history.first, self.number)
+        places = {
+            model_name(candidate, self.history.batches[through]): (candidate, through)
+            for candidate in self.history.windows
+            for through in earlier
+        }
+        return places | {BASELINE: (BASELINE, self.number - 1)}

@@ -1,0 +1,168 @@
+"""Replays the batches of the origin, or a generated stream, and writes the scorecard."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from datetime import timedelta
+from pathlib import Path
+
+import pandas as pd
+
+from benchmarks.replay.block_length import block_length
+from benchmarks.replay.comparison import LOOP, Result, compare
+from benchmarks.replay.history import History, Report, write_rows
+from benchmarks.replay.page import page
+from benchmarks.replay.play import Played
+from benchmarks.replay.policy import Rules
+from benchmarks.replay.recommend import recommend
+from benchmarks.replay.scorecard import Row
+from benchmarks.replay.streams import WEEK, Stream, stream_params
+from trimtab import files, params
+from trimtab.data.batches import sufficiently_labelled
+from trimtab.errors import NotEnoughBatches
+from trimtab.ledger import Batch, state
+from trimtab.loop.loop import open_loop
+
+Batches = Iterable[tuple[str, pd.DataFrame]]
+
+_FEWEST_SERVED = 2
+"""Smallest number of batches after the first decision: one has no standard error."""
+
+
+def replay(
+    folder: Path,
+    *,
+    windows: Sequence[str],
+    regret: float,
+    max_age_batches: int,
+    delay: int,
+    jobs: int,
+    stream: Stream | None,
+    with_recommendation: bool,
+    report: Report,
+) -> str:
+    """Replay a history through all policies, write `index.html`, `scorecard.csv` and `batches.csv`, and return a summary.
+
+    Args:
+        folder: For the results, and for the fitted models in `cache/`.
+        windows: `all` or a number of batches; the first one leads at the beginning.
+        regret: See `benchmarks.replay.policy.Rules`.
+        max_age_batches: See `benchmarks.replay.policy.Rules`.
+        delay: Number of batches by which labels are late.
+        jobs: Number of processes.
+        stream: A generated stream to replay instead of the batches of the origin.
+        with_recommendation: Whether to try other numbers as well.
+        report: Is told the number of models that are done, and of all.
+
+    Raises:
+        NotEnoughBatches: Hardly a batch is left after the first decision.
+    """
+    history = _history(folder / "cache", windows, stream)
+    _expect(len(history.batches), history.params, delay)
+    history.fit_all(jobs, report)
+    rules = Rules(gate=history.params.gate, regret=regret, max_age_batches=max_age_batches)
+    results = compare(history, rules, delay=delay)
+    ours = next(result for result in results if result.row.policy == LOOP)
+    summary = _summary(ours)
+    if with_recommendation:
+        summary = f"{summary}\n{recommend(history, rules, delay=delay)}"
+    _write(folder, history.name, results, regret, summary)
+    return f"{table(results)}\n\n{summary}\nThe page is at {folder / 'index.html'}"
+
+
+def table(results: Sequence[Result]) -> str:
+    """Return the scorecard as text, one line per policy."""
+    head = (
+        f"{'policy':<24}{'loss':>8}{'AUC':>7}{'kept':>7}{'deployed':>9}{'wrong':>6}{'(schedule)':>11}{'rolled back':>12}"
+        f"{'reaction':>9}{'against the schedule':>28}"
+    )
+    return "\n".join([head, *(_line(result.row, result.schedule_row) for result in results)])
+
+
+def _history(cache: Path, windows: Sequence[str], stream: Stream | None) -> History:
+    name, parameters, block, batches = _generated(stream) if stream else _ingested()
+    rows_file = cache / f"{name.replace(' ', '-')}.parquet"
+    write_rows(rows_file, batches)
+    return History(
+        name=name,
+        params=parameters,
+        rows_file=rows_file,
+        windows={_name(window): None if window == "all" else int(window) for window in windows},
+        block_hours=block / timedelta(hours=1),
+        cache=cache,
+        drifts=stream.drifts if stream else (),
+    )
+
+
+def _generated(stream: Stream) -> tuple[str, params.Params, timedelta, Batches]:
+    return stream.name, stream_params(params.load(Path(params.FILE))), block_length([WEEK]), stream.frames()
+
+
+def _ingested() -> tuple[str, params.Params, timedelta, Batches]:
+    loop = open_loop()
+    in_force = state.batches_in_force(loop.ledger.all(Batch))
+    labelled = [fact for fact in in_force if sufficiently_labelled([fact.manifest], loop.params.data)]
+    _expect(len(labelled), loop.params, delay=0)
+    batches = (
+        (fact.manifest.batch, loop.origin.fetch_batch(fact.manifest.batch, md5=fact.md5, commit=fact.commit))
+        for fact in labelled
+    )
+    length = block_length([fact.manifest.end - fact.manifest.start for fact in labelled])
+    return loop.model, loop.params, length, batches
+
+
+def _name(window: str) -> str:
+    return window if window == "all" else f"newest {window}"
+
+
+def _expect(batches: int, parameters: params.Params, delay: int) -> None:
+    needed = parameters.train.start_batches + delay + _FEWEST_SERVED
+    if batches < needed:
+        raise NotEnoughBatches(batches, needed, "A replay")
+
+
+def _summary(ours: Result) -> str:
+    row, difference = ours.row, ours.row.difference / ours.row.loss
+    verdict = "less" if difference < 0 else "more"
+    return (
+        f"{LOOP} deployed {row.deployments} times and lost {abs(difference):.2%} {verdict} than a schedule with as many "
+        f"deployments (standard error {ours.row.error / row.loss:.2%})."
+    )
+
+
+def _write(folder: Path, name: str, results: Sequence[Result], regret: float, summary: str) -> None:
+    files.write(folder / "index.html", page(name, results, regret=regret, summary=summary))
+    rows = pd.DataFrame([asdict(result.row) for result in results])
+    files.write(folder / "scorecard.csv", rows.to_csv(index=False))
+    batches = pd.concat([_by_batch(result.played) for result in results])
+    files.write(folder / "batches.csv", batches.to_csv(index=False))
+
+
+def _by_batch(played: Played) -> pd.DataFrame:
+    """Return one row per served batch: its model and losses, and what was decided after the batch."""
+    first = played.begin + played.delay
+    decisions = {played.begin + place - 1: each for place, each in enumerate(played.decisions)}
+    return pd.DataFrame(
+        {
+            "policy": played.policy,
+            "batch": played.record[number].batch,
+            "model": played.served(number),
+            "rows": score.rows,
+            "loss": score.loss,
+            "auc": score.auc,
+            "decision": decisions[number].action if number in decisions else None,
+            "reason": decisions[number].reason if number in decisions else None,
+        }
+        for number, score in enumerate(played.scores, start=first)
+    )
+
+
+def _line(ours: Row, schedule: Row) -> str:
+    return (
+        f"{ours.policy:<24}{ours.loss:>8.4f}{_number(ours.auc, '.3f'):>7}{_number(ours.gain_kept, '.0%'):>7}"
+        f"{ours.deployments:>9}{ours.wrong:>6}{schedule.wrong:>11}{ours.rollbacks:>12}{_number(ours.reaction, '.1f'):>9}"
+        f"{f'{ours.difference / ours.loss:+.2%} ± {ours.error / ours.loss:.2%}':>28}"
+    )
+
+
+def _number(value: float | None, spec: str) -> str:
+    return "–" if value is None else format(value, spec)
