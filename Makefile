@@ -39,7 +39,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export DO_NOT_TRACK := 1
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup lint format type reference test-fast programs test test-reports test-mongodb mutate e2e demo bench-gate bench-policy bench-trial bench-serve bench-memory bench-ledger up down status verify verify-status lock clean \
+.PHONY: help setup lint format type reference test-fast programs test test-reports test-mongodb mutate e2e demo bench-gate bench-policy bench-guard bench-trial bench-serve bench-memory bench-ledger up down status verify verify-status lock clean \
 	production review comment smoke load deploy release-notes secrets images push scan sbom scan-secrets audit check-deploy compose-up compose-demo compose-down
 
 help: ## Print this list
@@ -119,6 +119,9 @@ bench-gate: $(READY) ## Measure false promotions and power of the gate, beside t
 
 bench-policy: $(READY) ## Measure the coming retraining policy beside schedules, on flights and generated streams
 	@$(BIN)/python -m benchmarks.policy
+
+bench-guard: $(READY) ## Measure what the guard stops of models fitted on corrupted rows, and what it delays of sound ones
+	@$(BIN)/python -m benchmarks.guard
 
 bench-trial: $(READY) ## Measure how often the trial of a new recipe proves one that is no better, and one that is
 	@$(BIN)/python -m benchmarks.trial
