@@ -20,9 +20,7 @@ ROWS = 900
 Rule = Callable[[np.ndarray, params.Gate], bool]
 
 
-def pairs(
-    count: int, weeks: int, *, gain: float, week_share: float, row_share: float, heavy: bool
-) -> Iterator[np.ndarray]:
+def pairs(count: int, weeks: int, *, gain: float, week_share: float, heavy: bool) -> Iterator[np.ndarray]:
     """Yield mean differences by week and day, shape `(weeks, 7)`, with a day's standard deviation of 1.
 
     `week_share` of a day's variance belongs to its week; heavy tails are Student's t with 3 degrees of freedom.
@@ -97,9 +95,7 @@ def simulated(gate: params.Gate, row_share: float) -> None:
         (0.0, 2 * gate.batch_correlation, False), (0.0, 2 * gate.batch_correlation, True),
         *((gain, gate.batch_correlation, False) for gain in (0.2, 0.4, 0.6, 0.8, 1.0)),
     ):  # fmt: skip
-        histories = list(
-            pairs(PAIRS, weeks, gain=gain, week_share=week_share, row_share=row_share, heavy=heavy)
-        )
+        histories = list(pairs(PAIRS, weeks, gain=gain, week_share=week_share, heavy=heavy))
         cells = []
         for name, rule in rules.items():
             promoted = sum(rule(days, gate) for days in histories)

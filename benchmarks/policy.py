@@ -4,15 +4,17 @@ import argparse
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from benchmarks.replay.comparison import Result, compare
+from benchmarks.replay.comparison import compare
 from benchmarks.replay.history import History, write_rows
 from benchmarks.replay.policy import Rules
 from benchmarks.replay.run import table
+from benchmarks.replay.scorecard import Row
 from benchmarks.replay.streams import KINDS, Kind, Stream, stream_params
 from examples.flights.flights import weeks
 from trimtab import params
@@ -41,10 +43,9 @@ def streams(parameters: params.Params, kinds: Sequence[Kind], seeds: int) -> Ite
 
 
 def history(name: str, parameters: params.Params, batches: Iterable[tuple[str, pd.DataFrame]]) -> History:
-    """Write the rows of a history to the cache, unless they are there."""
+    """Write the rows of a history to the cache."""
     path = CACHE / f"{name.replace(' ', '-')}.parquet"
-    if not path.exists():
-        write_rows(path, batches)
+    write_rows(path, batches)
     return History(
         name=name,
         params=parameters,
@@ -66,21 +67,20 @@ def main() -> None:
     parser.add_argument("--max-age", type=int, default=8)
     arguments = parser.parse_args()
     parameters = params.load(Path("params.yaml"))
-    total: dict[str, list[Result]] = {}
-    for past in (
-        *flights(parameters, arguments.flights),
-        *streams(parameters, arguments.kinds, arguments.seeds),
+    total: dict[str, list[tuple[Row, Row]]] = {}
+    for past in chain(
+        flights(parameters, arguments.flights), streams(parameters, arguments.kinds, arguments.seeds)
     ):
+        print(f"\n{past.name}: {len(past.batches)} batches, {len(past.rows)} rows", flush=True)
         past.fit_all(arguments.jobs)
         rules = Rules(gate=past.params.gate, regret=arguments.regret, max_age_batches=arguments.max_age)
-        print(f"\n{past.name}: {len(past.batches)} batches, {len(past.rows)} rows")
         results = compare(past, rules)
         print(table(results), flush=True)
         for result in results:
-            total.setdefault(result.row.policy, []).append(result)
+            total.setdefault(result.row.policy, []).append((result.row, result.schedule_row))
     print(f"\nMean over {len(next(iter(total.values())))} histories\n{HEAD_OF_MEANS}")
-    for name, results in total.items():
-        print(means(name, results))
+    for name, rows in total.items():
+        print(means(name, rows))
 
 
 HEAD_OF_MEANS = (
@@ -89,9 +89,9 @@ HEAD_OF_MEANS = (
 )
 
 
-def means(name: str, results: Sequence[Result]) -> str:
+def means(name: str, rows_and_schedules: Sequence[tuple[Row, Row]]) -> str:
     """Return the means over histories; better and worse count differences beyond two standard errors."""
-    ours, schedules = [result.row for result in results], [result.schedule_row for result in results]
+    ours, schedules = zip(*rows_and_schedules, strict=True)
     gains = [row.gain_kept for row in ours if row.gain_kept is not None]
     reactions = [row.reaction for row in ours if row.reaction is not None]
     relative = np.array([row.difference / row.loss for row in ours])

@@ -1,23 +1,19 @@
 """`make bench-trial`: how often a trial proves a recipe that is no better, or that is; and false changes of the lead."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 from scipy import stats
 
+from benchmarks.gate import DAYS, PAIRS, ROWS, pairs
 from benchmarks.replay.race import Race, leaders
 from benchmarks.replay.record import ScoredBatch
 from benchmarks.replay.score import BlockLoss, Score
 from benchmarks.replay.trial import trial
 from trimtab import params
 
-PAIRS = 5000
 YEARS = 500
 WEEKS = 53
-DAYS = 7
-ROWS = 900
-"""Rows of one day, as on flights."""
 LENGTH, FIRST, ERROR = 10, 6, 0.05
 RACE = Race(candidates=("old", "new"))
 
@@ -40,17 +36,6 @@ def _score(losses: np.ndarray) -> Score:
         BlockLoss(number=day, rows=ROWS, loss=float(loss) * ROWS) for day, loss in enumerate(losses)
     )
     return Score(metric="log_loss", blocks=blocks, slices={}, calibration=(), invalid=0, auc=None)
-
-
-def pairs(count: int, weeks: int, *, gain: float, week_share: float, heavy: bool) -> Iterator[np.ndarray]:
-    """Yield mean differences by week and day, shape `(weeks, 7)`, with a day's standard deviation of 1.
-
-    `week_share` of a day's variance belongs to its week; heavy tails are Student's t with 3 degrees of freedom.
-    """
-    draw = np.random.default_rng(17)
-    for _ in range(count):
-        day = draw.standard_t(3, (weeks, DAYS)) / 3**0.5 if heavy else draw.normal(size=(weeks, DAYS))
-        yield gain + week_share**0.5 * draw.normal(size=(weeks, 1)) + (1 - week_share) ** 0.5 * day
 
 
 def main() -> None:

@@ -2,13 +2,15 @@
 
 import hashlib
 import json
+import os
 import tempfile
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import version
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 
 import numpy as np
@@ -82,7 +84,7 @@ class History:
 
     @cached_property
     def folder(self) -> Path:
-        """Where the models of this history are kept: another history, recipe or library has another folder."""
+        """Folder of the models; its name is a digest of the rows, the recipe and the versions of the libraries."""
         recipe = self.params.model_dump(mode="json", include={"model", "data", "gate"})
         libraries = [version(name) for name in _LIBRARIES]
         text = json.dumps([recipe, libraries, self.block_hours], sort_keys=True)
@@ -91,14 +93,15 @@ class History:
 
     def fit_all(self, jobs: int, report: Report = lambda done, total: None) -> None:
         """Fit and score what is missing, with `jobs` processes; `report` is told the number of models done and in all."""
-        tasks = [task for task in self._tasks() if not self._path(*task).exists()]
-        total, done = len(list(self._tasks())), len(list(self._tasks())) - len(tasks)
-        report(done, total)
-        with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-            fits = [pool.submit(self.fit, candidate, through) for candidate, through in tasks]
+        tasks = list(self._tasks())
+        missing = [task for task in tasks if not self._path(*task).exists()]
+        done = len(tasks) - len(missing)
+        report(done, len(tasks))
+        with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_end_with_parent) as pool:
+            fits = [pool.submit(self.fit, *task) for task in missing]
             for number, future in enumerate(as_completed(fits), start=done + 1):
                 future.result()
-                report(number, total)
+                report(number, len(tasks))
 
     def fit(self, candidate: str, through: int) -> None:
         """Fit a candidate through a batch, score it on all later ones, and keep the scores."""
@@ -175,6 +178,13 @@ class History:
                 if (distance := self.distance(name, number)) is not None
             },
         )
+
+
+def _end_with_parent() -> None:
+    """End this process when the one that started it is killed; by itself it would wait for work for ever."""
+    parent = parent_process()
+    if parent is not None:
+        threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
 
 
 def write_rows(path: Path, batches: Iterable[tuple[str, pd.DataFrame]]) -> None:

@@ -98,7 +98,10 @@ def _saved(axes: Axes, ours: Result) -> None:
 
 def _regret(axes: Axes, ours: Played, limit: float) -> None:
     regrets = [decision.regret.share if decision.regret else np.nan for decision in ours.decisions]
-    axes.plot(np.array(regrets) * 100, color=_COLOURS[LOOP], label="regret")
+    places = (
+        np.arange(len(regrets)) - 1 - ours.delay
+    )  # the first decision follows the batch before the first one shown
+    axes.plot(places, np.array(regrets) * 100, color=_COLOURS[LOOP], label="regret")
     axes.axhline(100 * limit, color="#1f2328", linewidth=1, linestyle="dashed", label="trigger")
     _deployments(axes, ours)
     axes.set_ylabel("% of a batch's loss")

@@ -77,8 +77,8 @@ def play(name: str, policy: Policy, record: Record, *, begin: int, delay: int = 
         policy: Asked after each batch.
         record: All batches.
         begin: Number of batches that the policy has at its first decision, at least 1.
-        delay: A decision after a batch takes effect from the batch on that comes this many batches after the next one,
-            because the labels of a batch are known that much later.
+        delay: Number of batches by which labels are late. A model that is deployed once the labels of batch n are known
+            serves from batch n + 1 + delay on.
     """
     tenures: list[Tenure] = []
     decisions = []

@@ -52,7 +52,7 @@ def never(leaders: Sequence[str]) -> Schedule:
 
 
 def equally_often(leaders: Sequence[str], deployments: int, *, begin: int, end: int) -> Schedule:
-    """Return the schedule with as many deployments after the first one, evenly spread between two numbers of batches.
+    """Return the schedule with as many deployments, spread evenly over the batches from `begin` to `end`.
 
     >>> sorted(equally_often(["all"] * 10, 3, begin=2, end=10).after)
     [4, 6, 8]

@@ -6,7 +6,7 @@ from typing import Literal
 
 from benchmarks.replay import proof
 from benchmarks.replay.guard import Guarded, guard
-from benchmarks.replay.record import Record
+from benchmarks.replay.record import BASELINE, Record
 from benchmarks.replay.regret import Regret, regret
 from trimtab import params
 from trimtab.contracts import Comparison
@@ -91,7 +91,7 @@ def decide(record: Record, tenures: Sequence[Tenure], leading: str, rules: Rules
 
 def _first(record: Record, leading: str, rules: Rules) -> PolicyDecision:
     """Deploy the first champion as soon as it has proven to be better than the baseline."""
-    proven = proof.better_than_baseline(record, leading, rules.gate)
+    proven = proof.better(record, leading, BASELINE, rules.gate)
     target = record[-1].newest.get(leading) if record else None
     if proven is None or target is None:
         reason = f"no proof yet that a model of {leading} is better than the baseline ({rules.gate.baseline})"
@@ -155,7 +155,7 @@ def _deployment(record: Record, tenures: Sequence[Tenure], leading: str, rules: 
         return stays
     if target is None or target == tenure.model:
         return replace(stays, action="WAIT", reason=f"{due}; no newer model of {leading} is there")
-    if tenure.kind == "rollback" and not proof.better_than_champion(since, leading, tenure.model, rules.gate):
+    if tenure.kind == "rollback" and not proof.better(since, leading, tenure.model, rules.gate):
         return replace(
             stays, action="WAIT", reason=f"{due}; no proof since the rollback that a fresh model is better"
         )

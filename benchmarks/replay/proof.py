@@ -1,28 +1,25 @@
 """Proof that one model is better than another, where a deployment or a rollback demands it."""
 
-from benchmarks.replay.record import BASELINE, Record, blocks, comparable, model, shadow
-from benchmarks.replay.spending import error_of_look
+from benchmarks.replay.record import Record, blocks, comparable, model, shadow
 from trimtab import params
 from trimtab.contracts import Comparison
 from trimtab.evaluate.compare import paired
+from trimtab.evaluate.looks import error_of
 
 _FEWEST = 2
 """Smallest number of batches for a proof."""
 
 
-def better_than_baseline(record: Record, candidate: str, gate: params.Gate) -> Comparison | None:
-    """Compare a candidate's shadows with the baseline on all batches; None without a proof that they are better.
+def better(record: Record, candidate: str, other: str, gate: params.Gate) -> Comparison | None:
+    """Compare a candidate's shadows with a model on all batches; None without a proof that the shadows are better.
 
-    Nothing serves before the first champion, so each batch asks again and may spend the whole error.
+    It may be asked again after each batch, and may spend the whole error each time: nothing serves before the first
+    champion, and after a rollback the champion has proven itself.
     """
-    return _better(record, candidate, BASELINE, gate)
-
-
-def better_than_champion(
-    since: Record, candidate: str, champion: str, gate: params.Gate
-) -> Comparison | None:
-    """Compare a candidate's shadows with the champion; None without a proof that they are better."""
-    return _better(since, candidate, champion, gate)
+    both = comparable(record, model(other), shadow(candidate))
+    compared = paired(blocks(both, model(other), shadow(candidate)), gate, error=gate.error)
+    proven = len(both) >= _FEWEST and compared.blocks >= gate.min_blocks and compared.lower > 0
+    return compared if proven else None
 
 
 def worse_than_former(
@@ -39,13 +36,8 @@ def worse_than_former(
     compared = paired(
         blocks(watched, model(champion), model(former)),
         gate,
-        error=error_of_look(len(watched), of=batches, error=error),
+        error=error_of(
+            len(watched), gate.model_copy(update={"judge_batches": 1, "looks": batches, "error": error})
+        ),
     )
     return compared if compared.blocks >= gate.min_blocks and compared.lower > 0 else None
-
-
-def _better(record: Record, candidate: str, other: str, gate: params.Gate) -> Comparison | None:
-    both = comparable(record, model(other), shadow(candidate))
-    compared = paired(blocks(both, model(other), shadow(candidate)), gate, error=gate.error)
-    proven = len(both) >= _FEWEST and compared.blocks >= gate.min_blocks and compared.lower > 0
-    return compared if proven else None

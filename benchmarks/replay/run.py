@@ -56,8 +56,7 @@ def replay(
     Raises:
         NotEnoughBatches: Hardly a batch is left after the first decision.
     """
-    history = _history(folder / "cache", windows, stream)
-    _expect(len(history.batches), history.params, delay)
+    history = _history(folder / "cache", windows, stream, delay)
     history.fit_all(jobs, report)
     rules = Rules(gate=history.params.gate, regret=regret, max_age_batches=max_age_batches)
     results = compare(history, rules, delay=delay)
@@ -78,8 +77,8 @@ def table(results: Sequence[Result]) -> str:
     return "\n".join([head, *(_line(result.row, result.schedule_row) for result in results)])
 
 
-def _history(cache: Path, windows: Sequence[str], stream: Stream | None) -> History:
-    name, parameters, block, batches = _generated(stream) if stream else _ingested()
+def _history(cache: Path, windows: Sequence[str], stream: Stream | None, delay: int) -> History:
+    name, parameters, block, batches = _generated(stream, delay) if stream else _ingested(delay)
     rows_file = cache / f"{name.replace(' ', '-')}.parquet"
     write_rows(rows_file, batches)
     return History(
@@ -93,15 +92,17 @@ def _history(cache: Path, windows: Sequence[str], stream: Stream | None) -> Hist
     )
 
 
-def _generated(stream: Stream) -> tuple[str, params.Params, timedelta, Batches]:
-    return stream.name, stream_params(params.load(Path(params.FILE))), block_length([WEEK]), stream.frames()
+def _generated(stream: Stream, delay: int) -> tuple[str, params.Params, timedelta, Batches]:
+    parameters = stream_params(params.load(Path(params.FILE)))
+    _expect(stream.batches, parameters, delay)
+    return stream.name, parameters, block_length([WEEK]), stream.frames()
 
 
-def _ingested() -> tuple[str, params.Params, timedelta, Batches]:
+def _ingested(delay: int) -> tuple[str, params.Params, timedelta, Batches]:
     loop = open_loop()
     in_force = state.batches_in_force(loop.ledger.all(Batch))
     labelled = [fact for fact in in_force if sufficiently_labelled([fact.manifest], loop.params.data)]
-    _expect(len(labelled), loop.params, delay=0)
+    _expect(len(labelled), loop.params, delay)
     batches = (
         (fact.manifest.batch, loop.origin.fetch_batch(fact.manifest.batch, md5=fact.md5, commit=fact.commit))
         for fact in labelled

@@ -96,11 +96,8 @@ def calibration_error(scores: Iterable[Score]) -> float:
 
     Of several classes, the one that the model holds most likely counts, with its probability (Guo et al. 2017, ICML).
     """
-    bins = sum(
-        np.array([(each.rows, each.predicted, each.observed) for each in score.calibration]).reshape(-1, 3)
-        for score in scores
-    )
-    rows, predicted, observed = np.reshape(bins, (-1, 3)).T if np.size(bins) > 1 else np.zeros((3, 1))
+    bins = [(each.rows, each.predicted, each.observed) for score in scores for each in score.calibration]
+    rows, predicted, observed = np.reshape(bins, (-1, _BINS, 3)).sum(axis=0).T
     return float(np.abs(predicted - observed).sum() / max(1, rows.sum()))
 
 

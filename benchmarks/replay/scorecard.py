@@ -113,9 +113,9 @@ def reaction(played: Played, drifts: Sequence[int]) -> float | None:
 
     A drift without a deployment after it counts up to the end of the record.
     """
+    deployed = [tenure.since for tenure in played.tenures if tenure.kind == "deployment"]
     after = [
-        min((tenure.since for tenure in played.tenures if tenure.since > drift), default=len(played.record))
-        - drift
+        min((since for since in deployed if since > drift), default=len(played.record)) - drift
         for drift in drifts
         if drift >= played.begin
     ]

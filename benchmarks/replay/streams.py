@@ -20,6 +20,8 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 WEEK = timedelta(days=7)
 """Length of a batch."""
 
+_SPELL = 12
+"""Batches for which each of two recurring concepts holds."""
 _NUMBERS = 6
 _REGIONS = ("north", "east", "south", "west")
 _MONDAY = datetime(2024, 1, 1, tzinfo=UTC)
@@ -53,7 +55,9 @@ class Stream:
     @property
     def drifts(self) -> tuple[int, ...]:
         """Numbers of the batches with which an abrupt drift begins."""
-        return {"abrupt": (self._drift,), "recurring": tuple(range(20, self.batches, 12))}.get(self.kind, ())
+        return {"abrupt": (self._drift,), "recurring": tuple(range(_SPELL, self.batches, _SPELL))}.get(
+            self.kind, ()
+        )
 
     def frames(self) -> Iterator[tuple[str, pd.DataFrame]]:
         """Yield the id and the rows of each batch, oldest first."""
@@ -98,7 +102,7 @@ class Stream:
         return {
             "abrupt": float(number >= self._drift),
             "gradual": min(1.0, max(0.0, (number - third) / third)),
-            "recurring": float((number - 8) // 12 % 2),
+            "recurring": float(number // _SPELL % 2),
         }.get(self.kind, 0.0)
 
 

@@ -4,18 +4,15 @@ from dataclasses import dataclass
 from typing import Literal
 
 from benchmarks.replay.record import Record, blocks, comparable, shadow
-from benchmarks.replay.spending import error_of_look
 from trimtab import params
 from trimtab.contracts import Comparison
 from trimtab.evaluate.compare import paired
-
-_FEWEST = 2
-"""Smallest number of batches at the first look."""
+from trimtab.evaluate.looks import error_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
-    """How the trial of a candidate stands.
+    """The state of a trial.
 
     Args:
         kind: PROVEN once it was better beyond doubt at a look; OVER after the last look without that; else RUNNING.
@@ -42,13 +39,14 @@ def trial(
         leader: What it has to be better than.
         gate: Metric, correlation, smallest number of blocks.
         length: Number of batches after which the trial is over.
-        first: Number of batches at the first look.
+        first: Number of batches at the first look, at least 2.
         error: Probability that a candidate that is no better is proven at any look.
     """
     both = comparable(record, shadow(leader), shadow(candidate))[:length]
     compared = None
-    for batches in range(max(first, _FEWEST), len(both) + 1):
-        share = error_of_look(batches, of=length, error=error, first=max(first, _FEWEST))
+    looks = gate.model_copy(update={"judge_batches": first, "looks": length - first + 1, "error": error})
+    for batches in range(first, len(both) + 1):
+        share = error_of(batches - first + 1, looks)
         compared = paired(blocks(both[:batches], shadow(leader), shadow(candidate)), gate, error=share)
         if compared.blocks >= gate.min_blocks and compared.lower > 0:
             return Trial(kind="PROVEN", batches=batches, comparison=compared)

@@ -111,5 +111,5 @@ def harmless(seed: int) -> Record:
     return [scored(number, {"champion": by_chance(), "all": by_chance()}) for number in range(1, 5)]
 
 
-def test_calibration_and_slices_are_not_asked_of_a_regression_without_them() -> None:
+def test_without_slices_baseline_and_calibration_only_the_predictions_are_checked() -> None:
     assert [check.name for check in judged(record(3, champion=0.5, all=0.5)).checks] == ["predictions"]

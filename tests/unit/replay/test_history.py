@@ -1,5 +1,7 @@
+import multiprocessing
 import os
 import re
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ from benchmarks.replay.recommend import recommend
 from benchmarks.replay.record import BASELINE
 from benchmarks.replay.streams import KINDS, Kind, Stream, stream_params
 from tests.support.builders import shops
+from tests.support.waiting import until
 from trimtab.train import row_groups
 
 BATCHES = 11
@@ -81,6 +84,35 @@ def test_a_replay_that_was_killed_fits_only_what_is_missing(history: History) ->
     assert files[0].stat().st_mtime_ns == fitted_at
     after = again(history).record()
     assert [dict(scored.scores) for scored in after] == [dict(scored.scores) for scored in before]
+
+
+def test_a_killed_replay_leaves_no_process_and_continues(history: History, tmp_path: Path) -> None:
+    stream = Stream(kind="abrupt", seed=1, batches=BATCHES, rows=150)
+    context = multiprocessing.get_context("spawn")
+    replay = context.Process(target=fit_in_a_group, args=(tmp_path, stream))
+    replay.start()
+    until(lambda: any(tmp_path.rglob("*.json")), "the first model", seconds=120)
+    os.kill(replay.pid, signal.SIGKILL)  # type: ignore[arg-type]  # it has started
+    replay.join()
+    until(lambda: not group_exists(replay.pid), "the end of all processes", seconds=30)
+    continued = fitted(tmp_path, stream)
+    assert [dict(each.scores) for each in continued.record()] == [
+        dict(each.scores) for each in history.record()
+    ]
+
+
+def fit_in_a_group(folder: Path, stream: Stream) -> None:
+    """Fit as the leader of a new group of processes."""
+    os.setpgid(0, 0)
+    fitted(folder, stream)
+
+
+def group_exists(group: int | None) -> bool:
+    try:
+        os.killpg(group or 0, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def test_another_recipe_has_models_of_its_own(history: History) -> None:

@@ -1,4 +1,5 @@
-from benchmarks.replay.proof import better_than_baseline, better_than_champion, worse_than_former
+from benchmarks.replay.proof import better, worse_than_former
+from benchmarks.replay.record import BASELINE
 from tests.support.builders import shipped
 from tests.support.scored import record
 
@@ -6,14 +7,14 @@ GATE = shipped().gate
 
 
 def test_a_first_model_needs_two_batches_and_a_gain_beyond_doubt() -> None:
-    assert better_than_baseline(record(1, baseline=0.6, all=0.5), "all", GATE) is None
-    assert better_than_baseline(record(2, baseline=0.5, all=0.5), "all", GATE) is None
-    assert better_than_baseline(record(2, baseline=0.6, all=0.5), "all", GATE) is not None
+    assert better(record(1, baseline=0.6, all=0.5), "all", BASELINE, GATE) is None
+    assert better(record(2, baseline=0.5, all=0.5), "all", BASELINE, GATE) is None
+    assert better(record(2, baseline=0.6, all=0.5), "all", BASELINE, GATE) is not None
 
 
 def test_a_fresh_model_is_better_than_a_champion_only_with_proof() -> None:
-    assert better_than_champion(record(3, champion=0.6, all=0.5), "all", "champion", GATE) is not None
-    assert better_than_champion(record(3, champion=0.5, all=0.5), "all", "champion", GATE) is None
+    assert better(record(3, champion=0.6, all=0.5), "all", "champion", GATE) is not None
+    assert better(record(3, champion=0.5, all=0.5), "all", "champion", GATE) is None
 
 
 def watched(count: int, **losses: float) -> bool:
