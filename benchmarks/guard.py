@@ -11,13 +11,12 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.policy import flights
-from benchmarks.replay.guard import Guarded, guard
-from benchmarks.replay.history import History
-from benchmarks.replay.record import Record
-from benchmarks.replay.score import score_model
 from trimtab import params
 from trimtab.data.schema import LABEL
-from trimtab.evaluate.scores import apart
+from trimtab.evaluate.guard import Guarded, guard
+from trimtab.evaluate.record import Record
+from trimtab.evaluate.scores import apart, score_model
+from trimtab.replay.history import History
 from trimtab.train import fit
 from trimtab.train.features import targets
 

@@ -10,14 +10,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from benchmarks.replay.comparison import compare
-from benchmarks.replay.history import History, write_rows
-from benchmarks.replay.policy import Rules
-from benchmarks.replay.run import table
-from benchmarks.replay.scorecard import Row
-from benchmarks.replay.streams import KINDS, Kind, Stream, stream_params
 from examples.flights.flights import weeks
 from trimtab import params
+from trimtab.replay.comparison import compare
+from trimtab.replay.history import History, write_rows
+from trimtab.replay.run import table
+from trimtab.replay.scorecard import Row
+from trimtab.replay.streams import KINDS, Kind, Stream, stream_params
+from trimtab.trigger.policy import Rules
 
 CACHE = Path("var", "bench-policy")
 WINDOWS: Mapping[str, int | None] = {"all": None, "newest 8": 8}

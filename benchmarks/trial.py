@@ -6,11 +6,11 @@ import numpy as np
 from scipy import stats
 
 from benchmarks.gate import DAYS, PAIRS, ROWS, pairs
-from benchmarks.replay.race import Race, leaders
-from benchmarks.replay.record import ScoredBatch
-from benchmarks.replay.score import BlockLoss, Score
-from benchmarks.replay.trial import trial
 from trimtab import params
+from trimtab.contracts import BlockLoss, Score
+from trimtab.evaluate.race import Race, leaders
+from trimtab.evaluate.record import ScoredBatch
+from trimtab.evaluate.trial import trial
 
 YEARS = 500
 WEEKS = 53

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from typer.core import TyperGroup
@@ -111,6 +111,17 @@ def _exit_with_stdin() -> None:
     os._exit(1)  # the retry of a killed task must not run beside its first attempt
 
 
+def _check_windows(windows: list[str] | None) -> list[str] | None:
+    for window in windows or []:
+        if window != "all" and not (window.isdecimal() and int(window)):
+            raise typer.BadParameter(f"expected all or a number of batches, got {window!r}")
+    return windows
+
+
+def _processors() -> int:
+    return os.cpu_count() or 1
+
+
 @app.command()
 def init() -> str:
     """Create the origin from this working tree, and the ledger."""
@@ -148,6 +159,69 @@ def status() -> str:
     from trimtab.stack import control
 
     return control.status(settings.read().home)
+
+
+@app.command()
+def replay(
+    *,
+    window: Annotated[
+        list[str] | None,
+        typer.Option(
+            callback=_check_windows,
+            help="Training window: all, or a number of batches. Repeat for a race.",
+            show_default="all and 8",
+        ),
+    ] = None,
+    regret: Annotated[
+        float, typer.Option(min=0, help="Regret that asks for a deployment, as a share of a batch's loss.")
+    ] = 0.03,
+    max_age: Annotated[
+        int, typer.Option(min=1, help="Age in batches at which the champion is replaced anyway.")
+    ] = 8,
+    delay: Annotated[int, typer.Option(min=0, help="Batches by which labels are late.")] = 0,
+    stream: Annotated[
+        Literal["abrupt", "gradual", "recurring", "covariate", "none"] | None,
+        typer.Option(help="Replay a generated stream with this kind of drift instead."),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the generated stream.")] = 0,
+    recommend: Annotated[
+        bool, typer.Option("--recommend", help="Try other settings, and recommend one if it is better.")
+    ] = False,
+    jobs: Annotated[
+        int,
+        typer.Option(min=1, default_factory=_processors, help="Processes.", show_default="one per processor"),
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder for the results and the fitted models.", show_default="replay/ in the home folder"
+        ),
+    ] = None,
+) -> str:
+    """Compare retraining policies on your batches: what would each have lost?
+
+    Fitted models are kept, so a replay that was stopped goes on from there.
+    """
+    from trimtab.replay import run
+    from trimtab.replay.streams import Stream
+
+    with typer.progressbar(length=1, label="Fit and score models", file=sys.stderr) as bar:
+
+        def report(done: int, total: int) -> None:
+            bar.length = total
+            bar.update(done - bar.pos)
+
+        return run.replay(
+            out or settings.read().home / "replay",
+            windows=window or ["all", "8"],
+            regret=regret,
+            max_age_batches=max_age,
+            delay=delay,
+            jobs=jobs,
+            stream=None if stream is None else Stream(kind=stream, seed=seed),
+            with_recommendation=recommend,
+            report=report,
+        )
 
 
 @batch.command()

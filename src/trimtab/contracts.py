@@ -158,6 +158,51 @@ class BatchScore(_Labelled):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BlockLoss:
+    """The loss of one model, summed over the rows of one block of time within one batch."""
+
+    number: int
+    rows: int
+    loss: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CalibrationBin:
+    """Rows with a predicted probability in one bin: their number, and the sums of predictions and outcomes."""
+
+    rows: int
+    predicted: float
+    observed: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Score:
+    """How one model did on the labelled rows of one batch that it was not trained on.
+
+    `slices` maps `feature=value` to the blocks of these rows, for the features of `gate.slices`. `calibration` has bins of
+    equal width, and is empty in a regression. `invalid` counts predictions that are no probability or no finite number.
+    `auc` is None in a regression, and where the rows lack a class.
+    """
+
+    metric: str
+    blocks: tuple[BlockLoss, ...]
+    slices: Mapping[str, tuple[BlockLoss, ...]]
+    calibration: tuple[CalibrationBin, ...]
+    invalid: int
+    auc: float | None
+
+    @property
+    def rows(self) -> int:
+        """Number of labelled rows."""
+        return sum(block.rows for block in self.blocks)
+
+    @property
+    def loss(self) -> float:
+        """Mean loss per row, in units of `metric`; 0 without rows."""
+        return sum(block.loss for block in self.blocks) / max(1, self.rows)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
     """A paired comparison on the same rows: positive `gain` means that the challenger loses less.
 

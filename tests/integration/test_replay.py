@@ -7,13 +7,13 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from benchmarks.replay.__main__ import app
 from tests.support.playground import take_in, weeks
+from trimtab.cli import app
 from trimtab.loop.loop import Loop
 
 
 def replayed(*options: str) -> Result:
-    return CliRunner().invoke(app, options)
+    return CliRunner().invoke(app, ["replay", *options])
 
 
 def test_a_replay_of_the_origin_compares_the_policies(fed: Loop, tmp_path: Path) -> None:

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from benchmarks.replay.record import ScoredBatch
-from benchmarks.replay.score import BlockLoss, Score
+from trimtab.contracts import BlockLoss, Score
+from trimtab.evaluate.record import ScoredBatch
 
 BLOCKS = 7
 ROWS = 100

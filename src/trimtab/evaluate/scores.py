@@ -2,10 +2,12 @@
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from sklearn.metrics import roc_auc_score
 
 from trimtab import params
-from trimtab.contracts import BatchScore
+from trimtab.contracts import BatchScore, BlockLoss, Score
+from trimtab.evaluate import calibration
 
 _EPSILON = 1e-15
 """Probabilities are clipped to [this, 1 - this], so that one certain and wrong prediction costs 34.5 and not infinity."""
@@ -80,6 +82,35 @@ def score(
     )
 
 
+def score_model(
+    rows: pd.DataFrame, truths: npt.ArrayLike, answers: Floats, parameters: params.Params, block_hours: float
+) -> Score:
+    """Score the predictions of one model on the labelled rows of one batch.
+
+    Args:
+        rows: Labelled rows of one batch, shape `(n, …)`, with `event_time` and the features of `gate.slices`.
+        truths: Their labels as numbers, shape `(n,)`, as `train.features.targets` returns them.
+        answers: Predictions for these rows, as `train.fit.predict` returns them.
+        parameters: Kind of label, metric and slices.
+        block_hours: Length of a block. Blocks are counted from the earliest row.
+    """
+    label, gate = parameters.data.label, parameters.gate
+    losses = row_losses(gate.metric, label, truths, answers)
+    numbers = _block_numbers(rows["event_time"], block_hours)
+    return Score(
+        metric=gate.metric,
+        blocks=_sums(numbers, losses),
+        slices={
+            f"{feature}={value}": _sums(numbers[where], losses[where])
+            for feature in gate.slices
+            for value, where in sorted(rows.groupby(feature).indices.items(), key=lambda item: str(item[0]))
+        },
+        calibration=() if isinstance(label, params.Regression) else calibration.bins(truths, answers),
+        invalid=int(broken(label, answers).sum()),
+        auc=score("", label, truths, answers, gate.metric).auc,
+    )
+
+
 def apart(ours: Floats, theirs: Floats, truths: npt.ArrayLike, label: params.Label) -> float:
     """Return how far the answers of two models lie apart, on average over the rows; 0 without rows.
 
@@ -113,3 +144,17 @@ def _auc(label: params.Label, truth: Floats, answer: Floats) -> float | None:
     if classes > 2:
         return float(roc_auc_score(truth.astype(int), answer, multi_class="ovr", labels=np.arange(classes)))
     return float(roc_auc_score(truth.astype(int), answer if answer.ndim == 1 else answer[:, 1]))
+
+
+def _block_numbers(times: "pd.Series[pd.Timestamp]", block_hours: float) -> npt.NDArray[np.int64]:
+    hours = (times - times.min()).dt.total_seconds().to_numpy() / 3600
+    return np.asarray(hours // block_hours, dtype=np.int64)
+
+
+def _sums(numbers: npt.NDArray[np.int64], losses: Floats) -> tuple[BlockLoss, ...]:
+    present, place = np.unique(numbers, return_inverse=True)
+    rows, sums = np.bincount(place), np.bincount(place, weights=losses)
+    return tuple(
+        BlockLoss(number=int(number), rows=int(count), loss=float(loss))
+        for number, count, loss in zip(present, rows, sums, strict=True)
+    )

@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.replay.history import History, write_rows
-from benchmarks.replay.policy import Rules
-from benchmarks.replay.recommend import recommend
-from benchmarks.replay.record import BASELINE
-from benchmarks.replay.streams import KINDS, Kind, Stream, stream_params
 from tests.support.builders import shops
 from tests.support.waiting import until
+from trimtab.evaluate.record import BASELINE
+from trimtab.replay.history import History, write_rows
+from trimtab.replay.recommend import recommend
+from trimtab.replay.streams import KINDS, Kind, Stream, stream_params
 from trimtab.train import row_groups
+from trimtab.trigger.policy import Rules
 
 BATCHES = 11
 

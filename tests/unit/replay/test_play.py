@@ -1,13 +1,13 @@
 import numpy as np
 import pytest
 
-from benchmarks.replay.play import Played, play
-from benchmarks.replay.policies import age_only, equally_often, every, never, trimtab
-from benchmarks.replay.policy import Rules
-from benchmarks.replay.record import ScoredBatch
-from benchmarks.replay.scorecard import difference_to, newey_west, row
 from tests.support.builders import shipped
 from tests.support.scored import scored
+from trimtab.evaluate.record import ScoredBatch
+from trimtab.replay.play import Played, play
+from trimtab.replay.policies import age_only, equally_often, every, never, trimtab
+from trimtab.replay.scorecard import difference_to, newey_west, row
+from trimtab.trigger.policy import Rules
 
 RULES = Rules(gate=shipped().gate)
 ONE = ["all"] * 20

@@ -2,7 +2,7 @@ from datetime import timedelta
 
 import pytest
 
-from benchmarks.replay.block_length import block_length
+from trimtab.evaluate.block_length import block_length
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,9 @@
 from collections.abc import Sequence
 
-from benchmarks.replay.policy import PolicyDecision, Rules, Tenure, decide
-from benchmarks.replay.record import Record, ScoredBatch
 from tests.support.builders import shipped
 from tests.support.scored import record, scored
+from trimtab.evaluate.record import Record, ScoredBatch
+from trimtab.trigger.policy import PolicyDecision, Rules, Tenure, decide
 
 RULES = Rules(gate=shipped().gate)
 SERVING = [Tenure(model="champion", since=0)]

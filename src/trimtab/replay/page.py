@@ -11,9 +11,9 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmarks.replay.comparison import LOOP, Result
-from benchmarks.replay.play import Played
-from benchmarks.replay.scorecard import losses
+from trimtab.replay.comparison import LOOP, Result
+from trimtab.replay.play import Played
+from trimtab.replay.scorecard import losses
 
 _COLOURS = {"never": "#999999", "every batch": "#009e73", LOOP: "#0072b2", "schedule": "#d55e00"}
 """Colours that the colour-blind can tell apart (Okabe and Ito 2008)."""

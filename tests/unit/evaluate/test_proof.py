@@ -1,7 +1,7 @@
-from benchmarks.replay.proof import better, worse_than_former
-from benchmarks.replay.record import BASELINE
 from tests.support.builders import shipped
 from tests.support.scored import record
+from trimtab.evaluate.proof import better, worse_than_former
+from trimtab.evaluate.record import BASELINE
 
 GATE = shipped().gate
 

@@ -7,8 +7,7 @@ training window). Its *shadow* on a batch is the model that it fitted through th
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from benchmarks.replay.score import BlockLoss, Score
-from trimtab.contracts import Block
+from trimtab.contracts import Block, BlockLoss, Score
 
 BASELINE = "baseline"
 """Name under which the scores of the baseline stand in the record."""

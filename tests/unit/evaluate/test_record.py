@@ -1,5 +1,5 @@
-from benchmarks.replay.record import blocks, comparable, model, scores_of, shadow
 from tests.support.scored import record, score, scored
+from trimtab.evaluate.record import blocks, comparable, model, scores_of, shadow
 
 
 def test_a_model_is_no_evidence_against_itself() -> None:

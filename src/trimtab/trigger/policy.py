@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from benchmarks.replay import proof
-from benchmarks.replay.guard import Guarded, guard
-from benchmarks.replay.record import BASELINE, Record
-from benchmarks.replay.regret import Regret, regret
 from trimtab import params
 from trimtab.contracts import Comparison
+from trimtab.evaluate import proof
+from trimtab.evaluate.guard import Guarded, guard
+from trimtab.evaluate.record import BASELINE, Record
+from trimtab.evaluate.regret import Regret, regret
 
 Action = Literal["DEPLOY", "SKIP", "WAIT", "ROLLBACK", "ASK"]
 

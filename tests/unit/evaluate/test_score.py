@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from benchmarks.replay.score import calibration_error, score_model
 from tests.support.builders import sales, shops
-from trimtab.evaluate.scores import row_losses
+from trimtab.evaluate.calibration import expected_error
+from trimtab.evaluate.scores import row_losses, score_model
 from trimtab.train.features import targets
 
 PARAMS = shops(gate__slices=["shop"])
@@ -47,6 +47,6 @@ def test_calibration_is_pooled_over_batches() -> None:
         score_model(ROWS, TRUTHS, np.full(300, TRUTHS.mean() + step), PARAMS, block_hours=24)
         for step in (-0.2, 0.1)
     )
-    assert calibration_error([low]) == pytest.approx(0.2)
-    assert calibration_error([low, high]) == pytest.approx(0.15)
-    assert calibration_error([]) == 0.0
+    assert expected_error([low]) == pytest.approx(0.2)
+    assert expected_error([low, high]) == pytest.approx(0.15)
+    assert expected_error([]) == 0.0

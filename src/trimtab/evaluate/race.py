@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from benchmarks.replay.record import Record, blocks, comparable, shadow
 from trimtab import params
 from trimtab.contracts import Comparison
 from trimtab.evaluate.compare import paired
+from trimtab.evaluate.record import Record, blocks, comparable, shadow
 
 _FEWEST = 2
 """Smallest number of batches on which a candidate can take the lead."""

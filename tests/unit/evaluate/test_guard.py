@@ -2,11 +2,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from benchmarks.replay.guard import Guarded, guard
-from benchmarks.replay.record import Record
-from benchmarks.replay.score import BlockLoss, Score
 from tests.support.builders import shipped
 from tests.support.scored import BLOCKS, ROWS, record, score, scored
+from trimtab.contracts import BlockLoss, Score
+from trimtab.evaluate.guard import Guarded, guard
+from trimtab.evaluate.record import Record
 
 GATE = shipped().gate.model_copy(update={"slice_min_rows": 500})
 

@@ -7,7 +7,7 @@ from statistics import fmean
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.replay.play import Played
+from trimtab.replay.play import Played
 
 _LAG = 4
 """Batches over which the differences of successive batches are taken to be correlated."""

@@ -1,9 +1,9 @@
 from collections.abc import Sequence
 
-from benchmarks.replay.race import Race, lead, leaders
-from benchmarks.replay.record import ScoredBatch
 from tests.support.builders import shipped
 from tests.support.scored import scored
+from trimtab.evaluate.race import Race, lead, leaders
+from trimtab.evaluate.record import ScoredBatch
 
 GATE = shipped().gate
 BOTH = ("all", "newest 8")

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Literal
 
-from benchmarks.replay.pooled_checks import check_all
-from benchmarks.replay.record import Record, blocks, comparable, model, shadow
 from trimtab import params
 from trimtab.contracts import Check, Comparison
 from trimtab.evaluate.compare import paired
+from trimtab.evaluate.pooled_checks import check_all
+from trimtab.evaluate.record import Record, blocks, comparable, model, shadow
 
 _NEWEST = 8
 """Number of distances of which the median says how far apart two successive models usually are."""

@@ -18,15 +18,14 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from benchmarks.replay.record import BASELINE, ScoredBatch
-from benchmarks.replay.score import Score
-from benchmarks.replay.shadows import Shadow, fit_shadow
 from trimtab import files
-from trimtab.contracts import from_json, to_json
+from trimtab.contracts import Score, from_json, to_json
 from trimtab.data.batches import BATCH, labelled
 from trimtab.data.schema import LABEL
+from trimtab.evaluate.record import BASELINE, ScoredBatch
 from trimtab.evaluate.scores import apart
 from trimtab.params import Params
+from trimtab.replay.shadows import Shadow, fit_shadow
 from trimtab.train.features import targets
 from trimtab.train.row_groups import Rows, read, write
 
@@ -182,9 +181,14 @@ class History:
 
 def _end_with_parent() -> None:
     """End this process when the one that started it is killed; by itself it would wait for work for ever."""
-    parent = parent_process()
-    if parent is not None:
-        threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
+
+    def wait() -> None:
+        parent = parent_process()
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def write_rows(path: Path, batches: Iterable[tuple[str, pd.DataFrame]]) -> None:

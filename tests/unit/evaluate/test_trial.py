@@ -1,9 +1,9 @@
 import numpy as np
 
-from benchmarks.replay.record import ScoredBatch
-from benchmarks.replay.trial import Trial, trial
 from tests.support.builders import shipped
 from tests.support.scored import score, scored
+from trimtab.evaluate.record import ScoredBatch
+from trimtab.evaluate.trial import Trial, trial
 
 GATE = shipped().gate
 BOTH = ("old", "new")

@@ -8,9 +8,10 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
-from benchmarks.replay.score import Score, score_model
 from trimtab import params
+from trimtab.contracts import Score
 from trimtab.errors import OneClass
+from trimtab.evaluate.scores import score_model
 from trimtab.train import fit
 from trimtab.train.features import targets
 from trimtab.train.row_groups import Rows

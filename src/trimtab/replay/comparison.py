@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from benchmarks.replay.history import History
-from benchmarks.replay.play import Played, play
-from benchmarks.replay.policies import Policy, age_only, equally_often, every, never, trimtab
-from benchmarks.replay.policy import Rules
-from benchmarks.replay.race import Race, leaders
-from benchmarks.replay.scorecard import Row, row
+from trimtab.evaluate.race import Race, leaders
+from trimtab.replay.history import History
+from trimtab.replay.play import Played, play
+from trimtab.replay.policies import Policy, age_only, equally_often, every, never, trimtab
+from trimtab.replay.scorecard import Row, row
+from trimtab.trigger.policy import Rules
 
 LOOP = "trimtab"
 """Name of the policy of the loop itself."""

@@ -1,7 +1,7 @@
 import pytest
 
-from benchmarks.replay.regret import loss_at_stake, regret
 from tests.support.scored import record, scored
+from trimtab.evaluate.regret import loss_at_stake, regret
 
 
 def test_regret_is_what_the_champion_lost_more_than_the_fresh_models() -> None:

@@ -7,20 +7,20 @@ from pathlib import Path
 
 import pandas as pd
 
-from benchmarks.replay.block_length import block_length
-from benchmarks.replay.comparison import LOOP, Result, compare
-from benchmarks.replay.history import History, Report, write_rows
-from benchmarks.replay.page import page
-from benchmarks.replay.play import Played
-from benchmarks.replay.policy import Rules
-from benchmarks.replay.recommend import recommend
-from benchmarks.replay.scorecard import Row
-from benchmarks.replay.streams import WEEK, Stream, stream_params
 from trimtab import files, params
 from trimtab.data.batches import sufficiently_labelled
 from trimtab.errors import NotEnoughBatches
+from trimtab.evaluate.block_length import block_length
 from trimtab.ledger import Batch, state
 from trimtab.loop.loop import open_loop
+from trimtab.replay.comparison import LOOP, Result, compare
+from trimtab.replay.history import History, Report, write_rows
+from trimtab.replay.page import page
+from trimtab.replay.play import Played
+from trimtab.replay.recommend import recommend
+from trimtab.replay.scorecard import Row
+from trimtab.replay.streams import WEEK, Stream, stream_params
+from trimtab.trigger.policy import Rules
 
 Batches = Iterable[tuple[str, pd.DataFrame]]
 
@@ -45,8 +45,8 @@ def replay(
     Args:
         folder: For the results, and for the fitted models in `cache/`.
         windows: `all` or a number of batches; the first one leads at the beginning.
-        regret: See `benchmarks.replay.policy.Rules`.
-        max_age_batches: See `benchmarks.replay.policy.Rules`.
+        regret: See `trimtab.trigger.policy.Rules`.
+        max_age_batches: See `trimtab.trigger.policy.Rules`.
         delay: Number of batches by which labels are late.
         jobs: Number of processes.
         stream: A generated stream to replay instead of the batches of the origin.

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 
-from benchmarks.replay.record import BASELINE, Pick, Record, blocks, model, scores_of
-from benchmarks.replay.score import calibration_error
 from trimtab import params
 from trimtab.contracts import Check
+from trimtab.evaluate import calibration
 from trimtab.evaluate.compare import paired
+from trimtab.evaluate.record import BASELINE, Pick, Record, blocks, model, scores_of
 
 
 def check_all(record: Record, champion: Pick, challenger: Pick, gate: params.Gate) -> Sequence[Check]:
@@ -53,7 +53,9 @@ def _baseline(record: Record, champion: Pick, challenger: Pick, gate: params.Gat
 def _calibration(record: Record, champion: Pick, challenger: Pick, gate: params.Gate) -> Iterator[Check]:
     ours, theirs = (scores_of(record, pick) for pick in (challenger, champion))
     if any(score.calibration for score in ours.values()):
-        error, error_of_champion = calibration_error(ours.values()), calibration_error(theirs.values())
+        error, error_of_champion = calibration.expected_error(ours.values()), calibration.expected_error(
+            theirs.values()
+        )
         yield Check(
             name="calibration",
             passed=error - error_of_champion <= gate.max_calibration_excess,

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
-from benchmarks.replay.policy import PolicyDecision, Rules, Tenure, decide
-from benchmarks.replay.record import Record
+from trimtab.evaluate.record import Record
+from trimtab.trigger.policy import PolicyDecision, Rules, Tenure, decide
 
 Policy = Callable[[Record, Sequence[Tenure]], PolicyDecision]
 """Takes the record through the newest batch, and all deployments so far; see `policy.decide`."""

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from benchmarks.replay.record import Record, blocks, comparable, shadow
 from trimtab import params
 from trimtab.contracts import Comparison
 from trimtab.evaluate.compare import paired
 from trimtab.evaluate.looks import error_of
+from trimtab.evaluate.record import Record, blocks, comparable, shadow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from benchmarks.replay.policies import Policy
-from benchmarks.replay.policy import PolicyDecision, Tenure
-from benchmarks.replay.record import BASELINE, Record
-from benchmarks.replay.score import Score
+from trimtab.contracts import Score
+from trimtab.evaluate.record import BASELINE, Record
+from trimtab.replay.policies import Policy
+from trimtab.trigger.policy import PolicyDecision, Tenure
 
 _WRONG_OVER = 4
 """Number of batches after a deployment on which the new model is compared with the one that it replaced."""

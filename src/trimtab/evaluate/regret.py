@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from benchmarks.replay.record import BASELINE, Record, comparable, model, scores_of, shadow
+from trimtab.evaluate.record import BASELINE, Record, comparable, model, scores_of, shadow
 
 _NEWEST = 8
 """Number of batches over which the loss of a fresh model is averaged."""

@@ -4,12 +4,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import product
 
-from benchmarks.replay.history import History
-from benchmarks.replay.play import play
-from benchmarks.replay.policies import trimtab
-from benchmarks.replay.policy import Rules
-from benchmarks.replay.race import Race, leaders
-from benchmarks.replay.scorecard import difference_to, losses, summed
+from trimtab.evaluate.race import Race, leaders
+from trimtab.replay.history import History
+from trimtab.replay.play import play
+from trimtab.replay.policies import trimtab
+from trimtab.replay.scorecard import difference_to, losses, summed
+from trimtab.trigger.policy import Rules
 
 _FEWEST = 20
 """Smallest number of served batches. The standard error of fewer says little."""

@@ -1,10 +1,10 @@
 """Proof that one model is better than another, where a deployment or a rollback demands it."""
 
-from benchmarks.replay.record import Record, blocks, comparable, model, shadow
 from trimtab import params
 from trimtab.contracts import Comparison
 from trimtab.evaluate.compare import paired
 from trimtab.evaluate.looks import error_of
+from trimtab.evaluate.record import Record, blocks, comparable, model, shadow
 
 _FEWEST = 2
 """Smallest number of batches for a proof."""
