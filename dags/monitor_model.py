@@ -1,36 +1,52 @@
-"""Measure each new batch with the champion, and request a retraining when a rule in `params.yaml` asks for it.
+"""Measure each new batch, fit the candidates through it, and request a deployment or a rollback when the policy asks for it.
 
-*Triage*: A skipped `measure` means that every batch is measured, and a skipped `wake` that no request waits. Both are
-healthy. A failed `measure` leaves its batch unmeasured: clear it, or wait for the next run. A failed `assess` is safe to
-clear, because a measurement leads to one request at most. `reconcile` repairs the registry and is always safe to clear.
+*Triage*: A skipped `measure` or `observe` means that every batch is measured, and a skipped `wake` that no request waits.
+All are healthy. A failed `measure` leaves its batch unmeasured and stops no other: clear it, or wait for the next run. A
+failed `observe` leaves out the data drift of its batch. `assess` and `reconcile` are always safe to clear.
 """
 
+from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable, task
 from trimtab_models import Model, trimtab_dag
-from trimtab_operators import reconcile, wake
+from trimtab_operators import fail_if_one_failed, reconcile, wake
 
 
 @task
-def find_unmonitored() -> list[dict[str, Any]]:
-    from trimtab.loop.monitor import find_unmonitored
+def find_unmeasured() -> list[dict[str, Any]]:
+    from trimtab.loop.measure import find_unmeasured
 
-    return find_unmonitored()
+    return find_unmeasured()
 
 
-@task(map_index_template="{{ task.op_kwargs['item']['batch'] }}")
-def measure(item: dict[str, Any]) -> dict[str, Any]:
+# One at a time and in order, because each batch is scored with the models that were fitted before it.
+@task(max_active_tis_per_dagrun=1, map_index_template="{{ task.op_kwargs['batch'] }}")
+def measure(batch: str, revision: int, commit: str) -> dict[str, Any]:
     from trimtab.loop.measure import measure
 
-    return measure(item)
+    return measure(batch, revision, commit)
 
 
-@task(trigger_rule="none_failed")
-def assess() -> int:
+@task(trigger_rule="all_done")
+def assess(holder: str) -> int:
     from trimtab.loop.monitor import assess
 
-    return assess()
+    return assess(holder)
+
+
+@task
+def find_unobserved() -> list[dict[str, Any]]:
+    from trimtab.loop.monitor import find_unobserved
+
+    return find_unobserved()
+
+
+@task(map_index_template="{{ task.op_kwargs['batch'] }}")
+def observe(batch: str, revision: int, champion: str, commit: str) -> dict[str, Any]:
+    from trimtab.loop.monitor import observe
+
+    return observe(batch, revision, champion, commit)
 
 
 @trimtab_dag(
@@ -39,10 +55,18 @@ def assess() -> int:
     ),
     doc=__doc__,
     impact="tier_1",
-    max_active_runs=4,
+    max_active_runs=1,
 )
 def monitor_model(model: Model) -> None:
-    unmonitored, assessed = find_unmonitored(), assess()
-    reconcile() >> unmonitored
-    measure.expand(item=unmonitored) >> assessed
+    template = model.read().training_pod_template
+    # Executors without pods ignore the template.
+    pod = {"executor_config": {"pod_template_file": template}} if template else {}
+    unmeasured, unobserved, assessed = find_unmeasured(), find_unobserved(), assess("{{ run_id }}")
+    reconcile() >> [unmeasured, unobserved]
+    done = [
+        measure.override(execution_timeout=timedelta(hours=4), **pod).expand_kwargs(unmeasured),
+        observe.expand_kwargs(unobserved),
+    ]
+    done >> assessed
+    done >> fail_if_one_failed()
     wake.override(outlets=[model.asset("requests")])(assessed, "No request waits.")

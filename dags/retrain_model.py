@@ -1,11 +1,11 @@
-"""Retrain when the arbiter decides so, and promote the new model only if it passes the gate.
+"""Answer the requests that wait: deploy the newest model, go back to the former one, or leave the champion.
 
 *Triage*: A skipped run means that the arbiter answered SKIP or WAIT; the log of `arbitrate` gives the reason. If a task
 fails, the serving model stays as it was. After the last retry, `close` ends the run and gives its lease back; its request
 waits again, and the next run of this DAG answers it. To try again at once, clear the failed run from `arbitrate`, which
-makes a new plan at the newest commit of the origin. `wait_for_answer` is skipped unless `gate.ask` asks a person; then it
-waits for the answer in the Airflow UI and finally takes `gate.ask_default`. A model that does not pass the gate is no
-failure.
+answers again at the newest commit of the origin. `fit` has nothing to do unless a person chose a training window.
+`wait_for_answer` is skipped unless a person is asked; then it waits for the answer in the Airflow UI and finally takes
+`gate.ask_default`. A model that the guard does not let pass is no failure.
 """
 
 from datetime import timedelta
@@ -18,27 +18,26 @@ from trimtab_operators import AskPersonOperator
 
 SOURCES = {"manual": "ui", "scheduled": "schedule"}  # an event woke any other run: it answers what waits
 FORM = {
-    "reason": Param(
-        "", type="string", title="Reason", description="Why retrain now? Stored with the decision."
-    ),
+    "reason": Param("", type="string", title="Reason", description="Why now? Stored with the decision."),
     "window_batches": Param(
         None,
         type=["null", "integer"],
         minimum=1,
         title="Training window",
-        description="Number of newest batches to train on. Leave empty for train.window_batches of params.yaml.",
+        description="Deploy a model of this number of newest batches, if it proves to be better than the leading one. "
+        "Leave empty for the leading one.",
     ),
     "force": Param(
         False,
         type="boolean",
         title="Force",
-        description="Ignore the cooldown. The gate still judges the model.",
+        description="Ignore the budget of deployments. The guard still judges the model.",
     ),
     "dry_run": Param(
         False,
         type="boolean",
         title="Dry run",
-        description="Train and judge, but register and promote nothing.",
+        description="Decide, but register and deploy nothing.",
     ),
 }
 
@@ -56,26 +55,24 @@ def arbitrate(holder: str, dag_run: Any = None, params: Any = None) -> str | Non
 
 
 @task
-def step(name: str, run_key: str, holder: str) -> dict[str, Any]:
-    from trimtab.loop import retrain
+def fit(run_key: str, holder: str) -> dict[str, Any]:
+    from trimtab.loop.retrain import fit
 
-    return getattr(retrain, name)(run_key, holder)
+    return fit(run_key, holder)
 
 
 @task
 def ask(run_key: str, holder: str) -> dict[str, Any] | None:
-    from trimtab.loop.conclude import ask
+    from trimtab.loop.retrain import ask
 
     return ask(run_key, holder)
 
 
 @task(trigger_rule="none_failed")
-def conclude(
-    run_key: str, holder: str, answer: str | None = None, outlet_events: Any = None
-) -> dict[str, Any]:
-    from trimtab.loop.conclude import conclude
+def deploy(run_key: str, holder: str, answer: str | None = None, outlet_events: Any = None) -> dict[str, Any]:
+    from trimtab.loop.retrain import deploy
 
-    outlet_events[here().asset("champion")].extra = outcome = conclude(run_key, holder, answer)
+    outlet_events[here().asset("champion")].extra = outcome = deploy(run_key, holder, answer)
     return outcome
 
 
@@ -100,17 +97,10 @@ def close(holder: str) -> str | None:
 def retrain_model(model: Model) -> None:
     template, holder = model.read().training_pod_template, "{{ run_id }}"
     # Executors without pods ignore the template.
-    pod = {"executor_config": {"pod_template_file": template} if template else {}}
-    options = {
-        "checkout": {},
-        "prepare": {},
-        "train": {"execution_timeout": timedelta(hours=4), **pod},
-        "evaluate": {"execution_timeout": timedelta(hours=1)},
-        "refit": {"execution_timeout": timedelta(hours=4), **pod},
-    }
-    judged = conclude.override(outlets=[model.asset("champion")])
+    pod = {"executor_config": {"pod_template_file": template}} if template else {}
+    deployed = deploy.override(outlets=[model.asset("champion")])
     run_key = arbitrate(holder)
-    steps = [step.override(task_id=name, **of)(name, run_key, holder) for name, of in options.items()]
+    fitted = fit.override(execution_timeout=timedelta(hours=4), **pod)(run_key, holder)
     question = ask(run_key, holder)
     answer = AskPersonOperator(task_id="wait_for_answer", question=question, options=["promote", "keep"])
-    chain(*steps, question, answer, judged(run_key, holder, answer.output), close(holder).as_teardown())
+    chain(fitted, question, answer, deployed(run_key, holder, answer.output), close(holder).as_teardown())

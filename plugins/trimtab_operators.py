@@ -5,7 +5,7 @@ from typing import Any
 
 from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.sdk import task
-from airflow.sdk.exceptions import AirflowSkipException
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 
 @task
@@ -21,6 +21,12 @@ def wake(waits: int, otherwise: str) -> None:
     """Send the event of its outlet if something waits, which wakes the DAG that handles it; be skipped otherwise."""
     if not waits:
         raise AirflowSkipException(otherwise)
+
+
+@task(trigger_rule="one_failed", retries=0)
+def fail_if_one_failed() -> None:
+    """Fail when a task before has failed, so that the DAG run does, too, although others go on; be skipped otherwise."""
+    raise AirflowFailException("A task before this one has failed; see its log.")
 
 
 class AskPersonOperator(HITLOperator):

@@ -169,15 +169,25 @@ def replay(
         typer.Option(
             callback=_check_windows,
             help="Training window: all, or a number of batches. Repeat for a race.",
-            show_default="all and 8",
+            show_default="train.windows",
         ),
     ] = None,
     regret: Annotated[
-        float, typer.Option(min=0, help="Regret that asks for a deployment, as a share of a batch's loss.")
-    ] = 0.03,
+        float | None,
+        typer.Option(
+            min=0,
+            help="Regret that asks for a deployment, as a share of a batch's loss.",
+            show_default="trigger.regret",
+        ),
+    ] = None,
     max_age: Annotated[
-        int, typer.Option(min=1, help="Age in batches at which the champion is replaced anyway.")
-    ] = 8,
+        int | None,
+        typer.Option(
+            min=1,
+            help="Age in batches at which the champion is replaced anyway.",
+            show_default="trigger.max_age_batches",
+        ),
+    ] = None,
     delay: Annotated[int, typer.Option(min=0, help="Batches by which labels are late.")] = 0,
     stream: Annotated[
         Literal["abrupt", "gradual", "recurring", "covariate", "none"] | None,
@@ -213,7 +223,7 @@ def replay(
 
         return run.replay(
             out or settings.read().home / "replay",
-            windows=window or ["all", "8"],
+            windows=window,
             regret=regret,
             max_age_batches=max_age,
             delay=delay,
@@ -478,11 +488,11 @@ def doctor(as_json: Json = False) -> None:
 
 @app.command(hidden=True)
 def plan() -> str:
-    """Write run.yaml in this checkout: the batches to train on and to evaluate on."""
+    """Write run.yaml in this checkout: the models to fit, and the batches to score them on."""
     from trimtab.project.plan import plan
 
     made = plan()
-    return f"run.yaml: train on {len(made.train)} batches, judge on {len(made.judge)}"
+    return f"run.yaml: fit {len(made.fits)} models, score them on {len(made.scored)} batches"
 
 
 @app.command(hidden=True)
@@ -495,27 +505,27 @@ def prepare() -> None:
 
 @app.command(hidden=True)
 def train() -> str:
-    """Train the challenger in this checkout."""
+    """Fit the planned models in this checkout."""
     from trimtab.project.train import train
 
-    training = train()
-    return f"Trained on {training.rows} rows in {training.seconds:.1f} s"
+    fitted = train()
+    return f"Fitted {sum(each.training is not None for each in fitted)} of {len(fitted)} models"
 
 
 @app.command(hidden=True)
 def evaluate() -> str:
-    """Compare challenger and champion in this checkout, and print the gate's verdict."""
+    """Score the models in this checkout on batches that they were not trained on."""
     from trimtab.project.evaluate import evaluate
 
-    return evaluate().reason
+    scores = evaluate().scores
+    return f"Scored {sum(map(len, scores.values()))} models on {len(scores)} batches"
 
 
 @app.command(hidden=True)
-def refit() -> str:
-    """Fit a promoted recipe again, through the newest batch, in this checkout."""
-    from trimtab.project.refit import refit
-
-    return refit().reason
+def measure() -> str:
+    """Prepare, train and evaluate in one process."""
+    prepare()
+    return f"{train()}. {evaluate()}"
 
 
 @app.command(hidden=True)

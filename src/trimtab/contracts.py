@@ -16,9 +16,8 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import TypeAdapter
 
-VerdictKind = Literal["PROMOTE", "HOLD", "REJECT", "ASK"]
-Action = Literal["RETRAIN", "JUDGE", "ROLLBACK", "ASK", "SKIP", "WAIT"]
-Source = Literal["schedule", "ui", "drift", "age", "look", "watch", "alert"]
+Action = Literal["DEPLOY", "ROLLBACK", "ASK", "SKIP", "WAIT"]
+Source = Literal["schedule", "ui", "first", "regret", "age", "watch", "drift", "alert"]
 OrderVerb = Literal["pause", "resume", "pin", "unpin", "block", "unblock", "promote", "rollback"]
 Stage = Literal["None", "Staging", "Production", "Archived"]
 
@@ -34,20 +33,7 @@ class BatchRef:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Labelled:
-    """Rows, and how many of them have a label."""
-
-    rows: int
-    labelled: int
-
-    @property
-    def coverage(self) -> float:
-        """Share of the rows that have a label."""
-        return self.labelled / self.rows if self.rows else 0.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Manifest(_Labelled):
+class Manifest:
     """What is known of one batch revision; lies beside its DVC pointer as `data/batches/<batch>.json`.
 
     `start` and `end` bound `event_time` as [start, end); `rows` and `labelled` count what was kept; `bad_rows` counts
@@ -65,18 +51,14 @@ class Manifest(_Labelled):
     bad_rows: int
     unseen: Mapping[str, int]
     source_sha256: str
+    rows: int
+    labelled: int
     label_age_hours: float | None = None
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelVersion:
-    """A registered version, with all that is needed to load it safely."""
-
-    version: str
-    run_id: str
-    source: str
-    digest: str
-    trained_through: datetime
+    @property
+    def coverage(self) -> float:
+        """Share of the rows that have a label."""
+        return self.labelled / self.rows if self.rows else 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,73 +70,6 @@ class Block:
     rows: int
     champion: float
     challenger: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """The canonical `run.yaml`: what a commit cannot hold, and a training run needs.
-
-    `train` and `judge` are disjoint, oldest first; no label known after `cutoff` is read; `decision` names the ledger's
-    decision that asked for this run, or is None for a person's own `dvc repro`; `champion` None means that the baseline
-    of `gate.baseline` plays champion. At the first look `challenger` is None: it is made by this run. At a later one
-    it is the version under judgement, `judge` holds the batches that came since, and `judged` the blocks of the looks
-    before.
-    """
-
-    model: str
-    commit: str
-    cutoff: datetime
-    train: tuple[BatchRef, ...]
-    judge: tuple[BatchRef, ...]
-    champion: ModelVersion | None = None
-    decision: str | None = None
-    dry_run: bool = False
-    challenger: ModelVersion | None = None
-    look: int = 1
-    judged: tuple[Block, ...] = ()
-    window_batches: int | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Training:
-    """What `train` leaves behind: `build/training.json`.
-
-    `reference_losses` maps batch id to the mean loss of a model that was fitted on the batches before it: how well a
-    fresh model does on a batch it has not seen, which is what concept drift is measured against.
-    """
-
-    run_id: str
-    source: str
-    digest: str
-    rows: int
-    batches: tuple[BatchRef, ...]
-    trained_through: datetime
-    reference_losses: Mapping[str, float]
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refit:
-    """What `refit` leaves behind: `build/refit.json`.
-
-    `training` is None when there was nothing to refit, and `reason` says why. `difference` is how far the refit's
-    predictions lie from its judged sibling's on the judged rows (see `evaluate.scores.apart`); only what is `accepted` may
-    go to Production.
-    """
-
-    training: Training | None
-    difference: float | None
-    accepted: bool
-    reason: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BatchScore(_Labelled):
-    """How one model did on one batch; `auc` is None in a regression, and where the labelled rows lack a class."""
-
-    batch: str
-    loss: float
-    auc: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,17 +118,110 @@ class Score:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TrainedModel:
+    """A model that MLflow holds, with all that is needed to load it safely."""
+
+    run_id: str
+    source: str
+    digest: str
+    trained_through: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelVersion(TrainedModel):
+    """A registered version of the model."""
+
+    version: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Training(TrainedModel):
+    """A model as its training left it: the rows and batches that it was fitted on, and how long that took."""
+
+    rows: int
+    batches: tuple[BatchRef, ...]
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fit:
+    """A model to fit: that of a candidate, on the newest `window` batches through one batch, or on all if it is None."""
+
+    candidate: str
+    through: str
+    window: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """The canonical `run.yaml`: what a commit cannot hold, and a run of the MLflow Project needs.
+
+    `batches` are all that is read, oldest first; no label known after `cutoff` is. `fits` are the models to fit. Each is
+    scored on the batch after it, and each of `models` on all batches of `scored` that it was not trained on. `shadows` names
+    the MLflow run of each candidate's newest model among them. `decision` is the run of the arbiter that asked for it, if
+    one did.
+    """
+
+    model: str
+    commit: str
+    cutoff: datetime
+    batches: tuple[BatchRef, ...]
+    scored: tuple[str, ...]
+    fits: tuple[Fit, ...]
+    models: tuple[TrainedModel, ...] = ()
+    shadows: Mapping[str, str] = field(default_factory=dict)
+    decision: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fitted:
+    """What became of a `Fit`: a training, or the error that it ended with. One list of them is `build/fitted.json`."""
+
+    fit: Fit
+    training: Training | None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Examined:
+    """What the checks need to know of a fitted model besides its scores.
+
+    `distance` is how far its predictions lie from those of the model that its candidate fitted before, on the newest batch
+    (see `evaluate.scores.apart`); None without one. `fault` says what is wrong with its predictions at the edges of the
+    data contract, None if nothing is.
+    """
+
+    milliseconds_per_row: float
+    megabytes: float
+    distance: float | None = None
+    fault: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """What `evaluate` leaves behind: `build/evaluation.json`.
+
+    `scores` are by batch and by the MLflow run of the model, `examined` by that of the fitted model. `failed` says, by run,
+    why a model has no score.
+    """
+
+    scores: Mapping[str, Mapping[str, Score]]
+    examined: Mapping[str, Examined]
+    failed: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
     """A paired comparison on the same rows: positive `gain` means that the challenger loses less.
 
-    `lower` and `upper` bound the gain (per row, in units of `metric`): `lower` with an error of `error`, which is
-    what this look may spend of `gate.error`, `upper` with `gate.error` itself. The unit is a time block, of which
-    there were `blocks`.
+    `lower` and `upper` bound the gain (per row, in units of `metric`): `lower` with an error of `error`, `upper` with
+    `gate.error`. The unit is a time block: there were `blocks` of them in `batches` batches.
     """
 
     metric: str
     rows: int
     blocks: int
+    batches: int
     champion_loss: float
     challenger_loss: float
     gain: float
@@ -234,30 +242,42 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
-    """What the gate decided, in one plain sentence, and on what.
+class Regret:
+    """What the champion has lost compared with the leader's shadows, per row, in units of the metric.
 
-    `judged_on` are the batches of this look, `blocks` those of this look and all before; `probes` maps the name of
-    each probe to what the same gate said of it. `champion` is a version, None when the baseline played champion.
+    `by_batch` has the difference of the mean losses on each batch since the deployment on which both have a score, positive
+    where the champion lost more. `at_stake` is what the sum is measured against (see `evaluate.regret.loss_at_stake`), None
+    with fewer than two batches.
     """
 
-    kind: VerdictKind
-    reason: str
-    look: int
-    comparison: Comparison
-    blocks: tuple[Block, ...]
-    checks: tuple[Check, ...]
-    probes: Mapping[str, VerdictKind]
-    judged_on: tuple[BatchRef, ...]
-    champion: str | None
-    challenger_scores: tuple[BatchScore, ...]
-    champion_scores: tuple[BatchScore, ...]
-    cutoff: datetime
+    by_batch: tuple[float, ...]
+    at_stake: float | None
 
     @property
-    def champion_name(self) -> str:
-        """The champion in a sentence."""
-        return champion_name(self.champion)
+    def total(self) -> float:
+        """Sum over batches. Negative if the champion was better than the fresh models."""
+        return sum(self.by_batch)
+
+    @property
+    def share(self) -> float:
+        """The sum as a share of what is at stake on one batch; 0 while that is not known."""
+        return self.total / self.at_stake if self.at_stake else 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What a decision is based on: the figures of the leading candidate against the champion.
+
+    `target` is the MLflow run of the model that it would deploy or go back to. `regret` and `age`, in labelled batches
+    since the deployment, are None without a champion.
+    """
+
+    leader: str
+    target: str | None = None
+    regret: Regret | None = None
+    age: int | None = None
+    comparison: Comparison | None = None
+    checks: tuple[Check, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -278,54 +298,6 @@ class DataDrift:
     sampled: int
     share: float
     columns: tuple[ColumnDrift, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConceptDrift:
-    """The champion's loss on one batch against what fresh models lose.
-
-    `sigmas` is (loss - mean) / sd over the reference batches; None when there are too few labels or references, and
-    `abstained` then says why. `lower` and `upper` bound the loss with 95 %, over blocks of time; None with one block.
-    """
-
-    score: BatchScore
-    reference_mean: float | None
-    reference_sd: float | None
-    sigmas: float | None
-    abstained: str | None = None
-    lower: float | None = None
-    upper: float | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Watch:
-    """How a new champion and the one before it did on one batch that came after the promotion.
-
-    In `blocks` the new one is `champion`, the one before `challenger`; `trouble` says why `blocks` is empty.
-    """
-
-    former: str
-    blocks: tuple[Block, ...]
-    trouble: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Assessment:
-    """What the rule in `params.yaml` makes of an observation; `source` None asks for nothing."""
-
-    source: Source | None
-    data_drift: bool
-    concept_drift: bool
-    reason: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
-    """The arbiter's answer to one request, with its sentence."""
-
-    request: str
-    action: Action
-    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

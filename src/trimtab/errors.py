@@ -220,11 +220,13 @@ class ModelBroken(TrimtabError):
 class GateDead(TrimtabError):
     """A gate that does not distinguish a good model from a bad one."""
 
-    def __init__(self, verdicts: Mapping[str, str]) -> None:
-        got = ", ".join(f"{probe}: {verdict}" for probe, verdict in verdicts.items())
+    def __init__(self, answers: Mapping[str, str], expected: Mapping[str, str]) -> None:
+        wanted, got = (
+            ", ".join(f"{probe}: {answer}" for probe, answer in each.items()) for each in (expected, answers)
+        )
         super().__init__(
-            f"The gate is dead: expected its probes to be judged bad: REJECT, edge: not PROMOTE, good: PROMOTE, got {got}. "
-            f"Nothing was promoted. Look at the gate section of params.yaml (min_gain, error) and at evaluate/."
+            f"The guard is dead: expected its probes to be judged {wanted}, got {got}. Nothing was deployed. Look at the "
+            f"gate section of params.yaml (error, max_calibration_excess, min_blocks) and at trimtab.evaluate."
         )
 
 

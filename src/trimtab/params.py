@@ -51,6 +51,15 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
+def candidate(window: int | Literal["all"]) -> tuple[str, int | None]:
+    """Return the name of the candidate that trains on a window, and the number of batches, None for all.
+
+    >>> candidate(4)
+    ('newest 4', 4)
+    """
+    return ("all", None) if window == "all" else (f"newest {window}", window)
+
+
 class Model(_Section):
     """Which estimator, under which name."""
 
@@ -159,23 +168,28 @@ class Data(_Section):
 class Train(_Section):
     """How much data a training takes, and where it runs."""
 
-    start_batches: Count
-    window_batches: Count | None
-    reference_batches: Count
+    start_batches: Annotated[int, Field(ge=3)]
+    windows: Annotated[list[Literal["all"] | Count], Field(min_length=1)]
     env_manager: Literal["local", "virtualenv", "uv"]
+
+    @property
+    def candidates(self) -> dict[str, int | None]:
+        """The windows by the names of their candidates: a number of newest batches, or None for all.
+
+        >>> Train(start_batches=8, windows=["all", 8], env_manager="local").candidates
+        {'all': None, 'newest 8': 8}
+        """
+        return dict(map(candidate, self.windows))
 
 
 class Gate(_Section):
-    """When a challenger is better."""
+    """How models are compared, and what must hold for a deployment."""
 
     metric: Literal["log_loss", "brier", "squared_error", "absolute_error"]
-    judge_batches: Count
-    looks: Count
     error: Annotated[float, Field(gt=0, lt=0.5)]
     block_hours: Count
     batch_correlation: Share
     min_blocks: Annotated[int, Field(ge=2)]
-    min_gain: float
     baseline: ImportPath
     slices: list[str]
     slice_min_rows: Count
@@ -183,9 +197,7 @@ class Gate(_Section):
     max_calibration_excess: Share
     max_ms_per_row: PositiveFloat
     max_model_mb: PositiveFloat
-    refit: bool
-    refit_tolerance: Share
-    ask: Literal["never", "unsure", "promotion"]
+    ask: Literal["never", "promotion"]
     ask_minutes: PositiveFloat
     ask_default: Literal["promote", "keep"]
 
@@ -197,21 +209,18 @@ class DataDrift(_Section):
     max_share: Share
 
 
-class ConceptDrift(_Section):
-    """Concept drift: loss against the losses of fresh models."""
-
-    sigmas: PositiveFloat
-    min_labels: Count
-    min_reference: Annotated[int, Field(ge=2)]
-
-
 class Drift(_Section):
-    """What is measured on each batch, and what of it asks for a retraining."""
+    """How data drift is measured, and whether it asks for a deployment."""
 
     data: DataDrift
-    concept: ConceptDrift
-    request_on: list[Literal["concept", "data", "age"]]
-    max_age_batches: Count
+    request_on: list[Literal["data"]]
+
+
+class Race(_Section):
+    """When another training window takes the lead."""
+
+    batches: Annotated[int, Field(ge=2)]
+    error: Annotated[float, Field(gt=0, lt=0.5)]
 
 
 class Watch(_Section):
@@ -219,16 +228,13 @@ class Watch(_Section):
 
     batches: Count
     error: Annotated[float, Field(gt=0, lt=0.5)]
-    max_loss: NonNegativeFloat
 
 
 class Trigger(_Section):
-    """How the arbiter holds requests back."""
+    """When a champion is replaced, and how often."""
 
-    confirm_drift: Count
-    confirm_of: Count
-    cooldown_batches: NonNegativeInt
-    min_new_labels: NonNegativeInt
+    regret: PositiveFloat
+    max_age_batches: Count
     max_per_event_month: Count
     max_per_hour: Count
     lease_minutes: PositiveFloat
@@ -273,6 +279,7 @@ class Params(_Section):
     data: Data
     train: Train
     gate: Gate
+    race: Race
     drift: Drift
     watch: Watch
     trigger: Trigger
@@ -291,12 +298,6 @@ class Params(_Section):
             if name not in categories:
                 expected = f"should name features of kind category ({', '.join(categories)})"
                 raise ParamsError(FILE, "gate.slices", expected, name)
-        if self.trigger.confirm_drift > self.trigger.confirm_of:
-            expected = f"should be at most trigger.confirm_of ({self.trigger.confirm_of})"
-            raise ParamsError(FILE, "trigger.confirm_drift", expected, self.trigger.confirm_drift)
-        if self.train.start_batches <= gate.judge_batches:
-            expected = f"should be more than gate.judge_batches ({gate.judge_batches})"
-            raise ParamsError(FILE, "train.start_batches", expected, self.train.start_batches)
         return self
 
 

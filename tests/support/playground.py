@@ -16,21 +16,14 @@ import yaml
 from examples.flights import flights
 from tests.support.mlflow_template import empty_mlflow
 from tests.support.waiting import free_ports
-from trimtab.loop import arbitrate, conclude, ingest, retrain
+from trimtab.contracts import Source
+from trimtab.loop import arbitrate, ingest, measure, monitor, retrain
 from trimtab.loop.loop import Loop, open_loop
 from trimtab.settings import Ports
 
 ROOT = Path(__file__).parents[2]
 MODEL = "flight-delay"
-TASKS = (
-    retrain.checkout,
-    retrain.prepare,
-    retrain.train,
-    retrain.evaluate,
-    retrain.refit,
-    conclude.ask,
-    conclude.conclude,
-)
+TASKS = (retrain.fit, retrain.ask, retrain.deploy)
 """What `retrain_model` does after the arbiter, in its order."""
 ROWS = 1500
 """Rows of each week: enough that a model beats the baseline, few enough that a fit takes a blink."""
@@ -111,12 +104,25 @@ def take_in(loop: Loop, numbers: Sequence[int]) -> None:
         assert ingest.ingest(batch)["outcome"] == "ingested"
 
 
-def retrained(run_id: str, **options: object) -> dict[str, object]:
-    """Ask as a person for a retraining, and do all of it; returns what its last task says."""
-    run_key = arbitrate.arbitrate(run_id, "ui", reason="test", **options)
-    assert run_key is not None
-    results = [task(run_key, run_id) for task in TASKS]
-    return results[-1]
+def monitored(run_id: str = "monitor") -> int:
+    """Do what `monitor_model` does; return how many requests wait."""
+    for item in measure.find_unmeasured():
+        measure.measure(**item)
+    for item in monitor.find_unobserved():
+        monitor.observe(**item)
+    return monitor.assess(run_id)
+
+
+def answered(run_id: str, source: Source | None = None, **options: object) -> dict[str, object] | None:
+    """Do what `retrain_model` does; return what its last task says, None when no run was started."""
+    run_key = arbitrate.arbitrate(run_id, source, **options)
+    results = [task(run_key, run_id) for task in TASKS] if run_key else []
+    return results[-1] if results else None
+
+
+def asked(run_id: str, **options: object) -> dict[str, object] | None:
+    """Ask as a person for a deployment, and do what follows."""
+    return answered(run_id, "ui", reason="test", **options)
 
 
 def environment(home: Path) -> dict[str, str]:

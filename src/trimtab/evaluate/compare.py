@@ -2,16 +2,13 @@
 
 import math
 from collections.abc import Sequence
-from datetime import datetime
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
-from pydantic import TypeAdapter
 from scipy import special
 
 from trimtab import params
-from trimtab.contracts import Block, Comparison
+from trimtab.contracts import Block, BlockLoss, Comparison
 
 Floats = npt.NDArray[np.float64]
 
@@ -22,33 +19,6 @@ show.
 Simulated (`make bench-gate`): 1 doubts every batch, 8 believes in `gate.batch_correlation` so much that twice that
 correlation gives too many false promotions.
 """
-
-
-def blocks_of(
-    batches: Sequence[str],
-    event_times: Sequence[datetime],
-    champion_losses: Floats,
-    challenger_losses: Floats,
-    gate: params.Gate,
-) -> tuple[Block, ...]:
-    """Sum the losses of both models by block of time; no block spans two batches.
-
-    Args:
-        batches: Shape `(n,)`, the batch of each row.
-        event_times: Shape `(n,)`, UTC. Blocks of `gate.block_hours` are counted from the earliest row of each batch.
-        champion_losses: Shape `(n,)`, loss per row.
-        challenger_losses: Shape `(n,)`, of the same rows.
-        gate: Length of a block.
-    """
-    if not len(batches):
-        return ()
-    times = pd.to_datetime(pd.Series(list(event_times)), utc=True)
-    rows = pd.DataFrame({"batch": list(batches), "time": times, "rows": 1})
-    rows["champion"], rows["challenger"] = np.asarray(champion_losses), np.asarray(challenger_losses)
-    hours = (times - rows.groupby("batch")["time"].transform("min")).dt.total_seconds() / 3600
-    rows["number"] = (hours / gate.block_hours).astype(int)
-    sums = rows.groupby(["batch", "number"])[["rows", "champion", "challenger"]].sum().reset_index()
-    return TypeAdapter(tuple[Block, ...]).validate_python(sums.to_dict("records"))
 
 
 def paired(blocks: Sequence[Block], gate: params.Gate, *, error: float) -> Comparison:
@@ -63,9 +33,9 @@ def paired(blocks: Sequence[Block], gate: params.Gate, *, error: float) -> Compa
     blocks is too narrow: over 7 day blocks it promotes equal models in 6.3 % of cases at a nominal 2.5 %.
 
     Args:
-        blocks: All blocks that were judged, of this look and the looks before.
-        gate: Metric, correlation, and the error over all looks.
-        error: The share of `gate.error` that may be spent now.
+        blocks: Of both models on the same rows.
+        gate: Metric, correlation, and the error of `upper`.
+        error: Of `lower`.
 
     Returns:
         `gain` is positive when the challenger is better; `lower` holds with an error of `error`, `upper` with one of
@@ -84,6 +54,7 @@ def paired(blocks: Sequence[Block], gate: params.Gate, *, error: float) -> Compa
         metric=gate.metric,
         rows=rows,
         blocks=len(blocks),
+        batches=len({block.batch for block in blocks}),
         champion_loss=sum(block.champion for block in blocks) / rows if rows else 0.0,
         challenger_loss=sum(block.challenger for block in blocks) / rows if rows else 0.0,
         gain=gain,
@@ -93,29 +64,28 @@ def paired(blocks: Sequence[Block], gate: params.Gate, *, error: float) -> Compa
     )
 
 
+def is_better(compared: Comparison, gate: params.Gate) -> bool:
+    """Say whether a comparison proves that the challenger is better; a proof takes two batches."""
+    return compared.batches >= _FEWEST and compared.blocks >= gate.min_blocks and compared.lower > 0
+
+
+_FEWEST = 2
+"""Smallest number of batches for a proof."""
 UNBOUNDED = 1e300
 """Stands for infinity, which JSON has no word for; no loss per row comes near it, squared errors included."""
 _COVERED = 0.95
 """Of the bounds of one model's loss, which decide nothing: they are drawn."""
 
 
-def loss_bounds(
-    event_times: Sequence[datetime], losses: Floats, gate: params.Gate
-) -> tuple[float, float] | None:
+def loss_bounds(blocks: Sequence[BlockLoss]) -> tuple[float, float] | None:
     """Bound one model's mean loss on one batch with 95 %, with time blocks as the unit as in `paired`.
-
-    Args:
-        event_times: Shape `(n,)`, UTC.
-        losses: Shape `(n,)`, loss per row.
-        gate: Length of a block.
 
     Returns:
         Lower and upper bound; None when there are fewer than two blocks, or losses whose square is no number.
     """
-    blocks = blocks_of([""] * len(losses), event_times, losses, losses, gate)
     if len(blocks) < 2:
         return None
-    sums = np.array([(block.champion, block.rows) for block in blocks])
+    sums = np.array([(block.loss, block.rows) for block in blocks])
     mean = float(sums[:, 0].sum() / sums[:, 1].sum())
     quantile = float(-special.stdtrit(len(blocks) - 1, (1 - _COVERED) / 2))
     half = quantile * float(np.sqrt(_ratio_variance(sums, mean)))

@@ -11,8 +11,8 @@ from typing import Literal
 
 from trimtab import params
 from trimtab.contracts import Check, Comparison
+from trimtab.evaluate.checks import check_all
 from trimtab.evaluate.compare import paired
-from trimtab.evaluate.pooled_checks import check_all
 from trimtab.evaluate.record import Record, blocks, comparable, model, shadow
 
 _NEWEST = 8
@@ -48,7 +48,8 @@ def guard(since: Record, *, champion: str, leader: str, gate: params.Gate, batch
     """
     both = comparable(since, model(champion), shadow(leader))[-batches:]
     compared = paired(blocks(both, model(champion), shadow(leader)), gate, error=gate.error)
-    checks = check_all(both, model(champion), shadow(leader), gate)
+    examined = since[-1].examined.get(leader) if since else None
+    checks = check_all(both, model(champion), shadow(leader), gate, examined)
     kind, reason = _judge(since, compared, checks, leader, gate)
     return Guarded(kind=kind, reason=reason, comparison=compared, checks=checks)
 
@@ -70,8 +71,8 @@ def _judge(
         return "REJECT", "; ".join(failed)
     if _unusual(since, leader):
         return "WAIT", (
-            f"the newest fresh model is {since[-1].distances[leader]:.2f} away from the one before; it is scored on one "
-            f"more batch first"
+            f"the newest fresh model is {since[-1].examined[leader].distance:.2f} away from the one before; it is scored "
+            f"on one more batch first"
         )
     return "DEPLOY", (
         f"the fresh models lose {abs(compared.gain):.4f} {gate.metric} {'less' if compared.gain >= 0 else 'more'} per row "
@@ -84,7 +85,8 @@ def _unusual(record: Record, leader: str) -> bool:
 
     The evidence is about earlier models. After one batch of waiting it is about this one as well, and decides.
     """
-    distances = [scored.distances[leader] for scored in record if leader in scored.distances]
+    examined = (scored.examined.get(leader) for scored in record)
+    distances = [each.distance for each in examined if each is not None and each.distance is not None]
     return _far(distances) and not _far(distances[:-1])
 
 

@@ -1,66 +1,67 @@
-"""Three models whose verdict is known go through the same gate in every run."""
+"""Models whose answer is known go through the guard before each deployment, so that a guard that lets all pass is noticed."""
 
-import math
-from datetime import UTC, datetime, timedelta
+from collections.abc import Mapping
+from datetime import UTC, datetime
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from trimtab import params
-from trimtab.contracts import VerdictKind
 from trimtab.errors import GateDead
-from trimtab.evaluate.compare import blocks_of
-from trimtab.evaluate.gate import weigh
-from trimtab.evaluate.scores import row_losses
+from trimtab.evaluate.guard import Kind, guard
+from trimtab.evaluate.record import ScoredBatch
+from trimtab.evaluate.scores import score_model
 
 Floats = npt.NDArray[np.float64]
 
-DEAD_GATE_FILE = "gate_dead.txt"
-"""Name of the file that a run leaves when its gate judges a probe wrongly."""
-
 _ROWS = 20
-"""Rows of each block of the probes."""
-_BLOCKS = 7
-"""Blocks of each batch of the probes, at least."""
+"""Rows of each block."""
+_BATCHES = 2
 _BEGIN = datetime(2000, 1, 1, tzinfo=UTC)
 """Any day would do: blocks are counted from the first row."""
+_EXPECTED: Mapping[str, Kind] = {"bad": "REJECT", "broken": "REJECT", "good": "DEPLOY"}
 
 
-def run(gate: params.Gate, label: params.Label) -> dict[str, VerdictKind]:
-    """Judge *bad*, *edge* and *good*; deterministic, and blind to the data of the run.
+def run(parameters: params.Params) -> dict[str, Kind]:
+    """Judge three models; deterministic, and blind to the data of the loop.
 
-    *bad* is sure of the wrong answer and must be rejected. *edge* gains `gate.min_gain` to the dot, with noise that
-    cancels out, and must not be promoted. *good* is sure of the right answer and must be promoted. In a regression the
+    *bad* is sure of the wrong answer, *good* of the right one, and *broken* as *good*, with a NaN. In a regression the
     labels are the ends of the declared range, and the champion answers with about its middle.
 
     Raises:
-        GateDead: One of the three was not judged as it must be; no verdict of this gate can be trusted.
+        GateDead: One of the three was not judged as it must be, so no answer of the guard can be trusted.
     """
-    batches = max(2, gate.judge_batches)
-    blocks = max(_BLOCKS, math.ceil(gate.min_blocks / batches))
-    blocks += blocks % 2  # noise of both signs cancels out
-    truths = _truths(label, batches * blocks * _ROWS)
-    champion, bad, good = (
-        row_losses(gate.metric, label, truths, _answers(label, truths, sure)) for sure in (0.55, 0.01, 0.99)
+    answers = {name: _judged(parameters, name) for name in _EXPECTED}
+    if answers != _EXPECTED:
+        raise GateDead(answers, _EXPECTED)
+    return answers
+
+
+def _judged(parameters: params.Params, probe: str) -> Kind:
+    gate, label = parameters.gate.model_copy(update={"slices": []}), parameters.data.label
+    blocks = max(2, gate.min_blocks)
+    truths = _truths(label, blocks * _ROWS)
+    times = pd.date_range(_BEGIN, periods=len(truths), freq=pd.Timedelta(hours=gate.block_hours) / _ROWS)
+    rows = pd.DataFrame({"event_time": times})
+    answers = _answers(label, truths, 0.01 if probe == "bad" else 0.99)
+    if probe == "broken":
+        answers[0] = np.nan
+    champion, challenger = (
+        score_model(
+            rows, truths, each, parameters.model_copy(update={"gate": gate}), block_hours=gate.block_hours
+        )
+        for each in (_answers(label, truths, 0.55), answers)
     )
-    challengers = {"bad": bad, "edge": champion - gate.min_gain + _noise(champion), "good": good}
-    verdicts = {name: _kind(blocks, champion, losses, gate) for name, losses in challengers.items()}
-    if verdicts["bad"] != "REJECT" or verdicts["edge"] == "PROMOTE" or verdicts["good"] != "PROMOTE":
-        raise GateDead(verdicts)
-    return verdicts
-
-
-def _kind(blocks: int, champion: Floats, challenger: Floats, gate: params.Gate) -> VerdictKind:
-    step = timedelta(hours=gate.block_hours) / _ROWS
-    names = [f"probe-{number // (blocks * _ROWS)}" for number in range(len(champion))]
-    times = [_BEGIN + number * step for number in range(len(champion))]
-    return weigh(
-        blocks_of(names, times, champion, challenger, gate),
-        (),
-        gate.model_copy(update={"ask": "never"}),
-        look=1,
-        champion="the probes' champion",
-    ).kind
+    record = [
+        ScoredBatch(
+            batch=f"probe {number}",
+            scores={"champion": champion, probe: challenger},
+            shadows={probe: probe},
+        )
+        for number in range(_BATCHES)
+    ]
+    return guard(record, champion="champion", leader=probe, gate=gate, batches=_BATCHES).kind
 
 
 def _truths(label: params.Label, count: int) -> Floats:
@@ -79,8 +80,3 @@ def _answers(label: params.Label, truths: Floats, sure: float) -> Floats:
         right = np.eye(len(label.classes))[truths.astype(int)]
         return np.asarray(right * sure + (1 - right) * (1 - sure) / (len(label.classes) - 1))
     return np.where(truths == 1, sure, 1 - sure)
-
-
-def _noise(losses: Floats) -> Floats:
-    """Return noise of 1 % of a mean loss that differs from block to block and cancels out, shape `(n,)`."""
-    return np.asarray(np.where(np.arange(len(losses)) // _ROWS % 2, -0.01, 0.01) * losses.mean())

@@ -1,4 +1,4 @@
-"""Proof that one model is better than another, where a deployment or a rollback demands it."""
+"""Comparisons that a deployment or a rollback demands a proof from."""
 
 from trimtab import params
 from trimtab.contracts import Comparison
@@ -6,20 +6,14 @@ from trimtab.evaluate.compare import paired
 from trimtab.evaluate.looks import error_of
 from trimtab.evaluate.record import Record, blocks, comparable, model, shadow
 
-_FEWEST = 2
-"""Smallest number of batches for a proof."""
 
-
-def better(record: Record, candidate: str, other: str, gate: params.Gate) -> Comparison | None:
-    """Compare a candidate's shadows with a model on all batches; None without a proof that the shadows are better.
+def with_other(record: Record, candidate: str, other: str, gate: params.Gate) -> Comparison:
+    """Compare a candidate's shadows with one model on all batches.
 
     It may be asked again after each batch, and may spend the whole error each time: nothing serves before the first
     champion, and after a rollback the champion has proven itself.
     """
-    both = comparable(record, model(other), shadow(candidate))
-    compared = paired(blocks(both, model(other), shadow(candidate)), gate, error=gate.error)
-    proven = len(both) >= _FEWEST and compared.blocks >= gate.min_blocks and compared.lower > 0
-    return compared if proven else None
+    return paired(blocks(record, model(other), shadow(candidate)), gate, error=gate.error)
 
 
 def worse_than_former(
@@ -36,8 +30,6 @@ def worse_than_former(
     compared = paired(
         blocks(watched, model(champion), model(former)),
         gate,
-        error=error_of(
-            len(watched), gate.model_copy(update={"judge_batches": 1, "looks": batches, "error": error})
-        ),
+        error=error_of(len(watched), first=1, last=batches, error=error),
     )
     return compared if compared.blocks >= gate.min_blocks and compared.lower > 0 else None

@@ -5,11 +5,8 @@ from dataclasses import dataclass
 
 from trimtab import params
 from trimtab.contracts import Comparison
-from trimtab.evaluate.compare import paired
+from trimtab.evaluate.compare import is_better, paired
 from trimtab.evaluate.record import Record, blocks, comparable, shadow
-
-_FEWEST = 2
-"""Smallest number of batches on which a candidate can take the lead."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,20 +38,26 @@ def leaders(record: Record, race: Race, gate: params.Gate) -> Iterator[str]:
     """
     leading = race.candidates[0]
     for position in range(1, len(record) + 1):
-        seen = record[:position]
-        ahead = {
-            name: comparison.lower
-            for name in race.candidates
-            if name != leading
-            and (comparison := lead(seen, name, leading, race, gate)) is not None
-            and comparison.lower > 0
-        }
-        leading = max(ahead, key=ahead.__getitem__, default=leading)
+        leading = next_leader(record[:position], leading, race, gate)
         yield leading
 
 
-def lead(record: Record, candidate: str, leading: str, race: Race, gate: params.Gate) -> Comparison | None:
-    """Compare a candidate with the leader on their newest common batches; None while there are too few."""
+def next_leader(record: Record, leading: str, race: Race, gate: params.Gate) -> str:
+    """Return who leads after the last batch of the record; `leading` did before it.
+
+    A candidate that takes part no longer gives the lead back to the first one.
+    """
+    if leading not in race.candidates:
+        leading = race.candidates[0]
+    ahead = {
+        name: comparison.lower
+        for name in race.candidates
+        if name != leading and is_better(comparison := lead(record, name, leading, race, gate), gate)
+    }
+    return max(ahead, key=ahead.__getitem__, default=leading)
+
+
+def lead(record: Record, candidate: str, leading: str, race: Race, gate: params.Gate) -> Comparison:
+    """Compare a candidate with the leader on their newest common batches."""
     both = comparable(record, shadow(leading), shadow(candidate))[-race.batches :]
-    compared = paired(blocks(both, shadow(leading), shadow(candidate)), gate, error=race.error)
-    return compared if len(both) >= _FEWEST and compared.blocks >= gate.min_blocks else None
+    return paired(blocks(both, shadow(leading), shadow(candidate)), gate, error=race.error)

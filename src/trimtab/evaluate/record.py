@@ -7,7 +7,7 @@ training window). Its *shadow* on a batch is the model that it fitted through th
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from trimtab.contracts import Block, BlockLoss, Score
+from trimtab.contracts import Block, BlockLoss, Examined, Score
 
 BASELINE = "baseline"
 """Name under which the scores of the baseline stand in the record."""
@@ -23,15 +23,14 @@ class ScoredBatch:
         shadows: For each candidate, the model that it fitted through the batch before. A shadow whose training failed is
             missing, and so is one without a score on this batch.
         newest: For each candidate, the model that it fitted through this batch, which a deployment would take.
-        distances: For each candidate, the mean distance between the predictions of its newest model and of the one before
-            (see `trimtab.evaluate.scores.apart`).
+        examined: What the checks need to know of each candidate's newest model besides its scores.
     """
 
     batch: str
     scores: Mapping[str, Score]
     shadows: Mapping[str, str]
     newest: Mapping[str, str] = field(default_factory=dict)
-    distances: Mapping[str, float] = field(default_factory=dict)
+    examined: Mapping[str, Examined] = field(default_factory=dict)
 
 
 Record = Sequence[ScoredBatch]

@@ -1,37 +1,12 @@
 """Regret: how much the champion has lost compared with a fresh model since it was deployed."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from statistics import fmean
 
+from trimtab.contracts import Regret
 from trimtab.evaluate.record import BASELINE, Record, comparable, model, scores_of, shadow
 
 _NEWEST = 8
 """Number of batches over which the loss of a fresh model is averaged."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Regret:
-    """What the champion has lost compared with the leader's shadows, per row, in units of the metric.
-
-    Args:
-        by_batch: Difference of the mean losses on each batch since the deployment on which both have a score. Positive
-            where the champion lost more.
-        at_stake: What the sum is measured against, see `loss_at_stake`; None with fewer than two batches.
-    """
-
-    by_batch: Sequence[float]
-    at_stake: float | None
-
-    @property
-    def total(self) -> float:
-        """Sum over batches. Negative if the champion was better than the fresh models."""
-        return sum(self.by_batch)
-
-    @property
-    def share(self) -> float:
-        """The sum as a share of what is at stake on one batch; 0 while that is not known."""
-        return self.total / self.at_stake if self.at_stake else 0.0
 
 
 def regret(record: Record, since: Record, *, champion: str, leader: str) -> Regret:
@@ -50,7 +25,7 @@ def regret(record: Record, since: Record, *, champion: str, leader: str) -> Regr
     both = comparable(since, model(champion), shadow(leader))
     ours, theirs = scores_of(both, model(champion)), scores_of(both, shadow(leader))
     return Regret(
-        by_batch=[ours[batch].loss - theirs[batch].loss for batch in ours],
+        by_batch=tuple(ours[batch].loss - theirs[batch].loss for batch in ours),
         at_stake=loss_at_stake(record, leader),
     )
 

@@ -6,7 +6,7 @@ import pandas as pd
 from sklearn.metrics import roc_auc_score
 
 from trimtab import params
-from trimtab.contracts import BatchScore, BlockLoss, Score
+from trimtab.contracts import BlockLoss, Score
 from trimtab.evaluate import calibration
 
 _EPSILON = 1e-15
@@ -62,24 +62,20 @@ def broken(label: params.Label, answers: npt.ArrayLike) -> npt.NDArray[np.bool_]
     return outside
 
 
-def score(
-    batch: str,
-    label: params.Label,
-    truths: npt.ArrayLike,
-    answers: npt.ArrayLike,
-    metric: str,
-    *,
-    rows: int | None = None,
-) -> BatchScore:
-    """Score one batch; `rows` counts those without a label too. Without any label the loss is NaN-free 0 and AUC None."""
-    losses = row_losses(metric, label, truths, answers)
-    return BatchScore(
-        batch=batch,
-        rows=len(losses) if rows is None else rows,
-        labelled=len(losses),
-        loss=float(losses.mean()) if len(losses) else 0.0,
-        auc=_auc(label, np.asarray(truths, dtype=np.float64), np.asarray(answers, dtype=np.float64)),
-    )
+def auc(label: params.Label, truth: Floats, answer: Floats) -> float | None:
+    """Return the area under the ROC curve, of several classes the mean of each against the rest.
+
+    Returns:
+        None in a regression, where the labels lack a class, and where a prediction is invalid.
+    """
+    if isinstance(label, params.Regression) or broken(label, answer).any():
+        return None
+    classes = len(label.classes) if isinstance(label, params.Multiclass) else 2
+    if len(np.unique(truth)) < classes:
+        return None
+    if classes > 2:
+        return float(roc_auc_score(truth.astype(int), answer, multi_class="ovr", labels=np.arange(classes)))
+    return float(roc_auc_score(truth.astype(int), answer if answer.ndim == 1 else answer[:, 1]))
 
 
 def score_model(
@@ -107,7 +103,7 @@ def score_model(
         },
         calibration=() if isinstance(label, params.Regression) else calibration.bins(truths, answers),
         invalid=int(broken(label, answers).sum()),
-        auc=score("", label, truths, answers, gate.metric).auc,
+        auc=auc(label, np.asarray(truths, dtype=np.float64), answers),
     )
 
 
@@ -132,18 +128,6 @@ def _of_classes(
         return np.where(wrong, 2.0, ((answer - np.eye(answer.shape[1])[truth]) ** 2).sum(axis=1))
     chance = np.where(wrong, 0.0, answer[np.arange(len(truth)), truth])
     return np.asarray(-np.log(np.clip(chance, _EPSILON, 1.0)))
-
-
-def _auc(label: params.Label, truth: Floats, answer: Floats) -> float | None:
-    """Area under the ROC curve, of several classes the mean of each against the rest; None where it is not defined."""
-    if isinstance(label, params.Regression) or broken(label, answer).any():
-        return None
-    classes = len(label.classes) if isinstance(label, params.Multiclass) else 2
-    if len(np.unique(truth)) < classes:
-        return None
-    if classes > 2:
-        return float(roc_auc_score(truth.astype(int), answer, multi_class="ovr", labels=np.arange(classes)))
-    return float(roc_auc_score(truth.astype(int), answer if answer.ndim == 1 else answer[:, 1]))
 
 
 def _block_numbers(times: "pd.Series[pd.Timestamp]", block_hours: float) -> npt.NDArray[np.int64]:

@@ -5,7 +5,7 @@ from typing import Literal
 
 from trimtab import params
 from trimtab.contracts import Comparison
-from trimtab.evaluate.compare import paired
+from trimtab.evaluate.compare import is_better, paired
 from trimtab.evaluate.looks import error_of
 from trimtab.evaluate.record import Record, blocks, comparable, shadow
 
@@ -44,10 +44,9 @@ def trial(
     """
     both = comparable(record, shadow(leader), shadow(candidate))[:length]
     compared = None
-    looks = gate.model_copy(update={"judge_batches": first, "looks": length - first + 1, "error": error})
     for batches in range(first, len(both) + 1):
-        share = error_of(batches - first + 1, looks)
+        share = error_of(batches, first=first, last=length, error=error)
         compared = paired(blocks(both[:batches], shadow(leader), shadow(candidate)), gate, error=share)
-        if compared.blocks >= gate.min_blocks and compared.lower > 0:
+        if is_better(compared, gate):
             return Trial(kind="PROVEN", batches=batches, comparison=compared)
     return Trial(kind="OVER" if len(both) == length else "RUNNING", batches=len(both), comparison=compared)

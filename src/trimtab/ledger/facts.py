@@ -14,24 +14,23 @@ from uuid import uuid4
 from trimtab.contracts import (
     Action,
     BatchRef,
-    ConceptDrift,
     DataDrift,
+    Evidence,
+    Examined,
     Manifest,
     ModelVersion,
     OrderVerb,
     Plan,
     Quarantined,
+    Score,
     Source,
     Stage,
     Training,
-    Verdict,
-    Watch,
     plain,
 )
 
 NOT_WRITTEN = datetime.min.replace(tzinfo=UTC)
 
-JudgementState = Literal["OPEN", "HOLD", "ASK", "PROMOTE", "REJECT", "SUPERSEDED", "ABANDONED", "FORCED"]
 TransitionKind = Literal["promote", "force", "rollback", "restore", "adopt", "stage", "archive"]
 
 
@@ -108,21 +107,69 @@ class QuarantineAction(Undated):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Observation(Fact):
-    """What `monitor_model` measured on one batch revision with one champion.
+class Measurement(Fact):
+    """The scores of models on one batch revision that they were not trained on.
 
-    `event_time` is the end of the batch. `watch` is None when the champion is not watched.
+    `scores` are by MLflow run, that of the baseline by its name. `champion` is the MLflow run of the model in Production.
+    `shadows` names the model that each candidate had fitted before this batch, and `leader` the candidate that leads after
+    it. `failed` says why a model has no score. `decision` is the run that measured the batch once more, for a candidate
+    that a person chose.
+    """
+
+    batch: str
+    revision: int
+    scores: Mapping[str, Score]
+    champion: str | None
+    shadows: Mapping[str, str]
+    leader: str
+    event_time: datetime
+    failed: Mapping[str, str] = field(default_factory=dict)
+    decision: str | None = None
+
+    @property
+    def key(self) -> str:
+        """Batch and revision, and the run if one asked for it."""
+        key = batch_key(self.batch, self.revision)
+        return f"{key}:{self.decision}" if self.decision else key
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shadow(Fact):
+    """A model that a candidate fitted through one batch revision, or why it could not; `attempt` counts from 1."""
+
+    candidate: str
+    batch: str
+    revision: int
+    training: Training | None
+    event_time: datetime
+    examined: Examined | None = None
+    error: str | None = None
+    attempt: int = 1
+
+    @property
+    def key(self) -> str:
+        """Candidate, batch, revision and attempt."""
+        return f"{shadow_prefix(self.candidate, self.batch, self.revision)}{self.attempt}"
+
+
+def shadow_prefix(candidate: str, batch: str, revision: int) -> str:
+    """Return the beginning of the keys of all attempts to fit a candidate through a batch revision."""
+    return f"{candidate}:{batch_key(batch, revision)}:"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observation(Fact):
+    """How far the features of one batch revision lie from those that the champion was trained on.
+
+    `event_time` is the end of the batch, `report_run_id` the MLflow run with Evidently's report.
     """
 
     batch: str
     revision: int
     champion: str
     data: DataDrift
-    concept: ConceptDrift
-    champion_age_batches: int
     report_run_id: str
     event_time: datetime
-    watch: Watch | None = None
 
     @property
     def key(self) -> str:
@@ -137,10 +184,9 @@ def observation_key(batch: str, revision: int, champion: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request(Fact):
-    """A person, a schedule, a measurement or an alert asks for a retraining.
+    """A person, a schedule, a batch or an alert asks for a deployment, or for a rollback if `source` is `watch`.
 
-    `champion` is the version that the request is about, if any. `challenger` is the version to look at again if `source`
-    is `look`, and the version to go back to if it is `watch`. `labels` and `links` are those of the alert if `source` is
+    `champion` is the version that the request is about, if any. `labels` and `links` are those of the alert if `source` is
     `alert`.
     """
 
@@ -149,7 +195,6 @@ class Request(Fact):
     reason: str
     event_time: datetime
     champion: str | None = None
-    challenger: str | None = None
     window_batches: int | None = None
     force: bool = False
     dry_run: bool = False
@@ -180,7 +225,10 @@ class Wait(Fact):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer(Fact):
-    """The final answer to a request, given when its outcome is known; `run` is the run that it led to, if any."""
+    """The final answer to a request, given when its outcome is known; `run` is the run that it led to, if any.
+
+    `version` is the one that was deployed, or that was gone back to.
+    """
 
     request: str
     action: Action
@@ -188,6 +236,8 @@ class Answer(Fact):
     holder: str
     event_time: datetime
     run: str | None = None
+    version: str | None = None
+    evidence: Evidence | None = None
 
     @property
     def key(self) -> str:
@@ -197,20 +247,35 @@ class Answer(Fact):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run(Fact):
-    """A retraining, or a later look at its challenger, was started by the Airflow run `holder`."""
+    """The Airflow run `holder` works on a request: it fits what is missing, asks a person, and deploys.
+
+    `candidate` is the one whose newest model is to be deployed, None for a rollback. `plan` is None when nothing has to be
+    fitted.
+    """
 
     key: str
     request: str
-    action: Literal["RETRAIN", "JUDGE"]
+    action: Literal["DEPLOY", "ASK"]
     reason: str
     holder: str
-    plan: Plan
+    commit: str
+    candidate: str | None
+    event_time: datetime
+    plan: Plan | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question(Fact):
+    """A run asks a person, and has given its lease back; the key is that of the run."""
+
+    key: str
+    text: str
     event_time: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunEnd(Fact):
-    """A run has ended: it came to a verdict, failed, or was lost (its lease expired without a sign of life)."""
+    """A run has ended: it came to an answer, failed, or was lost (its lease expired without a sign of life)."""
 
     key: str
     request: str
@@ -221,12 +286,11 @@ class RunEnd(Fact):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Version(Fact):
-    """A model version was registered; `refit_of` is the version that was judged in its place."""
+    """A model version was registered."""
 
     version: str
-    run_key: str
+    candidate: str
     training: Training
-    refit_of: str | None = None
 
     @property
     def key(self) -> str:
@@ -249,20 +313,6 @@ class Version(Fact):
             digest=training.digest,
             trained_through=training.trained_through,
         )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Judgement(Fact):
-    """One state of the judgement of a version. The next design of decisions replaces this kind."""
-
-    run_key: str
-    version: str | None
-    state: JudgementState
-    reason: str
-    event_time: datetime
-    verdict: Verdict | None = None
-    evidence_sha256: str | None = None
-    key: str = field(default_factory=lambda: uuid4().hex, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -364,14 +414,16 @@ class ErasureEnd(Undated):
 KINDS: tuple[type[Fact], ...] = (
     Batch,
     QuarantineAction,
+    Measurement,
+    Shadow,
     Observation,
     Request,
     Wait,
     Answer,
     Run,
+    Question,
     RunEnd,
     Version,
-    Judgement,
     Transition,
     TransitionEnd,
     Order,

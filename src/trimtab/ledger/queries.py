@@ -1,6 +1,6 @@
 """Reads that several packages need. They go by key, so that large facts are read only where they matter."""
 
-from collections.abc import Collection
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from trimtab.contracts import BatchRef, ModelVersion
@@ -8,8 +8,8 @@ from trimtab.ledger import state
 from trimtab.ledger.facts import (
     Answer,
     Batch,
-    Judgement,
     Observation,
+    Question,
     Request,
     Run,
     RunEnd,
@@ -38,12 +38,12 @@ def newest_batches(ledger: Ledger, number: int) -> list[Batch]:
     return state.batches_in_force(ledger.all(Batch, keys=keys))
 
 
-def unmeasured(ledger: Ledger) -> tuple[str | None, list[BatchRef]]:
-    """Return the version in Production, and the batch revisions since its promotion that it was not measured on."""
+def unobserved(ledger: Ledger) -> tuple[str | None, list[BatchRef]]:
+    """Return the version in Production, and the batch revisions since then whose drift was not measured for it."""
     live = state.live(to_production(ledger))
     if live is None:
         return None, []
-    return live.version, state.unmeasured(
+    return live.version, state.unobserved(
         ledger.all(Batch), ledger.keys(Observation), live.version, live.event_time
     )
 
@@ -52,6 +52,11 @@ def runs_in_progress(facts: Ledger | Snapshot) -> list[Run]:
     """Return the runs that have not ended, oldest first."""
     ended = set(facts.keys(RunEnd))
     return facts.all(Run, keys=[key for key in facts.keys(Run) if key not in ended])
+
+
+def asking(facts: Ledger | Snapshot) -> set[str]:
+    """Return the keys of the runs in progress that wait for a person's answer."""
+    return {run.key for run in runs_in_progress(facts)}.intersection(facts.keys(Question))
 
 
 def waiting_requests(facts: Ledger | Snapshot) -> list[Request]:
@@ -87,9 +92,7 @@ def served(ledger: Ledger) -> Served:
     replaced when it was promoted; a champion that a rollback brought back has none.
     """
     moves = completed(ledger)
-    last_stage = {move.version: move.to_stage for move in moves}
-    staged = [version for version, stage in last_stage.items() if stage == "Staging"]
-    move = state.live(moves)
+    staged, move = in_staging(moves), state.live(moves)
     promotion = state.promotion_of(moves, move.version) if move else None
     return Served(
         champion=_version(ledger, move.version) if move else None,
@@ -98,16 +101,12 @@ def served(ledger: Ledger) -> Served:
     )
 
 
+def in_staging(moves: Sequence[Transition]) -> list[str]:
+    """Return the versions whose last completed transition was to Staging."""
+    last_stage = {move.version: move.to_stage for move in moves}
+    return [version for version, stage in last_stage.items() if stage == "Staging"]
+
+
 def _version(facts: Ledger | Snapshot, version: str) -> ModelVersion | None:
     registered = facts.get(Version, version)
     return registered.model_version if registered else None
-
-
-def under_judgement(ledger: Ledger, states: Collection[str] = state.OPEN_STATES) -> str | None:
-    """Return the newest version whose judgement is in one of these states."""
-    newest = {
-        run_key: (judgement, version)
-        for run_key, judgement, version in ledger.columns(Judgement, "run_key", "state", "version")
-    }
-    versions = [version for judgement, version in newest.values() if judgement in states and version]
-    return versions[-1] if versions else None

@@ -9,7 +9,6 @@ from sqlalchemy import Connection
 
 from trimtab.ledger.facts import KINDS, Fact, kind_of
 
-_WITHOUT_VIEW = {"judgement"}
 _STORED_APART = {"id", "at", "key", "event_time"}
 
 
@@ -17,12 +16,11 @@ def create(connection: Connection) -> None:
     """Create a view `all_KIND` for each kind of fact, with a column for each field that is not a structure."""
     for kind in KINDS:
         name = kind_of(kind)
-        if name not in _WITHOUT_VIEW:
-            columns = ", ".join(["id", "model", "key", "event_time", "at", *_columns(kind, connection)])
-            connection.exec_driver_sql(f"DROP VIEW IF EXISTS all_{name}")
-            connection.exec_driver_sql(
-                f"CREATE VIEW all_{name} AS SELECT {columns} FROM facts WHERE kind = '{name}'"
-            )
+        columns = ", ".join(["id", "model", "key", "event_time", "at", *_columns(kind, connection)])
+        connection.exec_driver_sql(f"DROP VIEW IF EXISTS all_{name}")
+        connection.exec_driver_sql(
+            f"CREATE VIEW all_{name} AS SELECT {columns} FROM facts WHERE kind = '{name}'"
+        )
 
 
 def _columns(kind: type[Fact], connection: Connection) -> list[str]:

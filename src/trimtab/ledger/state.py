@@ -10,7 +10,6 @@ from trimtab.ledger.facts import (
     Answer,
     Batch,
     Fact,
-    Judgement,
     Order,
     QuarantineAction,
     Request,
@@ -23,8 +22,6 @@ from trimtab.ledger.facts import (
 
 F = TypeVar("F", bound=Fact)
 
-OPEN_STATES = ("OPEN", "HOLD", "ASK")
-"""States of a judgement in which its version stays in Staging."""
 _OPENS = {"pause": "resume", "pin": "unpin", "block": "unblock"}
 
 
@@ -40,10 +37,10 @@ def event_now(batches: Iterable[Batch]) -> datetime | None:
     return max((batch.manifest.end for batch in batches_in_force(batches)), default=None)
 
 
-def unmeasured(
+def unobserved(
     batches: Iterable[Batch], observed: Iterable[str], champion: str, since: datetime
 ) -> list[BatchRef]:
-    """Return the batches in force that start at `since` or later and that this champion was not measured on.
+    """Return the batches in force that start at `since` or later and whose drift was not measured for this champion.
 
     `observed` are the keys of the observations. A batch whose rows were all erased has nothing to measure.
     """
@@ -93,10 +90,11 @@ def waiting(
 DecisionFact = Run | Answer | Wait
 
 
-def decisions(runs: Iterable[Run], answers: Iterable[Answer], waits: Iterable[Wait]) -> list[DecisionFact]:
-    """Return what the arbiter decided, oldest first; a run stands for the answer that it led to."""
+def decisions(runs: Iterable[Run], answers: Sequence[Answer], waits: Iterable[Wait]) -> list[DecisionFact]:
+    """Return what the arbiter decided, oldest first; the answer that a run led to stands for the run."""
+    answered = {answer.run for answer in answers}
     return sorted(
-        [*runs, *(answer for answer in answers if answer.run is None), *waits],
+        [*(run for run in runs if run.key not in answered), *answers, *waits],
         key=lambda decision: decision.id,
     )
 
@@ -104,33 +102,6 @@ def decisions(runs: Iterable[Run], answers: Iterable[Answer], waits: Iterable[Wa
 def action_of(decision: DecisionFact) -> Action:
     """Return what was decided."""
     return "WAIT" if isinstance(decision, Wait) else decision.action
-
-
-def newest_judgements(judgements: Iterable[Judgement]) -> list[Judgement]:
-    """Return the newest state of each run's judgement, in the order in which they were written."""
-    newest = {judgement.run_key: judgement for judgement in judgements}
-    return sorted(newest.values(), key=lambda judgement: judgement.id)
-
-
-def under_judgement(judgements: Iterable[Judgement]) -> set[str]:
-    """Return the versions whose judgement is open."""
-    return {
-        judgement.version
-        for judgement in newest_judgements(judgements)
-        if judgement.state in OPEN_STATES and judgement.version is not None
-    }
-
-
-def open_verdict(judgements: Iterable[Judgement]) -> Judgement | None:
-    """Return the newest judgement that has a verdict and looks left."""
-    return next(
-        (
-            judgement
-            for judgement in reversed(newest_judgements(judgements))
-            if judgement.state in ("HOLD", "ASK") and judgement.verdict is not None
-        ),
-        None,
-    )
 
 
 def completed(transitions: Iterable[Transition], ends: Iterable[TransitionEnd]) -> list[Transition]:

@@ -6,25 +6,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
-from trimtab.contracts import Decision, Manifest, ModelVersion, Plan, Source
+from trimtab.contracts import Source, sha256
 from trimtab.data.batches import sufficiently_labelled
-from trimtab.drift import policy
-from trimtab.errors import LeaseHeld, NotEnoughBatches
+from trimtab.errors import GateDead, LeaseHeld
+from trimtab.evaluate import probes
 from trimtab.ledger import (
     Answer,
     Batch,
     Fact,
-    Judgement,
     Lease,
     Ledger,
-    Observation,
     Order,
     Request,
     Run,
     RunEnd,
     Snapshot,
     Transition,
-    Version,
     Wait,
     queries,
     state,
@@ -33,15 +30,19 @@ from trimtab.loop.loop import Loop, open_loop
 from trimtab.loop.notify import notify
 from trimtab.loop.orders import WATCH_RULE, facts_of_rollback, load_error
 from trimtab.loop.reconcile import repair
+from trimtab.params import candidate as candidate_of
 from trimtab.registry import transitions
-from trimtab.trigger import arbiter
-from trimtab.trigger.planning import make_look, make_plan
+from trimtab.trigger import arbiter, policy
+from trimtab.trigger.planning import plan_backfill
+from trimtab.trigger.policy import Asked, PolicyDecision, rules_of
+from trimtab.trigger.standing import Standing, standing
 
 log = logging.getLogger(__name__)
 
-_HOUR, _MONTH = timedelta(hours=1), timedelta(days=30)
+_HOUR, _MONTH = timedelta(hours=1), timedelta(days=arbiter.MONTH_DAYS)
 _TRIES_PER_COMMIT = 3
 """Runs of one request that may fail at one commit before the request waits for another commit."""
+_ASKED: Mapping[Source, Asked] = {"ui": "person", "alert": "alert", "drift": "alert"}
 
 
 def arbitrate(
@@ -57,57 +58,54 @@ def arbitrate(
 
     Args:
         run_id: The Airflow run that asks. It holds the lease, and is the episode of its own request. If it asks again
-            (a cleared task), the answer is the same, unless its run has failed: then it makes a new plan.
+            (a cleared task), the answer is the same, unless its run has failed: then the request is answered again.
         source: `schedule` or `ui` when the Airflow run itself is a request; None when it was only woken.
         reason: What the person wrote.
-        window_batches: Newest batches to train on, instead of `train.window_batches`.
-        force: Train in spite of a cooldown. The gate is never skipped.
-        dry_run: Train and judge, but register and move nothing.
+        window_batches: Deploy a model of this training window, if it proves to be better than the leading one.
+        force: Go on in spite of the budget. The guard is never skipped.
+        dry_run: Decide, but register and move nothing.
+
+    Raises:
+        GateDead: The guard judged a probe wrongly; nothing is deployed.
     """
     loop = open_loop()
     repair(loop)
     own = _own_run(loop.ledger, run_id)
     if own is not None:
         return own.key
-    manifests = loop.origin.manifests(loop.commit)
     if source is not None:
         loop.ledger.append(
             Request(
                 source=source,
                 episode=run_id,
                 reason=reason or "no reason given",
-                event_time=max((manifest.end for manifest in manifests), default=loop.ledger.now()),
+                event_time=loop.event_now(),
                 window_batches=window_batches,
                 force=force,
                 dry_run=dry_run,
             )
         )
-    abandon(loop, run_id)
-    unloadable = _unloadable(loop)
-    run_key = _with_lease(loop, run_id, manifests, unloadable)
-    _notify_what_is_held_back(loop, unloadable)
+    if not queries.waiting_requests(loop.ledger):
+        return None
+    _probe(loop, run_id)
+    run_key = _with_lease(loop, run_id)
+    _notify_what_is_held_back(loop)
     return run_key
 
 
-def abandon(loop: Loop, actor: str) -> None:
-    """End the judgement of a challenger whose champion was replaced: its evidence is about another champion."""
-    judged = state.open_verdict(loop.ledger.all(Judgement))
-    champion = loop.champion()
-    now = champion.version if champion else None
-    if judged is None or judged.version is None or judged.verdict is None or judged.verdict.champion == now:
-        return
-    transition = Transition(
-        key=f"{judged.run_key}:abandon",
-        kind="archive",
-        version=judged.version,
-        to_stage="Archived",
-        replaces=None,
-        actor=actor,
-        reason=f"ABANDONED: it was judged against {judged.verdict.champion_name}; version {now} is champion now",
-        evidence_sha256=judged.evidence_sha256,
-        event_time=judged.event_time,
-    )
-    transitions.close(loop.ledger, loop.registry, transition, "ABANDONED")
+def decide(loop: Loop, now: Standing, request: Request) -> PolicyDecision:
+    """Return what the policy says to a request."""
+    rules = rules_of(loop.params)
+    if request.window_batches is not None:
+        name, _ = candidate_of(request.window_batches)
+        return policy.challenge(now.record, now.tenures, name, now.leading, rules)
+    asked = _ASKED.get(request.source, "batch")
+    return policy.decide(now.record, now.tenures, now.leading, rules, asked)
+
+
+def run_end(run: Run, outcome: arbiter.RunOutcome, reason: str) -> RunEnd:
+    """Return the fact that ends a run."""
+    return RunEnd(key=run.key, request=run.request, outcome=outcome, reason=reason, event_time=run.event_time)
 
 
 def _own_run(ledger: Ledger, holder: str) -> Run | None:
@@ -116,32 +114,27 @@ def _own_run(ledger: Ledger, holder: str) -> Run | None:
     return next(reversed(state.unfinished(ledger.all(Run, holder=holder), given_up)), None)
 
 
-def _unloadable(loop: Loop) -> dict[str, str]:
-    """Load what the waiting requests need: the champion, and the versions that rollbacks would go back to."""
-    requests, champion = queries.waiting_requests(loop.ledger), loop.champion()
-    versions = {champion.version} if champion and requests else set()
-    versions |= {
-        request.challenger for request in requests if request.source == "watch" and request.challenger
-    }
-    return {version: text for version in sorted(versions) if (text := load_error(loop, version)) is not None}
+def _probe(loop: Loop, run_id: str) -> None:
+    try:
+        probes.run(loop.params)
+    except GateDead as error:
+        notify(loop, key=f"gate_dead:{run_id}", kind="gate_dead", text=str(error))
+        raise
 
 
-def _notify_what_is_held_back(loop: Loop, unloadable: Mapping[str, str]) -> None:
-    for version, text in unloadable.items():
-        notify(loop, key=f"unloadable:{version}:{text}", kind="unloadable", text=f"version {version}: {text}")
-    pin = state.orders_in_force(loop.ledger.all(Order)).pinned
-    for request in queries.waiting_requests(loop.ledger) if pin else []:
-        if request.source == "watch":
+def _notify_what_is_held_back(loop: Loop) -> None:
+    pin, former = state.orders_in_force(loop.ledger.all(Order)).pinned, queries.served(loop.ledger).former
+    for request in queries.waiting_requests(loop.ledger):
+        if request.source == "watch" and pin:
             text = f"{request.reason}; not rolled back, because the version is pinned by {pin}"
             notify(loop, key=f"pinned:{request.episode}", kind="pinned", text=text)
+        if request.source == "watch" and former and (error := load_error(loop, former.version)):
+            key, text = f"unloadable:{former.version}:{error}", f"version {former.version}: {error}"
+            notify(loop, key=key, kind="unloadable", text=text)
 
 
-def _with_lease(
-    loop: Loop, run_id: str, manifests: Sequence[Manifest], unloadable: Mapping[str, str]
-) -> str | None:
+def _with_lease(loop: Loop, run_id: str) -> str | None:
     """Answer under the lease if it can be had; without it no run is started."""
-    if not queries.waiting_requests(loop.ledger):
-        return None
     lease: Lease | None = None
     held_by: str | None = None
     try:
@@ -151,9 +144,7 @@ def _with_lease(
         held_by = error.holder
     run_key = None
     try:
-        run_key, rollback = loop.ledger.decide(
-            lambda facts: _answer(loop, facts, run_id, manifests, unloadable, lease, held_by)
-        )
+        run_key, rollback = loop.ledger.decide(lambda facts: _answer(loop, facts, run_id, lease, held_by))
     finally:
         if lease is not None and run_key is None:
             loop.ledger.leases.release(lease)
@@ -165,11 +156,8 @@ def _with_lease(
 
 def _close_lost_runs(loop: Loop, run_id: str, lease: Lease) -> None:
     """End the runs whose lease has passed to this one; a run that waits for a person's answer gave its lease back."""
-    asking = {
-        each.run_key for each in state.newest_judgements(loop.ledger.all(Judgement)) if each.state == "ASK"
-    }
     for run in queries.runs_in_progress(loop.ledger):
-        if run.holder != run_id and judged_key(loop.ledger, run) not in asking:
+        if run.holder != run_id and run.key not in queries.asking(loop.ledger):
             reason = (
                 f"it showed no sign of life for {loop.params.trigger.lease_minutes:g} minutes "
                 f"(trigger.lease_minutes); see the log of the Airflow run {run.holder}"
@@ -177,55 +165,34 @@ def _close_lost_runs(loop: Loop, run_id: str, lease: Lease) -> None:
             loop.ledger.append(run_end(run, "lost", reason), lease=lease)
 
 
-def judged_key(ledger: Ledger, run: Run) -> str:
-    """Return the key of the run whose challenger is judged: this one's, or at a later look the one that trained it."""
-    challenger = run.plan.challenger
-    if challenger is None:
-        return run.key
-    return ledger.require(Version, challenger.version).run_key
-
-
-def run_end(run: Run, outcome: arbiter.RunOutcome, reason: str) -> RunEnd:
-    """Return the fact that ends a run."""
-    return RunEnd(key=run.key, request=run.request, outcome=outcome, reason=reason, event_time=run.event_time)
-
-
 def _answer(
-    loop: Loop,
-    facts: Snapshot,
-    run_id: str,
-    manifests: Sequence[Manifest],
-    unloadable: Mapping[str, str],
-    lease: Lease | None,
-    held_by: str | None,
+    loop: Loop, facts: Snapshot, run_id: str, lease: Lease | None, held_by: str | None
 ) -> tuple[str | None, Transition | None]:
     waiting = {request.key: request for request in queries.waiting_requests(facts)}
-    champion = queries.champion(facts)
-    now = replace(
-        read_state(loop, facts, manifests, champion, run_id), unloadable=unloadable, in_flight=held_by
+    now = standing(facts, rules_of(loop.params))
+    read = replace(read_state(loop, facts, run_id), in_flight=held_by)
+    decisions = arbiter.arbitrate(
+        list(waiting.values()), read, loop.params, lambda request: decide(loop, now, request)
     )
     written: list[Fact] = []
-    for decision in arbiter.arbitrate(list(waiting.values()), now, loop.params):
+    for decision in decisions:
         request = waiting[decision.request]
-        if decision.action in ("RETRAIN", "JUDGE"):
-            try:
-                written.append(_run(loop, facts, request, decision, manifests, champion, run_id))
-                continue
-            except NotEnoughBatches as error:
-                decision = replace(decision, action="WAIT", reason=str(error))
+        log.info("Request %s: %s, %s", request.key, decision.action, decision.reason)
+        if decision.action in ("DEPLOY", "ASK"):
+            written.append(_run(loop, facts, request, decision, run_id))
+            continue
         if decision.action == "ROLLBACK":
-            written += _rollback(loop, request)
-        written += _without_run(loop.ledger, request, decision, run_id)
+            written += _rollback(loop, request, decision, read)
+        written += _without_run(loop.ledger, request, decision, read, run_id)
     if written:
         facts.append(*written, lease=lease)
-    for fact in written:
-        if isinstance(fact, Run | Answer | Wait):
-            log.info("Request %s: %s, %s", fact.request, state.action_of(fact), fact.reason)
     run_key = next((fact.key for fact in written if isinstance(fact, Run)), None)
     return run_key, next((fact for fact in written if isinstance(fact, Transition)), None)
 
 
-def _without_run(ledger: Ledger, request: Request, decision: Decision, holder: str) -> list[Fact]:
+def _without_run(
+    ledger: Ledger, request: Request, decision: arbiter.Decision, read: arbiter.State, holder: str
+) -> list[Fact]:
     """Return the fact of an answer that starts no run; none for a WAIT in the same words as before."""
     if decision.action != "WAIT":
         return [
@@ -235,6 +202,8 @@ def _without_run(ledger: Ledger, request: Request, decision: Decision, holder: s
                 reason=decision.reason,
                 holder=holder,
                 event_time=request.event_time,
+                version=read.former if decision.action == "ROLLBACK" else None,
+                evidence=decision.evidence,
             )
         ]
     waits = ledger.all(Wait, request=request.key)
@@ -251,79 +220,69 @@ def _without_run(ledger: Ledger, request: Request, decision: Decision, holder: s
     ]
 
 
-def _rollback(loop: Loop, request: Request) -> list[Fact]:
-    if request.champion is None or request.challenger is None:
-        raise ValueError(f"The request for a rollback names no version: {request}")
+def _rollback(
+    loop: Loop, request: Request, decision: arbiter.Decision, read: arbiter.State
+) -> Sequence[Fact]:
+    if read.champion is None or read.former is None:
+        raise ValueError(f"There is no version to go back to: {request}")
     transition, orders = facts_of_rollback(
-        loop,
-        bad=request.champion,
-        to=request.challenger,
+        bad=read.champion,
+        to=read.former,
         actor=WATCH_RULE,
-        reason=request.reason,
+        reason=decision.reason,
         event_time=loop.event_now(),
         key=f"watch:{request.episode}",
+        evidence_sha256=sha256(decision.evidence) if decision.evidence else None,
     )
     return [*orders, transition]
 
 
-def _run(
-    loop: Loop,
-    facts: Snapshot,
-    request: Request,
-    decision: Decision,
-    manifests: Sequence[Manifest],
-    champion: ModelVersion | None,
-    holder: str,
-) -> Run:
+def _run(loop: Loop, facts: Snapshot, request: Request, decision: arbiter.Decision, holder: str) -> Run:
     key = f"{loop.model}-{len(facts.keys(Run)) + 1}"
-    plan = _plan(loop, request, manifests, champion, key)
+    candidate, plan = decision.evidence.leader if decision.evidence else None, None
+    if request.window_batches is not None:
+        candidate, window = candidate_of(request.window_batches)
+        if candidate not in loop.params.train.candidates:
+            plan = plan_backfill(
+                params=loop.params,
+                commit=loop.commit,
+                manifests=[batch.manifest for batch in state.batches_in_force(facts.all(Batch))],
+                candidates={candidate: window},
+                decision=key,
+            )
     return Run(
         key=key,
         request=request.key,
-        action="RETRAIN" if decision.action == "RETRAIN" else "JUDGE",
+        action="ASK" if decision.action == "ASK" else "DEPLOY",
         reason=decision.reason,
         holder=holder,
+        commit=loop.commit,
+        candidate=None if decision.action == "ASK" else candidate,
         plan=plan,
-        event_time=plan.cutoff,
+        event_time=loop.event_now(),
     )
 
 
-def read_state(
-    loop: Loop, facts: Snapshot, manifests: Sequence[Manifest], champion: ModelVersion | None, run_id: str
-) -> arbiter.State:
-    """Return what the arbiter judges by, all but what can be loaded and who holds the lease."""
+def read_state(loop: Loop, facts: Snapshot, run_id: str) -> arbiter.State:
+    """Return what the arbiter judges by, all but who holds the lease."""
     runs, ends = facts.all(Run), {end.key: end for end in facts.all(RunEnd)}
-    given_up = {key for key, end in ends.items() if end.outcome != "concluded"}
-    retrainings = [
-        run for run in runs if run.action == "RETRAIN" and not run.plan.dry_run and run.key not in given_up
-    ]
-    concluded = [run.event_time for run in retrainings if run.key in ends]
-    last = retrainings[-1].event_time if retrainings else None
-    through = champion.trained_through if champion else None
-    judged = state.open_verdict(facts.all(Judgement))
+    batches = [batch.manifest for batch in state.batches_in_force(facts.all(Batch))]
+    newest = max((manifest.end for manifest in batches), default=loop.ledger.now())
+    moves = queries.to_production(facts)
     orders, now = state.orders_in_force(facts.all(Order)), loop.ledger.now()
-    since = None if last is None else [manifest for manifest in manifests if manifest.end > last]
-    newest = max((manifest.end for manifest in manifests), default=now)
-    labelled = sufficiently_labelled(manifests, loop.params.data)
+    served = queries.served(loop.ledger)
     return arbiter.State(
-        batches=len(labelled),
-        fresh_batches=sum(through is None or manifest.start >= through for manifest in labelled),
-        champion=champion.version if champion else None,
-        in_flight=None,
-        batches_since_retraining=None if since is None else len(since),
-        new_labels=None if since is None else sum(manifest.labelled for manifest in since),
-        seen_through=concluded[-1] if concluded else None,
-        under_judgement=judged.version if judged else None,
-        unlooked_batches=sum(
-            judged is not None and manifest.end > judged.event_time for manifest in labelled
+        batches=len(sufficiently_labelled(batches, loop.params.data)),
+        champion=served.champion.version if served.champion else None,
+        former=served.former.version if served.former else None,
+        deployments_in_month=sum(
+            move.kind == "promote" and move.event_time > newest - _MONTH for move in moves
         ),
-        batches_since_rollback=_since_rollback(facts.all(Order), manifests),
-        retrainings_in_month=sum(run.event_time > newest - _MONTH for run in retrainings),
         runs_in_hour=sum(now - _HOUR < run.at <= now for run in runs),  # failed ones too: they cost as much
-        drifted=_drifted(loop, champion),
         paused=str(orders.paused) if orders.paused else None,
         pinned=str(orders.pinned) if orders.pinned else None,
         blocked={version: str(order) for version, order in orders.blocked.items()},
+        unloadable=load_error(loop, served.former.version) if served.former else None,
         failing=_failing(loop.commit, runs, ends, run_id),
     )
 
@@ -336,7 +295,7 @@ def _failing(commit: str, runs: Sequence[Run], ends: Mapping[str, RunEnd], run_i
     failed = [
         ends[run.key]
         for run in runs
-        if run.plan.commit == commit and run.key in ends and ends[run.key].outcome == "failed"
+        if run.commit == commit and run.key in ends and ends[run.key].outcome == "failed"
     ]
     tries, last = Counter(end.request for end in failed), {end.request: end.reason for end in failed}
     cleared = {run.request for run in runs if run.holder == run_id}
@@ -345,49 +304,3 @@ def _failing(commit: str, runs: Sequence[Run], ends: Mapping[str, RunEnd], run_i
         for request, reason in last.items()
         if tries[request] >= _TRIES_PER_COMMIT and request not in cleared
     }
-
-
-def _since_rollback(orders: Sequence[Order], manifests: Sequence[Manifest]) -> int | None:
-    at = next((order.event_time for order in reversed(orders) if order.verb == "rollback"), None)
-    return None if at is None else sum(manifest.end > at for manifest in manifests)
-
-
-def _drifted(loop: Loop, champion: ModelVersion | None) -> int | None:
-    """Count the drifted among the newest batches that were measured with the champion, each in its newest revision."""
-    if champion is None:
-        return None
-    newest = {seen.batch: seen for seen in loop.ledger.all(Observation, champion=champion.version)}
-    starts = {batch.manifest.batch: batch.manifest.start for batch in loop.ledger.all(Batch)}
-    ordered = sorted(newest.values(), key=lambda seen: starts[seen.batch])
-    return sum(
-        policy.assess(seen, loop.params).source == "drift"
-        for seen in ordered[-loop.params.trigger.confirm_of :]
-    )
-
-
-def _plan(
-    loop: Loop, request: Request, manifests: Sequence[Manifest], champion: ModelVersion | None, key: str
-) -> Plan:
-    if request.challenger is None:
-        return make_plan(
-            params=loop.params,
-            commit=loop.commit,
-            manifests=manifests,
-            champion=champion,
-            window_batches=request.window_batches,
-            decision=key,
-            dry_run=request.dry_run,
-        )
-    challenger = loop.ledger.require(Version, request.challenger)
-    before = loop.ledger.last(Judgement, run_key=challenger.run_key)
-    if before is None or before.verdict is None:
-        raise ValueError(f"Version {request.challenger} was never judged, so there is no next look at it")
-    return make_look(
-        params=loop.params,
-        commit=loop.commit,
-        manifests=manifests,
-        champion=champion,
-        challenger=challenger.model_version,
-        before=before.verdict,
-        decision=key,
-    )

@@ -1,107 +1,183 @@
-"""Measure one batch with the champion, and with the one before it while the champion is watched."""
+"""Measure one batch: score the models that were not trained on it, and fit the candidates through it."""
 
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import pandas as pd
-from sklearn.pipeline import Pipeline
-
-from trimtab.contracts import Manifest, Watch
-from trimtab.data.batches import labelled, sufficiently_labelled
-from trimtab.drift import concept, data_drift
-from trimtab.errors import UnsafeModel
-from trimtab.evaluate.compare import blocks_of, loss_bounds
-from trimtab.evaluate.scores import row_losses, score
-from trimtab.ledger import Batch, Observation, Transition, Version, batch_key, body_of, queries, state
+from trimtab.contracts import Evaluation, Fitted, Manifest, Plan, TrainedModel, from_json
+from trimtab.data.batches import sufficiently_labelled
+from trimtab.ledger import Batch, Measurement, Shadow, batch_key, queries, shadow_prefix, state
 from trimtab.loop.loop import Loop, open_loop
 from trimtab.registry import tracking
-from trimtab.train.features import design, targets
-from trimtab.train.fit import predict
+from trimtab.trigger.planning import plan_batch, write_champion, write_run
+from trimtab.trigger.policy import rules_of
+from trimtab.trigger.standing import leader_after, newest_shadows, record_of, standing
+
+ATTEMPTS = 3
+"""How often a candidate is fitted through a batch before the loop goes on without."""
+_AT_START = 6
+"""Number of newest batches that are measured when a loop begins on a long history."""
 
 
-def measure(item: Mapping[str, Any]) -> dict[str, Any]:
-    """Measure one item of `find_unmonitored`, and write the observation to MLflow and the ledger.
+def find_unmeasured() -> list[dict[str, Any]]:
+    """Return the labelled batch revisions to measure, oldest first: batch, revision and commit of each.
 
-    This decides nothing. If a batch is measured twice, the first observation stands.
+    All of them have the parameters of one commit. The first shadows are fitted through the batch that comes two before
+    `train.start_batches`, or six before the newest one if the history is longer.
     """
-    loop = open_loop().at(item["commit"])
-    version = loop.ledger.require(Version, item["champion"])
-    batch = loop.ledger.require(Batch, batch_key(item["batch"], item["revision"]))
-    observation = _measure(loop, version, batch)
-    loop.ledger.append(observation)
-    return body_of(observation)
-
-
-def _measure(loop: Loop, version: Version, record: Batch) -> Observation:
-    manifest, params, training = record.manifest, loop.params, version.training
-    metric, label = params.gate.metric, params.data.label
-    frame = loop.origin.fetch_batch(manifest.batch, md5=record.md5, commit=record.commit)
-    reference = tracking.artifact(training.run_id, "reference.parquet", cache=loop.stores.home / "models")
-    drift, report = data_drift.measure(pd.read_parquet(reference), design(frame, params.data), params)
-
-    pipeline, batches = loop.load(version), loop.ledger.all(Batch)
-    rows = labelled(frame, state.event_now(batches))
-    truths, predicted = targets(rows, params.data), predict(pipeline, params, rows)
-    losses = row_losses(metric, label, truths, predicted)
-    lower, upper = loss_bounds(rows["event_time"].tolist(), losses, params.gate) or (None, None)
-    scored = score(manifest.batch, label, truths, predicted, metric, rows=len(frame))
-    against = replace(concept.measure(scored, training.reference_losses, params), lower=lower, upper=upper)
-
-    run_id = tracking.log_monitoring(
-        model=loop.model,
-        batch=manifest.batch,
-        revision=manifest.revision,
-        champion=version.version,
-        data=drift,
-        concept=against,
-        save_report=report.save_html,
-    )
-    in_force = [batch.manifest for batch in state.batches_in_force(batches)]
-    moves = queries.completed(loop.ledger)
-    promoted = state.promoted_at(moves, version.version)
-    promotion = state.promotion_of(moves, version.version)
-    return Observation(
-        batch=manifest.batch,
-        revision=manifest.revision,
-        champion=version.version,
-        data=drift,
-        concept=against,
-        champion_age_batches=sum(
-            promoted is not None and other.end > promoted and other.start <= manifest.start
-            for other in in_force
-        ),
-        report_run_id=run_id,
-        event_time=manifest.end,
-        watch=_watch(loop, promotion, manifest, in_force, pipeline, rows) if promotion else None,
-    )
-
-
-def _watch(
-    loop: Loop,
-    promotion: Transition,
-    manifest: Manifest,
-    in_force: list[Manifest],
-    pipeline: Pipeline,
-    rows: pd.DataFrame,
-) -> Watch | None:
-    """Score the batch with the champion before, too, while the new one is watched."""
-    params = loop.params
-    since = [
-        each.batch
-        for each in sufficiently_labelled(in_force, params.data)
-        if each.start >= promotion.event_time
+    loop = open_loop()
+    batches = state.batches_in_force(loop.ledger.all(Batch))
+    labelled = sufficiently_labelled([batch.manifest for batch in batches], loop.params.data)
+    measured = set(loop.ledger.keys(Measurement))
+    pending = [
+        manifest
+        for manifest in labelled[_first(loop, labelled) :]
+        if batch_key(manifest.batch, manifest.revision) not in measured
     ]
-    if promotion.replaces is None or manifest.batch not in since[: params.watch.batches]:
-        return None
-    try:
-        former = loop.load(loop.ledger.require(Version, promotion.replaces))
-    except UnsafeModel as error:
-        return Watch(former=promotion.replaces, blocks=(), trouble=str(error))
-    truths = targets(rows, params.data)
-    new, old = (
-        row_losses(params.gate.metric, params.data.label, truths, predict(model, params, rows))
-        for model in (pipeline, former)
+    if not pending and labelled and measured and _candidates(loop, labelled[-1]):
+        pending = labelled[-1:]  # a fit has failed
+    return [
+        {"batch": manifest.batch, "revision": manifest.revision, "commit": loop.commit}
+        for manifest in pending
+    ]
+
+
+def _first(loop: Loop, labelled: Sequence[Manifest]) -> int:
+    """Return the place of the first batch to measure."""
+    earliest = loop.ledger.columns(Measurement, "batch")[:1]
+    begun = [place for place, manifest in enumerate(labelled) if (manifest.batch,) in earliest]
+    start = loop.params.train.start_batches
+    return begun[0] if begun else max(start - 3, len(labelled) - _AT_START - 1)
+
+
+def measure(batch: str, revision: int, commit: str) -> dict[str, Any]:
+    """Measure one item of `find_unmeasured`, and write what was measured to the ledger.
+
+    This decides nothing. If a batch is measured twice, the first measurement stands.
+
+    Returns:
+        The number of models that were scored and that were fitted.
+    """
+    loop = open_loop().at(commit)
+    fact = loop.ledger.require(Batch, batch_key(batch, revision))
+    plan = _plan(loop, fact.manifest)
+    evaluation, fitted = run_project(loop, plan, f"measure-{batch}-r{revision}")
+    record(loop, plan, evaluation, fitted)
+    return {
+        "scored": sum(map(len, evaluation.scores.values())),
+        "fitted": sum(each.training is not None for each in fitted),
+        "failed": dict(evaluation.failed),
+    }
+
+
+def run_project(loop: Loop, plan: Plan, name: str) -> tuple[Evaluation, Sequence[Fitted]]:
+    """Run the MLflow Project of the plan's commit in a checkout, and return what it leaves behind.
+
+    Args:
+        loop: The stores, with the parameters of the commit.
+        plan: What to fit and to score.
+        name: Of the folder and of the MLflow run.
+    """
+    folder = loop.stores.work / name
+    loop.origin.checkout(folder, plan.commit, [ref.batch for ref in plan.batches])
+    write_run(folder / "run.yaml", plan)
+    write_champion(folder / "champion.yaml", loop.champion())
+    tracking.project_run(
+        folder, "main", env_manager=loop.params.train.env_manager, experiment=plan.model, run_name=name
     )
-    batches, times = [manifest.batch] * len(rows), rows["event_time"].tolist()
-    return Watch(former=promotion.replaces, blocks=blocks_of(batches, times, new, old, params.gate))
+    evaluation = from_json(Evaluation, (folder / "build" / "evaluation.json").read_bytes())
+    fitted = from_json(list[Fitted], (folder / "build" / "fitted.json").read_bytes())
+    shutil.rmtree(folder, ignore_errors=True)
+    return evaluation, fitted
+
+
+def record(loop: Loop, plan: Plan, evaluation: Evaluation, fitted: Sequence[Fitted]) -> None:
+    """Write the measurements and the fitted models of one run of the MLflow Project to the ledger."""
+    keys = {ref.batch: batch_key(ref.batch, ref.revision) for ref in plan.batches}
+    manifests = {batch.manifest.batch: batch.manifest for batch in loop.ledger.all(Batch, keys=keys.values())}
+    rules, champion = rules_of(loop.params), loop.champion()
+    leading = standing(loop.ledger, rules).leading
+    measurements = [
+        Measurement(
+            batch=scored.batch,
+            revision=manifests[scored.batch].revision,
+            scores=scored.scores,
+            champion=champion.run_id if champion else None,
+            shadows={**plan.shadows, **scored.shadows},
+            leader=leading,
+            failed=evaluation.failed,
+            decision=plan.decision,
+            event_time=manifests[scored.batch].end,
+        )
+        for scored in record_of(evaluation, fitted, plan.batches)
+    ]
+    if plan.decision is None:
+        measurements = [replace(each, leader=leader_after(loop.ledger, each, rules)) for each in measurements]
+    loop.ledger.append(*(_shadow(loop, evaluation, each, manifests) for each in fitted), *measurements)
+
+
+def _shadow(loop: Loop, evaluation: Evaluation, fitted: Fitted, manifests: Mapping[str, Manifest]) -> Shadow:
+    fit, manifest = fitted.fit, manifests[fitted.fit.through]
+    attempts = loop.ledger.keys(Shadow, prefix=shadow_prefix(fit.candidate, fit.through, manifest.revision))
+    return Shadow(
+        candidate=fit.candidate,
+        batch=fit.through,
+        revision=manifest.revision,
+        training=fitted.training,
+        examined=evaluation.examined.get(fitted.training.run_id) if fitted.training else None,
+        error=fitted.error,
+        attempt=len(attempts) + 1,
+        event_time=manifest.end,
+    )
+
+
+def _plan(loop: Loop, manifest: Manifest) -> Plan:
+    batches = state.batches_in_force(loop.ledger.all(Batch))
+    earlier = [batch for batch in batches if batch.manifest.start < manifest.start]
+    shadows = {
+        name: shadow.training
+        for name, shadow in newest_shadows(loop.ledger, earlier).items()
+        if shadow.training is not None
+    }
+    models: dict[str, TrainedModel] = {
+        model.run_id: model for model in (*shadows.values(), *_in_production(loop))
+    }
+    return plan_batch(
+        params=loop.params,
+        commit=loop.commit,
+        manifests=[batch.manifest for batch in batches],
+        batch=manifest.batch,
+        models=list(models.values()),
+        shadows={name: training.run_id for name, training in shadows.items()},
+        candidates=_candidates(loop, manifest),
+    )
+
+
+def _in_production(loop: Loop) -> Iterator[TrainedModel]:
+    """Yield the champion, and the one before it while the champion is watched."""
+    tenures = standing(loop.ledger, rules_of(loop.params))
+    champion, former = loop.champion(), queries.served(loop.ledger).former
+    if champion is not None:
+        yield champion
+        since = len(tenures.record) - tenures.tenures[-1].since
+        if former is not None and since < loop.params.watch.batches:
+            yield former
+
+
+def _candidates(loop: Loop, manifest: Manifest) -> dict[str, int | None]:
+    """Return the windows to fit through a batch: those without a model, unless a later batch was measured already."""
+    measured = {batch for (batch,) in loop.ledger.columns(Measurement, "batch")}
+    batches = [batch.manifest for batch in loop.ledger.all(Batch)]
+    if any(other.start > manifest.start and other.batch in measured for other in batches):
+        return {}
+    return {
+        name: window
+        for name, window in loop.params.train.candidates.items()
+        if _is_missing(loop, shadow_prefix(name, manifest.batch, manifest.revision))
+    }
+
+
+def _is_missing(loop: Loop, prefix: str) -> bool:
+    attempts = loop.ledger.all(Shadow, prefix=prefix)
+    return len(attempts) < ATTEMPTS and all(each.training is None for each in attempts)

@@ -1,76 +1,134 @@
-"""Which batches the champion has not been measured on, and what the rules in `params.yaml` make of those that it has."""
+"""What follows from the measurements: the newest model goes to Staging, and the policy asks for a deployment or a rollback."""
 
 import logging
-from collections.abc import Sequence
 from typing import Any
 
-from trimtab.drift import policy
-from trimtab.ledger import Batch, Observation, Request, queries, state
+import pandas as pd
+
+from trimtab.drift import data_drift
+from trimtab.errors import LeaseHeld
+from trimtab.ledger import Batch, Observation, Request, Shadow, Version, batch_key, queries, state
 from trimtab.loop.loop import Loop, open_loop
+from trimtab.loop.stage import stage
+from trimtab.registry import tracking
+from trimtab.train.features import design
+from trimtab.trigger.policy import decide, rules_of
+from trimtab.trigger.standing import standing
 
 log = logging.getLogger(__name__)
 
 
-def find_unmonitored() -> list[dict[str, Any]]:
-    """Return one item per batch revision that the champion has not been measured on: batch, revision, champion, commit.
+def find_unobserved() -> list[dict[str, Any]]:
+    """Return one item per batch revision whose drift was not measured for the champion: batch, revision, champion, commit.
 
-    Batches that the champion was trained on are not among them. All items of a DAG run have the parameters of one commit.
+    Batches before its deployment are not among them. All items of a DAG run have the parameters of one commit.
     """
     loop = open_loop()
-    live, refs = queries.unmeasured(loop.ledger)
+    live, refs = queries.unobserved(loop.ledger)
     return [
         {"batch": ref.batch, "revision": ref.revision, "champion": live, "commit": loop.commit}
         for ref in refs
     ]
 
 
-def assess() -> int:
-    """Write a request for each observation of the champion that a rule acts on; return how many requests wait.
+def observe(batch: str, revision: int, champion: str, commit: str) -> dict[str, Any]:
+    """Measure the data drift of one batch revision, and write Evidently's report to MLflow and the figures to the ledger."""
+    loop = open_loop().at(commit)
+    training = loop.ledger.require(Version, champion).training
+    fact = loop.ledger.require(Batch, batch_key(batch, revision))
+    frame = loop.origin.fetch_batch(batch, md5=fact.md5, commit=fact.commit)
+    reference = tracking.artifact(training.run_id, "reference.parquet", cache=loop.stores.home / "models")
+    drift, report = data_drift.measure(
+        pd.read_parquet(reference), design(frame, loop.params.data), loop.params
+    )
+    run_id = tracking.log_drift(
+        model=loop.model,
+        batch=batch,
+        revision=revision,
+        champion=champion,
+        data=drift,
+        save_report=report.save_html,
+    )
+    loop.ledger.append(
+        Observation(
+            batch=batch,
+            revision=revision,
+            champion=champion,
+            data=drift,
+            report_run_id=run_id,
+            event_time=fact.manifest.end,
+        )
+    )
+    return {"share": drift.share, "run_id": run_id}
 
-    An observation has at most one request: its key names detector, batch, revision and champion. A promotion has at most one
-    request for its rollback.
+
+def assess(holder: str) -> int:
+    """Move the leader's newest model to Staging, and write the requests that follow; return how many requests wait.
+
+    A batch revision leads to one request at most. While one from the policy waits for an answer, it asks for no other.
+
+    Args:
+        holder: The Airflow run, which holds the lease while it registers a model.
     """
     loop = open_loop()
-    champion = loop.champion()
-    if champion is not None:
-        observations = loop.ledger.all(Observation, champion=champion.version)
-        for seen in observations:
-            assessment = policy.assess(seen, loop.params)
-            log.info("Batch %s, version %s: %s", seen.batch, seen.champion, assessment.reason)
-            if assessment.source is not None:
-                loop.ledger.append(
-                    Request(
-                        source=assessment.source,
-                        episode=seen.key,
-                        reason=assessment.reason,
-                        # Late labels ask as of now: a retraining that came after their batch has not seen them.
-                        event_time=loop.event_now(),
-                        champion=seen.champion,
-                    )
-                )
-        _assess_watch(loop, champion.version, observations)
+    now = standing(loop.ledger, rules_of(loop.params))
+    newest = now.shadows.get(now.leading)
+    if newest is not None:
+        _stage(loop, newest, holder)
+        _ask(loop, newest)
+    _ask_for_drift(loop)
     return len(queries.waiting_requests(loop.ledger))
 
 
-def _assess_watch(loop: Loop, champion: str, observations: Sequence[Observation]) -> None:
-    from trimtab.trigger.watch import watch
-
-    promotion = state.promotion_of(queries.completed(loop.ledger), champion)
-    if promotion is None or promotion.replaces is None:
+def _stage(loop: Loop, newest: Shadow, holder: str) -> None:
+    try:
+        lease = loop.take_lease(holder)
+    except LeaseHeld as error:
+        log.info("The newest model is not registered yet: %s", error)
         return
-    newest = {seen.batch: seen.watch for seen in observations if seen.watch is not None}
-    in_force = [batch.manifest for batch in state.batches_in_force(loop.ledger.all(Batch))]
-    ordered = [manifest for manifest in in_force if manifest.batch in newest]
-    watched = watch([newest[manifest.batch] for manifest in ordered], champion, loop.params)
-    log.info("Watch: %s", watched.reason)
-    if watched.worse:
-        loop.ledger.append(
-            Request(
-                source="watch",
-                episode=promotion.key,
-                reason=watched.reason,
-                event_time=ordered[-1].end,
-                champion=champion,
-                challenger=promotion.replaces,
-            )
+    try:
+        stage(loop, newest, lease, actor=holder)
+    finally:
+        loop.ledger.leases.release(lease)
+
+
+def _ask(loop: Loop, newest: Shadow) -> None:
+    rules = rules_of(loop.params)
+    now, champion = standing(loop.ledger, rules), loop.champion()
+    decision = decide(now.record, now.tenures, now.leading, rules)
+    log.info("After batch %s: %s, %s", newest.batch, decision.action, decision.reason)
+    waiting = {request.source for request in queries.waiting_requests(loop.ledger)}
+    if decision.due is None or decision.due in waiting:
+        return
+    loop.ledger.append(
+        Request(
+            source=decision.due,
+            episode=f"{batch_key(newest.batch, newest.revision)}:v{champion.version if champion else 0}",
+            reason=decision.reason,
+            event_time=loop.event_now(),
+            champion=champion.version if champion else None,
         )
+    )
+
+
+def _ask_for_drift(loop: Loop) -> None:
+    """Ask for a deployment once per champion whose newest batch drifted, if `drift.request_on` says so."""
+    champion = loop.champion()
+    if champion is None or "data" not in loop.params.drift.request_on:
+        return
+    limit = loop.params.drift.data.max_share
+    drifted = [
+        seen for seen in loop.ledger.all(Observation, champion=champion.version) if seen.data.share > limit
+    ]
+    if not drifted:
+        return
+    first = drifted[0]
+    loop.ledger.append(
+        Request(
+            source="drift",
+            episode=first.key,
+            reason=f"{first.data.share:.0%} of the features of batch {first.batch} drifted, drift.data.max_share is {limit:g}",
+            event_time=loop.event_now(),
+            champion=champion.version,
+        )
+    )

@@ -6,7 +6,7 @@ from uuid import uuid4
 
 from trimtab.contracts import ModelVersion, OrderVerb
 from trimtab.errors import OrderRefused, UnsafeModel
-from trimtab.ledger import Fact, Judgement, Order, Snapshot, Transition, Version, queries, state
+from trimtab.ledger import Fact, Order, Snapshot, Transition, Version, queries, state
 from trimtab.loop.loop import Loop, open_loop
 from trimtab.loop.notify import notify
 from trimtab.loop.reconcile import repair
@@ -79,10 +79,6 @@ def promote(version: str, *, actor: str, reason: str, pin: bool) -> str:
             Order(verb=verb, version=version, actor=actor, reason=reason, event_time=transition.event_time)
             for verb in verbs
         ]
-        if version in state.under_judgement(facts.all(Judgement)):
-            given.append(
-                transitions.judgement_end(loop.ledger.require(Version, version), transition, "FORCED")
-            )
         facts.append(*given, transition)
         return transition
 
@@ -118,7 +114,7 @@ def rollback(version: str | None, *, actor: str, reason: str, key: str | None = 
         _require_loadable(loop, to)
         assert bad is not None  # _target refuses
         transition, orders = facts_of_rollback(
-            loop, bad=bad.version, to=to, actor=actor, reason=reason, event_time=loop.event_now(), key=unique
+            bad=bad.version, to=to, actor=actor, reason=reason, event_time=loop.event_now(), key=unique
         )
         facts.append(*orders, transition)
         return transition
@@ -146,18 +142,25 @@ def load_error(loop: Loop, version: str) -> str | None:
 
 
 def facts_of_rollback(
-    loop: Loop, *, bad: str, to: str, actor: str, reason: str, event_time: datetime, key: str
+    *,
+    bad: str,
+    to: str,
+    actor: str,
+    reason: str,
+    event_time: datetime,
+    key: str,
+    evidence_sha256: str | None = None,
 ) -> tuple[Transition, Sequence[Order]]:
-    """Return the transition of a rollback, and the orders that go with it: the rollback, and the blocks of the bad recipe.
+    """Return the transition of a rollback, and the orders that go with it: the rollback, and the block of the bad version.
 
     Args:
-        loop: The stores.
-        bad: The champion that is taken back. Neither it nor a refit of it comes to Production until `trimtab model unblock`.
+        bad: The champion that is taken back. It does not come to Production until `trimtab model unblock`.
         to: The version to go back to, which was tried with `load_error` before.
         actor: Who.
         reason: Why.
         event_time: Of the transition.
         key: What makes it happen once.
+        evidence_sha256: Digest of the evidence, None for a person's order.
     """
     transition = Transition(
         key=f"{key}:rollback",
@@ -167,22 +170,14 @@ def facts_of_rollback(
         replaces=bad,
         actor=actor,
         reason=f"ROLLBACK: {reason}",
-        evidence_sha256=None,
+        evidence_sha256=evidence_sha256,
         event_time=event_time,
     )
-    given: list[tuple[OrderVerb, str]] = [("rollback", to)]
-    given += [("block", version) for version in _same_recipe(loop, bad)]
+    given: list[tuple[OrderVerb, str]] = [("rollback", to), ("block", bad)]
     return transition, [
         Order(verb=verb, version=version, actor=actor, reason=reason, event_time=event_time)
         for verb, version in given
     ]
-
-
-def _same_recipe(loop: Loop, version: str) -> list[str]:
-    """Return a version, and its refit or the version that was judged in its place."""
-    versions = loop.ledger.all(Version)
-    judged = next((each.refit_of for each in versions if each.version == version), None) or version
-    return [each.version for each in versions if judged in (each.version, each.refit_of)]
 
 
 def _target(facts: Snapshot, champion: ModelVersion | None, version: str | None) -> str:

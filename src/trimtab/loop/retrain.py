@@ -1,10 +1,9 @@
-"""The tasks of one retraining, or of a later look at its challenger; each can be retried.
+"""The tasks of one run of `retrain_model`: fit what is missing, ask a person, deploy; each can be retried.
 
 A run whose task has failed for good is over: `close` gives its lease back, and its request waits again.
 """
 
 import logging
-import shutil
 import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,69 +12,61 @@ from pathlib import Path
 from typing import Any
 
 from trimtab import files
-from trimtab.contracts import ModelVersion, Refit, Stage, Training, Verdict, from_json, to_json
-from trimtab.errors import CommandFailed, RunOver, TrimtabError, Unfit
-from trimtab.evaluate.probes import DEAD_GATE_FILE
-from trimtab.ledger import Judgement, Lease, Request, RunEnd, Transition, Version, facts, state
-from trimtab.loop.arbitrate import judged_key, run_end
+from trimtab.contracts import Evidence, sha256
+from trimtab.errors import CommandFailed, RunOver, TrimtabError
+from trimtab.ledger import (
+    Answer,
+    Fact,
+    Lease,
+    Order,
+    Question,
+    Request,
+    RunEnd,
+    Shadow,
+    Snapshot,
+    Transition,
+    facts,
+    queries,
+    state,
+)
+from trimtab.loop.arbitrate import decide, run_end
 from trimtab.loop.loop import Loop, open_loop
+from trimtab.loop.measure import record, run_project
 from trimtab.loop.notify import notify
+from trimtab.loop.orders import WATCH_RULE, facts_of_rollback
+from trimtab.loop.reconcile import repair
+from trimtab.loop.stage import register
 from trimtab.registry import tracking, transitions
+from trimtab.trigger.policy import PolicyDecision, rules_of
+from trimtab.trigger.standing import standing
 
 log = logging.getLogger(__name__)
 
-RUN_KEY_TAG = "trimtab.run_key"
-_FAILURE_FILE = "failure.txt"
-"""Left in the folder of a run by the task that failed last."""
+_FAILURES = "failures"
+"""Folder of the last words of the runs whose task failed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """One run as a task works on it: the fact that started it, its lease, its folder; `loop` has the commit's parameters.
-
-    `judged_key` is the key of the run whose challenger is judged: this one's, or at a later look the one that trained it.
-    """
+    """One run as a task works on it: the fact that started it, its request, its lease; `loop` has the commit's parameters."""
 
     loop: Loop
     fact: facts.Run
+    request: Request
     lease: Lease
-    folder: Path
-    judged_key: str
 
-    def version_of(self, run_key: str) -> Version | None:
-        """Return the version that was registered under a run key."""
-        return self.loop.ledger.last(Version, run_key=run_key)
+    def decision(self, ledger: "Snapshot | None" = None) -> PolicyDecision:
+        """Return what the policy says by now."""
+        return decide(
+            self.loop, standing(ledger or self.loop.ledger, rules_of(self.loop.params)), self.request
+        )
 
-    def judgement(self) -> Judgement | None:
-        """Return the newest state of the judgement that this run is about."""
-        return self.loop.ledger.last(Judgement, run_key=self.judged_key)
-
-    def verdict(self) -> Verdict:
-        """Read what the gate said."""
-        return from_json(Verdict, (self.folder / "build" / "verdict.json").read_bytes())
-
-    def transition(
-        self,
-        version: str,
-        to: Stage,
-        *,
-        kind: facts.TransitionKind,
-        step: str,
-        reason: str,
-        evidence: str | None = None,
-    ) -> Transition:
-        """Return a stage transition of this run; its key makes it happen once."""
-        champion = self.fact.plan.champion
-        return Transition(
-            key=f"{self.fact.key}:{step}",
-            kind=kind,
-            version=version,
-            to_stage=to,
-            replaces=champion.version if champion and to == "Production" else None,
-            actor=self.fact.holder,
-            reason=reason,
-            evidence_sha256=evidence,
-            event_time=self.fact.plan.cutoff,
+    def shadow(self, evidence: Evidence) -> Shadow:
+        """Return the model that is to be deployed."""
+        return next(
+            each
+            for each in reversed(self.loop.ledger.all(Shadow, candidate=evidence.leader))
+            if each.training is not None and each.training.run_id == evidence.target
         )
 
 
@@ -92,16 +83,13 @@ def opened(run_key: str, holder: str) -> Iterator[Run]:
     end = loop.ledger.get(RunEnd, run_key)
     if end is not None and end.outcome != "concluded":
         raise RunOver(run_key, "failed" if end.outcome == "failed" else "been given up", end.reason)
-    loop = loop.at(fact.plan.commit)
-    folder = loop.stores.work / run_key
+    loop = loop.at(fact.commit)
     lease = loop.take_lease(holder)  # not given back at the end: the next task of the run takes it again
     with loop.ledger.leases.kept_alive(lease):
         try:
-            yield Run(
-                loop=loop, fact=fact, lease=lease, folder=folder, judged_key=judged_key(loop.ledger, fact)
-            )
+            yield Run(loop=loop, fact=fact, request=loop.ledger.require(Request, fact.request), lease=lease)
         except Exception as error:
-            files.write(folder / _FAILURE_FILE, _last_line(error))
+            files.write(_failure(loop, run_key), _last_line(error))
             raise
 
 
@@ -115,7 +103,7 @@ def close(holder: str) -> str | None:
     fact = next(reversed(state.unfinished(started, loop.ledger.keys(RunEnd))), None)
     if fact is None:
         return None
-    failure = loop.stores.work / fact.key / _FAILURE_FILE
+    failure = _failure(loop, fact.key)
     unknown = f"a task ended without a word; see the log of the Airflow run {holder}"
     reason = failure.read_text(encoding="utf-8") if failure.is_file() else unknown
     loop.ledger.append(run_end(fact, "failed", reason))
@@ -126,6 +114,10 @@ def close(holder: str) -> str | None:
     return reason
 
 
+def _failure(loop: Loop, run_key: str) -> Path:
+    return loop.stores.work / _FAILURES / f"{run_key}.txt"
+
+
 def _last_line(error: Exception) -> str:
     """Return the last line of an error: for a command that failed, of what it printed."""
     text = error.output if isinstance(error, CommandFailed) else str(error)
@@ -134,174 +126,195 @@ def _last_line(error: Exception) -> str:
     return textwrap.shorten(f"{name}{line}", 1000)
 
 
-def checkout(run_key: str, holder: str) -> dict[str, Any]:
-    """Clone the origin at the planned commit, pull the planned batches, and write `run.yaml` and `champion.yaml`."""
-    from trimtab.trigger.planning import write_champion, write_run
-
+def fit(run_key: str, holder: str) -> dict[str, Any]:
+    """Fit the candidate that a person chose through each of the newest batches, and score it there; if none, do nothing."""
     with opened(run_key, holder) as run:
-        batches = [ref.batch for ref in (*run.fact.plan.train, *run.fact.plan.judge)]
-        run.loop.origin.checkout(run.folder, run.fact.plan.commit, batches)
-        write_run(run.folder / "run.yaml", run.fact.plan)
-        write_champion(run.folder / "champion.yaml", run.fact.plan.champion)
-        return {"folder": str(run.folder), "commit": run.fact.plan.commit, "batches": len(batches)}
+        plan = run.fact.plan
+        if plan is None or run.loop.ledger.all(facts.Measurement, decision=run_key):
+            return {"fitted": 0}
+        evaluation, fitted = run_project(run.loop, plan, run_key)
+        record(run.loop, plan, evaluation, fitted)
+        return {"fitted": sum(each.training is not None for each in fitted)}
 
 
-def prepare(run_key: str, holder: str) -> dict[str, Any]:
-    """Run the MLflow Project's `prepare` in the checkout."""
-    with opened(run_key, holder) as run:
-        return {"run_id": _project(run, "prepare")}
+def ask(run_key: str, holder: str) -> dict[str, Any] | None:
+    """Return the question to a person, or None when there is none.
 
+    The lease is given back: a person may take hours. Meanwhile other requests are answered.
 
-def train(run_key: str, holder: str) -> dict[str, Any]:
-    """Run the MLflow Project's `train`, register the model as a new version, and move it to Staging.
-
-    Registered before (a cleared task), nothing is trained again. A later look registers nothing: with `gate.refit` it
-    fits the recipe up to the batches that judge it, else it judges the version as it is.
+    Returns:
+        `subject`, `body` (Markdown), `minutes` until the `default` counts as the answer.
     """
     with opened(run_key, holder) as run:
-        if run.fact.plan.challenger is not None:
-            return _prepare_look(run, run.fact.plan.challenger)
-        version = run.version_of(run_key)
-        if version is None:
-            _project(run, "train")
-            training = _training(run)
-            if run.fact.plan.dry_run:
-                return {"version": None, "run_id": training.run_id}
-            version = _register(run, run_key, training)
-        _tag_cause(run, version.training.run_id)
-        _write_training(run, version.training)
-        _stage(run, version.version)
-        return {"version": version.version, "run_id": version.training.run_id}
+        decision, gate = run.decision(), run.loop.params.gate
+        needs_approval = decision.action == "DEPLOY" and gate.ask == "promotion" and not run.request.dry_run
+        if decision.action != "ASK" and not needs_approval:
+            return None
+        champion = queries.served(run.loop.ledger).champion
+        now = f"version {champion.version}" if champion else "no version"
+        what = (
+            "Go back to the former champion of" if decision.action == "ASK" else "Deploy the newest model of"
+        )
+        subject = f"{what} {run.loop.model}? {now} is in Production"
+        run.loop.ledger.append(
+            Question(key=run_key, text=f"{subject}. {decision.reason}", event_time=run.fact.event_time),
+            lease=run.lease,
+        )
+        text = f"{subject}. {decision.reason}. Answer on Airflow's page within {gate.ask_minutes:g} minutes"
+        notify(run.loop, key=f"ask:{run_key}", kind="ask", text=text)
+        run.loop.ledger.leases.release(run.lease)
+        return {
+            "subject": subject,
+            "body": _body(decision, gate.ask_minutes, gate.ask_default),
+            "minutes": gate.ask_minutes,
+            "default": gate.ask_default,
+        }
 
 
-def evaluate(run_key: str, holder: str) -> dict[str, Any]:
-    """Run the MLflow Project's `evaluate`: the gate judges challenger and champion on the same unseen batches."""
-    with opened(run_key, holder) as run:
-        if not (run.folder / "build" / "training.json").exists():
-            raise Unfit(f"{run.folder} holds no trained model", "Clear the run from `checkout` on")
-        _judge(run)
-        verdict = run.verdict()
-        return {"kind": verdict.kind, "reason": verdict.reason}
-
-
-def refit(run_key: str, holder: str) -> dict[str, Any]:
-    """Run the MLflow Project's `refit`, and register what it made; nothing is moved yet."""
-    with opened(run_key, holder) as run:
-        key = refit_key(run.judged_key)
-        version = run.version_of(key)
-        if version is None:
-            if not (run.folder / "build" / "verdict.json").exists():
-                raise Unfit(f"{run.folder} holds no verdict", "Clear the run from `checkout` on")
-            _project(run, "refit")
-            done = from_json(Refit, (run.folder / "build" / "refit.json").read_bytes())
-            judged = run.version_of(run.judged_key)
-            if done.training is None or not done.accepted or judged is None:
-                return {"version": None, "reason": done.reason}
-            version = _register(run, key, done.training, refit_of=judged.version)
-            _tag_cause(run, version.training.run_id)
-        elif not (run.folder / "build" / "refit.json").exists():  # the checkout was made again
-            through = version.training.batches[-1].batch
-            reason = f"refitted through batch {through} before this task was cleared"
-            done = Refit(training=version.training, difference=None, accepted=True, reason=reason)
-            files.write(run.folder / "build" / "refit.json", to_json(done))
-        return {"version": version.version, "reason": f"refit of version {version.refit_of}"}
-
-
-def refit_key(judged_key: str) -> str:
-    """Return the run key under which the refit of a challenger is registered."""
-    return f"{judged_key}:refit"
-
-
-def _prepare_look(run: Run, challenger: ModelVersion) -> dict[str, Any]:
-    if run.loop.params.gate.refit:
-        if not (run.folder / "build" / "training.json").exists():
-            _project(run, "train")
-        return {"version": challenger.version, "run_id": _training(run).run_id}
-    _write_training(run, run.loop.ledger.require(Version, challenger.version).training)
-    return {"version": challenger.version, "run_id": challenger.run_id}
-
-
-def _register(run: Run, run_key: str, training: Training, *, refit_of: str | None = None) -> Version:
-    """Register a trained model; what an earlier try registered without the ledger's knowledge is archived."""
-    model, ledger, registry = run.fact.plan.model, run.loop.ledger, run.loop.registry
-    ledger.leases.check(run.lease)
-    for orphan in registry.find_by_tag(model, RUN_KEY_TAG, run_key):
-        registry.set_stage(model, orphan, "Archived", archive=False)
-    tags = {RUN_KEY_TAG: run_key} | ({"trimtab.refit_of": refit_of} if refit_of else {})
-    name = registry.register(model, training.run_id, training.source, tags)
-    version = Version(version=name, run_key=run_key, training=training, refit_of=refit_of)
-    judgement = Judgement(
-        run_key=run_key,
-        version=name,
-        state="OPEN",
-        reason="registered, not judged yet",
-        event_time=run.fact.plan.cutoff,
+def _body(decision: PolicyDecision, minutes: float, default: str) -> str:
+    checks = [
+        f"| {check.name} | {'holds' if check.passed else 'FAILS'} | {check.sentence} |"
+        for check in decision.evidence.checks
+    ]
+    compared = decision.evidence.comparison
+    figures = (
+        [
+            "| | loss per row |",
+            "|---|---|",
+            f"| champion | {compared.champion_loss:.4f} |",
+            f"| fresh models of {decision.evidence.leader} | {compared.challenger_loss:.4f} |",
+            "",
+        ]
+        if compared
+        else []
     )
-    # A refit is judged by the version that it replaces.
-    ledger.append(version, *([] if refit_of else [judgement]), lease=run.lease)
-    return version
+    return "\n".join(
+        [
+            decision.reason,
+            "",
+            f"After {minutes:g} minutes without an answer: {default}.",
+            "",
+            *figures,
+            "| check | | |",
+            "|---|---|---|",
+            *checks,
+        ]
+    )
 
 
-def _stage(run: Run, version: str) -> None:
-    """Move a version under judgement to Staging; the one that was there is superseded."""
-    loop = run.loop
-    if version not in state.under_judgement(loop.ledger.all(Judgement)):
-        return
-    for other in loop.registry.in_stage(loop.model, "Staging"):
-        if other != version:
-            reason = f"superseded by version {version}"
-            archive = run.transition(
-                other, "Archived", kind="archive", step=f"supersede:{other}", reason=reason
+def deploy(run_key: str, holder: str, answer: str | None = None) -> dict[str, Any]:
+    """Deploy the model if the policy still says so, answer the request, and give the lease back.
+
+    Args:
+        run_key: Of the run.
+        holder: The Airflow run.
+        answer: What a person answered: `promote` or `keep`, with the name after a colon.
+    """
+    with opened(run_key, holder) as run:
+        repair(run.loop)
+        outcome = _deploy(run, answer)
+        run.loop.ledger.leases.release(run.lease)
+    log.info("%s: %s", run_key, outcome)
+    return outcome
+
+
+def _deploy(run: Run, answer: str | None) -> dict[str, Any]:
+    ledger = run.loop.ledger
+    earlier = ledger.get(Answer, run.fact.request)
+    if earlier is not None:  # a cleared task
+        return {"version": earlier.version, "action": earlier.action, "reason": earlier.reason}
+    decision = run.decision()
+    version = None
+    if decision.action == "DEPLOY" and not run.request.dry_run:
+        version = register(run.loop, run.shadow(decision.evidence), run.lease).version
+        _tag_cause(run, decision.evidence)
+
+    def conclude(snapshot: Snapshot) -> tuple[Answer, Transition | None]:
+        now = run.decision(snapshot)
+        if now.evidence.target != decision.evidence.target:
+            now = PolicyDecision(
+                action="SKIP", reason="another model is the newest by now", evidence=now.evidence
             )
-            transitions.close(loop.ledger, loop.registry, archive, "SUPERSEDED", run.lease)
-    stage = run.transition(
-        version, "Staging", kind="stage", step="staging", reason="registered: under judgement"
+        final, moves = _conclude(run, snapshot, now, version, answer)
+        snapshot.append(final, *moves, run_end(run.fact, "concluded", final.reason), lease=run.lease)
+        return final, next((move for move in moves if isinstance(move, Transition)), None)
+
+    final, transition = ledger.decide(conclude)
+    if transition is not None:
+        end = transitions.finish(ledger, run.loop.registry, transition, run.lease)
+        log.info("Transition %s is %s %s", transition.key, end.outcome, end.reason)
+        run.loop.registry.set_tag(run.loop.model, transition.version, "trimtab.reason", final.reason)
+        if transition.kind == "rollback":
+            notify(run.loop, key=transition.key, kind="rollback", text=transition.reason)
+    return {"version": final.version, "action": final.action, "reason": final.reason}
+
+
+def _conclude(
+    run: Run, snapshot: Snapshot, now: PolicyDecision, version: str | None, answer: str | None
+) -> tuple[Answer, list[Fact]]:
+    """Return the answer to the request, and the facts of what it moves."""
+    served = queries.served(run.loop.ledger)
+    champion, orders = queries.champion(snapshot), state.orders_in_force(snapshot.all(Order))
+    asked = now.action == "ASK" or (now.action == "DEPLOY" and run.loop.params.gate.ask == "promotion")
+    choice, _, who = (answer or "keep:nobody, for nobody was asked").partition(":")
+    if run.request.dry_run:
+        return _final(run, "SKIP", f"dry run: {now.action}: {now.reason}", now), []
+    if orders.pinned is not None and now.action in ("DEPLOY", "ASK"):
+        return _final(run, "SKIP", f"the champion is pinned by {orders.pinned}: {now.reason}", now), []
+    if asked and choice != "promote":
+        return _final(run, "SKIP", f"kept by {who}: {now.reason}", now), []
+    reason = f"approved by {who}: {now.reason}" if asked else now.reason
+    if now.action == "ASK" and champion is not None and served.former is not None:
+        transition, blocks = facts_of_rollback(
+            bad=champion.version,
+            to=served.former.version,
+            actor=who or WATCH_RULE,
+            reason=reason,
+            event_time=run.loop.event_now(),
+            key=run.fact.key,
+            evidence_sha256=sha256(now.evidence),
+        )
+        return _final(run, "ROLLBACK", reason, now, served.former.version), [*blocks, transition]
+    if now.action != "DEPLOY" or version is None:
+        return _final(run, "SKIP", reason, now), []
+    if version in orders.blocked:
+        return (
+            _final(run, "SKIP", f"version {version} is blocked by {orders.blocked[version]}: {reason}", now),
+            [],
+        )
+    transition = Transition(
+        key=f"{run.fact.key}:promote",
+        kind="promote",
+        version=version,
+        to_stage="Production",
+        replaces=champion.version if champion else None,
+        actor=run.fact.holder,
+        reason=f"DEPLOY: {reason}",
+        evidence_sha256=sha256(now.evidence),
+        event_time=run.loop.event_now(),
     )
-    transitions.move(loop.ledger, loop.ledger, loop.registry, stage, run.lease)
+    return _final(run, "DEPLOY", reason, now, version), [transition]
 
 
-def _judge(run: Run) -> None:
-    dead = run.folder / "build" / DEAD_GATE_FILE
-    dead.unlink(missing_ok=True)
-    try:
-        _project(run, "evaluate")
-    except CommandFailed:
-        if dead.exists():
-            text = f"the gate of run {run.fact.key} judged its probes wrongly, and promotes nothing: see the log of evaluate"
-            notify(run.loop, key=f"gate_dead:{run.fact.key}", kind="gate_dead", text=text)
-        raise
+def _final(run: Run, action: Any, reason: str, now: PolicyDecision, version: str | None = None) -> Answer:
+    return Answer(
+        request=run.fact.request,
+        action=action,
+        reason=reason,
+        holder=run.fact.holder,
+        event_time=run.fact.event_time,
+        run=run.fact.key,
+        version=version,
+        evidence=now.evidence,
+    )
 
 
-def _tag_cause(run: Run, run_id: str) -> None:
-    """Tag an MLflow run with who asked for it, and with the labels and links of the alert that did."""
-    request = run.loop.ledger.require(Request, run.fact.request)
+def _tag_cause(run: Run, evidence: Evidence) -> None:
+    """Tag the model's MLflow run with who asked for its deployment, and with the labels and links of the alert that did."""
+    request = run.request
     tracking.tag(
-        run_id,
+        evidence.target or "",
         {"trimtab.source": request.source, "trimtab.asked": request.reason}
         | {f"trimtab.alert.{name}": label for name, label in request.labels.items()}
         | {f"trimtab.link.{name}": link for name, link in request.links.items()},
     )
-
-
-def _training(run: Run) -> Training:
-    return from_json(Training, (run.folder / "build" / "training.json").read_bytes())
-
-
-def _write_training(run: Run, training: Training) -> None:
-    files.write(run.folder / "build" / "training.json", to_json(training))
-
-
-def _project(run: Run, entry_point: str) -> str:
-    return tracking.project_run(
-        run.folder,
-        entry_point,
-        env_manager=run.loop.params.train.env_manager,
-        experiment=run.fact.plan.model,
-        run_name=f"{run.fact.key}-{entry_point}",
-    )
-
-
-def clean(run: Run) -> None:
-    """Give the lease back, and drop the checkout's data."""
-    run.loop.ledger.leases.release(run.lease)
-    shutil.rmtree(run.folder / "data", ignore_errors=True)

@@ -1,117 +1,170 @@
-"""`trimtab evaluate`: compare challenger and champion on rows that neither has seen, and write the gate's verdict."""
+"""`trimtab evaluate`: score the planned and the fitted models on batches that they were not trained on."""
 
 import json
 import timeit
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 from sklearn.pipeline import Pipeline
 
-from trimtab import params, settings
-from trimtab.contracts import (
-    BatchScore,
-    Block,
-    ModelVersion,
-    Plan,
-    Training,
-    Verdict,
-    VerdictKind,
-    champion_name,
-    from_json,
-    to_json,
-)
-from trimtab.data.batches import BATCH
-from trimtab.errors import GateDead
-from trimtab.evaluate import evidence, looks, probes
-from trimtab.evaluate.checks import Measured, check_all
-from trimtab.evaluate.compare import blocks_of
-from trimtab.evaluate.gate import weigh
-from trimtab.evaluate.scores import row_losses, score
+from trimtab import files, params, settings
+from trimtab.contracts import Evaluation, Examined, Fitted, Plan, Score, TrainedModel, to_json
+from trimtab.errors import UnsafeModel
+from trimtab.evaluate.record import BASELINE
+from trimtab.evaluate.scores import apart, score_model
+from trimtab.project import edges
+from trimtab.project.prepare import ROWS, manifest_of
+from trimtab.project.train import read_fitted
 from trimtab.registry import load, tracking
 from trimtab.train import fit, row_groups
 from trimtab.train.features import targets
-from trimtab.trigger.planning import read_champion, read_run
+from trimtab.train.row_groups import Rows
+from trimtab.trigger.planning import read_run
+from trimtab.trigger.standing import record_of
 
+EVALUATION = Path("build", "evaluation.json")
 _TIMED_ROWS = 1000
 _TIMED_RUNS = 3
 
 
-def evaluate(root: Path = Path()) -> Verdict:
-    """Judge the model of `build/training.json`, and write the verdict and its evidence to `build/`.
+def evaluate(root: Path = Path()) -> Evaluation:
+    """Score the models, and write the scores to `build/evaluation.json`, with the figures for `dvc metrics` beside them.
 
-    Raises:
-        GateDead: The gate judged a probe wrongly, so no verdict can be trusted.
-        UnsafeModel: The digest of a model is not the recorded one, or a type in its file is not trusted.
+    A model that cannot be loaded or cannot predict for a batch has no score on it, and stops no other.
     """
-    parameters, plan = params.load(root / params.FILE), read_run(root / "run.yaml")
-    training = from_json(Training, (root / "build" / "training.json").read_bytes())
-    rows = pd.read_parquet(root / "build" / "judge.parquet")
-    champion, models = _models(root, parameters, training)
-    gate = looks.gate_for(plan.champion, parameters.gate)
-    probe_verdicts = _run_probes(root / "build", parameters)
-    measured = _measure(parameters, rows, models, load.megabytes(training.digest, cache=_cache()))
-    blocks = _blocks(plan, measured, gate)
-    checks = check_all(measured, gate)
-    weighed = weigh(blocks, checks, gate, look=plan.look, champion=champion_name(champion))
-    verdict = Verdict(
-        kind=weighed.kind,
-        reason=weighed.reason,
-        look=plan.look,
-        comparison=weighed.comparison,
-        blocks=blocks,
-        checks=checks,
-        probes=probe_verdicts,
-        judged_on=plan.judge,
-        champion=champion,
-        challenger_scores=_scores_by_batch(measured, "challenger", gate),
-        champion_scores=_scores_by_batch(measured, "champion", gate),
-        cutoff=plan.cutoff,
+    project = Project(
+        root=root,
+        parameters=params.load(root / params.FILE),
+        plan=read_run(root / "run.yaml"),
+        rows=row_groups.read(root / ROWS),
+        fitted=[each for each in read_fitted(root) if each.training is not None],
     )
-    _write(root, plan, verdict, gate)
-    return verdict
+    failed: dict[str, str] = {}
+    scores = {batch: project.scores(batch, failed) for batch in project.plan.scored}
+    examined = {
+        each.training.run_id: project.examine(each) for each in project.newest() if each.training is not None
+    }
+    evaluation = Evaluation(scores=scores, examined=examined, failed=failed)
+    files.write(root / EVALUATION, to_json(evaluation))
+    _write_figures(root / "build", project, evaluation)
+    with tracking.open_run(project.plan.model, tags={}):
+        tracking.log(params={}, metrics={}, files=[root / EVALUATION, root / "run.yaml"])
+    return evaluation
 
 
-def load_pipeline(parameters: params.Params, model: ModelVersion | Training) -> Pipeline:
-    """Load a model as the service does."""
-    return load.load(model.source, model.digest, parameters.model.trusted_types, cache=_cache())
+@dataclass(frozen=True, kw_only=True)
+class Project:
+    """One run of the MLflow Project: its checkout, plan and rows, and the models that were fitted in it."""
+
+    root: Path
+    parameters: params.Params
+    plan: Plan
+    rows: Rows
+    fitted: Sequence[Fitted]
+
+    def scores(self, batch: str, failed: dict[str, str]) -> dict[str, Score]:
+        """Score all models on a batch that they were not trained on; `failed` takes what went wrong, by model."""
+        frame = self._frame(batch)
+        answers = {BASELINE: self._baseline(batch, frame)}
+        for model in self._models(batch):
+            try:
+                answers[model.run_id] = self._predict(model, frame)
+            except Exception as error:  # whatever the model or its file has against this batch
+                failed[model.run_id] = f"no score on batch {batch}: {type(error).__name__}: {error}"
+                print(f"Model {model.run_id} has {failed[model.run_id]}", flush=True)
+        truths, hours = targets(frame, self.parameters.data), self.parameters.gate.block_hours
+        return {
+            name: score_model(frame, truths, values, self.parameters, float(hours))
+            for name, values in answers.items()
+        }
+
+    def newest(self) -> list[Fitted]:
+        """Return the models that were fitted through the newest batch."""
+        return [each for each in self.fitted if each.fit.through == self.plan.batches[-1].batch]
+
+    def examine(self, fitted: Fitted) -> Examined:
+        """Return what the checks need to know of a model besides its scores."""
+        assert fitted.training is not None  # or it would not be asked for
+        frame = self._frame(fitted.fit.through)
+        try:
+            pipeline = self._load(fitted.training)
+        except UnsafeModel as error:
+            return Examined(
+                milliseconds_per_row=0.0, megabytes=0.0, fault=f"the service cannot load it: {error}"
+            )
+        return Examined(
+            milliseconds_per_row=_milliseconds_per_row(pipeline, self.parameters, frame.head(_TIMED_ROWS)),
+            megabytes=load.megabytes(fitted.training.digest, cache=_cache()),
+            distance=self._distance(fitted, frame),
+            fault=edges.fault(pipeline, self.parameters, frame.iloc[0]),
+        )
+
+    def _distance(self, fitted: Fitted, frame: pd.DataFrame) -> float | None:
+        assert fitted.training is not None
+        before = self._before(fitted)
+        if before is None:
+            return None
+        try:
+            ours, theirs = (self._predict(model, frame) for model in (fitted.training, before))
+        except Exception as error:  # the model before may be of another data contract
+            print(f"No distance to the model before: {type(error).__name__}: {error}", flush=True)
+            return None
+        return apart(ours, theirs, targets(frame, self.parameters.data), self.parameters.data.label)
+
+    def _before(self, fitted: Fitted) -> TrainedModel | None:
+        """Return the model that the candidate fitted before this one."""
+        earlier = [
+            each.training
+            for each in self.fitted
+            if each.fit.candidate == fitted.fit.candidate and each.fit.through != fitted.fit.through
+        ]
+        named = {model.run_id: model for model in self.plan.models}
+        before = self.plan.shadows.get(fitted.fit.candidate)
+        return earlier[-1] if earlier else named.get(before or "")
+
+    def _models(self, batch: str) -> Iterator[TrainedModel]:
+        """Yield the planned models that were not trained on a batch, and those fitted through the batch before it."""
+        start = manifest_of(self.root, batch).start
+        yield from (model for model in self.plan.models if model.trained_through <= start)
+        before = self._names[: self._names.index(batch)][-1:]
+        yield from (each.training for each in self.fitted if each.training and [each.fit.through] == before)
+
+    def _baseline(self, batch: str, frame: pd.DataFrame) -> fit.Floats:
+        before = self.rows.select(self._names[: self._names.index(batch)])
+        model = fit.fit_rows(fit.baseline(self.parameters), self.parameters, before)
+        return fit.predict(model, self.parameters, frame)
+
+    def _predict(self, model: TrainedModel, frame: pd.DataFrame) -> fit.Floats:
+        return fit.predict(self._load(model), self.parameters, frame)
+
+    def _load(self, model: TrainedModel) -> Pipeline:
+        """Load a model as the service does."""
+        return load.load(model.source, model.digest, self.parameters.model.trusted_types, cache=_cache())
+
+    def _frame(self, batch: str) -> pd.DataFrame:
+        return self.rows.select([batch]).frame()
+
+    @property
+    def _names(self) -> list[str]:
+        return [ref.batch for ref in self.plan.batches]
 
 
-def _run_probes(build: Path, parameters: params.Params) -> dict[str, VerdictKind]:
-    """Run the probes. After a wrong verdict, write the file by which the DAG tells a dead gate from other failures."""
-    try:
-        return probes.run(parameters.gate, parameters.data.label)
-    except GateDead as error:
-        (build / probes.DEAD_GATE_FILE).write_text(str(error), encoding="utf-8")
-        raise
-
-
-def _models(
-    root: Path, parameters: params.Params, training: Training
-) -> tuple[str | None, dict[str, Pipeline]]:
-    rows = row_groups.read(root / "build" / "train.parquet")
-    baseline = fit.fit_rows(fit.baseline(parameters), parameters, rows)
-    challenger = load_pipeline(parameters, training)
-    version = read_champion(root / "champion.yaml")
-    if version is None:
-        return None, {"challenger": challenger, "champion": baseline}
-    champion = load_pipeline(parameters, version)
-    return version.version, {"challenger": challenger, "champion": champion, "baseline": baseline}
-
-
-def _measure(
-    parameters: params.Params, rows: pd.DataFrame, models: dict[str, Pipeline], megabytes: float
-) -> Measured:
-    label, metric, truths = parameters.data.label, parameters.gate.metric, targets(rows, parameters.data)
-    predictions = {role: fit.predict(model, parameters, rows) for role, model in models.items()}
-    return Measured(
-        label=label,
-        rows=rows,
-        truths=truths,
-        predictions=predictions,
-        losses={role: row_losses(metric, label, truths, values) for role, values in predictions.items()},
-        milliseconds_per_row=_milliseconds_per_row(models["challenger"], parameters, rows.head(_TIMED_ROWS)),
-        model_megabytes=megabytes,
-    )
+def _write_figures(build: Path, project: Project, evaluation: Evaluation) -> None:
+    """Write what `dvc metrics` and `dvc plots` show: by batch, the champion and the first candidate's shadow."""
+    champion = project.plan.models[0].run_id if project.plan.models else BASELINE
+    first = next(iter(project.parameters.train.candidates))
+    lines = [
+        {"batch": scored.batch, "champion": ours.loss, "challenger": theirs.loss}
+        for scored in record_of(evaluation, project.fitted, project.plan.batches)
+        if (ours := scored.scores.get(champion))
+        and (theirs := scored.scores.get(scored.shadows.get(first, "")))
+    ]
+    frame = pd.DataFrame(lines, columns=["batch", "champion", "challenger"])
+    files.write(build / "losses.csv", frame.to_csv(index=False))
+    means = frame[["champion", "challenger"]].mean().dropna().to_dict()
+    files.write(build / "metrics.json", json.dumps({"batches": len(frame), "loss": means}, indent=2))
 
 
 def _milliseconds_per_row(model: Pipeline, parameters: params.Params, rows: pd.DataFrame) -> float:
@@ -119,51 +172,5 @@ def _milliseconds_per_row(model: Pipeline, parameters: params.Params, rows: pd.D
     return 1000 * min(seconds) / max(1, len(rows))
 
 
-def _blocks(plan: Plan, measured: Measured, gate: params.Gate) -> tuple[Block, ...]:
-    batches, times = measured.rows[BATCH].tolist(), measured.rows["event_time"].tolist()
-    new = blocks_of(batches, times, measured.losses["champion"], measured.losses["challenger"], gate)
-    return (*plan.judged, *new)
-
-
 def _cache() -> Path:
     return settings.read().home / "models"
-
-
-def _scores_by_batch(measured: Measured, role: str, gate: params.Gate) -> tuple[BatchScore, ...]:
-    predictions, truths = measured.predictions[role], measured.truths
-    return tuple(
-        score(str(batch), measured.label, truths[rows], predictions[rows], gate.metric)
-        for batch, rows in measured.rows.groupby(BATCH, sort=False).indices.items()
-    )
-
-
-def _write(root: Path, plan: Plan, verdict: Verdict, gate: params.Gate) -> None:
-    build = root / "build"
-    (build / "verdict.json").write_text(to_json(verdict), encoding="utf-8")
-    metrics = json.dumps(_metrics(verdict), indent=2, sort_keys=True)
-    (build / "metrics.json").write_text(metrics, encoding="utf-8")
-    means = [(block.champion / block.rows, block.challenger / block.rows) for block in verdict.blocks]
-    pd.DataFrame(means, columns=["champion", "challenger"]).to_csv(build / "losses.csv", index_label="block")
-    page = build / "evidence.html"
-    page.write_text(evidence.page(verdict, gate), encoding="utf-8")
-    tags = {"trimtab.commit": plan.commit, "trimtab.decision": plan.decision or "manual run"}
-    with tracking.open_run(plan.model, tags=tags):
-        tracking.log_verdict(verdict, page)
-
-
-def _metrics(verdict: Verdict) -> dict[str, object]:
-    comparison = verdict.comparison
-    return {
-        "verdict": verdict.kind,
-        "gain": {"estimate": comparison.gain, "lower": comparison.lower, "upper": comparison.upper},
-        "challenger": {
-            "loss": comparison.challenger_loss,
-            "auc": [batch.auc for batch in verdict.challenger_scores],
-        },
-        "champion": {
-            "loss": comparison.champion_loss,
-            "auc": [batch.auc for batch in verdict.champion_scores],
-        },
-        "blocks": comparison.blocks,
-        "rows": comparison.rows,
-    }

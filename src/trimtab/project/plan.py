@@ -1,27 +1,28 @@
-"""`trimtab plan`: write `run.yaml` for a manual run in a clone. For runs of the DAG, the arbiter writes it."""
+"""`trimtab plan`: write `run.yaml` for a manual run in a clone. For runs of the DAGs, the loop writes it."""
 
 from pathlib import Path
 
 from trimtab import params
 from trimtab.contracts import Manifest, Plan, from_json
 from trimtab.origin.commands import git
-from trimtab.trigger.planning import make_plan, read_champion, write_run
+from trimtab.project.prepare import BATCHES
+from trimtab.trigger.planning import plan_backfill, read_champion, write_run
 
 
 def plan(root: Path = Path()) -> Plan:
-    """Plan a run that trains and judges on the batches of this checkout, against the champion in `champion.yaml`.
+    """Plan a run that fits the candidates on the batches of this checkout, and scores them beside `champion.yaml`'s version.
 
     Raises:
-        NotEnoughBatches: There are too few batches, or the champion was trained on a batch to judge on.
+        NotEnoughBatches: There are too few labelled batches.
     """
-    manifests = [
-        from_json(Manifest, path.read_bytes()) for path in sorted((root / "data/batches").glob("*.json"))
-    ]
-    run_plan = make_plan(
-        params=params.load(root / params.FILE),
+    parameters, champion = params.load(root / params.FILE), read_champion(root / "champion.yaml")
+    manifests = [from_json(Manifest, path.read_bytes()) for path in sorted((root / BATCHES).glob("*.json"))]
+    run_plan = plan_backfill(
+        params=parameters,
         commit=git("rev-parse", "HEAD", cwd=root).strip(),
         manifests=manifests,
-        champion=read_champion(root / "champion.yaml"),
+        candidates=parameters.train.candidates,
+        models=[champion] if champion else [],
     )
     write_run(root / "run.yaml", run_plan)
     return run_plan

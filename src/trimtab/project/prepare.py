@@ -13,23 +13,29 @@ from trimtab.errors import BatchRejected
 from trimtab.train import row_groups
 from trimtab.trigger.planning import read_run
 
+ROWS = Path("build", "rows.parquet")
+BATCHES = Path("data", "batches")
+
 
 def prepare(root: Path = Path()) -> None:
-    """Write the rows whose label was known at the cut-off to `build/train.parquet` and `build/judge.parquet`.
+    """Write the rows whose label was known at the cut-off to `build/rows.parquet`.
 
-    Only one batch is in memory at a time, and each batch becomes a row group of its file.
+    Only one batch is in memory at a time, and each batch becomes a row group of the file.
     """
     plan = read_run(root / "run.yaml")
-    build = root / "build"
-    build.mkdir(exist_ok=True)
-    for name, refs in (("train", plan.train), ("judge", plan.judge)):
-        paths = [_batch_file(root, ref) for ref in refs]
-        frames = (
-            labelled(pd.read_parquet(path), plan.cutoff).assign(**{BATCH: ref.batch})
-            for ref, path in zip(refs, paths, strict=True)
-        )
-        rows = row_groups.write(build / f"{name}.parquet", _schema(refs, paths), frames)
-        print(f"{name}: {rows} labelled rows of {len(refs)} batches", flush=True)
+    (root / ROWS).parent.mkdir(exist_ok=True)
+    paths = [_batch_file(root, ref) for ref in plan.batches]
+    frames = (
+        labelled(pd.read_parquet(path), plan.cutoff).assign(**{BATCH: ref.batch})
+        for ref, path in zip(plan.batches, paths, strict=True)
+    )
+    rows = row_groups.write(root / ROWS, _schema(plan.batches, paths), frames)
+    print(f"{rows} labelled rows of {len(plan.batches)} batches", flush=True)
+
+
+def manifest_of(root: Path, batch: str) -> Manifest:
+    """Read the manifest of a batch in a checkout."""
+    return from_json(Manifest, (root / BATCHES / f"{batch}.json").read_bytes())
 
 
 def _schema(refs: Sequence[BatchRef], paths: Sequence[Path]) -> pa.Schema:
@@ -46,12 +52,11 @@ def _schema(refs: Sequence[BatchRef], paths: Sequence[Path]) -> pa.Schema:
 
 
 def _batch_file(root: Path, ref: BatchRef) -> Path:
-    batches = root / "data" / "batches"
-    manifest = from_json(Manifest, (batches / f"{ref.batch}.json").read_bytes())
-    if manifest.revision != ref.revision:
-        reason = f"expected revision {ref.revision} as in run.yaml, got {manifest.revision} in this checkout"
+    revision = manifest_of(root, ref.batch).revision
+    if revision != ref.revision:
+        reason = f"expected revision {ref.revision} as in run.yaml, got {revision} in this checkout"
         raise BatchRejected(ref.batch, reason)
-    parquet = batches / f"{ref.batch}.parquet"
+    parquet = root / BATCHES / f"{ref.batch}.parquet"
     if not parquet.is_file():
         raise BatchRejected(
             ref.batch, f"expected {parquet}, got no such file. Run `dvc pull` in this checkout"

@@ -1,84 +1,89 @@
-"""`trimtab train`: fit the challenger, and log the model with the commit, batches and parameters that it comes from."""
+"""`trimtab train`: fit the planned models, and log each with the commit, batches and parameters that it comes from."""
 
 import hashlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
-from trimtab import params
-from trimtab.contracts import BatchRef, BatchScore, Manifest, Plan, Training, from_json, to_json
-from trimtab.data.schema import LABEL
-from trimtab.evaluate.scores import score
+from trimtab import files, params
+from trimtab.contracts import Fit, Fitted, Plan, Training, from_json, to_json
 from trimtab.origin.origin import md5_of, pointer
+from trimtab.project.prepare import ROWS, manifest_of
 from trimtab.registry import tracking
 from trimtab.train import row_groups
-from trimtab.train.features import design, targets
-from trimtab.train.fit import build, fit_rows, forward_chained_predictions
+from trimtab.train.features import design
+from trimtab.train.fit import build, fit_rows
 from trimtab.train.row_groups import Rows
 from trimtab.trigger.planning import read_run
 
+FITTED = Path("build", "fitted.json")
 _EXAMPLE_ROWS = 5
 
 
-def train(root: Path = Path()) -> Training:
-    """Fit on `build/train.parquet`, log the model with its lineage, and write `build/training.json`.
+def train(root: Path = Path()) -> list[Fitted]:
+    """Fit each planned model on its batches, and write what became of them to `build/fitted.json`.
 
-    With `gate.refit` the model is judged but never served, so only its refit computes the reference of concept drift.
+    A fit that fails stops no other; its error is in the result.
     """
     parameters, plan = params.load(root / params.FILE), read_run(root / "run.yaml")
-    rows = row_groups.read(root / "build" / "train.parquet")
-    training = fit_and_log(root, parameters, plan, rows, plan.train, reference=not parameters.gate.refit)
-    (root / "build" / "training.json").write_text(to_json(training), encoding="utf-8")
-    return training
+    rows = row_groups.read(root / ROWS)
+    with tracking.open_run(plan.model, tags={"trimtab.decision": plan.decision or "a batch"}):
+        fitted = [_fit(root, parameters, plan, rows, each) for each in plan.fits]
+    files.write(root / FITTED, to_json(fitted))
+    return fitted
 
 
-def fit_and_log(
-    root: Path,
-    parameters: params.Params,
-    plan: Plan,
-    rows: Rows,
-    batches: Sequence[BatchRef],
-    *,
-    reference: bool,
-) -> Training:
-    """Fit a model, and log it with the commit, batches and parameters that it comes from.
+def read_fitted(root: Path) -> list[Fitted]:
+    """Read what `train` wrote."""
+    return from_json(list[Fitted], (root / FITTED).read_bytes())
+
+
+def _fit(root: Path, parameters: params.Params, plan: Plan, rows: Rows, fit: Fit) -> Fitted:
+    began = time.monotonic()
+    try:
+        training = fit_and_log(root, parameters, plan, rows, fit)
+    except Exception as error:  # the estimator's own, of any kind; a process that is killed ends here as well
+        print(f"{fit.candidate} through {fit.through} failed: {error}", flush=True)
+        return Fitted(fit=fit, training=None, error=f"{type(error).__name__}: {error}")
+    print(
+        f"{fit.candidate} through {fit.through}: fitted on {training.rows} rows, {time.monotonic() - began:.1f} s",
+        flush=True,
+    )
+    return Fitted(fit=fit, training=training)
+
+
+def fit_and_log(root: Path, parameters: params.Params, plan: Plan, rows: Rows, fit: Fit) -> Training:
+    """Fit one model, and log it in a run of its own within the open one.
 
     Args:
         root: The checkout.
         parameters: The parameters of the checkout.
         plan: The `run.yaml` of the checkout.
-        rows: Labelled rows to train on.
-        batches: The batches that the rows belong to.
-        reference: Whether to score the newest batches with fresh models, as the reference of concept drift.
+        rows: The rows of all planned batches.
+        fit: What to fit.
     """
-    began, newest = time.monotonic(), root / "data" / "batches" / f"{batches[-1].batch}.json"
-    with tracking.open_run(plan.model, tags=_lineage(root, plan, batches)) as run_id:
-        pipeline = fit_rows(build(parameters), parameters, rows)
-        print(f"fitted on {len(rows)} rows, {time.monotonic() - began:.1f} s", flush=True)
-        scores = _reference(parameters, rows) if reference else []
-        print(f"scored {len(scores)} batches with fresh models, {time.monotonic() - began:.1f} s", flush=True)
-        example = design(rows.parts[0].read().head(_EXAMPLE_ROWS), parameters.data)
+    names = [ref.batch for ref in plan.batches]
+    through = names[: names.index(fit.through) + 1]
+    ours = rows.select(through if fit.window is None else through[-fit.window :])
+    batches = tuple(ref for ref in plan.batches if ref.batch in {part.batch for part in ours.parts})
+    tags = _lineage(root, plan, fit, [ref.batch for ref in batches])
+    with tracking.nested_run(f"{fit.candidate} through {fit.through}", tags=tags) as run_id:
+        began = time.monotonic()
+        pipeline = fit_rows(build(parameters), parameters, ours)
+        seconds = round(time.monotonic() - began, 3)
+        example = design(ours.parts[0].read().head(_EXAMPLE_ROWS), parameters.data)
         source, digest = tracking.log_pipeline(pipeline, example, parameters.model.trusted_types)
         training = Training(
             run_id=run_id,
             source=source,
             digest=digest,
-            rows=len(rows),
-            batches=tuple(batches),
-            trained_through=from_json(Manifest, newest.read_bytes()).end,
-            reference_losses={score.batch: score.loss for score in scores},
-            seconds=round(time.monotonic() - began, 3),
+            rows=len(ours),
+            batches=batches,
+            trained_through=manifest_of(root, fit.through).end,
+            seconds=seconds,
         )
-        _log(root, parameters, training, rows, pipeline.named_steps["estimator"].get_params())
+        _log(root, parameters, training, ours, pipeline.named_steps["estimator"].get_params())
     return training
-
-
-def _reference(parameters: params.Params, rows: Rows) -> list[BatchScore]:
-    labels = {part.batch: targets(part.read([LABEL]), parameters.data) for part in rows.parts}
-    return [
-        score(batch, parameters.data.label, labels[batch], predictions, parameters.gate.metric)
-        for batch, predictions in forward_chained_predictions(parameters, rows).items()
-    ]
 
 
 def _log(
@@ -87,22 +92,23 @@ def _log(
     reference = root / "build" / "reference.parquet"
     sample = rows.sample(parameters.drift.data.sample_rows, parameters.model.seed)
     design(sample, parameters.data).to_parquet(reference, index=False)
-    fresh = {f"fresh_loss_{batch}": loss for batch, loss in training.reference_losses.items()}
     tracking.log(
         params={"estimator_class": parameters.model.estimator}
         | {name: str(value) for name, value in settings.items()},
-        metrics={"rows": float(training.rows), "fit_seconds": training.seconds, **fresh},
+        metrics={"rows": float(training.rows), "fit_seconds": training.seconds},
         files=[root / "run.yaml", root / params.FILE, reference],
     )
 
 
-def _lineage(root: Path, plan: Plan, batches: Sequence[BatchRef]) -> dict[str, str]:
-    md5s = {ref: md5_of((root / pointer(ref.batch)).read_text(encoding="utf-8")) for ref in batches}
+def _lineage(root: Path, plan: Plan, fit: Fit, batches: list[str]) -> dict[str, str]:
+    revisions = {ref.batch: ref.revision for ref in plan.batches}
+    md5s = {batch: md5_of((root / pointer(batch)).read_text(encoding="utf-8")) for batch in batches}
     return {
         "trimtab.commit": plan.commit,
         "trimtab.run_yaml_sha256": hashlib.sha256((root / "run.yaml").read_bytes()).hexdigest(),
-        "trimtab.decision": plan.decision or "manual run",
+        "trimtab.decision": plan.decision or "a batch",
         "trimtab.cutoff": plan.cutoff.isoformat(),
-        "trimtab.champion": plan.champion.version if plan.champion else "baseline",
-        **{f"trimtab.batch.{ref.batch}": f"revision {ref.revision}, md5 {md5}" for ref, md5 in md5s.items()},
+        "trimtab.candidate": fit.candidate,
+        "trimtab.through": fit.through,
+        **{f"trimtab.batch.{name}": f"revision {revisions[name]}, md5 {md5}" for name, md5 in md5s.items()},
     }

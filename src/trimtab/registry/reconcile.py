@@ -9,7 +9,6 @@ from trimtab.contracts import Stage
 from trimtab.errors import StoreUnreachable
 from trimtab.ledger import (
     Batch,
-    Judgement,
     Ledger,
     Order,
     Snapshot,
@@ -18,7 +17,7 @@ from trimtab.ledger import (
     Version,
     state,
 )
-from trimtab.ledger.queries import completed
+from trimtab.ledger.queries import completed, in_staging
 from trimtab.registry import transitions
 from trimtab.registry.mlflow_store import Store
 
@@ -32,7 +31,7 @@ class Repairs:
     """What `reconcile` did.
 
     `finished` and `void` are keys of transitions, `unsettled` maps keys to the error for which they stay open. `archived`
-    are versions that were in Staging without an open judgement. `aliases` were wrong. `foreign` is a change by hand.
+    are versions that the ledger did not move to Staging. `aliases` were wrong. `foreign` is a change by hand.
     """
 
     finished: tuple[str, ...]
@@ -67,8 +66,8 @@ def reconcile(ledger: Ledger, store: Store, *, foreign_change: Literal["restore"
         StoreUnreachable: MLflow or the ledger does not answer. Run it again.
     """
     finished, void, unsettled = _settle(ledger, store)
-    judged = state.under_judgement(ledger.all(Judgement))
-    strays = [version for version in store.in_stage(ledger.model, "Staging") if version not in judged]
+    staged = in_staging(completed(ledger))
+    strays = [version for version in store.in_stage(ledger.model, "Staging") if version not in staged]
     for version in strays:
         transitions.move(ledger, ledger, store, _archival(ledger, version))
     return Repairs(
@@ -107,7 +106,7 @@ def _archival(ledger: Ledger, version: str) -> Transition:
         to_stage="Archived",
         replaces=None,
         actor=ACTOR,
-        reason="it was in Staging without an open judgement",
+        reason="somebody moved it to Staging outside trimtab",
         evidence_sha256=None,
         event_time=state.event_now(ledger.all(Batch)) or ledger.now(),
     )

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trimtab import settings
-from trimtab.contracts import ConceptDrift, DataDrift, Verdict, plain
+from trimtab.contracts import DataDrift, plain
 from trimtab.errors import CommandFailed
 from trimtab.files import digest
 from trimtab.redaction import redact
@@ -35,6 +35,15 @@ def open_run(experiment: str, *, tags: Mapping[str, str], name: str | None = Non
         place = None if settings.read().mlflow_run_id else _experiment(experiment)
         with mlflow.start_run(run_name=name, tags=dict(tags), experiment_id=place) as run:
             yield run.info.run_id
+
+
+@contextmanager
+def nested_run(name: str, *, tags: Mapping[str, str]) -> Iterator[str]:
+    """Open a run within the open one; yields its id."""
+    import mlflow
+
+    with mlflow.start_run(run_name=name, nested=True, tags=dict(tags)) as run:
+        yield run.info.run_id
 
 
 def log(*, params: Mapping[str, object], metrics: Mapping[str, float], files: Sequence[Path] = ()) -> None:
@@ -101,38 +110,16 @@ def artifact(run_id: str, path: str, *, cache: Path) -> Path:
     return path_in_cache
 
 
-def log_verdict(verdict: Verdict, page: Path) -> None:
-    """Write a verdict to the open run: evidence as JSON and as a page, figures as metrics, the sentence as a tag."""
-    import mlflow
-
-    mlflow.log_artifact(str(page))
-    mlflow.log_dict(plain(verdict), "verdict.json")
-    mlflow.set_tags({"trimtab.verdict": verdict.kind, "trimtab.reason": verdict.reason[:5000]})
-    figures = verdict.comparison
-    mlflow.log_metrics(
-        {
-            "champion_loss": figures.champion_loss,
-            "challenger_loss": figures.challenger_loss,
-            "gain": figures.gain,
-            "gain_lower": figures.lower,
-            "gain_upper": figures.upper,
-            "blocks": figures.blocks,
-            "rows": figures.rows,
-        }
-    )
-
-
-def log_monitoring(
+def log_drift(
     *,
     model: str,
     batch: str,
     revision: int,
     champion: str,
     data: DataDrift,
-    concept: ConceptDrift,
     save_report: Callable[[str], object],
 ) -> str:
-    """Write one batch's figures and Evidently's page to a run of its own; return the run's id.
+    """Write the drift of one batch and Evidently's page to a run of its own; return the run's id.
 
     `save_report` writes the page to a file.
     """
@@ -143,18 +130,13 @@ def log_monitoring(
     ) as run_id:
         import mlflow
 
-        score = concept.score
-        metrics = {
-            "loss": score.loss,
-            "labelled": score.labelled,
-            "rows": score.rows,
-            "drift_share": data.share,
-            "auc": score.auc,
-            "concept_sigmas": concept.sigmas,
-            **{f"drift_{column.column}": column.score for column in data.columns},
-        }
-        mlflow.log_metrics({name: value for name, value in metrics.items() if value is not None})
-        mlflow.log_dict({"data": plain(data), "concept": plain(concept)}, "drift.json")
+        mlflow.log_metrics(
+            {
+                "drift_share": data.share,
+                **{f"drift_{column.column}": column.score for column in data.columns},
+            }
+        )
+        mlflow.log_dict(plain(data), "drift.json")
         with tempfile.TemporaryDirectory() as folder:
             page = Path(folder) / "data_drift.html"
             save_report(str(page))

@@ -6,18 +6,7 @@ before and right after its write, and repairs Production when the write came too
 """
 
 from trimtab.contracts import Stage
-from trimtab.ledger import (
-    Judgement,
-    JudgementState,
-    Lease,
-    Ledger,
-    Order,
-    Snapshot,
-    Transition,
-    TransitionEnd,
-    Version,
-    state,
-)
+from trimtab.ledger import Lease, Ledger, Order, Snapshot, Transition, TransitionEnd, state
 from trimtab.ledger.queries import completed
 from trimtab.registry.mlflow_store import Store
 
@@ -59,27 +48,6 @@ def finish(ledger: Ledger, store: Store, transition: Transition, lease: Lease | 
     if ledger.decide(lambda facts: _end(facts, transition, obstacle)):
         restore_production(ledger, store)
     return ledger.require(TransitionEnd, transition.key)
-
-
-def close(
-    ledger: Ledger, store: Store, transition: Transition, outcome: JudgementState, lease: Lease | None = None
-) -> None:
-    """End the judgement of a version and move it; both stand in the ledger together."""
-    version = ledger.get(Version, transition.version)
-    ended = [] if version is None else [judgement_end(version, transition, outcome)]
-    ledger.append(*ended, transition, lease=lease)
-    finish(ledger, store, transition, lease)
-
-
-def judgement_end(version: Version, transition: Transition, outcome: JudgementState) -> Judgement:
-    """Return the last state of a version's judgement, for the reason of a transition."""
-    return Judgement(
-        run_key=version.run_key,
-        version=version.version,
-        state=outcome,
-        reason=transition.reason,
-        event_time=transition.event_time,
-    )
 
 
 def point_aliases(ledger: Ledger, store: Store) -> list[str]:

@@ -1,9 +1,9 @@
 """Plays one history through several policies, each beside the schedule that deploys as often."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from trimtab.evaluate.race import Race, leaders
+from trimtab.evaluate.race import leaders
 from trimtab.replay.history import History
 from trimtab.replay.play import Played, play
 from trimtab.replay.policies import Policy, age_only, equally_often, every, never, trimtab
@@ -40,7 +40,7 @@ def compare(
         others: Further policies, by name.
     """
     record, begin = history.record(), history.begin
-    raced = list(leaders(record, Race(candidates=list(history.windows)), rules.gate))
+    raced = list(leaders(record, replace(rules.race, candidates=list(history.windows)), rules.gate))
     single = [next(iter(history.windows))] * len(record)
 
     def played(name: str, policy: Policy) -> Played:

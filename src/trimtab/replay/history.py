@@ -19,7 +19,7 @@ import pandas as pd
 import pyarrow as pa
 
 from trimtab import files
-from trimtab.contracts import Score, from_json, to_json
+from trimtab.contracts import Examined, Score, from_json, to_json
 from trimtab.data.batches import BATCH, labelled
 from trimtab.data.schema import LABEL
 from trimtab.evaluate.record import BASELINE, ScoredBatch
@@ -171,10 +171,9 @@ class History:
                 if shadow.error is None
             },
             newest={name: model_name(name, batch) for name, shadow in newest.items() if shadow.error is None},
-            distances={
-                name: distance
+            examined={
+                name: Examined(distance=self.distance(name, number), milliseconds_per_row=0.0, megabytes=0.0)
                 for name in self.windows
-                if (distance := self.distance(name, number)) is not None
             },
         )
 

@@ -97,7 +97,9 @@ def _saved(axes: Axes, ours: Result) -> None:
 
 
 def _regret(axes: Axes, ours: Played, limit: float) -> None:
-    regrets = [decision.regret.share if decision.regret else np.nan for decision in ours.decisions]
+    regrets = [
+        decision.evidence.regret.share if decision.evidence.regret else np.nan for decision in ours.decisions
+    ]
     places = (
         np.arange(len(regrets)) - 1 - ours.delay
     )  # the first decision follows the batch before the first one shown

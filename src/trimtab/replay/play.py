@@ -90,8 +90,8 @@ def play(name: str, policy: Policy, record: Record, *, begin: int, delay: int = 
 
 
 def _tenure(decision: PolicyDecision, tenures: Sequence[Tenure], length: int) -> Iterable[Tenure]:
-    if decision.action == "DEPLOY" and decision.target:
+    if decision.action == "DEPLOY" and decision.evidence.target:
         former = tenures[-1].model if tenures else None
-        yield Tenure(model=decision.target, since=length, former=former)
-    elif decision.action == "ROLLBACK" and decision.target:
-        yield Tenure(model=decision.target, since=length, kind="rollback")
+        yield Tenure(model=decision.evidence.target, since=length, former=former)
+    elif decision.action == "ROLLBACK" and decision.evidence.target:
+        yield Tenure(model=decision.evidence.target, since=length, kind="rollback")

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
+from trimtab.contracts import Evidence
 from trimtab.evaluate.record import Record
 from trimtab.trigger.policy import PolicyDecision, Rules, Tenure, decide
 
@@ -37,8 +38,9 @@ class Schedule:
         leading = self.leaders[len(record) - 1]
         target = record[-1].newest.get(leading)
         if target and (not tenures or len(record) in self.after):
-            return PolicyDecision(action="DEPLOY", reason="scheduled", leader=leading, target=target)
-        return PolicyDecision(action="SKIP", reason="not scheduled", leader=leading)
+            evidence = Evidence(leader=leading, target=target)
+            return PolicyDecision(action="DEPLOY", reason="scheduled", evidence=evidence)
+        return PolicyDecision(action="SKIP", reason="not scheduled", evidence=Evidence(leader=leading))
 
 
 def every(leaders: Sequence[str], batches: int) -> Schedule:

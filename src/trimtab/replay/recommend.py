@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import product
 
-from trimtab.evaluate.race import Race, leaders
+from trimtab.evaluate.race import leaders
 from trimtab.replay.history import History
 from trimtab.replay.play import play
 from trimtab.replay.policies import trimtab
@@ -40,7 +40,7 @@ def recommend(history: History, rules: Rules, *, delay: int) -> str:
     settings = {
         _named(each, candidates): trimtab(each, leading)
         for candidates in {windows, *((name,) for name in windows)}
-        for leading in [list(leaders(record, Race(candidates=candidates), rules.gate))]
+        for leading in [list(leaders(record, replace(rules.race, candidates=candidates), rules.gate))]
         for each in _numbers(rules)
     }
     played = {

@@ -1,7 +1,7 @@
 """Replays the batches of the origin, or a generated stream, and writes the scorecard."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from trimtab.errors import NotEnoughBatches
 from trimtab.evaluate.block_length import block_length
 from trimtab.ledger import Batch, state
 from trimtab.loop.loop import open_loop
+from trimtab.params import candidate
 from trimtab.replay.comparison import LOOP, Result, compare
 from trimtab.replay.history import History, Report, write_rows
 from trimtab.replay.page import page
@@ -20,7 +21,7 @@ from trimtab.replay.play import Played
 from trimtab.replay.recommend import recommend
 from trimtab.replay.scorecard import Row
 from trimtab.replay.streams import WEEK, Stream, stream_params
-from trimtab.trigger.policy import Rules
+from trimtab.trigger.policy import rules_of
 
 Batches = Iterable[tuple[str, pd.DataFrame]]
 
@@ -31,9 +32,9 @@ _FEWEST_SERVED = 2
 def replay(
     folder: Path,
     *,
-    windows: Sequence[str],
-    regret: float,
-    max_age_batches: int,
+    windows: Sequence[str] | None,
+    regret: float | None,
+    max_age_batches: int | None,
     delay: int,
     jobs: int,
     stream: Stream | None,
@@ -44,9 +45,9 @@ def replay(
 
     Args:
         folder: For the results, and for the fitted models in `cache/`.
-        windows: `all` or a number of batches; the first one leads at the beginning.
-        regret: See `trimtab.trigger.policy.Rules`.
-        max_age_batches: See `trimtab.trigger.policy.Rules`.
+        windows: `all` or a number of batches, instead of `train.windows`; the first one leads at the beginning.
+        regret: Instead of `trigger.regret`.
+        max_age_batches: Instead of `trigger.max_age_batches`.
         delay: Number of batches by which labels are late.
         jobs: Number of processes.
         stream: A generated stream to replay instead of the batches of the origin.
@@ -58,13 +59,18 @@ def replay(
     """
     history = _history(folder / "cache", windows, stream, delay)
     history.fit_all(jobs, report)
-    rules = Rules(gate=history.params.gate, regret=regret, max_age_batches=max_age_batches)
+    given = rules_of(history.params)
+    rules = replace(
+        given,
+        regret=given.regret if regret is None else regret,
+        max_age_batches=max_age_batches or given.max_age_batches,
+    )
     results = compare(history, rules, delay=delay)
     ours = next(result for result in results if result.row.policy == LOOP)
     summary = _summary(ours)
     if with_recommendation:
         summary = f"{summary}\n{recommend(history, rules, delay=delay)}"
-    _write(folder, history.name, results, regret, summary)
+    _write(folder, history.name, results, rules.regret, summary)
     return f"{table(results)}\n\n{summary}\nThe page is at {folder / 'index.html'}"
 
 
@@ -77,7 +83,7 @@ def table(results: Sequence[Result]) -> str:
     return "\n".join([head, *(_line(result.row, result.schedule_row) for result in results)])
 
 
-def _history(cache: Path, windows: Sequence[str], stream: Stream | None, delay: int) -> History:
+def _history(cache: Path, windows: Sequence[str] | None, stream: Stream | None, delay: int) -> History:
     name, parameters, block, batches = _generated(stream, delay) if stream else _ingested(delay)
     rows_file = cache / f"{name.replace(' ', '-')}.parquet"
     write_rows(rows_file, batches)
@@ -85,7 +91,10 @@ def _history(cache: Path, windows: Sequence[str], stream: Stream | None, delay: 
         name=name,
         params=parameters,
         rows_file=rows_file,
-        windows={_name(window): None if window == "all" else int(window) for window in windows},
+        windows=dict(
+            candidate("all" if window == "all" else int(window))
+            for window in windows or parameters.train.windows
+        ),
         block_hours=block / timedelta(hours=1),
         cache=cache,
         drifts=stream.drifts if stream else (),
@@ -109,10 +118,6 @@ def _ingested(delay: int) -> tuple[str, params.Params, timedelta, Batches]:
     )
     length = block_length([fact.manifest.end - fact.manifest.start for fact in labelled])
     return loop.model, loop.params, length, batches
-
-
-def _name(window: str) -> str:
-    return window if window == "all" else f"newest {window}"
 
 
 def _expect(batches: int, parameters: params.Params, delay: int) -> None:

@@ -21,9 +21,6 @@ from trimtab.train.row_groups import Rows
 
 Floats = npt.NDArray[np.float64]
 
-_MIN_HISTORY = 2
-"""Smallest number of batches that a fresh model of the reference is fitted on."""
-
 
 def build(parameters: params.Params) -> Pipeline:
     """Return the unfitted pipeline: encoder, then the estimator of `model.estimator`.
@@ -138,26 +135,6 @@ def shape_predictions(model: Any, label: params.Label, predicted: npt.ArrayLike)
         partial, values = values, np.zeros((len(values), classes))
         values[:, model.classes_] = partial
     return values if isinstance(label, params.Multiclass) else values[:, 1]
-
-
-def forward_chained_predictions(parameters: params.Params, rows: Rows) -> dict[str, Floats]:
-    """Predict each of the newest batches with a fresh model that was fitted on all batches before it.
-
-    The losses of these predictions show how hard each batch is for the freshest possible model. No model has seen the
-    batch that it predicts, so the losses are not optimistic as losses on training rows would be.
-
-    Args:
-        parameters: `train.reference_batches` is the number of batches to predict.
-        rows: Labelled rows.
-
-    Returns:
-        Predictions by batch, for the newest batches that have at least two batches before them.
-    """
-    parts, predictions = rows.parts, {}
-    for number in range(max(_MIN_HISTORY, len(parts) - parameters.train.reference_batches), len(parts)):
-        model = fit_rows(build(parameters), parameters, Rows(parts[:number]))
-        predictions[parts[number].batch] = predict(model, parameters, parts[number].read())
-    return predictions
 
 
 def _expect_classes(parameters: params.Params, rows: int, labels: npt.NDArray[Any]) -> None:

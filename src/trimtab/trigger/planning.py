@@ -1,90 +1,101 @@
-"""The plan of one retraining, and its canonical form `run.yaml`."""
+"""Plans of the MLflow Project, and their canonical form `run.yaml`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 
 import yaml
 
-from trimtab.contracts import Manifest, ModelVersion, Plan, Verdict, from_plain, plain
-from trimtab.data.batches import refs, split, sufficiently_labelled
+from trimtab.contracts import Fit, Manifest, ModelVersion, Plan, TrainedModel, from_plain, plain
+from trimtab.data.batches import refs, sufficiently_labelled
 from trimtab.errors import NotEnoughBatches
 from trimtab.params import Params
 
+BACKFILLED = 6
+"""Number of newest batches on which a candidate is scored after the fact when it enters the race."""
 
-def make_plan(
+
+def plan_batch(
     *,
     params: Params,
     commit: str,
     manifests: Sequence[Manifest],
-    champion: ModelVersion | None,
-    window_batches: int | None = None,
+    batch: str,
+    models: Sequence[TrainedModel] = (),
+    shadows: Mapping[str, str] | None = None,
+    candidates: Mapping[str, int | None],
+) -> Plan:
+    """Plan to score models on a batch, and to fit the candidates through it.
+
+    Args:
+        params: At the commit.
+        commit: Of the origin.
+        manifests: All batches in force.
+        batch: Its batch. Those before it are read, and those after it are not.
+        models: Models to score; none before the first shadows were fitted.
+        shadows: The MLflow run of each candidate's newest model among `models`.
+        candidates: Windows to fit, by candidate.
+    """
+    ordered = _labelled(manifests, params)
+    through = [each.batch for each in ordered].index(batch)
+    return Plan(
+        model=params.model.name,
+        commit=commit,
+        cutoff=_cutoff(manifests),
+        batches=refs(ordered[: through + 1]),
+        scored=(batch,) if models else (),
+        fits=tuple(Fit(candidate=name, through=batch, window=window) for name, window in candidates.items()),
+        models=tuple(models),
+        shadows=shadows or {},
+    )
+
+
+def plan_backfill(
+    *,
+    params: Params,
+    commit: str,
+    manifests: Sequence[Manifest],
+    candidates: Mapping[str, int | None],
+    models: Sequence[TrainedModel] = (),
     decision: str | None = None,
-    dry_run: bool = False,
 ) -> Plan:
-    """Choose what to train on and what to judge on; the label cut-off is the end of the newest batch.
+    """Plan to fit candidates through each of the newest batches, and to score each fit on the batch after it.
+
+    It takes six batches, or less of a short history.
 
     Raises:
-        NotEnoughBatches: See `data.batches.split`.
+        NotEnoughBatches: There are fewer than three labelled batches.
     """
-    train, judge = split(
-        sufficiently_labelled(manifests, params.data),
-        judge=params.gate.judge_batches,
-        window=window_batches or params.train.window_batches,
-        champion_through=champion.trained_through if champion else None,
-    )
+    ordered = _labelled(manifests, params)
+    if len(ordered) < _FEWEST:
+        raise NotEnoughBatches(len(ordered), _FEWEST, "A comparison of models")
+    names = [manifest.batch for manifest in ordered]
+    scored = names[1:][-BACKFILLED:]
     return Plan(
         model=params.model.name,
         commit=commit,
-        cutoff=max(manifest.end for manifest in manifests),
-        train=train,
-        judge=judge,
-        champion=champion,
+        cutoff=_cutoff(manifests),
+        batches=refs(ordered),
+        scored=tuple(scored),
+        fits=tuple(
+            Fit(candidate=candidate, through=through, window=window)
+            for through in names[-len(scored) - 1 :]
+            for candidate, window in candidates.items()
+        ),
+        models=tuple(models),
         decision=decision,
-        dry_run=dry_run,
-        window_batches=window_batches,
     )
 
 
-def make_look(
-    *,
-    params: Params,
-    commit: str,
-    manifests: Sequence[Manifest],
-    champion: ModelVersion | None,
-    challenger: ModelVersion,
-    before: Verdict,
-    decision: str,
-) -> Plan:
-    """Plan the next look at a challenger: the batches that came since the last one judge, all before them train.
+_FEWEST = 3
 
-    With `gate.refit` it is the recipe that is judged: fitted again up to the batches that judge it, as it would be if
-    it served.
 
-    Raises:
-        NotEnoughBatches: No labelled batch came since the last look.
-    """
-    seen = {block.batch for block in before.blocks} | {ref.batch for ref in before.judged_on}
-    ordered = sorted(sufficiently_labelled(manifests, params.data), key=lambda manifest: manifest.start)
-    since = max(
-        (manifest.end for manifest in ordered if manifest.batch in seen), default=challenger.trained_through
-    )
-    new = [manifest for manifest in ordered if manifest.start >= since]
-    if not new:
-        raise NotEnoughBatches(0, 1, "The next look at a challenger")
-    train = [manifest for manifest in ordered if manifest.end <= new[0].start]
-    window = params.train.window_batches
-    return Plan(
-        model=params.model.name,
-        commit=commit,
-        cutoff=max(manifest.end for manifest in manifests),
-        train=refs(train if window is None else train[-window:]),
-        judge=refs(new),
-        champion=champion,
-        decision=decision,
-        challenger=challenger,
-        look=before.look + 1,
-        judged=before.blocks,
-    )
+def _labelled(manifests: Sequence[Manifest], params: Params) -> list[Manifest]:
+    return sorted(sufficiently_labelled(manifests, params.data), key=lambda manifest: manifest.start)
+
+
+def _cutoff(manifests: Sequence[Manifest]) -> datetime:
+    return max(manifest.end for manifest in manifests)
 
 
 def write_run(path: Path, plan: Plan) -> None:
@@ -104,6 +115,6 @@ def write_champion(path: Path, champion: ModelVersion | None) -> None:
 
 
 def read_champion(path: Path) -> ModelVersion | None:
-    """Read `champion.yaml`; None lets the baseline play champion."""
+    """Read `champion.yaml`; None compares the models with the baseline."""
     content = yaml.safe_load(path.read_text(encoding="utf-8"))["champion"]
     return None if content is None else from_plain(ModelVersion, content)

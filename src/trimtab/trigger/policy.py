@@ -5,13 +5,18 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from trimtab import params
-from trimtab.contracts import Comparison
+from trimtab.contracts import Action, Evidence, Regret
 from trimtab.evaluate import proof
-from trimtab.evaluate.guard import Guarded, guard
+from trimtab.evaluate.compare import is_better
+from trimtab.evaluate.guard import guard
+from trimtab.evaluate.race import Race, lead
 from trimtab.evaluate.record import BASELINE, Record
-from trimtab.evaluate.regret import Regret, regret
+from trimtab.evaluate.regret import regret
 
-Action = Literal["DEPLOY", "SKIP", "WAIT", "ROLLBACK", "ASK"]
+Asked = Literal["batch", "alert", "person"]
+"""Who asks: a new batch or a schedule, which need regret or age; an alert, which needs any regret; or a person."""
+Due = Literal["first", "regret", "age", "watch"]
+"""Why a batch alone asks for something."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,19 +25,38 @@ class Rules:
 
     Args:
         gate: Metric, error, smallest number of blocks, limits of the checks.
+        race: When another candidate takes the lead.
         regret: Regret that asks for a deployment, as a share of what is at stake on one batch.
         max_age_batches: Number of labelled batches since its deployment after which a champion is replaced anyway.
-        guard_batches: Number of newest batches since the deployment that the guard looks at.
         watch_batches: Number of batches for which a new champion is compared with the former one.
         watch_error: Probability, over all of these batches, of rolling back a champion that is no worse.
+        guard_batches: Number of newest batches since the deployment that the guard looks at.
     """
 
     gate: params.Gate
-    regret: float = 0.03
-    max_age_batches: int = 8
+    race: Race
+    regret: float
+    max_age_batches: int
+    watch_batches: int
+    watch_error: float
     guard_batches: int = 6
-    watch_batches: int = 4
-    watch_error: float = 0.05
+
+
+def rules_of(parameters: params.Params) -> Rules:
+    """Return the numbers that `params.yaml` gives."""
+    trigger, watch = parameters.trigger, parameters.watch
+    return Rules(
+        gate=parameters.gate,
+        race=Race(
+            candidates=tuple(parameters.train.candidates),
+            batches=parameters.race.batches,
+            error=parameters.race.error,
+        ),
+        regret=trigger.regret,
+        max_age_batches=trigger.max_age_batches,
+        watch_batches=watch.batches,
+        watch_error=watch.error,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,50 +81,74 @@ class PolicyDecision:
     """What the policy decides after a batch, and on what.
 
     Args:
-        action: DEPLOY the model `target`, ROLLBACK to it, ASK a person, or leave the champion: WAIT while evidence is
-            missing, else SKIP.
+        action: DEPLOY the model `evidence.target`, ROLLBACK to it, ASK a person whether to go back to it, or leave the
+            champion: WAIT while evidence is missing, else SKIP.
         reason: One sentence.
-        leader: The leading candidate.
-        regret: None without a champion.
-        age: Number of labelled batches since the deployment, None without a champion.
+        evidence: The figures.
+        due: Why the batch alone asks for something, None if it does not.
     """
 
     action: Action
     reason: str
-    leader: str
-    target: str | None = None
-    regret: Regret | None = None
-    age: int | None = None
-    guarded: Guarded | None = None
-    comparison: Comparison | None = None
+    evidence: Evidence
+    due: Due | None = None
 
 
-def decide(record: Record, tenures: Sequence[Tenure], leading: str, rules: Rules) -> PolicyDecision:
+def decide(
+    record: Record, tenures: Sequence[Tenure], leading: str, rules: Rules, asked: Asked = "batch"
+) -> PolicyDecision:
     """Decide after the last batch of the record.
 
     Args:
-        record: All labelled batches, oldest first.
+        record: The labelled batches, oldest first.
         tenures: All models that have been in Production, oldest first; the last one is there now.
         leading: The candidate that leads after the last batch, see `race.leaders`.
         rules: The numbers of the policy.
+        asked: Who asks.
     """
     if not tenures:
         return _first(record, leading, rules)
-    return _rollback(record, tenures, leading, rules) or _deployment(record, tenures, leading, rules)
+    return _rollback(record, tenures, leading, rules) or _deployment(record, tenures, leading, rules, asked)
+
+
+def challenge(
+    record: Record, tenures: Sequence[Tenure], candidate: str, leading: str, rules: Rules
+) -> PolicyDecision:
+    """Decide whether to deploy the newest model of a candidate that a person has chosen.
+
+    Unless it leads anyway, it must have proven that it is better than the leading candidate, as in a race.
+    """
+    if candidate != leading:
+        compared = lead(record, candidate, leading, rules.race, rules.gate)
+        if not is_better(compared, rules.gate):
+            reason = (
+                f"no proof that {candidate} is better than {leading}, which leads: it loses {-compared.gain:+.4f} "
+                f"{compared.metric} per row, at most {-compared.lower:+.4f} ({compared.blocks} of at least "
+                f"{rules.gate.min_blocks} blocks)"
+            )
+            evidence = Evidence(leader=candidate, comparison=compared)
+            return PolicyDecision(action="SKIP", reason=reason, evidence=evidence)
+    return decide(record, tenures, candidate, rules, "person")
 
 
 def _first(record: Record, leading: str, rules: Rules) -> PolicyDecision:
     """Deploy the first champion as soon as it has proven to be better than the baseline."""
-    proven = proof.better(record, leading, BASELINE, rules.gate)
+    compared = proof.with_other(record, leading, BASELINE, rules.gate)
     target = record[-1].newest.get(leading) if record else None
-    if proven is None or target is None:
-        reason = f"no proof yet that a model of {leading} is better than the baseline ({rules.gate.baseline})"
-        return PolicyDecision(action="WAIT", reason=reason, leader=leading)
+    evidence = Evidence(leader=leading, target=target, comparison=compared)
+    if target is None or not is_better(compared, rules.gate):
+        reason = (
+            f"no proof yet that a model of {leading} is better than the baseline ({rules.gate.baseline}): it loses "
+            f"{-compared.gain:+.4f} {compared.metric} per row, at most {-compared.lower:+.4f} ({compared.blocks} of at "
+            f"least {rules.gate.min_blocks} blocks); more labelled batches, better features or another estimator can "
+            f"change that"
+        )
+        return PolicyDecision(action="WAIT", reason=reason, evidence=evidence, due="first")
     reason = (
-        f"first model: it loses {proven.gain:.4f} {proven.metric} less per row than the baseline (at least "
-        f"{proven.lower:.4f})"
+        f"first model: it loses {compared.gain:.4f} {compared.metric} less per row than the baseline (at least "
+        f"{compared.lower:.4f})"
     )
-    return PolicyDecision(action="DEPLOY", reason=reason, leader=leading, target=target, comparison=proven)
+    return PolicyDecision(action="DEPLOY", reason=reason, evidence=evidence, due="first")
 
 
 def _rollback(record: Record, tenures: Sequence[Tenure], leading: str, rules: Rules) -> PolicyDecision | None:
@@ -119,8 +167,8 @@ def _rollback(record: Record, tenures: Sequence[Tenure], leading: str, rules: Ru
     if worse is None:
         return None
     reason = (
-        f"model {tenure.model} loses {worse.gain:.4f} {worse.metric} more per row than {tenure.former} before it (at "
-        f"least {worse.lower:.4f})"
+        f"the new champion loses {worse.gain:.4f} {worse.metric} more per row than the one before it (at least "
+        f"{worse.lower:.4f}, {worse.blocks} blocks)"
     )
     again = any(
         before.kind == "rollback" and len(record) - before.since <= rules.max_age_batches
@@ -133,51 +181,61 @@ def _rollback(record: Record, tenures: Sequence[Tenure], leading: str, rules: Ru
             if again
             else reason
         ),
-        leader=leading,
-        target=tenure.former,
-        comparison=worse,
+        evidence=Evidence(leader=leading, target=tenure.former, comparison=worse),
+        due="watch",
     )
 
 
-def _deployment(record: Record, tenures: Sequence[Tenure], leading: str, rules: Rules) -> PolicyDecision:
+def _deployment(
+    record: Record, tenures: Sequence[Tenure], leading: str, rules: Rules, asked: Asked
+) -> PolicyDecision:
     tenure = tenures[-1]
     since = record[tenure.since :]
     loss = regret(record, since, champion=tenure.model, leader=leading)
+    target = record[-1].newest.get(leading) if record else None
     stays = PolicyDecision(
         action="SKIP",
         reason=f"regret {loss.share:+.1%} (limit {rules.regret:.1%}), age {len(since)} of {rules.max_age_batches} batches",
-        leader=leading,
-        regret=loss,
-        age=len(since),
+        evidence=Evidence(leader=leading, target=target, regret=loss, age=len(since)),
+        due=_due(loss, len(since), rules),
     )
-    due, target = _due(loss, len(since), rules), record[-1].newest.get(leading)
-    if due is None:
+    why = _why(stays, loss, len(since), asked)
+    if why is None:
         return stays
     if target is None or target == tenure.model:
-        return replace(stays, action="WAIT", reason=f"{due}; no newer model of {leading} is there")
-    if tenure.kind == "rollback" and not proof.better(since, leading, tenure.model, rules.gate):
-        return replace(
-            stays, action="WAIT", reason=f"{due}; no proof since the rollback that a fresh model is better"
-        )
+        return replace(stays, action="WAIT", reason=f"{why}; no newer model of {leading} is there")
+    if tenure.kind == "rollback":
+        proven = proof.with_other(since, leading, tenure.model, rules.gate)
+        if not is_better(proven, rules.gate):
+            return replace(
+                stays,
+                action="WAIT",
+                reason=f"{why}; no proof since the rollback that a fresh model is better",
+            )
     guarded = guard(
         since, champion=tenure.model, leader=leading, gate=rules.gate, batches=rules.guard_batches
     )
     return replace(
         stays,
         action="SKIP" if guarded.kind == "REJECT" else guarded.kind,
-        reason=f"{due}; {guarded.reason}",
-        target=target,
-        guarded=guarded,
-        comparison=guarded.comparison,
+        reason=f"{why}; {guarded.reason}",
+        evidence=replace(stays.evidence, comparison=guarded.comparison, checks=tuple(guarded.checks)),
     )
 
 
-def _due(loss: Regret, age: int, rules: Rules) -> str | None:
+def _due(loss: Regret, age: int, rules: Rules) -> Due | None:
     if loss.at_stake and loss.share >= rules.regret:
+        return "regret"
+    return "age" if age >= rules.max_age_batches else None
+
+
+def _why(stays: PolicyDecision, loss: Regret, age: int, asked: Asked) -> str | None:
+    """Say why a deployment is asked for, None if it is not."""
+    if stays.due == "regret" or (asked == "alert" and loss.total > 0):
         return (
             f"the champion has lost {loss.share:.1%} of a batch's loss more than a fresh model ({loss.total:+.4f} over "
             f"{len(loss.by_batch)} batches)"
         )
-    if age >= rules.max_age_batches:
+    if stays.due == "age":
         return f"the champion is {age} batches old"
-    return None
+    return f"a person asks ({stays.reason})" if asked == "person" else None

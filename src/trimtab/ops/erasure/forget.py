@@ -170,8 +170,8 @@ def _erase(loop: Loop, ids: Set[str], erasure: Erasure, occurrences: _Occurrence
             step()
     for url in (log, loop.stores.ledger):
         sql_dump.compact(url)
-    for version, use in versioned_data.versions_of(loop, erasure.objects).items():
-        text = f"no: {use} on rows that were erased since (erasure {erasure.key})"
+    for version in versioned_data.versions_of(loop, erasure.objects):
+        text = f"no: trained on rows that were erased since (erasure {erasure.key})"
         loop.registry.set_tag(loop.model, version, TAG, text)
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 from trimtab.contracts import Manifest
 from trimtab.data.schema import LABEL, ROW_ID
 from trimtab.files import digest
-from trimtab.ledger import Batch, Judgement, Lease, Version, batch_key
+from trimtab.ledger import Batch, Lease, Version, batch_key
 from trimtab.loop.loop import Loop
 from trimtab.ops import dvc_objects
 from trimtab.ops.erasure import rowfiles
@@ -93,18 +93,14 @@ def remove(loop: Loop, objects: Collection[str], checkouts: Collection[Path]) ->
         shutil.rmtree(checkout, ignore_errors=True)
 
 
-def versions_of(loop: Loop, objects: Collection[str]) -> dict[str, str]:
-    """Return the versions that used one of the objects, each with "trained" or "judged"."""
+def versions_of(loop: Loop, objects: Collection[str]) -> list[str]:
+    """Return the versions that were trained on one of the objects, oldest first."""
     affected = {batch.ref for batch in loop.ledger.all(Batch) if batch.md5 in objects}
-    uses = {
-        version.version: "trained"
+    return [
+        version.version
         for version in loop.ledger.all(Version)
         if affected.intersection(version.training.batches)
-    }
-    for judgement in loop.ledger.all(Judgement):
-        if judgement.version and judgement.verdict and affected.intersection(judgement.verdict.judged_on):
-            uses.setdefault(judgement.version, "judged")
-    return dict(sorted(uses.items(), key=lambda item: int(item[0])))
+    ]
 
 
 def _content(loop: Loop, remote: dvc_objects.Objects, md5: str) -> bytes:

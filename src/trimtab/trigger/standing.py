@@ -1,0 +1,161 @@
+"""Where the loop stands: the record, the leading candidate and the models in Production, as the facts of the ledger say."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Literal
+
+from trimtab.contracts import BatchRef, Evaluation, Fitted
+from trimtab.evaluate.race import next_leader
+from trimtab.evaluate.record import ScoredBatch
+from trimtab.ledger import Batch, Ledger, Measurement, Shadow, Snapshot, Transition, Version, queries, state
+from trimtab.trigger.policy import Rules, Tenure
+
+_MORE = 8
+"""Batches that are read beyond those that the policy looks at."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """What the policy decides by.
+
+    Args:
+        record: The newest batches, oldest first: all since the deployment of the champion, and some before it.
+        tenures: The models in Production, oldest first; their `since` counts batches of the record.
+        leading: The candidate that leads.
+        shadows: The newest model of each candidate, by candidate.
+    """
+
+    record: Sequence[ScoredBatch]
+    tenures: Sequence[Tenure]
+    leading: str
+    shadows: Mapping[str, Shadow] = field(default_factory=dict)
+
+
+def standing(facts: Ledger | Snapshot, rules: Rules) -> Standing:
+    """Read where the loop stands."""
+    moves = queries.to_production(facts)
+    measured = _newest(facts, moves, rules)
+    batches = state.batches_in_force(facts.all(Batch))
+    shadows = newest_shadows(facts, batches)
+    record, ids = _record(measured, _fitted(facts, measured), batches)
+    leading = max(measured, key=lambda each: each.id).leader if measured else rules.race.candidates[0]
+    return Standing(
+        record=record,
+        tenures=_tenures(facts, moves, ids),
+        leading=leading,
+        shadows=shadows,
+    )
+
+
+def leader_after(facts: Ledger, measurement: Measurement, rules: Rules) -> str:
+    """Return the candidate that leads once a measurement is in the ledger."""
+    before = facts.all(Measurement, newest=_looked_at(rules))
+    leading = before[-1].leader if before else rules.race.candidates[0]
+    batches = state.batches_in_force(facts.all(Batch))
+    record, _ = _record([*before, measurement], [], batches)
+    return next_leader(record, leading, rules.race, rules.gate)
+
+
+def record_of(
+    evaluation: Evaluation, fitted: Sequence[Fitted], batches: Sequence[BatchRef]
+) -> list[ScoredBatch]:
+    """Return the record of one run of the MLflow Project; before there are models to score, the newest batch without scores."""
+    names = [ref.batch for ref in batches]
+    through = {
+        (each.fit.candidate, each.fit.through): each.training.run_id for each in fitted if each.training
+    }
+    candidates = dict.fromkeys(each.fit.candidate for each in fitted)
+
+    def models(batch: str | None) -> dict[str, str]:
+        return {name: through[name, batch] for name in candidates if batch and (name, batch) in through}
+
+    return [
+        ScoredBatch(
+            batch=batch,
+            scores=scores,
+            shadows=models(dict(zip(names[1:], names, strict=False)).get(batch)),
+            newest=models(batch),
+            examined={
+                name: evaluation.examined[run_id]
+                for name, run_id in models(batch).items()
+                if run_id in evaluation.examined
+            },
+        )
+        for batch, scores in evaluation.scores.items() or [(names[-1], {})]
+    ]
+
+
+def newest_shadows(facts: Ledger | Snapshot, batches: Sequence[Batch]) -> dict[str, Shadow]:
+    """Return the newest model of each candidate: the one that was fitted through the latest batch."""
+    starts = {batch.manifest.batch: (batch.manifest.start, batch.manifest.revision) for batch in batches}
+    fitted = [
+        shadow
+        for shadow in facts.all(Shadow, since=batches[-_MORE:][0].manifest.end if batches else None)
+        if shadow.training is not None and shadow.batch in starts
+    ]
+    ordered = sorted(fitted, key=lambda shadow: (starts[shadow.batch][0], shadow.revision, shadow.id))
+    return {shadow.candidate: shadow for shadow in ordered}
+
+
+def _newest(facts: Ledger | Snapshot, moves: Sequence[Transition], rules: Rules) -> list[Measurement]:
+    """Return the measurements since the deployment of the champion, and some before."""
+    later = facts.all(Measurement, since=moves[-1].event_time) if moves else []
+    return facts.all(Measurement, newest=len(later) + _looked_at(rules))
+
+
+def _looked_at(rules: Rules) -> int:
+    return max(rules.max_age_batches, rules.race.batches) + _MORE
+
+
+def _fitted(facts: Ledger | Snapshot, measured: Sequence[Measurement]) -> list[Shadow]:
+    if not measured:
+        return []
+    return facts.all(Shadow, since=min(each.event_time for each in measured))
+
+
+def _record(
+    measured: Sequence[Measurement], fitted: Iterable[Shadow], batches: Sequence[Batch]
+) -> tuple[list[ScoredBatch], list[int]]:
+    """Return the record, and the id of the first measurement of each of its batches.
+
+    Of the measurements of one batch those of its newest measured revision count, together.
+    """
+    order = {batch.manifest.batch: place for place, batch in enumerate(batches)}
+    newest: dict[tuple[str, str], Shadow] = {}
+    for shadow in sorted(fitted, key=lambda each: (each.revision, each.id)):
+        if shadow.training is not None:
+            newest[shadow.batch, shadow.candidate] = shadow
+    ours = sorted((each for each in measured if each.batch in order), key=lambda each: order[each.batch])
+    record, ids = [], []
+    for batch, group in groupby(ours, key=lambda each: each.batch):
+        all_revisions = list(group)
+        revision = max(each.revision for each in all_revisions)
+        parts = [each for each in all_revisions if each.revision == revision]
+        models = {name: shadow for (of, name), shadow in newest.items() if of == batch}
+        record.append(
+            ScoredBatch(
+                batch=batch,
+                scores={name: score for each in parts for name, score in each.scores.items()},
+                shadows={name: run for each in parts for name, run in each.shadows.items()},
+                newest={name: each.training.run_id for name, each in models.items() if each.training},
+                examined={name: each.examined for name, each in models.items() if each.examined},
+            )
+        )
+        ids.append(min(each.id for each in all_revisions))
+    return record, ids
+
+
+def _tenures(facts: Ledger | Snapshot, moves: Sequence[Transition], ids: Sequence[int]) -> list[Tenure]:
+    versions = {move.version for move in moves} | {move.replaces for move in moves if move.replaces}
+    runs = {each.version: each.training.run_id for each in facts.all(Version, keys=versions)}
+    tenures: list[Tenure] = []
+    for move in moves:
+        model = runs.get(move.version, f"version {move.version}")
+        if move.kind == "restore" and tenures and tenures[-1].model == model:
+            continue  # it never left, by the ledger
+        since = max((place + 1 for place, first in enumerate(ids) if first < move.id), default=0)
+        former = runs.get(move.replaces or "") if move.kind in ("promote", "force") else None
+        kind: Literal["rollback", "deployment"] = "rollback" if move.kind == "rollback" else "deployment"
+        tenures.append(Tenure(model=model, since=since, former=former, kind=kind))
+    return tenures
