@@ -11,7 +11,7 @@ from sklearn.pipeline import Pipeline
 
 from trimtab import files, params, settings
 from trimtab.contracts import Evaluation, Examined, Fitted, Plan, Score, TrainedModel, to_json
-from trimtab.errors import UnsafeModel
+from trimtab.errors import StoreUnreachable, UnsafeModel
 from trimtab.evaluate.record import BASELINE
 from trimtab.evaluate.scores import apart, score_model
 from trimtab.project import edges
@@ -71,6 +71,8 @@ class Project:
         for model in self._models(batch):
             try:
                 answers[model.run_id] = self._predict(model, frame)
+            except StoreUnreachable:
+                raise  # the model may be as good as ever
             except Exception as error:  # whatever the model or its file has against this batch
                 failed[model.run_id] = f"no score on batch {batch}: {type(error).__name__}: {error}"
                 print(f"Model {model.run_id} has {failed[model.run_id]}", flush=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from itertools import groupby
 from typing import Literal
 
@@ -11,6 +12,7 @@ from trimtab.evaluate.record import ScoredBatch
 from trimtab.ledger import Batch, Ledger, Measurement, Shadow, Snapshot, Transition, Version, queries, state
 from trimtab.trigger.policy import Rules, Tenure
 
+_NEVER = datetime.min.replace(tzinfo=UTC)
 _MORE = 8
 """Batches that are read beyond those that the policy looks at."""
 
@@ -87,11 +89,16 @@ def record_of(
 
 
 def newest_shadows(facts: Ledger | Snapshot, batches: Sequence[Batch]) -> dict[str, Shadow]:
-    """Return the newest model of each candidate: the one that was fitted through the latest batch."""
+    """Return the newest model of each candidate: the one that was fitted through the latest of these batches.
+
+    The labels of later batches may be missing for long, so it reads what was fitted lately, and not the newest batches.
+    """
+    lately = [fitted.event_time for fitted in facts.all(Shadow, newest=1)]
+    ends = [batch.manifest.end for batch in batches if batch.manifest.end <= max(lately, default=_NEVER)]
     starts = {batch.manifest.batch: (batch.manifest.start, batch.manifest.revision) for batch in batches}
     fitted = [
         shadow
-        for shadow in facts.all(Shadow, since=batches[-_MORE:][0].manifest.end if batches else None)
+        for shadow in facts.all(Shadow, since=ends[-_MORE:][0] if ends else None)
         if shadow.training is not None and shadow.batch in starts
     ]
     ordered = sorted(fitted, key=lambda shadow: (starts[shadow.batch][0], shadow.revision, shadow.id))
