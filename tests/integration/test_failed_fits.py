@@ -8,7 +8,7 @@ import pytest
 from tests.support import playground
 from tests.support.moments import Site
 from tests.support.playground import monitored, take_in, without_data
-from trimtab.errors import CommandFailed
+from trimtab.errors import TrimtabError
 from trimtab.evaluate.record import BASELINE
 from trimtab.ledger import Measurement, Shadow
 from trimtab.loop import ingest, measure
@@ -74,7 +74,7 @@ def test_a_batch_that_cannot_be_measured_stops_no_other_and_is_measured_later(le
     take_in(loop, range(4, 6))
     first, second = measure.find_unmeasured()
     champion = loop.champion().run_id
-    with without_data(loop), pytest.raises(CommandFailed):
+    with without_data(loop), pytest.raises(TrimtabError):
         measure.measure(**first)
     measure.measure(**second)
     assert measure.find_unmeasured() == [first]

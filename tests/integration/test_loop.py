@@ -118,8 +118,9 @@ def test_every_task_can_be_cleared_and_run_again(due: Loop) -> None:
 
 def test_a_dry_run_registers_and_moves_nothing(due: Loop) -> None:
     loop = due
+    push(loop, trigger__max_per_event_month=1)  # so that only the person who forces is served
     before = (loop.registry.stages(loop.model), loop.ledger.all(Transition), fits(loop))
-    outcome = asked("dry", dry_run=True)
+    outcome = asked("dry", dry_run=True, force=True)
     assert outcome is not None and outcome["action"] == "SKIP"
     assert str(outcome["reason"]).startswith("dry run: DEPLOY: ")
     assert (loop.registry.stages(loop.model), loop.ledger.all(Transition), fits(loop)) == before
@@ -150,7 +151,7 @@ def test_a_first_model_that_does_not_beat_the_baseline_waits_and_says_what_can_c
     assert (waits.action, told.action) == ("WAIT", "SKIP")
     assert waits.reason == told.reason
     assert waits.reason.startswith(
-        "no proof yet that a model of all is better than the baseline (sklearn.dummy.DummyClassifier): it loses +0.0000 "
+        "no proof yet that a model of all is better than the baseline (sklearn.dummy.DummyClassifier): it loses "
     )
     assert waits.reason.endswith(
         "more labelled batches, better features or another estimator can change that"

@@ -266,7 +266,7 @@ def reversed_from(loop: Loop, numbers: range) -> None:
 
 def test_a_window_that_a_person_chose_is_deployed_only_if_it_is_better(site: Site, led: Loop) -> None:
     def turn() -> None:
-        push(led, race__batches=2)
+        push(led, race__batches=2, trigger__regret=100.0)  # so that nobody else asks
         reversed_from(open_loop(), DUE)
         monitored()
 
@@ -288,14 +288,14 @@ def test_a_window_that_a_person_chose_is_deployed_only_if_it_is_better(site: Sit
     assert loop.champion() != before
 
 
-def test_a_window_without_proof_is_not_deployed(due: Loop) -> None:
+def test_a_window_without_proof_is_not_deployed(led: Loop) -> None:
     outcome = asked("newest", window_batches=2)
     assert outcome is not None and outcome["action"] == "SKIP"
     assert str(outcome["reason"]).startswith(
         "no proof that newest 2 is better than all, which leads: it loses "
     )
-    agree(due, "1")
-    assert [request.source for request in waiting_requests(due.ledger)] == ["regret"]
+    agree(led, "1")
+    assert waiting_requests(led.ledger) == []
     assert measure.find_unmeasured() == monitor.find_unobserved() == []
 
 
