@@ -133,7 +133,7 @@ def fit(run_key: str, holder: str) -> dict[str, Any]:
         if plan is None or run.loop.ledger.all(facts.Measurement, decision=run_key):
             return {"fitted": 0}
         evaluation, fitted = run_project(run.loop, plan, run_key)
-        record(run.loop, plan, evaluation, fitted)
+        record(run.loop, plan, evaluation, fitted, run.lease)
         return {"fitted": sum(each.training is not None for each in fitted)}
 
 
