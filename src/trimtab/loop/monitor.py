@@ -1,4 +1,4 @@
-"""What follows from the measurements: the newest model goes to Staging, and the policy asks for a deployment or a rollback."""
+"""What follows from the measurements: the newest model goes to Staging, and the policy asks for what it finds due."""
 
 import logging
 from contextlib import suppress
@@ -8,7 +8,7 @@ import pandas as pd
 
 from trimtab.drift import data_drift
 from trimtab.errors import LeaseHeld
-from trimtab.ledger import Batch, Observation, Request, Shadow, Version, batch_key, queries, state
+from trimtab.ledger import Batch, Observation, Request, Shadow, Version, batch_key, queries
 from trimtab.loop.loop import Loop, open_loop
 from trimtab.loop.measure import take_lease
 from trimtab.loop.stage import stage
@@ -131,7 +131,10 @@ def _ask_for_drift(loop: Loop) -> None:
         Request(
             source="drift",
             episode=first.key,
-            reason=f"{first.data.share:.0%} of the features of batch {first.batch} drifted, drift.data.max_share is {limit:g}",
+            reason=(
+                f"{first.data.share:.0%} of the features of batch {first.batch} drifted, "
+                f"drift.data.max_share is {limit:g}"
+            ),
             event_time=loop.event_now(),
             champion=champion.version,
         )

@@ -48,7 +48,7 @@ _FAILURES = "failures"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """One run as a task works on it: the fact that started it, its request, its lease; `loop` has the commit's parameters."""
+    """One run as a task works on it: its fact, its request, its lease; `loop` has the parameters of its commit."""
 
     loop: Loop
     fact: facts.Run
