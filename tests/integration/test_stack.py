@@ -173,8 +173,8 @@ def test_a_person_is_asked_on_the_page_and_the_default_counts_when_nobody_answer
     assert (detail["options"], detail["defaults"]) == (["promote", "keep"], ["keep"])
     assert lease_holder(loop) is None
     _ended(api, "retrain_model", run.holder, "success")
-    kept = loop.ledger.require(Answer, run.request)
-    assert (kept.action, kept.reason.partition(":")[0]) == (
+    answer = loop.ledger.require(Answer, run.request)
+    assert (answer.action, answer.reason.partition(":")[0]) == (
         "SKIP",
         "kept by default, because nobody answered",
     )

@@ -138,7 +138,7 @@ def fit(run_key: str, holder: str) -> dict[str, Any]:
 
 
 def ask(run_key: str, holder: str) -> dict[str, Any] | None:
-    """Return the question to a person, or None when there is none.
+    """Return the question to a person, or None if there is no question.
 
     The lease is given back: a person may take hours. Meanwhile other requests are answered.
 
