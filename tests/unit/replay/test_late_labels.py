@@ -59,8 +59,8 @@ def scored(past: History, through: int, on: int) -> Score:
 @pytest.mark.parametrize("through", [LATE, LATE + 1])
 def test_a_label_that_was_not_known_yet_is_not_fitted(through: int, tmp_path: Path) -> None:
     batches = frames(late_rows=40)
-    known = [*batches[:LATE], batches[LATE][40:], *batches[LATE + 1 : through + 1]]
-    assert scored(history(tmp_path, batches), through, on=8) == score(known, batches[8])
+    in_time = [*batches[:LATE], batches[LATE][40:], *batches[LATE + 1 : through + 1]]
+    assert scored(history(tmp_path, batches), through, on=8) == score(in_time, batches[8])
 
 
 def test_a_late_label_is_fitted_once_it_was_known(tmp_path: Path) -> None:
