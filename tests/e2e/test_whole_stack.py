@@ -83,7 +83,8 @@ def test_landed_batches_lead_to_a_first_model_by_themselves(stack: Stack) -> Non
     batches = playground.land_weeks(stack.loop, range(START))
     assert requests.get(f"{stack.addresses.service}/readyz", timeout=10).status_code == 503
     stack.airflow.trigger("ingest_batch", {}, run_id="start")
-    stack.until("a first model", lambda: stack.in_production() == ["1"], seconds=400)
+    stack.until("a first model", lambda: stack.in_production() == ["1"], seconds=600)
+    stack.until("the end of the run", lambda: lease_holder(stack.loop) is None)
     assert sorted(record.manifest.batch for record in stack.loop.ledger.all(Batch)) == batches
     (request,) = stack.loop.ledger.all(Request)
     assert request.source == "first"

@@ -8,7 +8,7 @@ import sys
 import tempfile
 from collections.abc import Mapping
 from contextlib import redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,7 @@ import yaml
 from sklearn.pipeline import Pipeline
 
 from trimtab import files
-from trimtab.contracts import Training, from_json, plain
+from trimtab.contracts import Fitted, Plan, Training, from_json, from_plain
 from trimtab.errors import CommandFailed, Unfit
 from trimtab.ledger import Erasure, Version
 from trimtab.loop.loop import Loop, open_loop
@@ -24,9 +24,12 @@ from trimtab.ops import dvc_objects
 from trimtab.ops.maintenance import exclusively
 from trimtab.origin.origin import cached, md5_of, pointer
 from trimtab.params import Params
+from trimtab.project.prepare import ROWS
+from trimtab.project.train import FITTED
 from trimtab.registry import load, tracking, training_record
 from trimtab.registry.training_record import TrainingRecord
 from trimtab.train import fit, row_groups
+from trimtab.trigger.planning import write_run
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +81,7 @@ def reproduce(name: str, *, tolerance: float, env_manager: str | None = None) ->
         Unknown: The ledger has no such version.
         Unfit: Its MLflow run, its commit or data that it needs is gone, or was erased.
         LeaseHeld: A backup, gc or an erasure is running. An erasure must not miss the samples that a training logs.
-        CommandFailed: The training failed.
+        CommandFailed: The training ended with an error.
         UnsafeModel: One of the two models cannot be loaded.
         StoreUnreachable: A store does not answer.
     """
@@ -121,7 +124,7 @@ def _require_data(loop: Loop, version: Version, md5s: Mapping[str, str]) -> None
     for erasure in loop.ledger.all(Erasure):
         if version.version in erasure.versions:
             raise Unfit(
-                f"Version {version.version}: expected all rows that it was trained or judged on, "
+                f"Version {version.version}: expected all rows that it was trained on, "
                 f"got batches without the rows that were erased ({', '.join(erasure.batches)})",
                 "Retrain to replace the version.",
             )
@@ -143,14 +146,13 @@ def _is_cached(loop: Loop, md5: str) -> bool:
 
 
 def _train(checkout: Path, version: Version, run_yaml: str, env_manager: str) -> Training:
-    """Run `prepare` and `train` of the checkout on the batches of the version.
-
-    A refit was fitted on batches that its `run.yaml` judges on. Here all batches of the version are batches to train on, so
-    that `train` fits what `refit` did, and needs no verdict.
-    """
-    run = yaml.safe_load(run_yaml)
-    run |= {"train": [plain(ref) for ref in version.training.batches], "judge": []}
-    (checkout / "run.yaml").write_text(yaml.safe_dump(run), encoding="utf-8")
+    """Run `prepare` and `train` of the checkout, for the version's own fit alone."""
+    recorded, through = from_plain(Plan, yaml.safe_load(run_yaml)), version.training.batches[-1].batch
+    (fit_again,) = (
+        each for each in recorded.fits if (each.candidate, each.through) == (version.candidate, through)
+    )
+    plan = replace(recorded, fits=(fit_again,), scored=(), models=(), shadows={})
+    write_run(checkout / "run.yaml", plan)
     for entry_point in ("prepare", "train"):
         log.info("Run %s of the MLflow Project, environment %s", entry_point, env_manager)
         with redirect_stdout(sys.stderr):
@@ -158,10 +160,16 @@ def _train(checkout: Path, version: Version, run_yaml: str, env_manager: str) ->
                 checkout,
                 entry_point,
                 env_manager=env_manager,
-                experiment=f"{run['model']}-reproductions",
+                experiment=f"{plan.model}-reproductions",
                 run_name=f"version-{version.version}-{entry_point}",
             )
-    return from_json(Training, (checkout / "build" / "training.json").read_bytes())
+    (fitted,) = from_json(list[Fitted], (checkout / FITTED).read_bytes())
+    if fitted.training is None:
+        raise Unfit(
+            f"Version {version.version}: expected a model, got an error of the training: {fitted.error}",
+            "Look at the environment of the MLflow Project: the libraries may be others by now.",
+        )
+    return fitted.training
 
 
 def _compare(
@@ -172,7 +180,7 @@ def _compare(
     recorded: TrainingRecord,
     tolerance: float,
 ) -> Reproduction:
-    rows = row_groups.read(checkout / "build" / "train.parquet")
+    rows = row_groups.read(checkout / ROWS).select([ref.batch for ref in version.training.batches])
     sample = rows.sample(_COMPARED_ROWS, parameters.model.seed)
     pipelines = [
         load.load(model.source, model.digest, parameters.model.trusted_types, cache=checkout / "models")
