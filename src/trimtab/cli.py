@@ -77,7 +77,7 @@ app = typer.Typer(
 )
 batch = _group("batch", "Ingest batches, and decide about data in quarantine.", app)
 quarantine = _group("quarantine", "Inspect, release or drop data that was refused.", batch)
-model = _group("model", "Explain, promote, roll back, pin and block versions.", app)
+model = _group("model", "Explain, reproduce, promote, roll back, pin and block versions.", app)
 loop = _group("loop", "Pause, resume, repair and measure the retraining loop.", app)
 ops = _group("ops", "Back up, restore, clean up, erase and check the stores.", app)
 
@@ -388,6 +388,32 @@ def block(version: Version, *, reason: Reason, by: Actor) -> str:
 def unblock(version: Version, *, reason: Reason, by: Actor) -> str:
     """Allow a blocked version in Production again."""
     return _order("unblock", version, by, reason)
+
+
+@model.command()
+def reproduce(
+    version: Version,
+    *,
+    env_manager: Annotated[
+        Literal["local", "virtualenv", "uv"] | None,
+        typer.Option(
+            help="Environment to train in; virtualenv and uv create a clean one.",
+            show_default="train.env_manager at the version's commit",
+        ),
+    ] = None,
+    tolerance: Annotated[
+        float, typer.Option(min=0, help="Largest difference of a prediction that counts as equal.")
+    ] = 1e-9,
+) -> None:
+    """Train a version again from its recorded commit and batches, and compare the two models.
+
+    The exit status is 1 if they differ. This registers and deploys nothing.
+    """
+    from trimtab.ops.reproduce import reproduce
+
+    result = reproduce(version, env_manager=env_manager, tolerance=tolerance)
+    _print(str(result))
+    raise typer.Exit(not result.equal)
 
 
 @loop.command()

@@ -1,5 +1,6 @@
 """Measure one batch: score the models that were not trained on it, and fit the candidates through it."""
 
+import logging
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -7,12 +8,15 @@ from typing import Any
 
 from trimtab.contracts import Evaluation, Fitted, Manifest, Plan, TrainedModel, from_json
 from trimtab.data.batches import sufficiently_labelled
-from trimtab.ledger import Batch, Measurement, Shadow, batch_key, queries, shadow_prefix, state
+from trimtab.errors import LeaseHeld
+from trimtab.ledger import Batch, Lease, Measurement, Shadow, batch_key, queries, shadow_prefix, state
 from trimtab.loop.loop import Loop, open_loop
 from trimtab.registry import tracking
 from trimtab.trigger.planning import plan_batch, write_champion, write_run
 from trimtab.trigger.policy import rules_of
 from trimtab.trigger.standing import leader_after, newest_shadows, record_of, standing
+
+log = logging.getLogger(__name__)
 
 ATTEMPTS = 3
 """How often a candidate is fitted through a batch before the loop goes on without."""
@@ -20,13 +24,44 @@ _AT_START = 6
 """Number of newest batches that are measured when a loop begins on a long history."""
 
 
-def find_unmeasured() -> list[dict[str, Any]]:
+def find_unmeasured(holder: str) -> list[dict[str, Any]]:
     """Return the labelled batch revisions to measure, oldest first: batch, revision and commit of each.
 
-    All of them have the parameters of one commit. The first shadows are fitted through the batch that comes two before
-    `train.start_batches`, or six before the newest one if the history is longer.
+    All of them have the parameters of one commit.
+
+    Args:
+        holder: The Airflow run. It holds the lease that allows one run to measure at a time, until `monitor.assess`; while
+            another run holds it, there is nothing to do here.
     """
     loop = open_loop()
+    try:
+        take_lease(loop, holder)
+    except LeaseHeld as error:
+        log.info("Another run measures: %s", error)
+        return []
+    return [
+        {"batch": manifest.batch, "revision": manifest.revision, "commit": loop.commit, "holder": holder}
+        for manifest in unmeasured(loop)
+    ]
+
+
+def take_lease(loop: Loop, holder: str) -> Lease:
+    """Take the lease that allows one run to measure at a time.
+
+    Raises:
+        LeaseHeld: Another run holds it.
+    """
+    return loop.ledger.leases.take(
+        f"measure:{loop.model}", holder=holder, minutes=loop.params.trigger.lease_minutes
+    )
+
+
+def unmeasured(loop: Loop) -> list[Manifest]:
+    """Return the labelled batch revisions that have to be measured, oldest first.
+
+    The first shadows are fitted through the batch that comes two before `train.start_batches`, or six before the newest
+    one if the history is longer.
+    """
     batches = state.batches_in_force(loop.ledger.all(Batch))
     labelled = sufficiently_labelled([batch.manifest for batch in batches], loop.params.data)
     measured = set(loop.ledger.keys(Measurement))
@@ -37,10 +72,7 @@ def find_unmeasured() -> list[dict[str, Any]]:
     ]
     if not pending and labelled and measured and _candidates(loop, labelled[-1]):
         pending = labelled[-1:]  # a fit has failed
-    return [
-        {"batch": manifest.batch, "revision": manifest.revision, "commit": loop.commit}
-        for manifest in pending
-    ]
+    return pending
 
 
 def _first(loop: Loop, labelled: Sequence[Manifest]) -> int:
@@ -51,19 +83,24 @@ def _first(loop: Loop, labelled: Sequence[Manifest]) -> int:
     return begun[0] if begun else max(start - 3, len(labelled) - _AT_START - 1)
 
 
-def measure(batch: str, revision: int, commit: str) -> dict[str, Any]:
+def measure(batch: str, revision: int, commit: str, holder: str) -> dict[str, Any]:
     """Measure one item of `find_unmeasured`, and write what was measured to the ledger.
 
     This decides nothing. If a batch is measured twice, the first measurement stands.
 
     Returns:
-        The number of models that were scored and that were fitted.
+        The number of models that were scored and that were fitted, and why others have no score.
+
+    Raises:
+        LeaseHeld: Another run measures.
     """
     loop = open_loop().at(commit)
     fact = loop.ledger.require(Batch, batch_key(batch, revision))
-    plan = _plan(loop, fact.manifest)
-    evaluation, fitted = run_project(loop, plan, f"measure-{batch}-r{revision}")
-    record(loop, plan, evaluation, fitted)
+    lease = take_lease(loop, holder)
+    with loop.ledger.leases.kept_alive(lease):
+        plan = _plan(loop, fact.manifest)
+        evaluation, fitted = run_project(loop, plan, f"measure-{batch}-r{revision}")
+        record(loop, plan, evaluation, fitted, lease)
     return {
         "scored": sum(map(len, evaluation.scores.values())),
         "fitted": sum(each.training is not None for each in fitted),
@@ -92,7 +129,7 @@ def run_project(loop: Loop, plan: Plan, name: str) -> tuple[Evaluation, Sequence
     return evaluation, fitted
 
 
-def record(loop: Loop, plan: Plan, evaluation: Evaluation, fitted: Sequence[Fitted]) -> None:
+def record(loop: Loop, plan: Plan, evaluation: Evaluation, fitted: Sequence[Fitted], lease: Lease) -> None:
     """Write the measurements and the fitted models of one run of the MLflow Project to the ledger."""
     keys = {ref.batch: batch_key(ref.batch, ref.revision) for ref in plan.batches}
     manifests = {batch.manifest.batch: batch.manifest for batch in loop.ledger.all(Batch, keys=keys.values())}
@@ -114,7 +151,8 @@ def record(loop: Loop, plan: Plan, evaluation: Evaluation, fitted: Sequence[Fitt
     ]
     if plan.decision is None:
         measurements = [replace(each, leader=leader_after(loop.ledger, each, rules)) for each in measurements]
-    loop.ledger.append(*(_shadow(loop, evaluation, each, manifests) for each in fitted), *measurements)
+    shadows = (_shadow(loop, evaluation, each, manifests) for each in fitted)
+    loop.ledger.append(*shadows, *measurements, lease=lease)
 
 
 def _shadow(loop: Loop, evaluation: Evaluation, fitted: Fitted, manifests: Mapping[str, Manifest]) -> Shadow:
