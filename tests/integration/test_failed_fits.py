@@ -44,7 +44,7 @@ def test_a_fit_that_fails_and_a_model_that_is_lost_stop_no_other(
 
     batch = land_with_one_class(loop, 2)
     for attempt in range(1, measure.ATTEMPTS + 1):
-        (item,) = measure.find_unmeasured()
+        (item,) = measure.find_unmeasured("monitor")
         assert item["batch"] == batch
         measure.measure(**item)
         failed = loop.ledger.all(Shadow, candidate="newest 1")[1:]
@@ -55,7 +55,7 @@ def test_a_fit_that_fails_and_a_model_that_is_lost_stop_no_other(
             for shadow in failed
         ), failed
         assert len(loop.ledger.all(Shadow, candidate="all")) == 2, "the other window goes on, and only once"
-    assert measure.find_unmeasured() == []
+    assert measure.unmeasured(loop) == []
 
     (measured,) = loop.ledger.all(Measurement, batch=batch)
     assert measured.scores.keys() == {BASELINE, all_batches.training.run_id}
@@ -72,14 +72,15 @@ def test_a_fit_that_fails_and_a_model_that_is_lost_stop_no_other(
 def test_a_batch_that_cannot_be_measured_stops_no_other_and_is_measured_later(led: Loop) -> None:
     loop = led
     take_in(loop, range(4, 6))
-    first, second = measure.find_unmeasured()
+    first, second = measure.find_unmeasured("monitor")
+    assert measure.find_unmeasured("another") == [], "one run measures at a time"
     champion = loop.champion().run_id
     with without_data(loop), pytest.raises(TrimtabError):
         measure.measure(**first)
     measure.measure(**second)
-    assert measure.find_unmeasured() == [first]
+    assert [manifest.batch for manifest in measure.unmeasured(loop)] == [first["batch"]]
     measure.measure(**first)
-    assert measure.find_unmeasured() == []
+    assert measure.unmeasured(loop) == []
     newer, older = loop.ledger.all(Measurement)[-2:]
     assert [newer.batch, older.batch] == [second["batch"], first["batch"]]
     for measured in (newer, older):

@@ -101,7 +101,7 @@ def one_serves(loop: Loop) -> str:
 def test_a_batch_whose_tasks_are_killed_is_measured_once_and_its_model_is_deployed_once(due: Loop) -> None:
     loop = due
     take_in(loop, [7])
-    (item,), (unseen,) = measure.find_unmeasured(), monitor.find_unobserved()
+    (item,), (unseen,) = measure.find_unmeasured("monitor"), monitor.find_unobserved()
     survives(
         measure.measure,
         *item.values(),

@@ -42,7 +42,7 @@ def test_a_batch_is_measured_when_its_labels_are_there_with_models_that_know_not
     frames = [playground.thin(playground.weeks()[number]) for number in range(7)]
     late, next_week = frames[4:6]
     assert land(loop, 4, without_labels(late))["outcome"] == "ingested"
-    assert measure.find_unmeasured() == []
+    assert measure.unmeasured(loop) == []
     assert monitored("monitor-4") == 0
     assert len(loop.ledger.all(Observation)) == 1, "the drift of the features needs no labels"
 
@@ -58,15 +58,15 @@ def test_a_batch_is_measured_when_its_labels_are_there_with_models_that_know_not
 
     decided = (decisions(loop.ledger), loop.champion(), loop.ledger.all(Shadow))
     assert str(land(loop, 4, late)["reason"]).startswith("revision 2")
-    (item,) = measure.find_unmeasured()
-    assert (item["batch"], item["revision"]) == (playground.weeks()[4].batch, 2)
+    (manifest,) = measure.unmeasured(loop)
+    assert (manifest.batch, manifest.revision) == (playground.weeks()[4].batch, 2)
     monitored("monitor-late")
     again = loop.ledger.all(Measurement)[-1]
     assert again.scores.keys() == {
         BASELINE,
         champion.run_id,
     }, "the model through the week after is not scored"
-    assert (again.batch, again.shadows) == (item["batch"], {"all": champion.run_id})
+    assert (again.batch, again.shadows) == (manifest.batch, {"all": champion.run_id})
     assert loop.ledger.all(Measurement)[-2] == measured
     assert (decisions(loop.ledger), loop.champion(), loop.ledger.all(Shadow)) == decided
 
@@ -89,7 +89,7 @@ def test_labels_that_are_many_batches_late_keep_no_model_from_being_deployed(due
             labelled=0,
         )
         loop.ledger.append(replace(newest, manifest=manifest))
-    assert measure.find_unmeasured() == []
+    assert measure.unmeasured(loop) == []
     assert standing(loop.ledger, rules_of(loop.params)).shadows == {"all": loop.ledger.all(Shadow)[-1]}
     outcome = answered("run")
     assert outcome is not None and outcome["version"] == "4"

@@ -46,7 +46,7 @@ def test_the_loop_closes(due: Loop) -> None:
         since = {champion} if measurement.batch > BATCHES[3] else set()
         assert measurement.scores.keys() == {BASELINE, before.run_id} | since
     assert [len(training.batches) for training in trained] == [2, 3, 4, 5, 6, 7]
-    assert measure.find_unmeasured() == monitor.find_unobserved() == []
+    assert measure.unmeasured(loop) == monitor.find_unobserved() == []
     assert [seen.batch for seen in loop.ledger.all(Observation)] == BATCHES[4:7]
 
     assert loop.registry.stages(loop.model) == {
@@ -83,7 +83,7 @@ def test_the_loop_closes(due: Loop) -> None:
 def test_every_task_can_be_cleared_and_run_again(due: Loop) -> None:
     loop = due
     take_in(loop, [7])
-    (item,) = measure.find_unmeasured()
+    (item,) = measure.find_unmeasured("monitor")
     (unseen,) = monitor.find_unobserved()
     measure.measure(**item)
     monitor.observe(**unseen)
@@ -151,7 +151,7 @@ def test_a_first_model_that_does_not_beat_the_baseline_waits_and_says_what_can_c
     assert (waits.action, told.action) == ("WAIT", "SKIP")
     assert waits.reason == told.reason
     assert waits.reason.startswith(
-        "no proof yet that a model of all is better than the baseline (sklearn.dummy.DummyClassifier): it loses "
+        "first model: no proof yet that a model of all is better than the baseline (sklearn.dummy.DummyClassifier): it loses "
     )
     assert waits.reason.endswith(
         "more labelled batches, better features or another estimator can change that"
@@ -161,7 +161,7 @@ def test_a_first_model_that_does_not_beat_the_baseline_waits_and_says_what_can_c
 
 def test_a_loop_that_begins_on_a_long_history_measures_the_newest_six_batches(loop: Loop) -> None:
     loop.ledger.append(*(batch(week) for week in range(12)))
-    first, *scored = [item["batch"] for item in measure.find_unmeasured()]
+    first, *scored = [manifest.batch for manifest in measure.unmeasured(loop)]
     assert (first, scored) == ("W05", ["W06", "W07", "W08", "W09", "W10", "W11"])
 
 

@@ -296,7 +296,7 @@ def test_a_window_without_proof_is_not_deployed(led: Loop) -> None:
     )
     agree(led, "1")
     assert waiting_requests(led.ledger) == []
-    assert measure.find_unmeasured() == monitor.find_unobserved() == []
+    assert measure.unmeasured(led) == monitor.find_unobserved() == []
 
 
 @pytest.mark.parametrize(
