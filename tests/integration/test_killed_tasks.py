@@ -89,9 +89,9 @@ def survives(task: Callable[..., object], *arguments: object, killed_at: tuple[s
 def one_serves(loop: Loop) -> str:
     """One version is in Production, one at most in Staging, and no version is unknown to the ledger and waits for use."""
     (serving,) = loop.registry.in_stage(loop.model, "Production")
-    known = set(loop.ledger.keys(Version))
+    in_ledger = set(loop.ledger.keys(Version))
     stages = loop.registry.stages(loop.model)
-    assert {version for version, stage in stages.items() if stage != "Archived"} <= known
+    assert {version for version, stage in stages.items() if stage != "Archived"} <= in_ledger
     assert list(stages.values()).count("Staging") <= 1
     assert unfinished(loop.ledger) == []
     assert loop.champion().version == serving

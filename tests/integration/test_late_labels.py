@@ -31,7 +31,7 @@ def without_labels(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.assign(label=frame["label"].mask(there), label_known_at=frame["label_known_at"].mask(there))
 
 
-def known(frames: Sequence[pd.DataFrame], number: int) -> int:
+def labels_known(frames: Sequence[pd.DataFrame], number: int) -> int:
     """How many labels of these rows are known at the end of a week."""
     end = playground.weeks()[number].end
     return sum(int((frame["label_known_at"] <= end).sum()) for frame in frames)
@@ -53,8 +53,8 @@ def test_a_batch_is_measured_when_its_labels_are_there_with_models_that_know_not
     monitored("monitor-5")
     measured, (before, fitted) = loop.ledger.all(Measurement)[-1], loop.ledger.all(Shadow)[-2:]
     champion = before.training
-    assert measured.scores[BASELINE].rows == known(frames[5:6], 5) < known(frames[5:6], 6)
-    assert fitted.training.rows == known([*frames[:4], frames[5]], 5)
+    assert measured.scores[BASELINE].rows == labels_known(frames[5:6], 5) < labels_known(frames[5:6], 6)
+    assert fitted.training.rows == labels_known([*frames[:4], frames[5]], 5)
 
     decided = (decisions(loop.ledger), loop.champion(), loop.ledger.all(Shadow))
     assert str(land(loop, 4, late)["reason"]).startswith("revision 2")
@@ -73,7 +73,7 @@ def test_a_batch_is_measured_when_its_labels_are_there_with_models_that_know_not
     take_in(loop, [6])
     monitored("monitor-6")
     newest = loop.ledger.all(Shadow)[-1].training
-    assert newest.rows == known(frames, 6), "the next model knows the late labels as well"
+    assert newest.rows == labels_known(frames, 6), "the next model knows the late labels as well"
 
 
 def test_labels_that_are_many_batches_late_keep_no_model_from_being_deployed(due: Loop) -> None:

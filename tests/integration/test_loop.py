@@ -147,9 +147,9 @@ def test_a_first_model_that_does_not_beat_the_baseline_waits_and_says_what_can_c
     assert monitored() == 1
     assert answered("first") is None
     assert asked("impatient") is None
-    waits, told = decisions(loop.ledger)[-2:]
-    assert (waits.action, told.action) == ("WAIT", "SKIP")
-    assert waits.reason == told.reason
+    waits, refused = decisions(loop.ledger)[-2:]
+    assert (waits.action, refused.action) == ("WAIT", "SKIP")
+    assert waits.reason == refused.reason
     assert waits.reason.startswith(
         "first model: no proof yet that a model of all is better than the baseline (sklearn.dummy.DummyClassifier): it loses "
     )

@@ -195,9 +195,9 @@ def test_paused_pinned_and_blocked_nothing_is_deployed_and_then_it_goes_on(due: 
 
     orders.order("pin", actor="eve", reason="the audit")
     assert asked("pinned") is None
-    waits, told = decisions(loop.ledger)[-2:]
+    waits, refused = decisions(loop.ledger)[-2:]
     assert (waits.action, waits.reason) == ("WAIT", "version 1 is pinned by eve: the audit")
-    assert (told.action, told.reason) == ("SKIP", "version 1 is pinned by eve: the audit")
+    assert (refused.action, refused.reason) == ("SKIP", "version 1 is pinned by eve: the audit")
     orders.order("unpin", actor="eve", reason="the audit is over")
 
     orders.order("block", version="4", actor="eve", reason="odd")
@@ -238,8 +238,8 @@ def test_a_person_is_asked_before_a_deployment_and_without_an_answer_the_champio
     assert question["default"] == "keep"
     assert "| predictions | holds |" in question["body"]
     assert lease_holder(loop) is None, "a person may take hours"
-    (kept,) = loop.ledger.all(Question)
-    assert kept.key == run_key
+    (question_asked,) = loop.ledger.all(Question)
+    assert question_asked.key == run_key
     assert [notice["kind"] for notice in notices] == ["ask"]
     agree(loop, "1")
     outcome = retrain.deploy(run_key, "run", "keep:default, because nobody answered")
