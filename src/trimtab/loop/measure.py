@@ -7,8 +7,9 @@ from typing import Any
 
 from trimtab.contracts import Evaluation, Fitted, Manifest, Plan, TrainedModel, from_json
 from trimtab.data.batches import sufficiently_labelled
-from trimtab.ledger import Batch, Measurement, Shadow, batch_key, queries, shadow_prefix, state
+from trimtab.ledger import Batch, Ledger, Measurement, Shadow, batch_key, queries, shadow_prefix, state
 from trimtab.loop.loop import Loop, open_loop
+from trimtab.params import Params
 from trimtab.registry import tracking
 from trimtab.trigger.planning import plan_batch, write_champion, write_run
 from trimtab.trigger.policy import rules_of
@@ -21,34 +22,48 @@ _AT_START = 6
 
 
 def find_unmeasured() -> list[dict[str, Any]]:
-    """Return the labelled batch revisions to measure, oldest first: batch, revision and commit of each.
+    """Return the batch revisions to measure, oldest first: batch, revision and commit of each.
 
-    All of them have the parameters of one commit. The first shadows are fitted through the batch that comes two before
-    `train.start_batches`, or six before the newest one if the history is longer.
+    All of them have the parameters of one commit. While a fit through the newest batch has failed, it is the one that is
+    returned, as long as no other waits.
     """
     loop = open_loop()
     batches = state.batches_in_force(loop.ledger.all(Batch))
     labelled = sufficiently_labelled([batch.manifest for batch in batches], loop.params.data)
-    measured = set(loop.ledger.keys(Measurement))
-    pending = [
-        manifest
-        for manifest in labelled[_first(loop, labelled) :]
-        if batch_key(manifest.batch, manifest.revision) not in measured
-    ]
-    if not pending and labelled and measured and _candidates(loop, labelled[-1]):
-        pending = labelled[-1:]  # a fit has failed
+    pending = unmeasured(loop.ledger, loop.params, batches)
+    if not pending and labelled and loop.ledger.keys(Measurement) and _candidates(loop, labelled[-1]):
+        pending = labelled[-1:]
     return [
         {"batch": manifest.batch, "revision": manifest.revision, "commit": loop.commit}
         for manifest in pending
     ]
 
 
-def _first(loop: Loop, labelled: Sequence[Manifest]) -> int:
+def unmeasured(ledger: Ledger, params: Params, batches: Sequence[Batch]) -> list[Manifest]:
+    """Return the labelled batch revisions without a measurement, oldest first.
+
+    The first shadows are fitted through the batch that comes two before `train.start_batches`, or six before the newest
+    one if the history is longer.
+
+    Args:
+        ledger: The facts.
+        params: When to begin, and which batches have enough labels.
+        batches: Those in force.
+    """
+    labelled = sufficiently_labelled([batch.manifest for batch in batches], params.data)
+    measured = set(ledger.keys(Measurement))
+    return [
+        manifest
+        for manifest in labelled[_first(ledger, params, labelled) :]
+        if batch_key(manifest.batch, manifest.revision) not in measured
+    ]
+
+
+def _first(ledger: Ledger, params: Params, labelled: Sequence[Manifest]) -> int:
     """Return the place of the first batch to measure."""
-    earliest = loop.ledger.columns(Measurement, "batch")[:1]
+    earliest = ledger.columns(Measurement, "batch")[:1]
     begun = [place for place, manifest in enumerate(labelled) if (manifest.batch,) in earliest]
-    start = loop.params.train.start_batches
-    return begun[0] if begun else max(start - 3, len(labelled) - _AT_START - 1)
+    return begun[0] if begun else max(params.train.start_batches - 3, len(labelled) - _AT_START - 1)
 
 
 def measure(batch: str, revision: int, commit: str) -> dict[str, Any]:
