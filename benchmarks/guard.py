@@ -3,7 +3,7 @@
 import argparse
 import os
 from collections import ChainMap
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import pandas as pd
 
 from benchmarks.policy import flights
 from trimtab import params
+from trimtab.data.batches import BATCH, labelled
 from trimtab.data.schema import LABEL
 from trimtab.evaluate.guard import Guarded, guard
 from trimtab.evaluate.record import Record
@@ -43,6 +44,11 @@ def other_units(rows: pd.DataFrame, where: np.ndarray) -> pd.DataFrame:
 CORRUPTIONS: Mapping[str, Corruption] = {"labels": flipped_labels, "units": other_units}
 
 
+def labelled_at(past: History, rows: pd.DataFrame, batches: Sequence[str], *, at: int) -> pd.DataFrame:
+    """Return the rows of these batches whose label was known at the cut-off of the batch with this number."""
+    return labelled(rows[rows[BATCH].isin(batches)], past.cutoffs[at])
+
+
 def corrupted(
     past: History, record: Record, place: int, corruption: Corruption, share: float
 ) -> tuple[Record, Record]:
@@ -52,18 +58,20 @@ def corrupted(
         The record through this batch, with the distance of the corrupted model; and the record through the next batch,
         on which the corrupted model is the shadow.
     """
-    draw, number = np.random.default_rng(place), past.first + 1 + place
+    draw, number = np.random.default_rng(place), past.recorded[place]
     rows = pd.concat([part.read() for part in past.rows.parts[: number + 2]], ignore_index=True)
-    batches = rows["batch"].to_numpy()
     bad = corruption(rows, draw.uniform(size=len(rows)) < share)
     models = {
         through: fit.fit(
-            fit.build(past.params), past.params, bad[np.isin(batches, past.batches[: through + 1])]
+            fit.build(past.params),
+            past.params,
+            labelled_at(past, bad, past.batches[: through + 1], at=through),
         )
         for through in (number, number + 1)
     }
-    sound = fit.fit(fit.build(past.params), past.params, rows[np.isin(batches, past.batches[:number])])
-    here, there = (rows[batches == past.batches[each]] for each in (number, number + 1))
+    before = labelled_at(past, rows, past.batches[:number], at=number - 1)
+    sound = fit.fit(fit.build(past.params), past.params, before)
+    here, there = (labelled_at(past, rows, [past.batches[each]], at=each) for each in (number, number + 1))
     last, following = record[place], record[place + 1]
     name = following.shadows[CANDIDATE]
     answers = fit.predict(models[number], past.params, there)

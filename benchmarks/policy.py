@@ -4,6 +4,7 @@ import argparse
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from itertools import chain
 from pathlib import Path
 
@@ -29,8 +30,10 @@ def flights(parameters: params.Params, starts: Sequence[int]) -> Iterator[Histor
     """Yield the flights from each of these weeks on."""
     weekly = list(weeks())
     for start in starts:
-        frames = ((week.batch, week.rows) for week in weekly[start:] if not week.partial)
-        yield history(f"flights from {weekly[start].batch}", parameters, frames)
+        whole = [week for week in weekly[start:] if not week.partial]
+        frames = ((week.batch, week.rows) for week in whole)
+        ends = {week.batch: week.end for week in whole}
+        yield history(f"flights from {weekly[start].batch}", parameters, frames, ends)
 
 
 def streams(parameters: params.Params, kinds: Sequence[Kind], seeds: int) -> Iterator[History]:
@@ -38,11 +41,16 @@ def streams(parameters: params.Params, kinds: Sequence[Kind], seeds: int) -> Ite
     for kind in kinds:
         for seed in range(seeds):
             stream = Stream(kind=kind, seed=seed)
-            made = history(stream.name, stream_params(parameters), stream.frames())
+            made = history(stream.name, stream_params(parameters), stream.frames(), stream.ends)
             yield replace(made, drifts=stream.drifts)
 
 
-def history(name: str, parameters: params.Params, batches: Iterable[tuple[str, pd.DataFrame]]) -> History:
+def history(
+    name: str,
+    parameters: params.Params,
+    batches: Iterable[tuple[str, pd.DataFrame]],
+    ends: Mapping[str, datetime],
+) -> History:
     """Write the rows of a history to the cache."""
     path = CACHE / f"{name.replace(' ', '-')}.parquet"
     write_rows(path, batches)
@@ -50,6 +58,7 @@ def history(name: str, parameters: params.Params, batches: Iterable[tuple[str, p
         name=name,
         params=parameters,
         rows_file=path,
+        ends=ends,
         windows=WINDOWS,
         block_hours=float(parameters.gate.block_hours),
         cache=CACHE / "fits",

@@ -14,18 +14,18 @@ from trimtab_operators import fail_if_one_failed, reconcile, wake
 
 
 @task
-def find_unmeasured() -> list[dict[str, Any]]:
+def find_unmeasured(holder: str) -> list[dict[str, Any]]:
     from trimtab.loop.measure import find_unmeasured
 
-    return find_unmeasured()
+    return find_unmeasured(holder)
 
 
 # One at a time and in order, because each batch is scored with the models that were fitted before it.
 @task(max_active_tis_per_dagrun=1, map_index_template="{{ task.op_kwargs['batch'] }}")
-def measure(batch: str, revision: int, commit: str) -> dict[str, Any]:
+def measure(batch: str, revision: int, commit: str, holder: str) -> dict[str, Any]:
     from trimtab.loop.measure import measure
 
-    return measure(batch, revision, commit)
+    return measure(batch, revision, commit, holder)
 
 
 @task(trigger_rule="all_done")
@@ -55,13 +55,14 @@ def observe(batch: str, revision: int, champion: str, commit: str) -> dict[str, 
     ),
     doc=__doc__,
     impact="tier_1",
-    max_active_runs=1,
+    max_active_runs=4,
 )
 def monitor_model(model: Model) -> None:
     template = model.read().training_pod_template
     # Executors without pods ignore the template.
     pod = {"executor_config": {"pod_template_file": template}} if template else {}
-    unmeasured, unobserved, assessed = find_unmeasured(), find_unobserved(), assess("{{ run_id }}")
+    holder = "{{ run_id }}"
+    unmeasured, unobserved, assessed = find_unmeasured(holder), find_unobserved(), assess(holder)
     reconcile() >> [unmeasured, unobserved]
     done = [
         measure.override(execution_timeout=timedelta(hours=4), **pod).expand_kwargs(unmeasured),

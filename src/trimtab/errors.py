@@ -221,11 +221,11 @@ class GateDead(TrimtabError):
     """A gate that does not distinguish a good model from a bad one."""
 
     def __init__(self, answers: Mapping[str, str], expected: Mapping[str, str]) -> None:
-        wanted, got = (
+        right, got = (
             ", ".join(f"{probe}: {answer}" for probe, answer in each.items()) for each in (expected, answers)
         )
         super().__init__(
-            f"The guard is dead: expected its probes to be judged {wanted}, got {got}. Nothing was deployed. Look at the "
+            f"The guard is dead: expected its probes to be judged {right}, got {got}. Nothing was deployed. Look at the "
             f"gate section of params.yaml (error, max_calibration_excess, min_blocks) and at trimtab.evaluate."
         )
 

@@ -26,25 +26,24 @@ def test_ingest_lists_takes_each_batch_and_announces(dags):
 
 def test_monitoring_mends_finds_measures_each_assesses_and_wakes(dags):
     assert _shape(dags["monitor_model"]) == {
-        "reconcile": {"find_unmonitored"},
-        "find_unmonitored": {"measure"},
-        "measure": {"assess"},
+        "reconcile": {"find_unmeasured", "find_unobserved"},
+        "find_unmeasured": {"measure"},
+        "find_unobserved": {"observe"},
+        "measure": {"assess", "fail_if_one_failed"},
+        "observe": {"assess", "fail_if_one_failed"},
         "assess": {"wake"},
         "wake": set(),
+        "fail_if_one_failed": set(),
     }
 
 
 def test_retraining_stops_at_the_arbiter_or_goes_through_to_the_end(dags):
     assert _shape(dags["retrain_model"]) == {
-        "arbitrate": {"checkout", "prepare", "train", "evaluate", "refit", "ask", "conclude"},
-        "checkout": {"prepare"},
-        "prepare": {"train"},
-        "train": {"evaluate"},
-        "evaluate": {"refit"},
-        "refit": {"ask"},
+        "arbitrate": {"fit", "ask", "deploy"},
+        "fit": {"ask"},
         "ask": {"wait_for_answer"},
-        "wait_for_answer": {"conclude"},
-        "conclude": {"close"},
+        "wait_for_answer": {"deploy"},
+        "deploy": {"close"},
         "close": set(),
     }
 
@@ -64,12 +63,15 @@ def test_a_rollback_mends_first(dags):
 
 def test_batches_are_taken_and_measured_one_task_each(dags):
     mapped = {task.task_id for dag in dags.values() for task in dag.tasks if task.is_mapped}
-    assert mapped == {"ingest", "measure"}
+    assert mapped == {"ingest", "measure", "observe"}
     assert dags["ingest_batch"].get_task("ingest").partial_kwargs["max_active_tis_per_dagrun"] == 2
+    assert dags["monitor_model"].get_task("measure").partial_kwargs["max_active_tis_per_dagrun"] == 1
 
 
-def test_assessing_goes_on_when_there_was_nothing_to_measure(dags):
-    assert dags["monitor_model"].get_task("assess").trigger_rule == "none_failed"
+def test_assessing_goes_on_after_a_batch_that_cannot_be_measured_and_the_run_fails_all_the_same(dags):
+    tasks = dags["monitor_model"].task_dict
+    assert tasks["assess"].trigger_rule == "all_done"
+    assert tasks["fail_if_one_failed"].trigger_rule == "one_failed"
 
 
 def test_each_event_comes_from_one_kind_of_task(dags):
@@ -82,7 +84,7 @@ def test_each_event_comes_from_one_kind_of_task(dags):
     assert outlets == {
         ("ingest_batch", "announce"): ["trimtab://demand/batches"],
         ("monitor_model", "wake"): ["trimtab://demand/requests"],
-        ("retrain_model", "conclude"): ["trimtab://demand/champion"],
+        ("retrain_model", "deploy"): ["trimtab://demand/champion"],
         ("rollback_model", "rollback"): ["trimtab://demand/champion"],
         ("sweep", "wake_monitor"): ["trimtab://demand/batches"],
         ("sweep", "wake_retrain"): ["trimtab://demand/requests"],
@@ -130,14 +132,16 @@ def test_a_new_airflow_waits_for_the_next_time(bag, monkeypatch, name, due, next
 def test_what_the_environment_names_sets_the_nightly_backup_and_the_pods_of_a_training(
     bag, dags, monkeypatch
 ):
-    before = [dags["retrain_model"].get_task(name).executor_config for name in ("train", "refit")]
-    assert before == [{}, {}]
+    assert not any(task.executor_config for dag in dags.values() for task in dag.tasks)
     monkeypatch.setenv("TRIMTAB_BACKUPS", "/backups")
     monkeypatch.setenv("TRIMTAB_TRAINING_POD_TEMPLATE", "/etc/trimtab/training-pod.yaml")
     again = type(bag)(str(FOLDER)).dags
     assert again["back_up_stores"].timetable.expression == "15 3 * * *"
     own = {
-        task.task_id: task.executor_config for task in again["retrain_model"].tasks if task.executor_config
+        task.task_id: task.executor_config
+        for dag in again.values()
+        for task in dag.tasks
+        if task.executor_config
     }
     pod = {"pod_template_file": "/etc/trimtab/training-pod.yaml"}
-    assert own == {"train": pod, "refit": pod}
+    assert own == {"measure": pod, "fit": pod}

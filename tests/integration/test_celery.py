@@ -25,7 +25,7 @@ from tests.support.moments import Site
 from tests.support.waiting import free_port, until
 from trimtab.data import landing
 from trimtab.errors import TrimtabError
-from trimtab.ledger import Batch, QuarantineAction, Version, state
+from trimtab.ledger import Batch, Measurement, QuarantineAction, Shadow, state
 from trimtab.loop.loop import Loop
 from trimtab.origin import commands
 from trimtab.settings import Ports
@@ -35,7 +35,7 @@ from trimtab.stack.airflow_api import AirflowApi
 pytestmark = pytest.mark.timeout(600)
 
 WORKERS = ("first", "second")
-DAGS = ("ingest_batch", "retrain_model")
+DAGS = ("ingest_batch", "monitor_model")
 FIVE_MINUTES = {"seconds": 300.0, "every": 1.0}
 SLOW = {"max_iter": 600, "learning_rate": 0.002, "min_samples_leaf": 50, "early_stopping": False}
 
@@ -106,8 +106,7 @@ class Cluster:
 def loop(site: Site) -> Iterator[Loop]:
     """A loop that trains slowly, where what the first training needs has landed."""
     with pytest.MonkeyPatch.context() as patch:
-        # Two batches for the refit too: it is no part of what is lost here.
-        loop = site.empty(patch, "slow", model__settings=SLOW, train__window_batches=2)
+        loop = site.empty(patch, "slow", model__settings=SLOW)
         playground.land_weeks(loop, range(4))
         yield loop
 
@@ -188,22 +187,22 @@ def test_a_worker_is_lost_in_the_middle_of_training_and_the_run_recovers(
     loop: Loop, cluster: tuple[Cluster, AirflowApi], taken_in: list[dict[str, Any]]
 ) -> None:
     airflow, api = cluster
-    assert len(taken_in) >= 4  # batches, which the first training needs
-    api.trigger("retrain_model", {"reason": "a worker will be lost"}, run_id="lost")
+    assert len(taken_in) >= 4  # batches, which the first model needs
+    api.trigger("monitor_model", run_id="lost")
     until(lambda: fits(loop), "the training to be in its middle", seconds=300)
     (training,) = trainings(loop)
     airflow.lose(airflow.runs(training))
     until(lambda: not trainings(loop), "the training to end with its task", **FIVE_MINUTES)
-    assert loop.registry.stages(loop.model) == {}
+    assert loop.ledger.all(Measurement) == []
 
-    instances = ended(api, "retrain_model", "lost")
-    tries = {entry["task_id"]: (entry["state"], entry["try_number"]) for entry in instances}
-    assert tries["train"] == ("success", 2)
-    assert run_state(api, "retrain_model", "lost") == "success"
-    assert tries.pop("wait_for_answer")[0] == "skipped"  # gate.ask is never
-    assert {state for state, _ in tries.values()} == {"success"}, tries
-    assert loop.registry.stages(loop.model) == {"1": "Archived", "2": "Production"}
-    assert len(loop.ledger.keys(Version)) == 2
+    instances = ended(api, "monitor_model", "lost")
+    tries = [entry["try_number"] for entry in instances if entry["task_id"] == "measure"]
+    assert sorted(tries) == [1, 1, 2]
+    assert run_state(api, "monitor_model", "lost") == "success"
+    measured = [(fact.batch, fact.revision) for fact in loop.ledger.all(Measurement)]
+    assert measured == [(week.batch, 1) for week in playground.weeks()[1:4]]
+    assert [shadow.attempt for shadow in loop.ledger.all(Shadow)] == [1, 1, 1]
+    assert loop.registry.stages(loop.model) == {"1": "Staging"}
     assert lease_holder(loop) is None
 
 
@@ -255,7 +254,7 @@ def trainings(loop: Loop) -> list[psutil.Process]:
     running = []
     for process in psutil.process_iter():
         with suppress(psutil.NoSuchProcess):
-            if process.cmdline()[-3:] == ["-m", "trimtab", "train"]:
+            if process.cmdline()[-3:] == ["-m", "trimtab", "measure"]:
                 if process.environ().get("TRIMTAB_HOME") == str(loop.stores.home):
                     running.append(process)
     return running

@@ -1,15 +1,22 @@
 """A replay of the batches of a real origin."""
 
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from tests.support.playground import take_in, weeks
+from tests.support.playground import land, take_in, thin, weeks
 from trimtab.cli import app
+from trimtab.ledger import Version
+from trimtab.loop import ingest
 from trimtab.loop.loop import Loop
+from trimtab.replay.run import open_history
+from trimtab.replay.shadows import fit_shadow
+from trimtab.train.fit import predict
 
 
 def replayed(*options: str) -> Result:
@@ -39,8 +46,43 @@ def test_a_history_of_four_batches_is_too_short(fed: Loop, tmp_path: Path) -> No
     assert "A replay needs 6 labelled batches, there are 4." in result.stderr
 
 
+def test_batches_without_a_label_in_time_do_not_count(fed: Loop, tmp_path: Path) -> None:
+    for week in weeks()[4:6]:
+        rows = thin(week)
+        late = rows.assign(label_known_at=rows["label_known_at"] + (week.end - week.start))
+        land(fed.stores.landing, week.batch, late, week)
+        assert ingest.ingest(week.batch)["outcome"] == "ingested"
+    result = replayed("--out", str(tmp_path))
+    assert result.exit_code == 1
+    expected = (
+        "Without the labels that came too late (see --delay), a replay needs 6 labelled batches, there are 4."
+    )
+    assert expected in result.stderr
+
+
 @pytest.mark.parametrize("options", [["--stream", "chaos"], ["--window", "newest"], ["--window", "0"]])
 def test_an_unknown_stream_or_window_is_refused(options: list[str], tmp_path: Path) -> None:
     result = replayed(*options, "--out", str(tmp_path))
     assert result.exit_code == 2
     assert options[0] in result.stderr
+
+
+@pytest.mark.parametrize(("version", "delay", "some_late"), [("1", 2, False), ("2", 0, True)])
+def test_a_replayed_model_equals_that_of_the_loop(
+    version: str, delay: int, some_late: bool, led: Loop, tmp_path: Path
+) -> None:
+    """The loop fitted version 1 two batches after its newest one, and version 2 right after it."""
+    take_in(led, range(4, 6))
+    past = replace(open_history(tmp_path, ["all"], None, 0), delay=delay)
+    fitted = led.ledger.require(Version, version)
+    through = past.batches.index(fitted.training.batches[-1].batch)
+    labelled = past.rows.select(past.batches[: through + 1])
+    in_time = labelled.known_at(past.cutoffs[through])
+    assert fitted.training.rows == len(in_time)
+    assert (len(in_time) < len(labelled)) == some_late
+
+    numbers, hours = range(through + 1), past.block_hours
+    _, predictions, _ = fit_shadow(
+        past.params, past.rows, numbers, cutoffs=past.cutoffs, baseline=False, block_hours=hours
+    )
+    assert np.array_equal(predictions, predict(led.load(fitted), past.params, in_time.parts[-1].read()))

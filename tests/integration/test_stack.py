@@ -20,7 +20,7 @@ from tests.support.ledger import lease_holder
 from tests.support.moments import SMALL
 from tests.support.waiting import until
 from trimtab.errors import CommandFailed, Unfit
-from trimtab.ledger import Batch, Judgement, state
+from trimtab.ledger import Answer, Question, Run
 from trimtab.loop.initialise import initialise
 from trimtab.stack import airflow_api, config, control, supervision
 
@@ -165,23 +165,22 @@ def test_a_person_is_asked_on_the_page_and_the_default_counts_when_nobody_answer
     api, loop = airflow_api.connect(home), playground.opened()
     playground.land_weeks(loop, range(4))
     api.trigger("ingest_batch", run_id="four")
-    until(
-        lambda: len(state.batches_in_force(loop.ledger.all(Batch))) == 4, "four batches", seconds=120, every=1
-    )
-
-    api.trigger("retrain_model", {"reason": "first"}, run_id="unanswered")
-    detail = _asked(api, "unanswered")
-    assert detail["subject"] == f"Promote version 1 of {loop.model} over the baseline?"
-    assert "ASK: the challenger loses" in detail["body"]
+    until(lambda: loop.ledger.all(Question), "the first model to be asked about", seconds=300, every=1)
+    (run,) = loop.ledger.all(Run)
+    detail = _asked(api, run.holder)
+    assert detail["subject"] == f"Deploy the newest model of {loop.model}? no version is in Production"
+    assert "first model: it loses" in detail["body"]
     assert (detail["options"], detail["defaults"]) == (["promote", "keep"], ["keep"])
     assert lease_holder(loop) is None
-    assert state.open_verdict(loop.ledger.all(Judgement)).state == "ASK"
-    _ended(api, "retrain_model", "unanswered", "success")
-    refused = loop.ledger.last(Judgement, run_key=f"{loop.model}-1")
-    assert refused.reason.startswith("REJECT by default, because nobody answered: ASK: "), refused
+    _ended(api, "retrain_model", run.holder, "success")
+    answer = loop.ledger.require(Answer, run.request)
+    assert (answer.action, answer.reason.partition(":")[0]) == (
+        "SKIP",
+        "kept by default, because nobody answered",
+    )
     assert loop.registry.in_stage(loop.model, "Production") == []
 
-    api.trigger("retrain_model", {"reason": "again", "force": True}, run_id="answered")
+    api.trigger("retrain_model", {"reason": "again"}, run_id="answered")
     _asked(api, "answered")
     # An answer before the executor's own "ended" is taken for a task that died, which Airflow tries again: it asks once more.
     time.sleep(5)
@@ -191,9 +190,9 @@ def test_a_person_is_asked_on_the_page_and_the_default_counts_when_nobody_answer
         {"chosen_options": ["promote"]},
     )
     _ended(api, "retrain_model", "answered", "success")
-    promoted = loop.ledger.last(Judgement, run_key=f"{loop.model}-2")
-    assert promoted.reason.startswith("PROMOTE by admin: ASK: "), promoted
-    assert len(loop.registry.in_stage(loop.model, "Production")) == 1
+    deployed = loop.ledger.require(Answer, "ui:answered")
+    assert deployed.reason.startswith("approved by admin: first model: "), deployed
+    assert loop.registry.in_stage(loop.model, "Production") == [deployed.version]
 
 
 _PLACE = "/api/v2/dags/retrain_model/dagRuns"

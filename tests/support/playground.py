@@ -106,7 +106,7 @@ def take_in(loop: Loop, numbers: Sequence[int]) -> None:
 
 def monitored(run_id: str = "monitor") -> int:
     """Do what `monitor_model` does; return how many requests wait."""
-    for item in measure.find_unmeasured():
+    for item in measure.find_unmeasured(run_id):
         measure.measure(**item)
     for item in monitor.find_unobserved():
         monitor.observe(**item)

@@ -1,4 +1,4 @@
-"""Models whose answer is known go through the guard before each deployment, so that a guard that lets all pass is noticed."""
+"""Models whose answer is known go through the guard before each deployment: a guard that lets all pass is noticed."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime

@@ -1,5 +1,6 @@
 """Measure one batch: score the models that were not trained on it, and fit the candidates through it."""
 
+import logging
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -7,7 +8,18 @@ from typing import Any
 
 from trimtab.contracts import Evaluation, Fitted, Manifest, Plan, TrainedModel, from_json
 from trimtab.data.batches import sufficiently_labelled
-from trimtab.ledger import Batch, Ledger, Measurement, Shadow, batch_key, queries, shadow_prefix, state
+from trimtab.errors import LeaseHeld
+from trimtab.ledger import (
+    Batch,
+    Lease,
+    Ledger,
+    Measurement,
+    Shadow,
+    batch_key,
+    queries,
+    shadow_prefix,
+    state,
+)
 from trimtab.loop.loop import Loop, open_loop
 from trimtab.params import Params
 from trimtab.registry import tracking
@@ -15,40 +27,64 @@ from trimtab.trigger.planning import plan_batch, write_champion, write_run
 from trimtab.trigger.policy import rules_of
 from trimtab.trigger.standing import leader_after, newest_shadows, record_of, standing
 
+log = logging.getLogger(__name__)
+
 ATTEMPTS = 3
 """How often a candidate is fitted through a batch before the loop goes on without."""
 _AT_START = 6
 """Number of newest batches that are measured when a loop begins on a long history."""
 
 
-def find_unmeasured() -> list[dict[str, Any]]:
-    """Return the batch revisions to measure, oldest first: batch, revision and commit of each.
+def find_unmeasured(holder: str) -> list[dict[str, Any]]:
+    """Return the labelled batch revisions to measure, oldest first: batch, revision and commit of each.
 
-    All of them have the parameters of one commit. While a fit through the newest batch has failed, it is the one that is
-    returned, as long as no other waits.
+    All of them have the parameters of one commit.
+
+    Args:
+        holder: The Airflow run. It holds the lease that allows one run to measure at a time, until `monitor.assess`; while
+            another run holds it, there is nothing to do here.
     """
     loop = open_loop()
-    batches = state.batches_in_force(loop.ledger.all(Batch))
-    labelled = sufficiently_labelled([batch.manifest for batch in batches], loop.params.data)
-    pending = unmeasured(loop.ledger, loop.params, batches)
-    if not pending and labelled and loop.ledger.keys(Measurement) and _candidates(loop, labelled[-1]):
-        pending = labelled[-1:]
+    try:
+        take_lease(loop, holder)
+    except LeaseHeld as error:
+        log.info("Another run measures: %s", error)
+        return []
     return [
-        {"batch": manifest.batch, "revision": manifest.revision, "commit": loop.commit}
-        for manifest in pending
+        {"batch": manifest.batch, "revision": manifest.revision, "commit": loop.commit, "holder": holder}
+        for manifest in unmeasured(loop)
     ]
 
 
-def unmeasured(ledger: Ledger, params: Params, batches: Sequence[Batch]) -> list[Manifest]:
-    """Return the labelled batch revisions without a measurement, oldest first.
+def take_lease(loop: Loop, holder: str) -> Lease:
+    """Take the lease that allows one run to measure at a time.
+
+    Raises:
+        LeaseHeld: Another run holds it.
+    """
+    return loop.ledger.leases.take(
+        f"measure:{loop.model}", holder=holder, minutes=loop.params.trigger.lease_minutes
+    )
+
+
+def unmeasured(loop: Loop) -> list[Manifest]:
+    """Return the labelled batch revisions that have to be measured, oldest first.
+
+    While a fit through the newest batch has failed, that batch has to be measured again if no other has.
+    """
+    batches = state.batches_in_force(loop.ledger.all(Batch))
+    labelled = sufficiently_labelled([batch.manifest for batch in batches], loop.params.data)
+    pending = without_measurement(loop.ledger, loop.params, batches)
+    if not pending and labelled and loop.ledger.keys(Measurement) and _candidates(loop, labelled[-1]):
+        pending = labelled[-1:]
+    return pending
+
+
+def without_measurement(ledger: Ledger, params: Params, batches: Sequence[Batch]) -> list[Manifest]:
+    """Return those of the batches in force that have enough labels and no measurement, oldest first.
 
     The first shadows are fitted through the batch that comes two before `train.start_batches`, or six before the newest
     one if the history is longer.
-
-    Args:
-        ledger: The facts.
-        params: When to begin, and which batches have enough labels.
-        batches: Those in force.
     """
     labelled = sufficiently_labelled([batch.manifest for batch in batches], params.data)
     measured = set(ledger.keys(Measurement))
@@ -66,19 +102,24 @@ def _first(ledger: Ledger, params: Params, labelled: Sequence[Manifest]) -> int:
     return begun[0] if begun else max(params.train.start_batches - 3, len(labelled) - _AT_START - 1)
 
 
-def measure(batch: str, revision: int, commit: str) -> dict[str, Any]:
+def measure(batch: str, revision: int, commit: str, holder: str) -> dict[str, Any]:
     """Measure one item of `find_unmeasured`, and write what was measured to the ledger.
 
     This decides nothing. If a batch is measured twice, the first measurement stands.
 
     Returns:
-        The number of models that were scored and that were fitted.
+        The number of models that were scored and that were fitted, and why others have no score.
+
+    Raises:
+        LeaseHeld: Another run measures.
     """
     loop = open_loop().at(commit)
     fact = loop.ledger.require(Batch, batch_key(batch, revision))
-    plan = _plan(loop, fact.manifest)
-    evaluation, fitted = run_project(loop, plan, f"measure-{batch}-r{revision}")
-    record(loop, plan, evaluation, fitted)
+    lease = take_lease(loop, holder)
+    with loop.ledger.leases.kept_alive(lease):
+        plan = _plan(loop, fact.manifest)
+        evaluation, fitted = run_project(loop, plan, f"measure-{batch}-r{revision}")
+        record(loop, plan, evaluation, fitted, lease)
     return {
         "scored": sum(map(len, evaluation.scores.values())),
         "fitted": sum(each.training is not None for each in fitted),
@@ -107,7 +148,7 @@ def run_project(loop: Loop, plan: Plan, name: str) -> tuple[Evaluation, Sequence
     return evaluation, fitted
 
 
-def record(loop: Loop, plan: Plan, evaluation: Evaluation, fitted: Sequence[Fitted]) -> None:
+def record(loop: Loop, plan: Plan, evaluation: Evaluation, fitted: Sequence[Fitted], lease: Lease) -> None:
     """Write the measurements and the fitted models of one run of the MLflow Project to the ledger."""
     keys = {ref.batch: batch_key(ref.batch, ref.revision) for ref in plan.batches}
     manifests = {batch.manifest.batch: batch.manifest for batch in loop.ledger.all(Batch, keys=keys.values())}
@@ -129,7 +170,8 @@ def record(loop: Loop, plan: Plan, evaluation: Evaluation, fitted: Sequence[Fitt
     ]
     if plan.decision is None:
         measurements = [replace(each, leader=leader_after(loop.ledger, each, rules)) for each in measurements]
-    loop.ledger.append(*(_shadow(loop, evaluation, each, manifests) for each in fitted), *measurements)
+    shadows = (_shadow(loop, evaluation, each, manifests) for each in fitted)
+    loop.ledger.append(*shadows, *measurements, lease=lease)
 
 
 def _shadow(loop: Loop, evaluation: Evaluation, fitted: Fitted, manifests: Mapping[str, Manifest]) -> Shadow:

@@ -1,14 +1,16 @@
-"""What follows from the measurements: the newest model goes to Staging, and the policy asks for a deployment or a rollback."""
+"""What follows from the measurements: the newest model goes to Staging, and the policy asks for what it finds due."""
 
 import logging
+from contextlib import suppress
 from typing import Any
 
 import pandas as pd
 
 from trimtab.drift import data_drift
 from trimtab.errors import LeaseHeld
-from trimtab.ledger import Batch, Observation, Request, Shadow, Version, batch_key, queries, state
+from trimtab.ledger import Batch, Observation, Request, Shadow, Version, batch_key, queries
 from trimtab.loop.loop import Loop, open_loop
+from trimtab.loop.measure import take_lease
 from trimtab.loop.stage import stage
 from trimtab.registry import tracking
 from trimtab.train.features import design
@@ -68,7 +70,7 @@ def assess(holder: str) -> int:
     A batch revision leads to one request at most. While one from the policy waits for an answer, it asks for no other.
 
     Args:
-        holder: The Airflow run, which holds the lease while it registers a model.
+        holder: The Airflow run. It holds a lease while it registers a model, and gives back the one to measure.
     """
     loop = open_loop()
     now = standing(loop.ledger, rules_of(loop.params))
@@ -77,6 +79,8 @@ def assess(holder: str) -> int:
         _stage(loop, newest, holder)
         _ask(loop, newest)
     _ask_for_drift(loop)
+    with suppress(LeaseHeld):  # then this run did not measure
+        loop.ledger.leases.release(take_lease(loop, holder))
     return len(queries.waiting_requests(loop.ledger))
 
 
@@ -127,7 +131,10 @@ def _ask_for_drift(loop: Loop) -> None:
         Request(
             source="drift",
             episode=first.key,
-            reason=f"{first.data.share:.0%} of the features of batch {first.batch} drifted, drift.data.max_share is {limit:g}",
+            reason=(
+                f"{first.data.share:.0%} of the features of batch {first.batch} drifted, "
+                f"drift.data.max_share is {limit:g}"
+            ),
             event_time=loop.event_now(),
             champion=champion.version,
         )

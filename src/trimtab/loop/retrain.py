@@ -48,7 +48,7 @@ _FAILURES = "failures"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """One run as a task works on it: the fact that started it, its request, its lease; `loop` has the commit's parameters."""
+    """One run as a task works on it: its fact, its request, its lease; `loop` has the parameters of its commit."""
 
     loop: Loop
     fact: facts.Run
@@ -133,12 +133,12 @@ def fit(run_key: str, holder: str) -> dict[str, Any]:
         if plan is None or run.loop.ledger.all(facts.Measurement, decision=run_key):
             return {"fitted": 0}
         evaluation, fitted = run_project(run.loop, plan, run_key)
-        record(run.loop, plan, evaluation, fitted)
+        record(run.loop, plan, evaluation, fitted, run.lease)
         return {"fitted": sum(each.training is not None for each in fitted)}
 
 
 def ask(run_key: str, holder: str) -> dict[str, Any] | None:
-    """Return the question to a person, or None when there is none.
+    """Return the question to a person, or None if there is no question.
 
     The lease is given back: a person may take hours. Meanwhile other requests are answered.
 

@@ -3,7 +3,7 @@
 from trimtab.data.landing import waiting as landed
 from trimtab.ledger import queries
 from trimtab.loop.loop import open_loop
-from trimtab.loop.measure import find_unmeasured
+from trimtab.loop.measure import unmeasured
 
 
 def waiting() -> dict[str, bool]:
@@ -17,6 +17,6 @@ def waiting() -> dict[str, bool]:
                 now=loop.ledger.now(),
             )
         ),
-        "unmonitored": bool(find_unmeasured() or queries.unobserved(loop.ledger)[1]),
+        "unmonitored": bool(unmeasured(loop) or queries.unobserved(loop.ledger)[1]),
         "requests": bool(queries.waiting_requests(loop.ledger)),
     }

@@ -24,9 +24,7 @@ class Result:
     schedule_row: Row
 
 
-def compare(
-    history: History, rules: Rules, *, delay: int = 0, others: Mapping[str, Policy] | None = None
-) -> list[Result]:
+def compare(history: History, rules: Rules, *, others: Mapping[str, Policy] | None = None) -> list[Result]:
     """Play the history through each policy.
 
     The policies are: never; after every batch; after every 4th; by age alone; the policy of the loop with the first
@@ -36,10 +34,9 @@ def compare(
     Args:
         history: With all its models fitted.
         rules: Numbers of the policy of the loop.
-        delay: Number of batches by which labels are late.
         others: Further policies, by name.
     """
-    record, begin = history.record(), history.begin
+    record, begin, delay = history.record(), history.begin, history.delay
     raced = list(leaders(record, replace(rules.race, candidates=list(history.windows)), rules.gate))
     single = [next(iter(history.windows))] * len(record)
 

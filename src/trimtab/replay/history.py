@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
 from importlib.metadata import version
 from multiprocessing import get_context, parent_process
@@ -44,19 +45,23 @@ class History:
         name: Of the history, in a scorecard.
         params: Under which the models are fitted.
         rows_file: A file of `train.row_groups.write` with a row group a batch.
+        ends: The end of each batch, by batch.
         windows: Training windows by the name of their candidate: a number of batches, or None for all.
         block_hours: Length of a block of time.
         cache: Folder in which fitted and scored models are kept. A replay that was killed goes on from there.
         drifts: Numbers of the batches with which an abrupt drift begins, where they are known.
+        delay: Number of batches by which labels are late.
     """
 
     name: str
     params: Params
     rows_file: Path
+    ends: Mapping[str, datetime]
     windows: Mapping[str, int | None]
     block_hours: float
     cache: Path
     drifts: Sequence[int] = ()
+    delay: int = 0
 
     @cached_property
     def rows(self) -> Rows:
@@ -67,6 +72,22 @@ class History:
     def batches(self) -> list[str]:
         """The ids of the batches."""
         return [part.batch for part in self.rows.parts]
+
+    @cached_property
+    def cutoffs(self) -> list[datetime]:
+        """For each batch, the time up to which labels count when it is scored and when a model is fitted through it.
+
+        As in the loop it is the end of the newest batch by then: `delay` batches later, or the last one.
+        """
+        ends = [self.ends[batch] for batch in self.batches]
+        return [*ends, *ends[-1:] * self.delay][self.delay :]
+
+    @cached_property
+    def recorded(self) -> list[int]:
+        """Numbers of the batches of the record: those after the first model that have a label known at their cut-off."""
+        parts = zip(self.rows.parts, self.cutoffs, strict=True)
+        rows = [part.known_at(cutoff).rows for part, cutoff in parts]
+        return [number for number in range(self.first + 1, len(rows)) if rows[number]]
 
     @property
     def first(self) -> int:
@@ -83,10 +104,11 @@ class History:
 
     @cached_property
     def folder(self) -> Path:
-        """Folder of the models; its name is a digest of the rows, the recipe and the versions of the libraries."""
+        """Folder of the models; its name is a digest of the rows, the cut-offs, the recipe and the libraries' versions."""
         recipe = self.params.model_dump(mode="json", include={"model", "data", "gate"})
         libraries = [version(name) for name in _LIBRARIES]
-        text = json.dumps([recipe, libraries, self.block_hours], sort_keys=True)
+        cutoffs = [cutoff.isoformat() for cutoff in self.cutoffs]
+        text = json.dumps([recipe, libraries, self.block_hours, cutoffs], sort_keys=True)
         digest = hashlib.sha256(self.rows_file.read_bytes() + text.encode()).hexdigest()
         return self.cache / digest[:16]
 
@@ -110,6 +132,7 @@ class History:
             self.params,
             self.rows,
             range(begin, through + 1),
+            cutoffs=self.cutoffs,
             baseline=candidate == BASELINE,
             block_hours=self.block_hours,
         )
@@ -119,8 +142,11 @@ class History:
         files.write(path, to_json(shadow))  # last: a model counts as fitted once this file is there
 
     def record(self) -> list[ScoredBatch]:
-        """Return the record of the loop: for each batch from the first score on, the scores of all models fitted before."""
-        return [self._scored(number) for number in range(self.first + 1, len(self.batches))]
+        """Return the record of the loop: for each batch from the first score on, the scores of all models fitted before.
+
+        A batch without a label that was known at its cut-off is left out.
+        """
+        return [self._scored(number) for number in self.recorded]
 
     def shadow(self, candidate: str, through: int) -> Shadow:
         """Return what is known of the model that a candidate fitted through a batch."""
@@ -143,7 +169,8 @@ class History:
             return None
         ours = self._predictions(candidate, through, "newest")
         theirs = self._predictions(candidate, through - 1, "following")
-        truths = targets(self.rows.parts[through].read([LABEL]), self.params.data)
+        newest = self.rows.parts[through].known_at(self.cutoffs[through])
+        truths = targets(newest.read([LABEL]), self.params.data)
         return apart(ours, theirs, truths, self.params.data.label)
 
     def _predictions(self, candidate: str, through: int, of: str) -> Floats:

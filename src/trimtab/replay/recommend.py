@@ -19,7 +19,7 @@ _REGRETS = (0.01, 0.02, 0.03, 0.04, 0.06, 0.1)
 _AGES = (4, 8, 12, 16)
 
 
-def recommend(history: History, rules: Rules, *, delay: int) -> str:
+def recommend(history: History, rules: Rules) -> str:
     """Replay other numbers than those of `rules` and fewer windows, and return a recommendation in one sentence.
 
     The best of many settings looks better than it is, so a setting is recommended only if it is ahead by two standard
@@ -28,10 +28,9 @@ def recommend(history: History, rules: Rules, *, delay: int) -> str:
     Args:
         history: With all its models fitted.
         rules: The numbers in use. All windows of the history are in use.
-        delay: Number of batches by which labels are late.
     """
     record, windows = history.record(), tuple(history.windows)
-    served = len(record) - history.begin - delay
+    served = len(record) - history.begin - history.delay
     if served < _FEWEST:
         return (
             f"Too little history for a recommendation: {served} served batches, {_FEWEST} are needed. "
@@ -44,7 +43,7 @@ def recommend(history: History, rules: Rules, *, delay: int) -> str:
         for each in _numbers(rules)
     }
     played = {
-        name: play(name, policy, record, begin=history.begin, delay=delay)
+        name: play(name, policy, record, begin=history.begin, delay=history.delay)
         for name, policy in settings.items()
     }
     present = played[_named(rules, windows)]

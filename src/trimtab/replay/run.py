@@ -1,8 +1,8 @@
 """Replays the batches of the origin, or a generated stream, and writes the scorecard."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pandas as pd
@@ -24,6 +24,7 @@ from trimtab.replay.streams import WEEK, Stream, stream_params
 from trimtab.trigger.policy import rules_of
 
 Batches = Iterable[tuple[str, pd.DataFrame]]
+Ends = Mapping[str, datetime]
 
 _FEWEST_SERVED = 2
 """Smallest number of batches after the first decision: one has no standard error."""
@@ -55,9 +56,11 @@ def replay(
         report: Is told the number of models that are done, and of all.
 
     Raises:
-        NotEnoughBatches: Hardly a batch is left after the first decision.
+        NotEnoughBatches: Hardly a batch with a label known in time is left after the first decision.
     """
-    history = _history(folder / "cache", windows, stream, delay)
+    history = open_history(folder / "cache", windows, stream, delay)
+    in_time = "Without the labels that came too late (see --delay), a replay"
+    _expect(history.first + 1 + len(history.recorded), history.params, delay, in_time)
     history.fit_all(jobs, report)
     given = rules_of(history.params)
     rules = replace(
@@ -65,11 +68,11 @@ def replay(
         regret=given.regret if regret is None else regret,
         max_age_batches=max_age_batches or given.max_age_batches,
     )
-    results = compare(history, rules, delay=delay)
+    results = compare(history, rules)
     ours = next(result for result in results if result.row.policy == LOOP)
     summary = _summary(ours)
     if with_recommendation:
-        summary = f"{summary}\n{recommend(history, rules, delay=delay)}"
+        summary = f"{summary}\n{recommend(history, rules)}"
     _write(folder, history.name, results, rules.regret, summary)
     return f"{table(results)}\n\n{summary}\nThe page is at {folder / 'index.html'}"
 
@@ -83,14 +86,16 @@ def table(results: Sequence[Result]) -> str:
     return "\n".join([head, *(_line(result.row, result.schedule_row) for result in results)])
 
 
-def _history(cache: Path, windows: Sequence[str] | None, stream: Stream | None, delay: int) -> History:
-    name, parameters, block, batches = _generated(stream, delay) if stream else _ingested(delay)
+def open_history(cache: Path, windows: Sequence[str] | None, stream: Stream | None, delay: int) -> History:
+    """Write the rows of the origin's batches, or of a generated stream, to `cache`; the arguments are those of `replay`."""
+    name, parameters, block, batches, ends = _generated(stream, delay) if stream else _ingested(delay)
     rows_file = cache / f"{name.replace(' ', '-')}.parquet"
     write_rows(rows_file, batches)
     return History(
         name=name,
         params=parameters,
         rows_file=rows_file,
+        ends=ends,
         windows=dict(
             candidate("all" if window == "all" else int(window))
             for window in windows or parameters.train.windows
@@ -98,16 +103,17 @@ def _history(cache: Path, windows: Sequence[str] | None, stream: Stream | None, 
         block_hours=block / timedelta(hours=1),
         cache=cache,
         drifts=stream.drifts if stream else (),
+        delay=delay,
     )
 
 
-def _generated(stream: Stream, delay: int) -> tuple[str, params.Params, timedelta, Batches]:
+def _generated(stream: Stream, delay: int) -> tuple[str, params.Params, timedelta, Batches, Ends]:
     parameters = stream_params(params.load(Path(params.FILE)))
     _expect(stream.batches, parameters, delay)
-    return stream.name, parameters, block_length([WEEK]), stream.frames()
+    return stream.name, parameters, block_length([WEEK]), stream.frames(), stream.ends
 
 
-def _ingested(delay: int) -> tuple[str, params.Params, timedelta, Batches]:
+def _ingested(delay: int) -> tuple[str, params.Params, timedelta, Batches, Ends]:
     loop = open_loop()
     in_force = state.batches_in_force(loop.ledger.all(Batch))
     labelled = [fact for fact in in_force if sufficiently_labelled([fact.manifest], loop.params.data)]
@@ -117,13 +123,14 @@ def _ingested(delay: int) -> tuple[str, params.Params, timedelta, Batches]:
         for fact in labelled
     )
     length = block_length([fact.manifest.end - fact.manifest.start for fact in labelled])
-    return loop.model, loop.params, length, batches
+    ends = {fact.manifest.batch: fact.manifest.end for fact in labelled}
+    return loop.model, loop.params, length, batches, ends
 
 
-def _expect(batches: int, parameters: params.Params, delay: int) -> None:
+def _expect(batches: int, parameters: params.Params, delay: int, purpose: str = "A replay") -> None:
     needed = parameters.train.start_batches + delay + _FEWEST_SERVED
     if batches < needed:
-        raise NotEnoughBatches(batches, needed, "A replay")
+        raise NotEnoughBatches(batches, needed, purpose)
 
 
 def _summary(ours: Result) -> str:

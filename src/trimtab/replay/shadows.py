@@ -1,15 +1,18 @@
 """Fits one model on some batches of a history, and scores it on those that follow."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from trimtab import params
 from trimtab.contracts import Score
+from trimtab.data.batches import BATCH, labelled
 from trimtab.errors import OneClass
 from trimtab.evaluate.scores import score_model
 from trimtab.train import fit
@@ -21,7 +24,7 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shadow:
-    """A model that was fitted through one batch: its scores on all later batches, by batch.
+    """A model that was fitted through one batch: its scores on all later batches with a label, by batch.
 
     Args:
         seconds: That the training took.
@@ -34,9 +37,24 @@ class Shadow:
 
 
 def fit_shadow(
-    parameters: params.Params, rows: Rows, batches: range, *, baseline: bool, block_hours: float
+    parameters: params.Params,
+    rows: Rows,
+    batches: range,
+    *,
+    cutoffs: Sequence[datetime],
+    baseline: bool,
+    block_hours: float,
 ) -> tuple[Shadow, Floats, Floats]:
     """Fit on the batches with these numbers, and score on the batches that follow; the baseline only on the next one.
+
+    Args:
+        parameters: Under which the model is fitted and scored.
+        rows: Of all batches of the history.
+        batches: Numbers of the batches to train on.
+        cutoffs: For each batch of the history, the time up to which labels count when a model is fitted through the batch,
+            and when the batch is scored.
+        baseline: Whether the baseline is fitted instead.
+        block_hours: See `score_model`.
 
     Returns:
         The scores; the predictions on the newest of `batches`; those on the next batch (empty after the last one).
@@ -45,9 +63,8 @@ def fit_shadow(
     began = time.monotonic()
     with threadpool_limits(1):  # the replay runs as many processes as there are processors
         try:
-            model = fit.fit_rows(
-                build(parameters), parameters, Rows(rows.parts[batches.start : batches.stop])
-            )
+            training = Rows(rows.parts[batches.start : batches.stop]).known_at(cutoffs[batches.stop - 1])
+            model = fit.fit_rows(build(parameters), parameters, training)
         except OneClass as error:
             return (
                 Shadow(seconds=time.monotonic() - began, scores={}, error=str(error)),
@@ -55,16 +72,21 @@ def fit_shadow(
                 np.empty(0),
             )
         seconds = time.monotonic() - began
-        parts = rows.parts[batches.stop - 1 : batches.stop + 1 if baseline else None]
-        frame = Rows(parts).frame()
+        scored = slice(batches.stop - 1, batches.stop + 1 if baseline else None)
+        parts = rows.parts[scored]
+        frame = pd.concat(
+            (labelled(part.read(), cutoff) for part, cutoff in zip(parts, cutoffs[scored], strict=True)),
+            ignore_index=True,
+        )
         answers = fit.predict(
             model, parameters, frame
         )  # of all batches at once: a call costs more than its rows
-    scores, ends = {}, np.cumsum([part.rows for part in parts])
-    by_batch = dict(zip([part.batch for part in parts], np.split(answers, ends[:-1]), strict=True))
-    for part, end in zip(parts[1:], ends[1:], strict=True):
-        rows_of_batch = frame.iloc[end - part.rows : end]
-        truths = targets(rows_of_batch, parameters.data)
-        scores[part.batch] = score_model(rows_of_batch, truths, by_batch[part.batch], parameters, block_hours)
-    newest, following, *_ = (*by_batch.values(), np.empty(0))
+    places = frame.groupby(BATCH).indices
+    scores = {}
+    for part in parts[1:]:
+        if part.batch in places:
+            rows_of_batch, predicted = frame.iloc[places[part.batch]], answers[places[part.batch]]
+            truths = targets(rows_of_batch, parameters.data)
+            scores[part.batch] = score_model(rows_of_batch, truths, predicted, parameters, block_hours)
+    newest, following, *_ = (*(answers[places.get(part.batch, [])] for part in parts[:2]), np.empty(0))
     return Shadow(seconds=seconds, scores=scores), newest, following

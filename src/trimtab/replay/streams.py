@@ -65,7 +65,13 @@ class Stream:
         before, after = _concept(draw), _concept(draw)
         for number in range(self.batches):
             begin = _MONDAY + number * WEEK
-            yield f"{begin:%G-W%V}", self._batch(draw, begin, number, before, after)
+            yield _batch_id(begin), self._batch(draw, begin, number, before, after)
+
+    @property
+    def ends(self) -> dict[str, datetime]:
+        """The end of each batch, by id."""
+        begins = (_MONDAY + number * WEEK for number in range(self.batches))
+        return {_batch_id(begin): begin + WEEK for begin in begins}
 
     @property
     def _drift(self) -> int:
@@ -123,6 +129,10 @@ def stream_params(parameters: params.Params) -> params.Params:
     )
     gate = parameters.gate.model_copy(update={"slices": ["region"]})
     return parameters.model_copy(update={"data": data, "gate": gate})
+
+
+def _batch_id(begin: datetime) -> str:
+    return f"{begin:%G-W%V}"
 
 
 def _concept(draw: np.random.Generator) -> _Concept:

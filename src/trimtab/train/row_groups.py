@@ -1,7 +1,8 @@
 """Keeps the labelled rows of many batches in one Parquet file, one row group a batch, and reads one batch at a time."""
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from trimtab.data.batches import BATCH
+from trimtab.data.batches import BATCH, labelled
+from trimtab.data.schema import KNOWN_AT, LABEL
 from trimtab.errors import Unfit
 
 
@@ -21,9 +23,23 @@ class Part:
     group: int
     batch: str
     rows: int
+    cutoff: datetime | None = None
 
     def read(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """Read the rows, with all columns unless some are named."""
+        if self.cutoff is None:
+            return self._read(columns)
+        if columns is None:
+            return labelled(self._read(None), self.cutoff)
+        return labelled(self._read([*{*columns, LABEL, KNOWN_AT}]), self.cutoff)[[*columns]]
+
+    def known_at(self, cutoff: datetime) -> "Part":
+        """Return the rows whose label was known at `cutoff`; the others are left out on each read."""
+        part = replace(self, cutoff=cutoff)
+        rows = len(part.read([LABEL]))
+        return self if rows == self.rows else replace(part, rows=rows)
+
+    def _read(self, columns: Sequence[str] | None) -> pd.DataFrame:
         table = pq.ParquetFile(self.path).read_row_group(self.group, columns=columns)
         return table.to_pandas()  # type: ignore[no-any-return]  # pyarrow has no types
 
@@ -40,6 +56,11 @@ class Rows:
     def frame(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """Read all rows into one frame, with all columns unless some are named."""
         return pd.concat([part.read(columns) for part in self.parts], ignore_index=True)
+
+    def known_at(self, cutoff: datetime) -> "Rows":
+        """Return the rows whose label was known at `cutoff`; a batch without such a row is left out."""
+        parts = (part.known_at(cutoff) for part in self.parts)
+        return Rows(tuple(part for part in parts if part.rows))
 
     def select(self, batches: Collection[str]) -> "Rows":
         """Return the rows of the given batches."""

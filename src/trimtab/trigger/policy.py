@@ -107,7 +107,10 @@ def decide(
         asked: Who asks.
     """
     if not tenures:
-        return _first(record, leading, rules)
+        return _against_baseline(record, leading, rules, "first model")
+    if record[tenures[-1].since :] and tenures[-1].model not in record[-1].scores:
+        why = f"the champion has no score on batch {record[-1].batch}, so the baseline is the measure"
+        return _against_baseline(record, leading, rules, why)
     return _rollback(record, tenures, leading, rules) or _deployment(record, tenures, leading, rules, asked)
 
 
@@ -131,21 +134,24 @@ def challenge(
     return decide(record, tenures, candidate, rules, "person")
 
 
-def _first(record: Record, leading: str, rules: Rules) -> PolicyDecision:
-    """Deploy the first champion as soon as it has proven to be better than the baseline."""
+def _against_baseline(record: Record, leading: str, rules: Rules, why: str) -> PolicyDecision:
+    """Deploy a model as soon as it has proven to be better than the baseline.
+
+    So it is with the first champion, and when the champion cannot be loaded or cannot read the data contract.
+    """
     compared = proof.with_other(record, leading, BASELINE, rules.gate)
     target = record[-1].newest.get(leading) if record else None
     evidence = Evidence(leader=leading, target=target, comparison=compared)
     if target is None or not is_better(compared, rules.gate):
         reason = (
-            f"no proof yet that a model of {leading} is better than the baseline ({rules.gate.baseline}): it loses "
+            f"{why}: no proof yet that a model of {leading} is better than the baseline ({rules.gate.baseline}): it loses "
             f"{-compared.gain:+.4f} {compared.metric} per row, at most {-compared.lower:+.4f} ({compared.blocks} of at "
             f"least {rules.gate.min_blocks} blocks); more labelled batches, better features or another estimator can "
             f"change that"
         )
         return PolicyDecision(action="WAIT", reason=reason, evidence=evidence, due="first")
     reason = (
-        f"first model: it loses {compared.gain:.4f} {compared.metric} less per row than the baseline (at least "
+        f"{why}: it loses {compared.gain:.4f} {compared.metric} less per row than the baseline (at least "
         f"{compared.lower:.4f})"
     )
     return PolicyDecision(action="DEPLOY", reason=reason, evidence=evidence, due="first")

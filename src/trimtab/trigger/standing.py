@@ -60,7 +60,7 @@ def leader_after(facts: Ledger, measurement: Measurement, rules: Rules) -> str:
 def record_of(
     evaluation: Evaluation, fitted: Sequence[Fitted], batches: Sequence[BatchRef]
 ) -> list[ScoredBatch]:
-    """Return the record of one run of the MLflow Project; before there are models to score, the newest batch without scores."""
+    """Return the record of one run of the MLflow Project; without models to score, the newest batch without scores."""
     names = [ref.batch for ref in batches]
     through = {
         (each.fit.candidate, each.fit.through): each.training.run_id for each in fitted if each.training

@@ -35,7 +35,7 @@ from trimtab.ledger import (
     queries,
     state,
 )
-from trimtab.loop.measure import unmeasured
+from trimtab.loop.measure import without_measurement
 from trimtab.params import Params
 from trimtab.trigger.policy import rules_of
 from trimtab.trigger.standing import Standing, standing
@@ -102,7 +102,7 @@ def _batches(
 ) -> list[Metric]:
     batches, live = state.batches_in_force(revisions), state.live(moves)
     newest = batches[-1].manifest if batches else None
-    pending = {(each.batch, each.revision) for each in unmeasured(ledger, params, batches)}
+    pending = {(each.batch, each.revision) for each in without_measurement(ledger, params, batches)}
     if live is not None:
         unseen = state.unobserved(revisions, observed, live.version, live.event_time)
         pending |= {(ref.batch, ref.revision) for ref in unseen}

@@ -40,6 +40,15 @@ def test_a_column_is_null_in_the_batches_before_it_was_added(tmp_path: Path) -> 
     assert frame["price"].dtype == "float64"
 
 
+def test_rows_whose_label_was_not_known_yet_are_left_out(tmp_path: Path) -> None:
+    cutoff = WEEKS["b"]["label_known_at"][9]
+    late = WEEKS["c"].assign(label_known_at=cutoff + pd.Timedelta(seconds=1))
+    rows = in_file(tmp_path, {"a": WEEKS["a"].head(5), "b": WEEKS["b"], "c": late}).known_at(cutoff)
+    assert [(part.batch, part.rows) for part in rows.parts] == [("a", 5), ("b", 10)]
+    assert rows.frame()["row_id"].tolist() == [*WEEKS["a"]["row_id"][:5], *WEEKS["b"]["row_id"][:10]]
+    assert list(rows.parts[1].read(["price"])) == ["price"]
+
+
 def test_a_file_with_several_batches_in_a_row_group_is_refused(tmp_path: Path) -> None:
     ALL_ROWS.to_parquet(tmp_path / "rows.parquet")
     with pytest.raises(Unfit, match="expected one batch in row group 0, got a to c.*trimtab prepare"):
