@@ -7,6 +7,7 @@ from datetime import datetime
 
 from trimtab.contracts import BatchRef, Comparison, Evidence
 from trimtab.errors import Unknown
+from trimtab.evaluate.compare import UNBOUNDED
 from trimtab.evaluate.record import BASELINE
 from trimtab.ledger import (
     Answer,
@@ -140,11 +141,12 @@ def _decisions(ledger: Ledger, decisions: Sequence[state.DecisionFact]) -> Itera
     for decision in decisions:
         request, answer = requests[decision.request], decision.reason
         deployed = decision.version if isinstance(decision, Answer) else None
+        champion = None if isinstance(decision, Run) else request.champion
         yield _entry(
             decision,
             state.action_of(decision),
             answer if request.reason in answer else f"{request.reason} -> {answer}",
-            version=deployed or request.champion,
+            version=deployed or champion,
             actor=request.source,
         )
 
@@ -245,10 +247,10 @@ def in_words(evidence: Evidence) -> str:
 
 
 def _compared(compared: Comparison) -> str:
+    bounds = f" ({compared.lower:+.4f} to {compared.upper:+.4f})" if compared.upper < UNBOUNDED else ""
     return (
         f"loss {compared.challenger_loss:.4f} against {compared.champion_loss:.4f} {compared.metric} per row, a gain of "
-        f"{compared.gain:+.4f} ({compared.lower:+.4f} to {compared.upper:+.4f}) on {compared.rows} rows, "
-        f"{compared.blocks} blocks in {compared.batches} batches"
+        f"{compared.gain:+.4f}{bounds} on {compared.rows} rows, {compared.blocks} blocks in {compared.batches} batches"
     )
 
 

@@ -6,6 +6,7 @@ from typing import get_args
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.support import year
 from tests.support.builders import MONDAY, shipped
 from tests.support.scored import score
 from trimtab.contracts import Action, ColumnDrift, DataDrift, Evidence, Manifest, Training
@@ -25,6 +26,7 @@ from trimtab.ledger import (
     TransitionEnd,
     Version,
     Wait,
+    queries,
 )
 from trimtab.views.prometheus import rendered
 from trimtab.views.prometheus_loop import families
@@ -400,3 +402,20 @@ def test_every_series_has_a_help_and_a_name_of_its_own(live):
     names = [metric.name for metric in metrics]
     assert len(names) == len(set(names)) > 30
     assert all(metric.documentation.endswith(".") for metric in metrics)
+
+
+def test_the_metrics_of_a_year_agree_with_its_ledger(tmp_path):
+    ledger = year.written(tmp_path)
+    values = series(ledger)
+    moves = queries.to_production(ledger)
+    deployed = [move for move in moves if move.kind == "promote"]
+    assert values["trimtab_batches_total"] == 52
+    assert (values["trimtab_promotions_total"], values["trimtab_rollbacks_total"]) == (len(deployed), 1)
+    assert values["trimtab_decisions_total{action=DEPLOY}"] == len(deployed)
+    assert values[f"trimtab_champion_info{{version={moves[-1].version}}}"] == 1
+    assert (
+        values["trimtab_leader_info{candidate=newest 8}"] == values["trimtab_fit_failed{candidate=all}"] == 1
+    )
+    assert values["trimtab_retraining_requests_waiting{state=held_back}"] == values["trimtab_paused"] == 1
+    assert values["trimtab_questions_waiting"] == values["trimtab_quarantine_open"] == 1
+    assert values["trimtab_batches_unmonitored"] == values["trimtab_retraining_unfinished"] == 0
