@@ -58,7 +58,7 @@ def families(ledger: Ledger, params: Params, lease_name: str) -> list[Metric]:
         *_quality(now),
         *_fits(ledger, params, now),
         *_champion(ledger, moves),
-        *_standing(params, now),
+        *_standing(now),
         *_requests(ledger),
         *_runs(ledger),
         *_lease(ledger, lease_name),
@@ -267,7 +267,7 @@ def _challenger(ledger: Ledger) -> str | None:
     return newest.version if made and made[-1].to_stage == "Staging" else None
 
 
-def _standing(params: Params, now: Standing) -> list[Metric]:
+def _standing(now: Standing) -> list[Metric]:
     metrics = [
         gauges("trimtab_leader_info", "1 for the candidate that leads.", "candidate", {now.leading: 1.0})
     ]
@@ -312,7 +312,7 @@ def _requests(ledger: Ledger) -> list[Metric]:
 
 
 def _runs(ledger: Ledger) -> list[Metric]:
-    runs = {key: at for key, at in ledger.columns(Run, "key", "at")}
+    runs = dict(ledger.columns(Run, "key", "at"))
     answers = ledger.columns(Answer, "run", "at", "action", "evidence.leader")
     waits, asked = ledger.columns(Wait, "at"), dict(ledger.columns(Question, "key", "at"))
     seconds = [
