@@ -154,7 +154,7 @@ clean: ## Remove .venv and the files of tools; keep var/
 
 ##@ Run on this machine
 
-demo: $(READY) ## Replay a year of flights (WEEKS=20 for fewer weeks, WITHHOLD=4 for late labels)
+demo: $(READY) ## Replay 20 weeks of flights (WEEKS=53 for the year, WITHHOLD=4 for late labels)
 	@$(BIN)/python -m examples.flights $(if $(WEEKS),--weeks $(WEEKS)) $(if $(WITHHOLD),--withhold $(WITHHOLD))
 
 up: $(READY) ## Start Airflow, MLflow and the service permanently
@@ -182,7 +182,7 @@ compose-up: ## Start the whole system in containers, with CeleryExecutor (PROFIL
 	@$(COMPOSE) $(PROFILES) up --detach --wait --wait-timeout 600
 	$(COMPOSE) ps
 
-compose-demo: ## Replay flights through the containers (WEEKS=8)
+compose-demo: ## Replay 20 weeks of flights through the containers (WEEKS=12 for fewer)
 	@$(COMPOSE) run --rm demo python -m examples.flights --deployed $(if $(WEEKS),--weeks $(WEEKS))
 
 compose-down: ## Stop the containers and keep their volumes

@@ -65,8 +65,8 @@ AREAS = {
         "python -m tests.verify.mongo",
         ("src/trimtab/predictions", "tests/integration/predictions", "tests/verify/mongo.py"),
     ),
-    "year": Area("make demo", DEMO),
-    "weeks": Area("make demo WEEKS=20", DEMO),
+    "year": Area("make demo WEEKS=53", DEMO),
+    "weeks": Area("make demo", DEMO),
     "soak": Area(
         "python -m tests.verify.soak",
         (
