@@ -56,8 +56,9 @@ def _baseline(record: Record, champion: Pick, challenger: Pick, gate: params.Gat
             passed=against_baseline.gain > 0 or against_champion.gain > 0,
             value=against_baseline.gain,
             limit=0.0,
-            sentence=f"the fresh models lose {-against_baseline.gain:.4f} {gate.metric} more per row than the baseline "
-            f"({gate.baseline}), and more than the champion",
+            sentence=f"the fresh models lose {abs(against_baseline.gain):.4f} {gate.metric} "
+            f"{'less' if against_baseline.gain > 0 else 'more'} per row than the baseline ({gate.baseline}), and "
+            f"{'less' if against_champion.gain > 0 else 'more'} than the champion",
         )
 
 

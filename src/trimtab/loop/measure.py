@@ -166,7 +166,7 @@ def record(loop: Loop, plan: Plan, evaluation: Evaluation, fitted: Sequence[Fitt
             decision=plan.decision,
             event_time=manifests[scored.batch].end,
         )
-        for scored in record_of(evaluation, fitted, plan.batches)
+        for scored in record_of(evaluation, fitted, [ref.batch for ref in plan.batches])
     ]
     if plan.decision is None:
         measurements = [replace(each, leader=leader_after(loop.ledger, each, rules)) for each in measurements]
