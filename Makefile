@@ -108,7 +108,7 @@ mutate: $(READY) ## Mutate the gate, the arbiter and the transitions; list mutan
 	@$(if $(ONLY),,$(BIN)/python -m tests.mutation.by_hand)
 	$(BIN)/python -m tests.mutation $(ONLY)
 
-verify: $(READY) ## Run what takes too long for test: AREA=year, weeks, soak, mongo, mutate, compose, kubernetes, azure, pipelines
+verify: $(READY) ## Run what takes too long for test: AREA=year, weeks, drift, soak, mongo, mutate, compose, kubernetes, azure, pipelines
 	@$(BIN)/python -m tests.verify $(AREA)
 
 verify-status: $(READY) ## Print the newest run of each area of verify, and whether it is stale

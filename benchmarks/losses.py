@@ -12,7 +12,9 @@ import pandas as pd
 from examples.flights import flights
 from trimtab import params
 from trimtab.contracts import Block
+from trimtab.evaluate.block_length import block_hours
 from trimtab.evaluate.scores import row_losses
+from trimtab.replay.streams import WEEK
 from trimtab.train.features import targets
 from trimtab.train.fit import build, fit, predict
 
@@ -36,7 +38,7 @@ class Losses:
         blocks: list[Block] = []
         for model, week in zip(challenger, weeks, strict=True):
             hours = (self.times[week] - self.times[week].min()).dt.total_seconds() / 3600
-            place = (hours // gate.block_hours).astype(int).to_numpy()
+            place = (hours // block_hours(gate, [WEEK])).astype(int).to_numpy()
             pair = (self.of[champion, week], self.of[model, week])
             sums = [np.bincount(place, weights=losses) for losses in (np.ones(len(place)), *pair)]
             blocks += [

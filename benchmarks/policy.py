@@ -13,11 +13,12 @@ import pandas as pd
 
 from examples.flights.flights import weeks
 from trimtab import params
+from trimtab.evaluate.block_length import block_hours
 from trimtab.replay.comparison import compare
 from trimtab.replay.history import History, write_rows
 from trimtab.replay.run import table
 from trimtab.replay.scorecard import Row
-from trimtab.replay.streams import KINDS, Kind, Stream, stream_params
+from trimtab.replay.streams import KINDS, WEEK, Kind, Stream, stream_params
 from trimtab.trigger.policy import Rules
 
 CACHE = Path("var", "bench-policy")
@@ -60,7 +61,7 @@ def history(
         rows_file=path,
         ends=ends,
         windows=WINDOWS,
-        block_hours=float(parameters.gate.block_hours),
+        block_hours=block_hours(parameters.gate, [WEEK]),
         cache=CACHE / "fits",
     )
 
