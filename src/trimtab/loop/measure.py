@@ -140,7 +140,7 @@ def run_project(loop: Loop, plan: Plan, name: str) -> tuple[Evaluation, Sequence
     write_run(folder / "run.yaml", plan)
     write_champion(folder / "champion.yaml", loop.champion())
     tracking.project_run(
-        folder, "main", env_manager=loop.params.train.env_manager, experiment=plan.model, run_name=name
+        folder, "measure", env_manager=loop.params.train.env_manager, experiment=plan.model, run_name=name
     )
     evaluation = from_json(Evaluation, (folder / "build" / "evaluation.json").read_bytes())
     fitted = from_json(list[Fitted], (folder / "build" / "fitted.json").read_bytes())
