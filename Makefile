@@ -39,7 +39,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export DO_NOT_TRACK := 1
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup lint format type reference test-fast programs test test-reports test-mongodb mutate e2e demo bench-gate bench-policy bench-guard bench-trial bench-serve bench-memory bench-ledger up down status verify verify-status lock clean \
+.PHONY: help setup lint format type reference test-fast programs test test-reports test-mongodb mutate e2e demo bench-policy bench-guard bench-trial bench-serve bench-memory bench-ledger up down status verify verify-status lock clean \
 	production review comment smoke load deploy release-notes secrets images push scan sbom scan-secrets audit check-deploy compose-up compose-demo compose-down
 
 help: ## Print this list
@@ -114,10 +114,7 @@ verify: $(READY) ## Run what takes too long for test: AREA=year, weeks, drift, s
 verify-status: $(READY) ## Print the newest run of each area of verify, and whether it is stale
 	@$(BIN)/python -m tests.verify.areas
 
-bench-gate: $(READY) ## Measure false promotions and power of the gate, beside the usual rules
-	@$(BIN)/python -m benchmarks.gate
-
-bench-policy: $(READY) ## Measure the coming retraining policy beside schedules, on flights and generated streams
+bench-policy: $(READY) ## Measure the retraining policy beside schedules, on flights and generated streams
 	@$(BIN)/python -m benchmarks.policy
 
 bench-guard: $(READY) ## Measure what the guard stops of models fitted on corrupted rows, and what it delays of sound ones

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from trimtab import params
 from trimtab.contracts import Check, Examined
 from trimtab.evaluate import calibration
-from trimtab.evaluate.compare import paired
+from trimtab.evaluate.compare import bound_text, paired
 from trimtab.evaluate.record import BASELINE, Pick, Record, blocks, model, scores_of
 
 
@@ -97,7 +97,7 @@ def _slices(record: Record, champion: Pick, challenger: Pick, gate: params.Gate)
             value=compared.gain,
             limit=-gate.slice_max_loss,
             sentence=f"on the {compared.rows} rows of {part} the gain is {compared.gain:+.4f} (at most "
-            f"{compared.upper:+.4f}), gate.slice_max_loss is {gate.slice_max_loss:g}",
+            f"{bound_text(compared.upper)}), gate.slice_max_loss is {gate.slice_max_loss:g}",
         )
 
 

@@ -7,7 +7,7 @@ from typing import Literal
 from trimtab import params
 from trimtab.contracts import Action, Comparison, Evidence, Regret
 from trimtab.evaluate import proof
-from trimtab.evaluate.compare import UNBOUNDED, is_better
+from trimtab.evaluate.compare import bound_text, is_better
 from trimtab.evaluate.guard import guard
 from trimtab.evaluate.race import Race, lead
 from trimtab.evaluate.record import BASELINE, Record
@@ -124,18 +124,10 @@ def challenge(
     if candidate != leading:
         compared = lead(record, candidate, leading, rules.race, rules.gate)
         if not is_better(compared, rules.gate):
-            reason = f"no proof that {candidate} is better than {leading}, which leads: {_unproven(compared, rules.gate)}"
+            reason = f"no proof that {candidate} is better than {leading}, which leads: {_difference(compared, rules)}"
             evidence = Evidence(leader=candidate, comparison=compared)
             return PolicyDecision(action="SKIP", reason=reason, evidence=evidence)
     return decide(record, tenures, candidate, rules, "person")
-
-
-def _unproven(compared: Comparison, gate: params.Gate) -> str:
-    bound = "" if compared.lower <= -UNBOUNDED else f", at most {-compared.lower:+.4f}"
-    return (
-        f"it loses {-compared.gain:+z.4f} {compared.metric} per row{bound} ({compared.blocks} of at least "
-        f"{gate.min_blocks} blocks)"
-    )
 
 
 def _against_baseline(record: Record, leading: str, rules: Rules, why: str) -> PolicyDecision:
@@ -149,7 +141,7 @@ def _against_baseline(record: Record, leading: str, rules: Rules, why: str) -> P
     if target is None or not is_better(compared, rules.gate):
         reason = (
             f"{why}: no proof yet that a model of {leading} is better than the baseline ({rules.gate.baseline}): "
-            f"{_unproven(compared, rules.gate)}; more labelled batches, better features or another estimator can change that"
+            f"{_difference(compared, rules)}; more labelled batches, better features or another estimator can change that"
         )
         return PolicyDecision(action="WAIT", reason=reason, evidence=evidence, due="first")
     reason = (
@@ -157,6 +149,13 @@ def _against_baseline(record: Record, leading: str, rules: Rules, why: str) -> P
         f"{compared.lower:.4f})"
     )
     return PolicyDecision(action="DEPLOY", reason=reason, evidence=evidence, due="first")
+
+
+def _difference(compared: Comparison, rules: Rules) -> str:
+    return (
+        f"it loses {-compared.gain:+z.4f} {compared.metric} per row, at most {bound_text(-compared.lower)} "
+        f"({compared.blocks} of at least {rules.gate.min_blocks} blocks)"
+    )
 
 
 def _rollback(record: Record, tenures: Sequence[Tenure], leading: str, rules: Rules) -> PolicyDecision | None:
