@@ -220,7 +220,12 @@ def _deployment(
                 reason=f"{why}; no proof since the rollback that a fresh model is better",
             )
     guarded = guard(
-        since, champion=tenure.model, leader=leading, gate=rules.gate, batches=rules.guard_batches
+        since,
+        champion=tenure.model,
+        leader=leading,
+        gate=rules.gate,
+        batches=rules.guard_batches,
+        earlier=record[: tenure.since],
     )
     return replace(
         stays,
