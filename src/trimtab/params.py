@@ -187,7 +187,7 @@ class Gate(_Section):
 
     metric: Literal["log_loss", "brier", "squared_error", "absolute_error"]
     error: Annotated[float, Field(gt=0, lt=0.5)]
-    block_hours: Count
+    block_hours: Count | None
     batch_correlation: Share
     min_blocks: Annotated[int, Field(ge=2)]
     baseline: ImportPath

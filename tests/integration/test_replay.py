@@ -9,9 +9,11 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from tests.support.playground import land, take_in, thin, weeks
+from tests.support.agreement import differences
+from tests.support.moments import Site
+from tests.support.playground import answered, land, monitored, take_in, thin, weeks
 from trimtab.cli import app
-from trimtab.ledger import Version
+from trimtab.ledger import Shadow, Version
 from trimtab.loop import ingest
 from trimtab.loop.loop import Loop
 from trimtab.replay.run import open_history
@@ -67,22 +69,38 @@ def test_an_unknown_stream_or_window_is_refused(options: list[str], tmp_path: Pa
     assert options[0] in result.stderr
 
 
-@pytest.mark.parametrize(("version", "delay", "some_late"), [("1", 2, False), ("2", 0, True)])
+@pytest.mark.parametrize(("through", "delay", "some_late"), [(1, 2, False), (3, 0, True)])
 def test_a_replayed_model_equals_that_of_the_loop(
-    version: str, delay: int, some_late: bool, led: Loop, tmp_path: Path
+    through: int, delay: int, some_late: bool, led: Loop, tmp_path: Path
 ) -> None:
-    """The loop fitted version 1 two batches after its newest one, and version 2 right after it."""
-    take_in(led, range(4, 6))
+    """Four batches landed together, so the loop fitted through batch 1 when the labels of batch 3 were known."""
     past = replace(open_history(tmp_path, ["all"], None, 0), delay=delay)
-    fitted = led.ledger.require(Version, version)
-    through = past.batches.index(fitted.training.batches[-1].batch)
+    (shadow,) = led.ledger.all(Shadow, batch=past.batches[through])
+    assert shadow.training is not None
     labelled = past.rows.select(past.batches[: through + 1])
     in_time = labelled.known_at(past.cutoffs[through])
-    assert fitted.training.rows == len(in_time)
+    assert shadow.training.rows == len(in_time)
     assert (len(in_time) < len(labelled)) == some_late
 
     numbers, hours = range(through + 1), past.block_hours
     _, predictions, _ = fit_shadow(
         past.params, past.rows, numbers, cutoffs=past.cutoffs, baseline=False, block_hours=hours
     )
-    assert np.array_equal(predictions, predict(led.load(fitted), past.params, in_time.parts[-1].read()))
+    fitted = led.load(Version(version="1", candidate="all", training=shadow.training))
+    assert np.array_equal(predictions, predict(fitted, past.params, in_time.parts[-1].read()))
+
+
+def test_a_replay_decides_as_the_loop_did(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seven weeks one by one, and nobody intervenes."""
+    changes = {"train__windows": ["all", 2], "trigger__max_age_batches": 2, "gate__block_hours": None}
+    loop = site.empty(monkeypatch, "two windows", **changes)
+    for number in range(7):
+        take_in(loop, [number])
+        monitored(f"monitor {number}")
+        answered(f"retrain {number}")
+    turns, different = differences(loop, tmp_path)
+    assert different == []
+    assert [turn.batch for turn in turns] == [week.batch for week in weeks()[2:7]]
+    assert {turn.why for turn in turns} > {"first", None}, turns

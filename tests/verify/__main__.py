@@ -26,7 +26,7 @@ def main() -> int:
     log = ROOT / "var" / "verify" / f"{name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
-    command = ["bash", "-o", "pipefail", "-c", f'{area.command} 2>&1 | tee "$0"', log]
+    command = ["bash", "-o", "pipefail", "-c", f'{{ {area.command}; }} 2>&1 | tee "$0"', log]
     code = subprocess.run(command, cwd=ROOT).returncode
     result = f"{'passed' if code == 0 else f'failed ({code})'} in {(time.monotonic() - began) / 60:.1f} min"
     log_sha256 = hashlib.sha256(log.read_bytes()).hexdigest()[:16]

@@ -23,17 +23,21 @@ class Area(NamedTuple):
     paths: tuple[str, ...]
 
 
-DEMO = (
+LOOP = (
     "src/trimtab",
     ":!src/trimtab/serve",
     ":!src/trimtab/views",
     "examples",
     "dags",
+    "plugins/trimtab_models.py",
+    "plugins/trimtab_operators.py",
     "params.yaml",
     "MLproject",
     "requirements.txt",
 )
-"""The demo's decisions do not depend on the service or on the pages."""
+"""What the loop decides does not depend on the service or on the pages."""
+DEMO = (*LOOP, "tests/support/agreement.py", "tests/verify/agreement.py")
+REPLAYED = "python -m tests.verify.agreement"
 
 AREAS = {
     "pipelines": Area(
@@ -65,8 +69,11 @@ AREAS = {
         "python -m tests.verify.mongo",
         ("src/trimtab/predictions", "tests/integration/predictions", "tests/verify/mongo.py"),
     ),
-    "year": Area("make demo", DEMO),
-    "weeks": Area("make demo WEEKS=20", DEMO),
+    "year": Area(f"make demo WEEKS=53 && {REPLAYED}", DEMO),
+    "weeks": Area(f"make demo && {REPLAYED}", DEMO),
+    "drift": Area(
+        "python -m tests.verify.drift", (*LOOP, "tests/support/moments.py", "tests/verify/drift.py")
+    ),
     "soak": Area(
         "python -m tests.verify.soak",
         (

@@ -4,11 +4,18 @@ from collections.abc import Sequence
 from datetime import timedelta
 from statistics import median
 
+from trimtab import params
+
 _LENGTHS = tuple(
     timedelta(hours=hours) for hours in (1 / 12, 1 / 6, 1 / 4, 1 / 2, 1, 2, 3, 4, 6, 8, 12, 24, 7 * 24)
 )
 _PER_BATCH = 6
 """Smallest number of blocks in a batch of the usual length: enough to estimate how blocks vary within a batch."""
+
+
+def block_hours(gate: params.Gate, batches: Sequence[timedelta]) -> float:
+    """Return the length of a block in hours: `gate.block_hours`, or what suits the lengths of the batches."""
+    return gate.block_hours or block_length(batches) / timedelta(hours=1)
 
 
 def block_length(batches: Sequence[timedelta]) -> timedelta:

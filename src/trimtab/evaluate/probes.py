@@ -18,8 +18,9 @@ Floats = npt.NDArray[np.float64]
 _ROWS = 20
 """Rows of each block."""
 _BATCHES = 2
+_BLOCK_HOURS = 24.0
 _BEGIN = datetime(2000, 1, 1, tzinfo=UTC)
-"""Any day would do: blocks are counted from the first row."""
+"""Any day would do, and any length of a block: blocks are counted from the first row."""
 _EXPECTED: Mapping[str, Kind] = {"bad": "REJECT", "broken": "REJECT", "good": "DEPLOY"}
 
 
@@ -42,15 +43,13 @@ def _judged(parameters: params.Params, probe: str) -> Kind:
     gate, label = parameters.gate.model_copy(update={"slices": []}), parameters.data.label
     blocks = max(2, gate.min_blocks)
     truths = _truths(label, blocks * _ROWS)
-    times = pd.date_range(_BEGIN, periods=len(truths), freq=pd.Timedelta(hours=gate.block_hours) / _ROWS)
+    times = pd.date_range(_BEGIN, periods=len(truths), freq=pd.Timedelta(hours=_BLOCK_HOURS) / _ROWS)
     rows = pd.DataFrame({"event_time": times})
     answers = _answers(label, truths, 0.01 if probe == "bad" else 0.99)
     if probe == "broken":
         answers[0] = np.nan
     champion, challenger = (
-        score_model(
-            rows, truths, each, parameters.model_copy(update={"gate": gate}), block_hours=gate.block_hours
-        )
+        score_model(rows, truths, each, parameters.model_copy(update={"gate": gate}), _BLOCK_HOURS)
         for each in (_answers(label, truths, 0.55), answers)
     )
     record = [

@@ -4,6 +4,7 @@ import json
 import timeit
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
@@ -12,6 +13,7 @@ from sklearn.pipeline import Pipeline
 from trimtab import files, params, settings
 from trimtab.contracts import Evaluation, Examined, Fitted, Plan, Score, TrainedModel, to_json
 from trimtab.errors import StoreUnreachable, UnsafeModel
+from trimtab.evaluate.block_length import block_hours
 from trimtab.evaluate.record import BASELINE
 from trimtab.evaluate.scores import apart, score_model
 from trimtab.project import edges
@@ -41,6 +43,7 @@ def evaluate(root: Path = Path()) -> Evaluation:
         rows=row_groups.read(root / ROWS),
         fitted=[each for each in read_fitted(root) if each.training is not None],
     )
+    print(f"Blocks of {project.block_hours:g} hours", flush=True)
     failed: dict[str, str] = {}
     scores = {batch: project.scores(batch, failed) for batch in project.plan.scored}
     examined = {
@@ -76,11 +79,17 @@ class Project:
             except Exception as error:  # whatever the model or its file has against this batch
                 failed[model.run_id] = f"no score on batch {batch}: {type(error).__name__}: {error}"
                 print(f"Model {model.run_id} has {failed[model.run_id]}", flush=True)
-        truths, hours = targets(frame, self.parameters.data), self.parameters.gate.block_hours
+        truths = targets(frame, self.parameters.data)
         return {
-            name: score_model(frame, truths, values, self.parameters, float(hours))
+            name: score_model(frame, truths, values, self.parameters, self.block_hours)
             for name, values in answers.items()
         }
+
+    @cached_property
+    def block_hours(self) -> float:
+        """Length of a block of time."""
+        manifests = [manifest_of(self.root, ref.batch) for ref in self.plan.batches]
+        return block_hours(self.parameters.gate, [manifest.end - manifest.start for manifest in manifests])
 
     def examine(self, fitted: Fitted) -> Examined:
         """Return what the checks need to know of a model besides its scores."""
@@ -123,11 +132,11 @@ class Project:
         """Yield the planned models that were not trained on a batch, and those fitted through the batch before it."""
         start = manifest_of(self.root, batch).start
         yield from (model for model in self.plan.models if model.trained_through <= start)
-        before = self._names[: self._names.index(batch)][-1:]
+        before = self.batches[: self.batches.index(batch)][-1:]
         yield from (each.training for each in self.fitted if each.training and [each.fit.through] == before)
 
     def _baseline(self, batch: str, frame: pd.DataFrame) -> fit.Floats:
-        before = self.rows.select(self._names[: self._names.index(batch)])
+        before = self.rows.select(self.batches[: self.batches.index(batch)])
         model = fit.fit_rows(fit.baseline(self.parameters), self.parameters, before)
         return fit.predict(model, self.parameters, frame)
 
@@ -142,7 +151,8 @@ class Project:
         return self.rows.select([batch]).frame()
 
     @property
-    def _names(self) -> list[str]:
+    def batches(self) -> list[str]:
+        """The ids of all planned batches, oldest first."""
         return [ref.batch for ref in self.plan.batches]
 
 
@@ -152,7 +162,7 @@ def _write_figures(build: Path, project: Project, evaluation: Evaluation) -> Non
     first = next(iter(project.parameters.train.candidates))
     lines = [
         {"batch": scored.batch, "champion": ours.loss, "challenger": theirs.loss}
-        for scored in record_of(evaluation, project.fitted, project.plan.batches)
+        for scored in record_of(evaluation, project.fitted, project.batches)
         if (ours := scored.scores.get(champion))
         and (theirs := scored.scores.get(scored.shadows.get(first, "")))
     ]

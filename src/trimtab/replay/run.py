@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 import pandas as pd
@@ -10,7 +10,7 @@ import pandas as pd
 from trimtab import files, params
 from trimtab.data.batches import sufficiently_labelled
 from trimtab.errors import NotEnoughBatches
-from trimtab.evaluate.block_length import block_length
+from trimtab.evaluate.block_length import block_hours
 from trimtab.ledger import Batch, state
 from trimtab.loop.loop import open_loop
 from trimtab.params import candidate
@@ -88,7 +88,7 @@ def table(results: Sequence[Result]) -> str:
 
 def open_history(cache: Path, windows: Sequence[str] | None, stream: Stream | None, delay: int) -> History:
     """Write the rows of the origin's batches, or of a generated stream, to `cache`; the arguments are those of `replay`."""
-    name, parameters, block, batches, ends = _generated(stream, delay) if stream else _ingested(delay)
+    name, parameters, hours, batches, ends = _generated(stream, delay) if stream else _ingested(delay)
     rows_file = cache / f"{name.replace(' ', '-')}.parquet"
     write_rows(rows_file, batches)
     return History(
@@ -100,20 +100,20 @@ def open_history(cache: Path, windows: Sequence[str] | None, stream: Stream | No
             candidate("all" if window == "all" else int(window))
             for window in windows or parameters.train.windows
         ),
-        block_hours=block / timedelta(hours=1),
+        block_hours=hours,
         cache=cache,
         drifts=stream.drifts if stream else (),
         delay=delay,
     )
 
 
-def _generated(stream: Stream, delay: int) -> tuple[str, params.Params, timedelta, Batches, Ends]:
+def _generated(stream: Stream, delay: int) -> tuple[str, params.Params, float, Batches, Ends]:
     parameters = stream_params(params.load(Path(params.FILE)))
     _expect(stream.batches, parameters, delay)
-    return stream.name, parameters, block_length([WEEK]), stream.frames(), stream.ends
+    return stream.name, parameters, block_hours(parameters.gate, [WEEK]), stream.frames(), stream.ends
 
 
-def _ingested(delay: int) -> tuple[str, params.Params, timedelta, Batches, Ends]:
+def _ingested(delay: int) -> tuple[str, params.Params, float, Batches, Ends]:
     loop = open_loop()
     in_force = state.batches_in_force(loop.ledger.all(Batch))
     labelled = [fact for fact in in_force if sufficiently_labelled([fact.manifest], loop.params.data)]
@@ -122,9 +122,9 @@ def _ingested(delay: int) -> tuple[str, params.Params, timedelta, Batches, Ends]
         (fact.manifest.batch, loop.origin.fetch_batch(fact.manifest.batch, md5=fact.md5, commit=fact.commit))
         for fact in labelled
     )
-    length = block_length([fact.manifest.end - fact.manifest.start for fact in labelled])
+    hours = block_hours(loop.params.gate, [fact.manifest.end - fact.manifest.start for fact in labelled])
     ends = {fact.manifest.batch: fact.manifest.end for fact in labelled}
-    return loop.model, loop.params, length, batches, ends
+    return loop.model, loop.params, hours, batches, ends
 
 
 def _expect(batches: int, parameters: params.Params, delay: int, purpose: str = "A replay") -> None:

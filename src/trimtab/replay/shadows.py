@@ -47,6 +47,9 @@ def fit_shadow(
 ) -> tuple[Shadow, Floats, Floats]:
     """Fit on the batches with these numbers, and score on the batches that follow; the baseline only on the next one.
 
+    A model is fitted with the labels known when its newest batch is scored, and the baseline, which the loop does not keep,
+    with those known when the next one is.
+
     Args:
         parameters: Under which the model is fitted and scored.
         rows: Of all batches of the history.
@@ -60,10 +63,12 @@ def fit_shadow(
         The scores; the predictions on the newest of `batches`; those on the next batch (empty after the last one).
     """
     build = fit.baseline if baseline else fit.build
+    through = batches.stop - 1
+    cutoff = cutoffs[min(through + 1, len(cutoffs) - 1) if baseline else through]
     began = time.monotonic()
     with threadpool_limits(1):  # the replay runs as many processes as there are processors
         try:
-            training = Rows(rows.parts[batches.start : batches.stop]).known_at(cutoffs[batches.stop - 1])
+            training = Rows(rows.parts[batches.start : batches.stop]).known_at(cutoff)
             model = fit.fit_rows(build(parameters), parameters, training)
         except OneClass as error:
             return (

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from itertools import groupby
 from typing import Literal
 
-from trimtab.contracts import BatchRef, Evaluation, Fitted
+from trimtab.contracts import Evaluation, Fitted
 from trimtab.evaluate.race import next_leader
 from trimtab.evaluate.record import ScoredBatch
 from trimtab.ledger import Batch, Ledger, Measurement, Shadow, Snapshot, Transition, Version, queries, state
@@ -59,11 +59,14 @@ def leader_after(facts: Ledger, measurement: Measurement, rules: Rules) -> str:
     return next_leader(record, leading, rules.race, rules.gate)
 
 
-def record_of(
-    evaluation: Evaluation, fitted: Sequence[Fitted], batches: Sequence[BatchRef]
-) -> list[ScoredBatch]:
-    """Return the record of one run of the MLflow Project; without models to score, the newest batch without scores."""
-    names = [ref.batch for ref in batches]
+def record_of(evaluation: Evaluation, fitted: Sequence[Fitted], batches: Sequence[str]) -> list[ScoredBatch]:
+    """Return the record of one run of the MLflow Project; without models to score, the newest batch without scores.
+
+    Args:
+        evaluation: What was scored.
+        fitted: What was fitted.
+        batches: The ids of all batches, oldest first.
+    """
     through = {
         (each.fit.candidate, each.fit.through): each.training.run_id for each in fitted if each.training
     }
@@ -75,8 +78,8 @@ def record_of(
     return [
         ScoredBatch(
             batch=batch,
-            scores=scores,
-            shadows=models(dict(zip(names[1:], names, strict=False)).get(batch)),
+            scores=evaluation.scores.get(batch, {}),
+            shadows=models(dict(zip(batches[1:], batches, strict=False)).get(batch)),
             newest=models(batch),
             examined={
                 name: evaluation.examined[run_id]
@@ -84,7 +87,7 @@ def record_of(
                 if run_id in evaluation.examined
             },
         )
-        for batch, scores in evaluation.scores.items() or [(names[-1], {})]
+        for batch in [name for name in batches if name in evaluation.scores] or batches[-1:]
     ]
 
 

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from sklearn.pipeline import Pipeline
 
 from tests.support.builders import shops
 from trimtab.contracts import Score
+from trimtab.evaluate.record import BASELINE
 from trimtab.evaluate.scores import score_model
 from trimtab.replay.comparison import compare
 from trimtab.replay.history import History, write_rows
@@ -45,15 +47,15 @@ def history(folder: Path, batches: Sequence[pd.DataFrame], *, delay: int = 0) ->
     )
 
 
-def score(train: Sequence[pd.DataFrame], rows: pd.DataFrame) -> Score:
+def score(train: Sequence[pd.DataFrame], rows: pd.DataFrame, pipeline: Pipeline | None = None) -> Score:
     """Fit on some rows, and score on others."""
-    model = fit.fit(fit.build(PARAMS), PARAMS, pd.concat(train, ignore_index=True))
+    model = fit.fit(pipeline or fit.build(PARAMS), PARAMS, pd.concat(train, ignore_index=True))
     return score_model(rows, targets(rows, PARAMS.data), fit.predict(model, PARAMS, rows), PARAMS, 24.0)
 
 
-def scored(past: History, through: int, on: int) -> Score:
-    past.fit("all", through)
-    return past.shadow("all", through).scores[past.batches[on]]
+def scored(past: History, through: int, on: int, candidate: str = "all") -> Score:
+    past.fit(candidate, through)
+    return past.shadow(candidate, through).scores[past.batches[on]]
 
 
 @pytest.mark.parametrize("through", [LATE, LATE + 1])
@@ -66,6 +68,12 @@ def test_a_label_that_was_not_known_yet_is_not_fitted(through: int, tmp_path: Pa
 def test_a_late_label_is_fitted_once_it_was_known(tmp_path: Path) -> None:
     batches = frames(late_rows=40)
     assert scored(history(tmp_path, batches), LATE + 2, on=8) == score(batches[: LATE + 3], batches[8])
+
+
+def test_the_baseline_has_the_labels_that_are_known_when_it_is_scored(tmp_path: Path) -> None:
+    batches = frames(late_rows=40)
+    all_rows = score(batches[: LATE + 2], batches[LATE + 2], fit.baseline(PARAMS))
+    assert scored(history(tmp_path, batches), LATE + 1, LATE + 2, BASELINE) == all_rows
 
 
 def test_a_label_that_was_not_known_yet_is_not_scored(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from tests.support import playground
 from trimtab.contracts import Training
 from trimtab.ledger import Transition, Version
 from trimtab.loop.loop import Loop
+from trimtab.loop.stage import RUN_TAG
 from trimtab.registry import tracking, transitions
 from trimtab.train.features import design
 from trimtab.train.fit import build, fit, predict
@@ -56,11 +57,10 @@ def register(loop: Loop, weeks: int, asked: pd.DataFrame) -> Made:
         rows=len(frame),
         batches=(),
         trained_through=end,
-        reference_losses={},
         seconds=1.0,
     )
-    version = loop.registry.register(loop.model, run, source, {"trimtab.run_key": run})
-    loop.ledger.append(Version(version=version, run_key=run, training=training))
+    version = loop.registry.register(loop.model, run, source, {RUN_TAG: run})
+    loop.ledger.append(Version(version=version, candidate="all", training=training))
     return Made(version=version, answers=predict(pipeline, loop.params, asked).tolist())
 
 
