@@ -177,7 +177,7 @@ def _scale(batches: Sequence[MeasuredBatch]) -> Down | None:
 def _takeovers(
     tenures: Sequence[Tenure], across: Across, height: int, *, named: bool = True
 ) -> Iterator[Markup]:
-    before, y = -across.slots, 11
+    before, y = -float(across.slots), 11
     for tenure in tenures:
         place = across.at(tenure.begin)
         x = across.percent(place)

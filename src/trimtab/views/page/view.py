@@ -25,7 +25,7 @@ from trimtab.params import Params
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lineage:
-    """One version, and the answer that deployed it or went back to it; None if there is none."""
+    """One version, and the answer that deployed it or went back to it, None if a person did."""
 
     version: Version
     answer: Answer | None
@@ -161,7 +161,8 @@ class Health:
     """The whole page, for the newest `last` batches.
 
     `event_now` is None before the first batch. `qualities` are all measurements of these batches, of each revision, oldest
-    first. `tenures` are those that overlap the batches, oldest first. `former` are the versions that a rollback can go back to, newest first.
+    first. `tenures` are those that overlap the batches, oldest first. `former` are the versions that a rollback can go back
+    to, newest first.
     """
 
     params: Params

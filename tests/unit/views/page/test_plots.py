@@ -88,11 +88,11 @@ def test_a_champion_without_a_score_leaves_a_gap(health: Health) -> None:
 
 
 def test_regret_is_a_line_for_each_champion_and_its_limit_is_dashed(health: Health) -> None:
-    known = [batch.quality for batch in health.batches if batch.quality and batch.quality.regret]
+    shown = [batch.quality for batch in health.batches if batch.quality and batch.quality.regret]
     drawn = plots.regret(health)
-    assert drawn.count('class="loss"') == len(known)
+    assert drawn.count('class="loss"') == len(shown)
     assert drawn.count('class="limit"') == 1
-    assert drawn.count('class="trend"') == len(known) - len(health.tenures)
+    assert drawn.count('class="trend"') == len(shown) - len(health.tenures)
 
 
 def test_every_deployment_rollback_and_failed_run_has_its_mark(health: Health) -> None:
