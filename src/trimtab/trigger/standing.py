@@ -165,7 +165,7 @@ def tenures_from(facts: Ledger | Snapshot, moves: Sequence[Transition], ids: Seq
         ids: Of the first measurement of each batch of the record.
     """
     versions = {move.version for move in moves} | {move.replaces for move in moves if move.replaces}
-    runs = {each.version: each.training.run_id for each in facts.all(Version, keys=versions)}
+    runs = dict(facts.columns(Version, "version", "training.run_id", keys=versions))
     tenures: list[Tenure] = []
     for move in moves:
         model = runs.get(move.version, f"version {move.version}")
