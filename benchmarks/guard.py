@@ -15,7 +15,7 @@ from trimtab import params
 from trimtab.data.batches import BATCH, labelled
 from trimtab.data.schema import LABEL
 from trimtab.evaluate.guard import Guarded, guard
-from trimtab.evaluate.record import Record
+from trimtab.evaluate.record import Record, ScoredBatch
 from trimtab.evaluate.scores import apart, score_model
 from trimtab.replay.history import History
 from trimtab.train import fit
@@ -88,13 +88,14 @@ def corrupted(
             (models[number + 1], models[number], there),
         )
     ]
-    through = [*record[:place], replace(last, distances={CANDIDATE: distances[0]})]
-    scored = replace(
-        following,
-        scores=ChainMap({name: score}, following.scores),  # type: ignore[arg-type]  # it is only read
-        distances={CANDIDATE: distances[1]},
-    )
-    return through, [*through, scored]
+    through = [*record[:place], _at_distance(last, distances[0])]
+    scores = ChainMap({name: score}, following.scores)  # type: ignore[arg-type]  # it is only read
+    return through, [*through, replace(_at_distance(following, distances[1]), scores=scores)]
+
+
+def _at_distance(scored: ScoredBatch, distance: float) -> ScoredBatch:
+    examined = replace(scored.examined[CANDIDATE], distance=distance)
+    return replace(scored, examined={**scored.examined, CANDIDATE: examined})
 
 
 def judged(past: History, record: Record) -> Guarded:

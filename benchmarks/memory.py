@@ -14,19 +14,19 @@ from pathlib import Path
 MEGABYTE = 1024
 """Of `ru_maxrss`, which Linux gives in KiB."""
 
-STEPS = {"ingest": 0.5, "prepare": 2.0, "train": 1.0, "evaluate": 1.0, "refit": 2.0, "measure": 0.5}
-"""Rows that a step works on, as a multiple of the rows that the challenger is trained on: two batches train, two judge."""
+STEPS = {"ingest": 0.25, "prepare": 1.0, "train": 1.0, "evaluate": 0.25, "measure": 1.0, "observe": 0.25}
+"""Rows that a step works on, as a multiple of the rows that a model is fitted on: those of four batches."""
 PLAIN = {
     "ingest": "read",
     "prepare": "read",
     "train": "fit",
     "evaluate": "predict",
-    "refit": "fit",
-    "measure": "predict",
+    "measure": "fit",
+    "observe": "predict",
 }
 """What a user would do instead: read the rows, predict them too, or fit the same pipeline on them."""
 
-BEFORE = {"measure": ("conclude", "take")}
+BEFORE = {"prepare": ("checkout",)}
 """What has to happen first, and is not measured."""
 
 
@@ -48,7 +48,7 @@ def peak(folder: Path, *words: object) -> float:
 
 
 def of_size(rows: int) -> dict[str, tuple[float, float]]:
-    """Play a loop whose challenger is trained on so many rows; return the MB of each step, and of what stands beside it."""
+    """Play a loop whose newest model is fitted on so many rows; return the MB of each step, and of what stands beside it."""
     peaks = {}
     with tempfile.TemporaryDirectory(prefix="trimtab-bench-memory-") as place:
         folder = Path(place)

@@ -1,4 +1,4 @@
-"""What `benchmarks.memory` measures, a process each: the steps of one retraining, and pandas and scikit-learn alone."""
+"""What `benchmarks.memory` measures, a process each: the steps after one batch, and pandas and scikit-learn alone."""
 
 import json
 import os
@@ -15,20 +15,21 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[1]
 SUMMER = 24
 """A week whose delays follow the weather."""
-BATCHES = 5
-"""Two train, two judge, and one comes after the promotion."""
+BATCHES = 4
+"""A champion is deployed after three. The steps are measured on the last one."""
 HOLDER = "bench"
 SETTINGS = {
-    ("train", "start_batches"): 4,
-    ("train", "reference_batches"): 2,
-    ("gate", "looks"): 1,
-    ("gate", "refit_tolerance"): 1.0,
+    ("train", "start_batches"): 3,
+    ("train", "windows"): ["all"],
+    ("gate", "batch_correlation"): 0.0,
+    ("gate", "error"): 0.4,
 }
 """The other parameters are those of the flights."""
 
 
 def begin(folder: Path, rows: str) -> None:
-    """Make a loop, and land its batches; all but the last two are taken in."""
+    """Make a loop with a champion, and land one more batch."""
+    from trimtab.loop import arbitrate, measure, monitor, retrain
     from trimtab.loop.ingest import ingest
     from trimtab.loop.initialise import initialise
 
@@ -39,79 +40,86 @@ def begin(folder: Path, rows: str) -> None:
         parameters[section][key] = value
     (tree / "params.yaml").write_text(yaml.safe_dump(parameters, sort_keys=False))
     initialise(tree)
-    _land(folder, int(rows) // 2)
-    for number in range(BATCHES - 2):
+    _land(folder, int(rows) // BATCHES)
+    for number in range(BATCHES - 1):
         _expect(ingest(_name(number)), "ingested")
-    (folder / "last").mkdir()
-    for path in (folder / "var" / "landing").glob(f"{_name(BATCHES - 1)}.*"):
-        path.rename(folder / "last" / path.name)
+    for item in measure.find_unmeasured():
+        measure.measure(**item)
+    monitor.assess(HOLDER)
+    run_key = arbitrate.arbitrate(HOLDER, None)
+    assert run_key is not None, "the arbiter refused"
+    retrain.fit(run_key, HOLDER)
+    result = retrain.deploy(run_key, HOLDER)
+    assert result["action"] == "DEPLOY", result
 
 
 def ingest(folder: Path) -> None:
-    """Take in the last of the batches that the challenger is judged on."""
+    """Take in the last batch."""
     from trimtab.loop.ingest import ingest as step
 
-    _expect(step(_name(BATCHES - 2)), "ingested")
+    _expect(step(_name(BATCHES - 1)), "ingested")
+
+
+def checkout(folder: Path) -> None:
+    """Lay out the checkout in which the last batch is measured."""
+    from trimtab.ledger import Batch, state
+    from trimtab.loop.loop import open_loop
+    from trimtab.trigger.planning import plan_batch, write_run
+
+    loop = open_loop()
+    champion = loop.champion()
+    assert champion is not None, "there is no champion"
+    plan = plan_batch(
+        params=loop.params,
+        commit=loop.commit,
+        manifests=[batch.manifest for batch in state.batches_in_force(loop.ledger.all(Batch))],
+        batch=_name(BATCHES - 1),
+        models=[champion],
+        shadows={"all": champion.run_id},
+        candidates=loop.params.train.candidates,
+    )
+    loop.origin.checkout(folder / "checkout", plan.commit, [ref.batch for ref in plan.batches])
+    write_run(folder / "checkout" / "run.yaml", plan)
 
 
 def prepare(folder: Path) -> None:
-    """Ask for a retraining, and collect its rows."""
-    from trimtab.loop import arbitrate, retrain
+    """Collect the rows."""
+    from trimtab.project.prepare import prepare as step
 
-    run_key = arbitrate.arbitrate(HOLDER, "ui", reason="bench")
-    assert run_key is not None, "the arbiter refused"
-    (folder / "run").write_text(run_key)
-    retrain.checkout(run_key, HOLDER)
-    retrain.prepare(run_key, HOLDER)
+    step(folder / "checkout")
 
 
 def train(folder: Path) -> None:
-    """Fit the challenger, and register it."""
-    from trimtab.loop import retrain
+    """Fit the candidate."""
+    from trimtab.project.train import train as step
 
-    retrain.train((folder / "run").read_text(), HOLDER)
+    (fitted,) = step(folder / "checkout")
+    assert fitted.training is not None, fitted.error
 
 
 def evaluate(folder: Path) -> None:
-    """Judge it."""
-    from trimtab.loop import retrain
+    """Score the champion and the baseline on the last batch, and examine the fitted model."""
+    from trimtab.project.evaluate import evaluate as step
 
-    result = retrain.evaluate((folder / "run").read_text(), HOLDER)
-    assert result["kind"] == "PROMOTE", result
-
-
-def refit(folder: Path) -> None:
-    """Fit it again through the batches that judged it, with the fresh models of the reference."""
-    from trimtab.loop import retrain
-
-    result = retrain.refit((folder / "run").read_text(), HOLDER)
-    assert result["version"] is not None, result
+    evaluation = step(folder / "checkout")
+    assert not evaluation.failed, evaluation.failed
 
 
 def measure(folder: Path) -> None:
-    """Monitor one more batch with the champion."""
-    from trimtab.loop import measure, monitor
+    """Do all of it as the loop does: in a run of the MLflow Project."""
+    from trimtab.loop.measure import find_unmeasured
+    from trimtab.loop.measure import measure as step
 
-    (item,) = monitor.find_unmonitored()
-    measure.measure(item)
-
-
-def conclude(folder: Path) -> None:
-    """Promote the refit."""
-    from trimtab.loop import conclude as step
-
-    run_key = (folder / "run").read_text()
-    step.ask(run_key, HOLDER)
-    step.conclude(run_key, HOLDER, None)
+    (item,) = find_unmeasured()
+    step(**item)
 
 
-def take(folder: Path) -> None:
-    """Take in the batch that comes after the promotion."""
-    from trimtab.loop.ingest import ingest as step
+def observe(folder: Path) -> None:
+    """Measure the data drift of the last batch."""
+    from trimtab.loop import monitor
 
-    for path in sorted((folder / "last").iterdir(), reverse=True):
-        path.rename(folder / "var" / "landing" / path.name)
-    _expect(step(_name(BATCHES - 1)), "ingested")
+    item = monitor.find_unobserved()[-1]
+    monitor.observe(**item)
 
 
 def plain(folder: Path, what: str, rows: str) -> None:
@@ -191,7 +199,7 @@ def _lead(folder: Path) -> None:
     os.chdir(folder)
 
 
-STEPS = (begin, ingest, prepare, train, evaluate, refit, measure, conclude, take, plain)
+STEPS = (begin, ingest, checkout, prepare, train, evaluate, measure, observe, plain)
 
 if __name__ == "__main__":
     place, verb, *words = sys.argv[1:]

@@ -19,7 +19,7 @@ from trimtab.replay.history import History, write_rows
 from trimtab.replay.run import table
 from trimtab.replay.scorecard import Row
 from trimtab.replay.streams import KINDS, WEEK, Kind, Stream, stream_params
-from trimtab.trigger.policy import Rules
+from trimtab.trigger.policy import rules_of
 
 CACHE = Path("var", "bench-policy")
 WINDOWS: Mapping[str, int | None] = {"all": None, "newest 8": 8}
@@ -73,9 +73,11 @@ def main() -> None:
     parser.add_argument("--kinds", nargs="*", choices=KINDS, default=list(KINDS))
     parser.add_argument("--flights", nargs="*", type=int, default=list(FLIGHTS_FROM))
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--regret", type=float, default=0.03)
-    parser.add_argument("--max-age", type=int, default=8)
+    parser.add_argument("--regret", type=float)
+    parser.add_argument("--max-age", type=int)
     arguments = parser.parse_args()
+    numbers = {"regret": arguments.regret, "max_age_batches": arguments.max_age}
+    given = {name: number for name, number in numbers.items() if number is not None}
     parameters = params.load(Path("params.yaml"))
     total: dict[str, list[tuple[Row, Row]]] = {}
     for past in chain(
@@ -83,7 +85,7 @@ def main() -> None:
     ):
         print(f"\n{past.name}: {len(past.batches)} batches, {len(past.rows)} rows", flush=True)
         past.fit_all(arguments.jobs)
-        rules = Rules(gate=past.params.gate, regret=arguments.regret, max_age_batches=arguments.max_age)
+        rules = replace(rules_of(past.params), **given)
         results = compare(past, rules)
         print(table(results), flush=True)
         for result in results:

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Trains this checkout's model and judges it against the one in Production, from what collect.sh collected. Needs no secret.
+# Fits this checkout's candidates and scores them beside the model in Production, from what collect.sh collected. Needs no secret.
 set -euo pipefail
 folder=$(realpath "${1:?Name the folder that collect.sh filled: review.sh FOLDER}")
 test -f "$folder/champion.yaml" || { echo "$folder/champion.yaml was not found: expected what make production OUT=... collects. Run that first."; exit 1; }
@@ -14,5 +14,5 @@ dvc repro --force evaluate
 dvc metrics show
 dvc plots show --out build/plots
 mkdir -p build/review
-cp build/verdict.json build/evidence.html build/losses.csv build/metrics.json build/review
+cp run.yaml champion.yaml build/fitted.json build/evaluation.json build/losses.csv build/metrics.json build/review
 cp -r build/plots build/review

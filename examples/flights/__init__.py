@@ -1,1 +1,1 @@
-"""A year of flights from New York, and the demo that plays it through the loop."""
+"""A year of flights from New York, and the demo that plays weeks of it through the loop."""

@@ -1,4 +1,4 @@
-"""`make demo`: plays a year of flights through the whole loop."""
+"""`make demo`: plays weeks of flights through the whole loop."""
 
 import logging
 import sys
@@ -15,7 +15,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions
 
 @app.command()
 def play(
-    weeks: Annotated[int | None, typer.Option(help="Number of weeks to play. By default all 53.")] = None,
+    weeks: Annotated[int, typer.Option(help="Number of weeks to play; the year has 53.")] = 20,
     withhold: Annotated[
         int,
         typer.Option(
@@ -29,7 +29,7 @@ def play(
         ),
     ] = False,
 ) -> None:
-    """Play a year of flights through the whole loop.
+    """Play weeks of flights through the whole loop.
 
     The demo stops what it started. Its home stays for inspection until the next fresh start.
     """

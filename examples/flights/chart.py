@@ -1,8 +1,8 @@
-"""Quality of each week as one inline SVG; the style sheet of the page sets its colours."""
+"""Quality and regret of each week as one inline SVG; the style sheet of the page sets its colours."""
 
 import io
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import matplotlib
@@ -10,15 +10,15 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from examples.flights.records import Line, Week
-from trimtab.contracts import BatchScore
+from examples.flights.records import NEVER, SCHEDULE, Line, Quality, Week
+from trimtab.replay.comparison import LOOP
 
 COLOURS = {
     "--ink": "#0a0b0c",
     "--grid": "#0a0b0d",
     "--managed": "#0a0b0e",
     "--never": "#0a0b0f",
-    "--quiet": "#0a0b10",
+    "--schedule": "#0a0b10",
 }
 """Variable of the style sheet -> the placeholder colour that matplotlib writes and `_themed` replaces."""
 
@@ -39,27 +39,25 @@ _STYLE: dict[str, Any] = {
     "axes.spines.right": False,
 }
 _WEEKS_WITH_EVERY_LABEL = 16
-_EVENTS: tuple[tuple[str, str, str, Callable[[Week], bool]], ...] = (
-    ("data drift", "s", "--quiet", lambda week: week.observed is not None and week.observed.data_drift),
-    ("concept drift", "^", "--never", lambda week: week.observed is not None and week.observed.concept_drift),
-    ("retraining", "o", "--ink", lambda week: bool(week.retrained)),
-    ("promotion", "D", "--managed", lambda week: bool(week.promoted)),
-)
+_LINES: dict[str, tuple[str, Any]] = {
+    LOOP: ("--managed", "solid"),
+    SCHEDULE: ("--schedule", (0, (1, 1))),
+    NEVER: ("--never", (0, (4, 2))),
+}
+"""Policy -> colour and style of its line; a later line is on top, so that all are visible where they are equal."""
 
 
-def draw(weeks: Sequence[Week], never: Line | None) -> str:
-    """Draw AUC, log loss and events by week, managed and never retrained; return an `<svg>`."""
+def draw(weeks: Sequence[Week], lines: Sequence[Line], limit: float) -> str:
+    """Draw AUC and log loss of three policies, and the regret with its limit, by week; return an `<svg>`."""
     names = [week.batch for week in weeks]
-    managed = {week.batch: week.served.score for week in weeks}
-    other = {score.batch: score for score in never.scores} if never else {}
     with matplotlib.rc_context(_STYLE):  # type: ignore[arg-type]  # its stubs list every key as a literal
-        figure = Figure(figsize=(8, 6.4), layout="constrained")
-        axes = figure.subplots(3, 1, sharex=True, height_ratios=[3, 3, 1.5])
-        _quality(axes[0], names, managed, other, "AUC", lambda score: score.auc)
-        _quality(axes[1], names, managed, other, "log loss", lambda score: score.loss)
-        _events(axes[2], weeks)
+        figure = Figure(figsize=(8, 7), layout="constrained")
+        axes = figure.subplots(3, 1, sharex=True, height_ratios=[3, 3, 2])
+        _quality(axes[0], names, lines, "AUC", lambda quality: quality.auc)
+        _quality(axes[1], names, lines, "log loss", lambda quality: quality.loss)
+        _regret(axes[2], weeks, limit)
         for axis in axes:
-            _promotions(axis, weeks, labelled=axis is axes[0])
+            _moves(axis, weeks, labelled=axis is axes[0])
         _week_ticks(axes[2], names)
         text = io.StringIO()
         figure.savefig(text, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
@@ -69,38 +67,38 @@ def draw(weeks: Sequence[Week], never: Line | None) -> str:
 def _quality(
     axis: Axes,
     names: Sequence[str],
-    managed: Mapping[str, BatchScore],
-    never: Mapping[str, BatchScore],
+    lines: Sequence[Line],
     label: str,
-    figure_of: Callable[[BatchScore], float | None],
+    figure_of: Callable[[Quality], float | None],
 ) -> None:
-    # The dashed line is on top, so that both are visible where they are equal.
-    for scores, colour, style in ((managed, "--managed", "solid"), (never, "--never", (0, (4, 2)))):
-        values = [figure_of(scores[name]) if name in scores else None for name in names]
-        axis.plot(
-            range(len(names)),
-            np.array(values, dtype=float),
-            color=COLOURS[colour],
-            linestyle=style,
-            linewidth=2,
-            marker="o",
-            markersize=3,
-        )
+    by_policy = {line.row.policy: {each.batch: figure_of(each) for each in line.weeks} for line in lines}
+    for policy, (colour, style) in _LINES.items():
+        _line(axis, [by_policy.get(policy, {}).get(name) for name in names], colour, style)
     axis.set_ylabel(label)
 
 
-def _events(axis: Axes, weeks: Sequence[Week]) -> None:
-    for row, (_, marker, colour, happened) in enumerate(_EVENTS):
-        places = [place for place, week in enumerate(weeks) if happened(week)]
-        axis.plot(places, [row] * len(places), marker, color=COLOURS[colour], markersize=6)
-    axis.set_yticks(range(len(_EVENTS)), [name for name, *_ in _EVENTS])
-    axis.set_ylim(len(_EVENTS) - 0.5, -0.5)
+def _regret(axis: Axes, weeks: Sequence[Week], limit: float) -> None:
+    _line(
+        axis, [100 * week.measured.regret if week.measured else None for week in weeks], "--managed", "solid"
+    )
+    axis.axhline(100 * limit, color=COLOURS["--ink"], linewidth=1, linestyle="dashed")
+    axis.annotate(
+        "trigger.regret", (1, 100 * limit), xycoords=("axes fraction", "data"), ha="right", va="bottom"
+    )
+    axis.set_ylabel("regret, %")
 
 
-def _promotions(axis: Axes, weeks: Sequence[Week], *, labelled: bool) -> None:
+def _line(axis: Axes, values: Sequence[float | None], colour: str, style: Any) -> None:
+    places, heights = range(len(values)), np.array(values, dtype=float)
+    axis.plot(places, heights, color=COLOURS[colour], linestyle=style, linewidth=2, marker="o", markersize=3)
+
+
+def _moves(axis: Axes, weeks: Sequence[Week], *, labelled: bool) -> None:
+    """Mark deployments by dotted and rollbacks by solid lines."""
     for place, week in enumerate(weeks):
-        for decision in week.promoted:
-            axis.axvline(place + 0.5, color=COLOURS["--managed"], linewidth=1, linestyle=(0, (1, 2)))
+        for decision in filter(lambda each: each.moves, week.decisions):
+            style = "solid" if decision.action == "ROLLBACK" else (0, (1, 2))
+            axis.axvline(place + 0.5, color=COLOURS["--managed"], linewidth=1, linestyle=style)
             if labelled:
                 axis.annotate(
                     f"v{decision.version}",

@@ -2,25 +2,25 @@
 
 import signal
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
-from examples.flights import flights, progress, records, resume
+from examples.flights import flights, ledger_queries, progress, records, resume
 from examples.flights.page import page
-from examples.flights.player import Player, read_served
-from examples.flights.records import Demo, Line
-from examples.flights.scorecard import Batch, Recipe, scorecard
+from examples.flights.player import Player
+from examples.flights.records import Demo
+from examples.flights.scorecard import scorecard
 from examples.flights.traffic import Client
 from examples.flights.watch import Watch
 from trimtab import params as parameters
 from trimtab import settings
 from trimtab.clock import system_clock
 from trimtab.errors import Unfit
-from trimtab.ledger import Ledger, facts, state
+from trimtab.ledger import Ledger
 from trimtab.loop.initialise import initialise
-from trimtab.origin.origin import Origin
+from trimtab.loop.loop import open_loop
 from trimtab.params import Params
 from trimtab.settings import Ports, Settings
 from trimtab.stack import airflow_api, control, preflight
@@ -29,8 +29,8 @@ from trimtab.stack.airflow_api import AirflowApi
 _HEALTHY_SECONDS = 180
 
 
-def play(weeks: int | None, tree: Path, withhold: int) -> int:
-    """Play `weeks` weeks (all if None), or resume, and return the exit status.
+def play(weeks: int, tree: Path, withhold: int) -> int:
+    """Play `weeks` weeks, or resume, and return the exit status.
 
     Raises the errors of `open_home` and `Player.play`.
     """
@@ -65,22 +65,22 @@ def play(weeks: int | None, tree: Path, withhold: int) -> int:
     return 0
 
 
-def check_weeks(weeks: int | None, available: int, params: Params, withhold: int = 0) -> None:
-    """Refuse a number of weeks that leaves nothing to play.
+def check_weeks(weeks: int, available: int, params: Params, withhold: int = 0) -> None:
+    """Refuse a number of weeks that leaves too little to play: one week has no standard error.
 
     Raises:
         Unfit: Too few or too many.
     """
     start = params.train.start_batches
-    if weeks is not None and available < weeks:
+    if available < weeks:
         raise Unfit(
             f"Expected at most {available} weeks, as many as the flights have, got {weeks}",
             f"Set WEEKS to {available} or less.",
         )
-    if available <= start:
+    if available < start + 2:
         raise Unfit(
-            f"{available} weeks leave none to play: the first {start} (train.start_batches) train the first model",
-            f"Set WEEKS to {start + 1} or more.",
+            f"Of {available} weeks the first {start} (train.start_batches) train the first model, and two more are needed",
+            f"Set WEEKS to {start + 2} or more.",
         )
     played = available - start
     if not 0 <= withhold <= played:
@@ -169,7 +169,8 @@ def through(
     demo = replace(
         demo,
         finished=True,
-        scorecard=_compare(demo, params, where, ledger, out.doing),
+        scorecard=scorecard(open_loop(), out.doing),
+        fits=ledger_queries.fits(ledger),
         tasks=watch.task_times(demo.started_at),
         addresses={
             **addresses,
@@ -179,42 +180,13 @@ def through(
         seconds=demo.seconds + time.monotonic() - begin,
     )
     records.save(where.home, demo)
-    (where.home / resume.PAGE).write_text(page(demo), encoding="utf-8")
+    (where.home / resume.PAGE).write_text(page(demo, params.trigger.regret), encoding="utf-8")
     return demo
-
-
-def _compare(
-    demo: Demo, params: Params, where: Settings, ledger: Ledger, report: Callable[[str], None]
-) -> tuple[Line, ...]:
-    origin = Origin(where)
-    batches = [
-        Batch(
-            name=fact.manifest.batch,
-            end=fact.manifest.end,
-            rows=origin.fetch_batch(fact.manifest.batch, md5=fact.md5, commit=fact.commit),
-            served=read_served(where.home, fact.manifest.batch),
-        )
-        for fact in state.batches_in_force(ledger.all(facts.Batch))
-    ]
-    return scorecard(
-        batches,
-        _recipe(demo, ledger),
-        params,
-        retrainings=sum(len(week.retrained) for week in demo.played),
-        promotions=sum(len(week.promoted) for week in demo.played),
-        report=report,
-    )
-
-
-def _recipe(demo: Demo, ledger: Ledger) -> Recipe:
-    version = ledger.require(facts.Version, str(demo.first and demo.first.decision.version))
-    judgements = ledger.all(facts.Judgement, version=version.refit_of or version.version)
-    return Recipe(batches=[ref.batch for ref in version.training.batches], cutoff=judgements[-1].event_time)
 
 
 def print_result(demo: Demo, where: Settings, out: progress.Progress) -> None:
     """Print how long the demo took, the scorecard, and where to find more."""
-    out.say(f"\n{progress.timing(demo)}\n\n{progress.scorecard_table(demo.scorecard)}\n")
+    out.say(f"\n{progress.timing(demo)}\n\n{progress.scorecard_table(demo)}\n")
     out.say(
         f"Page: {where.home / resume.PAGE}   Data: {where.home / records.MARKER}   Logs: {where.home / 'logs'}"
     )

@@ -22,8 +22,8 @@ _HEALTHY_SECONDS = 180
 _DAG = "retrain_model"
 
 
-def play(weeks: int | None, tree: Path) -> int:
-    """Play the first `weeks` weeks (all if None), or resume an interrupted play; return the exit status.
+def play(weeks: int, tree: Path) -> int:
+    """Play the first `weeks` weeks, or resume an interrupted play; return the exit status.
 
     The addresses come from TRIMTAB_AIRFLOW_URL, TRIMTAB_SERVICE_URL and the variables of the stores; the secrets come from
     the files in TRIMTAB_AIRFLOW_PASSWORDS_FILE (JSON, name to password) and TRIMTAB_SERVICE_TOKEN_FILE.

@@ -1,52 +1,44 @@
-"""What the ledger says about one week: the observation, the decisions, the version in Production."""
+"""What the ledger says about one week: what was measured, and what was decided."""
 
-from examples.flights.records import Decision, Observed
-from trimtab.drift import policy
-from trimtab.ledger import (
-    Answer,
-    Judgement,
-    Ledger,
-    Observation,
-    Request,
-    Run,
-    Version,
-    Wait,
-    batch_key,
-    queries,
-    state,
-)
-from trimtab.ledger.state import DecisionFact
+from examples.flights.records import Decision, Measured
+from trimtab.evaluate.regret import regret
+from trimtab.ledger import Answer, Ledger, Measurement, Request, Shadow, Wait
+from trimtab.ledger.state import action_of
 from trimtab.params import Params
-from trimtab.views.health import outcomes
+from trimtab.trigger.policy import rules_of
+from trimtab.trigger.standing import standing
 
 
-def production(ledger: Ledger) -> str | None:
-    """Return the version in Production."""
-    live = state.live(queries.to_production(ledger))
-    return live.version if live else None
-
-
-def observed(ledger: Ledger, batch: str, params: Params, *, revision: int = 1) -> Observed | None:
-    """Return the first observation of a batch revision, by the champion that was live when it came in."""
-    first = next(iter(ledger.all(Observation, prefix=f"{batch_key(batch, revision)}:")), None)
-    if first is None:
+def measured(ledger: Ledger, batch: str, params: Params) -> Measured | None:
+    """Return what was measured on a batch, for the champion that was live when it came in; None before that."""
+    now = standing(ledger, rules_of(params))
+    through = next((number for number, scored in enumerate(now.record, 1) if scored.batch == batch), 0)
+    record, measurement = now.record[:through], ledger.last(Measurement, batch=batch, decision=None)
+    champion = next((tenure for tenure in reversed(now.tenures) if tenure.since < through), None)
+    if champion is None or measurement is None:
         return None
-    assessment = policy.assess(first, params)
-    return Observed(
-        data_share=first.data.share,
-        data_drift=assessment.data_drift,
-        sigmas=first.concept.sigmas,
-        concept_drift=assessment.concept_drift,
-        abstained=first.concept.abstained,
+    scores, leader = record[-1].scores, measurement.leader
+    ours, fresh = scores.get(champion.model), scores.get(record[-1].shadows.get(leader, ""))
+    return Measured(
+        loss=ours.loss if ours else None,
+        auc=ours.auc if ours else None,
+        fresh=fresh.loss if fresh else None,
+        regret=regret(record, record[champion.since :], champion=champion.model, leader=leader).share,
     )
 
 
 def decisions(ledger: Ledger, *, after: int) -> tuple[Decision, ...]:
-    """Return the newest decision on each request that was decided after the fact with id `after`, retrainings first."""
+    """Return the newest decision on each request that was decided after the fact with id `after`, oldest first."""
     newest = {decision.request: decision for decision in _decisions(ledger) if decision.id > after}
-    requests = {request.key: request for request in ledger.all(Request, keys=newest)}
-    shown = [_decision(ledger, requests[key], decision) for key, decision in newest.items()]
-    return tuple(sorted(shown, key=lambda decision: decision.action not in ("RETRAIN", "JUDGE")))
+    return tuple(
+        Decision(
+            source=ledger.require(Request, key).source,
+            action=action_of(decision),
+            reason=decision.reason,
+            version=decision.version if isinstance(decision, Answer) else None,
+        )
+        for key, decision in newest.items()
+    )
 
 
 def newest_decision(ledger: Ledger) -> int:
@@ -54,25 +46,10 @@ def newest_decision(ledger: Ledger) -> int:
     return max((decision.id for decision in _decisions(ledger)), default=0)
 
 
-def _decisions(ledger: Ledger) -> list[DecisionFact]:
-    return state.decisions(ledger.all(Run), ledger.all(Answer, run=None), ledger.all(Wait))
+def fits(ledger: Ledger) -> int:
+    """Return the number of models that the loop has fitted."""
+    return sum(shadow.training is not None for shadow in ledger.all(Shadow))
 
 
-def _decision(ledger: Ledger, request: Request, decision: DecisionFact) -> Decision:
-    outcome = outcomes(ledger, [decision]).of(decision) if isinstance(decision, Run) else None
-    judgement = outcome.judgement if outcome else None
-    return Decision(
-        source=request.source,
-        request=request.reason,
-        action=state.action_of(decision),
-        reason=decision.reason,
-        version=_version(ledger, judgement) if judgement else None,
-        outcome=outcome.state if outcome else None,
-        sentence=outcome.reason if outcome else None,
-        comparison=judgement.verdict.comparison if judgement and judgement.verdict else None,
-    )
-
-
-def _version(ledger: Ledger, judgement: Judgement) -> str | None:
-    refits = ledger.all(Version, refit_of=judgement.version, newest=1)
-    return refits[0].version if refits and judgement.state == "PROMOTE" else judgement.version
+def _decisions(ledger: Ledger) -> list[Answer | Wait]:
+    return sorted([*ledger.all(Answer), *ledger.all(Wait)], key=lambda decision: decision.id)

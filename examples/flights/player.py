@@ -5,25 +5,28 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
-
-import pandas as pd
 
 from examples.flights import flights, ledger_queries, progress
-from examples.flights.records import Demo, First, Observed, Served, Week, save
-from examples.flights.resume import SERVED
-from examples.flights.scorecard import score_of
+from examples.flights.records import Demo, First, Served, Week, save
 from examples.flights.traffic import Client
 from examples.flights.watch import Watch
 from trimtab.errors import RunFailed
-from trimtab.ledger import Batch, Ledger, QuarantineAction, state
+from trimtab.ledger import (
+    Batch,
+    Ledger,
+    Measurement,
+    Observation,
+    QuarantineAction,
+    batch_key,
+    queries,
+    state,
+)
 from trimtab.params import Params
 from trimtab.settings import Settings
 
-FIRST_MODEL = "first model"
 _INGEST_SECONDS = 300
-_MONITOR_SECONDS = 300
-_RETRAIN_SECONDS = 1200
+_MEASURE_SECONDS = 1200
+_ACT_SECONDS = 1200
 _RELOAD_SECONDS = 60
 """Time limits, about twenty times what an idle machine needs."""
 
@@ -46,7 +49,7 @@ class Player:
         """Play all weeks that are not done yet; return the demo.
 
         Raises:
-            RunFailed: A run failed or did not end in time, or the first model did not pass the gate.
+            RunFailed: A run failed or did not end in time, or no first model was deployed.
             StoreUnreachable: The service does not answer.
         """
         start = self.params.train.start_batches
@@ -62,86 +65,68 @@ class Player:
                 self._land_labels(late)
         return self.demo
 
-    def _land_labels(self, weeks: Sequence[flights.Week]) -> None:
-        """Land the weeks again with their labels, and wait until they are measured again."""
-        for week in weeks:
-            if self._observed(week.batch, revision=2) is None:
-                served = read_served(self.where.home, week.batch)
-                self.client.feedback(
-                    week.rows if served is None else week.rows[week.rows["row_id"].isin(served.index)]
-                )
-                flights.land(self.where.landing, week)
-        self.watch.trigger("ingest_batch", f"{weeks[0].batch}-labels", {})
-        for week in weeks:
-            observed = self.watch.until(
-                f"{week.batch} to be monitored with its labels",
-                partial(self._observed, week.batch, revision=2),
-                seconds=_MONITOR_SECONDS,
-            )
-            self.out.say(progress.late_line(week.batch, observed))
-        self._settle()
-
     def _begin(self, weeks: Sequence[flights.Week]) -> None:
+        """Land the weeks of the first training, and wait until the loop has deployed a model."""
         seconds: dict[str, float] = {}
-        with _timed(seconds, "ingest"):
-            for week in weeks:
-                if not self._is_ingested(week.batch):
-                    flights.land(self.where.landing, week)
-            self.watch.trigger("ingest_batch", "start", {})
-            for week in weeks:
-                self._wait_for_ingest(week.batch)
+        self._take_in(weeks, seconds)
+        with _timed(seconds, "act"):
             self._settle()
-        with _timed(seconds, "retrain"):
-            if ledger_queries.production(self.ledger) is None:
-                self.watch.trigger("retrain_model", "first-model", {"reason": FIRST_MODEL})
-                self._settle()
-        version = ledger_queries.production(self.ledger)
         decisions = ledger_queries.decisions(self.ledger, after=0)
-        if version is None:
-            got = "; ".join(decision.sentence or decision.reason for decision in decisions) or "no decision"
-            raise RunFailed("a first model that passes the gate", got, self.where.home / "logs")
-        self._wait_for_reload(version, seconds)
-        decision = next(decision for decision in decisions if decision.version == version)
-        first, newest = First(decision=decision, seconds=seconds), ledger_queries.newest_decision(self.ledger)
-        self._save(replace(self.demo, first=first, newest_decision=newest))
-        self.out.say(
-            f"First champion after {sum(seconds.values()):.0f} s: version {version}. {decision.sentence}"
-        )
+        first = next((decision for decision in decisions if decision.moves), None)
+        if first is None:
+            got = "; ".join(decision.reason for decision in decisions) or "no decision"
+            raise RunFailed("a first model that is better than the baseline", got, self.where.home / "logs")
+        self._wait_for_reload(seconds)
+        newest = ledger_queries.newest_decision(self.ledger)
+        self._save(replace(self.demo, first=First(decision=first, seconds=seconds), newest_decision=newest))
+        self.out.say(f"After {sum(seconds.values()):.0f} s: {progress.in_words(first)}")
 
     def _week(self, week: flights.Week, played: Week) -> Week:
         seconds = dict(played.seconds)
+        self._take_in([week], seconds)
+        return self._end(replace(played, seconds=seconds, note=self._refused(week.batch)))
+
+    def _land_labels(self, weeks: Sequence[flights.Week]) -> None:
+        """Send the outcomes, land the weeks again with their labels, and wait until they are measured."""
+        played = [week for week in self.demo.played if week.batch in self.late and week.measured is None]
+        if not played:
+            return
+        for week in weeks:
+            self.client.feedback(week.rows)
+        self._take_in(weeks, {}, revision=2)
+        # The decisions follow from all of the labels, and so belong to the last week.
+        for done in reversed([self._end(week) for week in reversed(played)]):
+            self.out.say(progress.late_line(done))
+
+    def _take_in(
+        self, weeks: Sequence[flights.Week], seconds: dict[str, float], *, revision: int = 1
+    ) -> None:
+        """Land the weeks that the loop does not have, and wait until all are ingested and measured."""
         with _timed(seconds, "ingest"):
-            if not self._is_ingested(week.batch):
-                flights.land(
-                    self.where.landing, flights.unlabelled(week) if week.batch in self.late else week
-                )
-                self.watch.trigger("ingest_batch", week.batch, {"batch": week.batch})
-            elif self._observed(week.batch) is None:
-                self.watch.trigger("monitor_model", week.batch, {})
-            self._wait_for_ingest(week.batch)
-        note = self._refused(week.batch)
-        with _timed(seconds, "monitor"):
-            if note is None:
-                self.watch.until(
-                    f"{week.batch} to be monitored",
-                    partial(self._observed, week.batch),
-                    seconds=_MONITOR_SECONDS,
-                )
-        with _timed(seconds, "settle"):
-            self._settle()
-        return self._end(replace(played, seconds=seconds, note=note))
+            missing = [week for week in weeks if not self._is_ingested(week.batch, revision)]
+            for week in missing:
+                late = week.batch in self.late and revision == 1
+                flights.land(self.where.landing, flights.unlabelled(week) if late else week)
+            dag = "ingest_batch" if missing else "monitor_model"
+            self.watch.trigger(dag, f"{weeks[-1].batch}-r{revision}", {})
+            for week in missing:
+                ready = partial(self._is_ingested, week.batch, revision)
+                self.watch.until(f"{week.batch} to be ingested", ready, seconds=_INGEST_SECONDS)
+        with _timed(seconds, "measure"):
+            if self._refused(weeks[-1].batch) is None:
+                ready = partial(self._is_measured, weeks[-1].batch, revision)
+                self.watch.until(f"{weeks[-1].batch} to be measured", ready, seconds=_MEASURE_SECONDS)
 
     def _end(self, week: Week) -> Week:
-        decisions = ledger_queries.decisions(self.ledger, after=self.demo.newest_decision)
+        """Wait until the loop has acted on a week, and save what it measured and decided."""
         seconds = dict(week.seconds)
-        # The wait after the observation belongs to the monitoring, unless it led to a retraining.
-        phase = "retrain" if any(each.action in ("RETRAIN", "JUDGE") for each in decisions) else "monitor"
-        seconds[phase] = seconds.get(phase, 0.0) + seconds.pop("settle", 0.0)
-        self._wait_for_reload(ledger_queries.production(self.ledger), seconds)
+        with _timed(seconds, "act"):
+            self._settle()
+        self._wait_for_reload(seconds)
         done = replace(
             week,
-            observed=self._observed(week.batch),
-            decisions=decisions,
+            measured=ledger_queries.measured(self.ledger, week.batch, self.params),
+            decisions=week.decisions + ledger_queries.decisions(self.ledger, after=self.demo.newest_decision),
             seconds=seconds,
             done=True,
         )
@@ -158,42 +143,34 @@ class Player:
                 raise RunFailed(
                     f"predictions for {week.batch}", "every row refused", "data.features in params.yaml"
                 )
-            rows = week.rows.merge(predicted, on="row_id", how="inner")
             if week.batch not in self.late:
                 self.out.doing(f"{week.batch}: sending the outcomes")
-                self.client.feedback(rows)
-        write_served(self.where.home, week.batch, predicted)
-        truth = rows[rows["label"].notna()]
-        served = Served(
-            rows=len(predicted),
-            version=str(predicted["version"].iloc[-1]),
-            score=score_of(week.batch, truth, truth["probability"]),
-        )
+                self.client.feedback(week.rows)
+        served = Served(rows=len(predicted), version=str(predicted["version"].iloc[-1]))
         played = Week(batch=week.batch, served=served, seconds=seconds)
         self._save(self.demo.with_week(played))
         return played
-
-    def _observed(self, batch: str, *, revision: int = 1) -> Observed | None:
-        return ledger_queries.observed(self.ledger, batch, self.params, revision=revision)
 
     def _refused(self, batch: str) -> str | None:
         entries = state.open_quarantine(self.ledger.all(QuarantineAction)).values()
         reasons = (entry.reason for entry in entries if entry.kind == "batch" and entry.batch == batch)
         return next(reasons, None)
 
-    def _is_ingested(self, batch: str) -> bool:
-        """Say whether a batch was ingested or refused."""
-        return bool(self.ledger.keys(Batch, prefix=f"{batch}:")) or self._refused(batch) is not None
+    def _is_ingested(self, batch: str, revision: int) -> bool:
+        """Say whether a revision of a batch was ingested, or refused."""
+        return batch_key(batch, revision) in self.ledger.keys(Batch) or self._refused(batch) is not None
 
-    def _wait_for_ingest(self, batch: str) -> None:
-        self.watch.until(
-            f"{batch} to be ingested", partial(self._is_ingested, batch), seconds=_INGEST_SECONDS
-        )
+    def _is_measured(self, batch: str, revision: int) -> bool:
+        """Say whether a batch was scored; without labels, its features alone are compared with older ones."""
+        kind = Observation if batch in self.late and revision == 1 else Measurement
+        return bool(self.ledger.keys(kind, prefix=batch_key(batch, revision)))
 
     def _settle(self) -> None:
-        self.watch.until("the loop to finish", self.watch.quiet, seconds=_RETRAIN_SECONDS)
+        self.watch.until("the loop to finish", self.watch.quiet, seconds=_ACT_SECONDS)
 
-    def _wait_for_reload(self, version: str | None, seconds: dict[str, float]) -> None:
+    def _wait_for_reload(self, seconds: dict[str, float]) -> None:
+        champion = queries.champion(self.ledger)
+        version = champion.version if champion else None
         with _timed(seconds, "reload"):
             self.watch.until(
                 f"the service to answer with version {version}",
@@ -211,16 +188,3 @@ def _timed(seconds: dict[str, float], phase: str) -> Iterator[None]:
     begin = time.monotonic()
     yield
     seconds[phase] = seconds.get(phase, 0.0) + time.monotonic() - begin
-
-
-def write_served(home: Path, batch: str, predicted: pd.DataFrame) -> None:
-    """Store the service's predictions of one week: `row_id`, `probability`, `version`."""
-    folder = home / SERVED
-    folder.mkdir(exist_ok=True)
-    predicted.to_parquet(folder / f"{batch}.parquet", index=False)
-
-
-def read_served(home: Path, batch: str) -> pd.Series | None:
-    """Return the service's probabilities of one week by `row_id`, None if it had no traffic."""
-    path = home / SERVED / f"{batch}.parquet"
-    return pd.read_parquet(path).set_index("row_id")["probability"] if path.exists() else None

@@ -3,18 +3,15 @@
 import sys
 import textwrap
 import time
-from collections.abc import Sequence
 from typing import TextIO
 
-from examples.flights.records import Decision, Demo, Line, Observed, Week
+from examples.flights.records import SCHEDULE, Decision, Demo, Line, Measured, Week
 
 HEADER = (
-    f"{'week':<9}{'served':>7}{'AUC':>7}{'loss':>7}{'concept':>9}{'data':>6}{'model':>7}{'sec':>5}  decision"
+    f"{'week':<9}{'served':>7}{'AUC':>7}{'loss':>8}{'fresh':>8}{'regret':>8}{'model':>7}{'sec':>5}  decision"
 )
-_PHASES = ("traffic", "ingest", "monitor", "retrain", "reload")
+_PHASES = ("traffic", "ingest", "measure", "act", "reload")
 _WIDTH = 110
-_STARTS = ("RETRAIN", "JUDGE", "ROLLBACK")
-"""Decisions that start something; those that wait or skip are shown only when nothing starts."""
 
 
 class Progress:
@@ -39,53 +36,60 @@ class Progress:
 
 def week_line(week: Week) -> str:
     """Return one week as one line, under `HEADER`."""
-    score, seen = week.served.score, week.observed
-    data = "-" if seen is None else f"{seen.data_share:.2f}{'!' if seen.data_drift else ''}"
-    auc = "-" if score.auc is None else f"{score.auc:.3f}"
     return (
-        f"{week.batch:<9}{week.served.rows:>7}{auc:>7}{score.loss:>7.4f}{_concept(seen):>9}{data:>6}"
-        f"{'v' + week.served.version:>7}{sum(week.seconds.values()):>5.0f}  {decision(week)}"
+        f"{week.batch:<9}{week.served.rows:>7}{_figures(week.measured)}{'v' + week.served.version:>7}"
+        f"{sum(week.seconds.values()):>5.0f}  {decision(week)}"
     )
 
 
-def _concept(seen: Observed | None) -> str:
-    if seen is None or seen.sigmas is None:
-        return "-" if seen is None or seen.abstained is None else "abstains"
-    return f"{seen.sigmas:+.1f}s{'!' if seen.concept_drift else ''}"
+def late_line(week: Week) -> str:
+    """Return the line of a week that was measured late, because its labels came late."""
+    return f"{week.batch:<9}{'labels':>7}{_figures(week.measured)}{'':>12}  {decision(week)}"
 
 
-def late_line(batch: str, seen: Observed) -> str:
-    """Return the line of a batch that was measured again because its labels came late."""
-    drift = f"abstains: {seen.abstained}" if seen.sigmas is None else _concept(seen)
-    return f"{batch:<9} its labels came late, measured again at revision 2: concept drift {drift}"
+def _figures(measured: Measured | None) -> str:
+    if measured is None:
+        return f"{'–':>7}{'–':>8}{'–':>8}{'–':>8}"
+    loss, fresh = number(measured.loss), number(measured.fresh)
+    return f"{number(measured.auc, '.3f'):>7}{loss:>8}{fresh:>8}{measured.regret:>+8.1%}"
 
 
 def decision(week: Week) -> str:
-    """Return in a few words what was decided in a week."""
+    """Return what was decided in a week: what moved a version to Production, else the newest answer."""
     if week.note is not None:
         return textwrap.shorten(week.note, 60, placeholder=" ...")
-    started = [_in_words(each) for each in week.decisions if each.action in _STARTS]
-    others = [_in_words(each) for each in week.decisions if each.action not in _STARTS]
-    more = f" (+{len(others) - 1})" if len(others) > 1 else ""
-    return "; ".join(started) or (f"{others[-1]}{more}" if others else "no requests")
+    moves = [in_words(each) for each in week.decisions if each.moves]
+    return "; ".join(moves or [in_words(each) for each in week.decisions[-1:]]) or "no request"
 
 
-def _in_words(decision: Decision) -> str:
-    if decision.action not in ("RETRAIN", "JUDGE"):
-        return f"{decision.action} ({textwrap.shorten(decision.reason, 50, placeholder=' ...')})"
-    outcome = f" -> {decision.outcome}" if decision.outcome else ""
+def in_words(decision: Decision) -> str:
+    """Return a decision with its source and its sentence."""
     version = f" v{decision.version}" if decision.version else ""
-    gain = f", gain {decision.comparison.gain:+.4f}" if decision.comparison else ""
-    return f"{decision.action} ({decision.source}){outcome}{version}{gain}"
+    return f"{decision.action}{version} ({decision.source}): {decision.reason}"
 
 
-def scorecard_table(lines: Sequence[Line]) -> str:
-    """Return the four policies as a table."""
-    rows = [f"{'policy':<38}{'mean AUC':>10}{'mean log loss':>15}{'retrainings':>13}{'promotions':>12}"]
-    for line in lines:
-        auc, loss = ("-" if mean is None else f"{mean:.4f}" for mean in (line.mean_auc, line.mean_loss))
-        rows.append(f"{line.policy:<38}{auc:>10}{loss:>15}{line.retrainings:>13}{line.promotions:>12}")
-    return "\n".join(rows)
+def scorecard_table(demo: Demo) -> str:
+    """Return the policies as a table, and the number of models that were fitted."""
+    lines = [
+        f"{'policy':<38}{'mean loss':>10}{'mean AUC':>10}{'deployments':>13}{'loss above the schedule':>26}",
+        *(
+            f"{line.row.policy:<38}{number(line.row.loss):>10}{number(line.row.auc):>10}{line.row.deployments:>13}"
+            f"{difference(line):>26}"
+            for line in demo.scorecard
+        ),
+    ]
+    return "\n".join([*lines, "", f"The loop fitted {demo.fits} models."])
+
+
+def difference(line: Line) -> str:
+    """Return how much more a policy loses than the schedule, with the standard error; a dash for the schedule."""
+    row = line.row
+    return "–" if row.policy == SCHEDULE else f"{row.difference:+.4f} ± {row.error:.4f}"
+
+
+def number(value: float | None, spec: str = ".4f") -> str:
+    """Return a number as text, a dash for None."""
+    return "–" if value is None else format(value, spec)
 
 
 def timing(demo: Demo) -> str:

@@ -7,48 +7,46 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from trimtab import files
-from trimtab.contracts import Action, BatchScore, Comparison, Source, from_json, to_json
+from trimtab.contracts import Action, Source, from_json, to_json
 from trimtab.errors import Unfit
+from trimtab.replay.scorecard import Row
 
 MARKER = "demo.json"
+NEVER, SCHEDULE = "never retrained", "a schedule with as many deployments"
+"""Policies of the scorecard that the page shows week by week."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """The arbiter's newest decision on a request, and how the run ended that it started.
-
-    `request` is the reason of the request, `reason` that of the decision. `outcome` is the state of the judgement, or FAILED
-    or LOST, and `sentence` says why. `comparison` is the gate's, None without a verdict.
-    """
+    """The newest answer to a request, or why it waits; `version` is the one that was deployed or gone back to."""
 
     source: Source
-    request: str
     action: Action
     reason: str
     version: str | None = None
-    outcome: str | None = None
-    sentence: str | None = None
-    comparison: Comparison | None = None
+
+    @property
+    def moves(self) -> bool:
+        """Whether it brought a version to Production."""
+        return self.action in ("DEPLOY", "ROLLBACK") and self.version is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Served:
-    """The predictions of the service in one week, scored against the outcomes that came later."""
+    """The traffic of one week: rows that the service predicted, and the version that answered."""
 
     rows: int
     version: str
-    score: BatchScore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Observed:
-    """What monitoring measured on one week; `sigmas` is None when it abstained, and `abstained` says why."""
+class Measured:
+    """What the loop measured on one week, before it acted on it; `fresh` is the loss of the leader's shadow."""
 
-    data_share: float
-    data_drift: bool
-    sigmas: float | None
-    concept_drift: bool
-    abstained: str | None = None
+    loss: float | None
+    auc: float | None
+    fresh: float | None
+    regret: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,21 +55,11 @@ class Week:
 
     batch: str
     served: Served
-    observed: Observed | None = None
+    measured: Measured | None = None
     decisions: tuple[Decision, ...] = ()
     seconds: dict[str, float] = field(default_factory=dict)
     note: str | None = None
     done: bool = False
-
-    @property
-    def promoted(self) -> tuple[Decision, ...]:
-        """The decisions of this week that led to a new champion."""
-        return tuple(decision for decision in self.decisions if decision.outcome == "PROMOTE")
-
-    @property
-    def retrained(self) -> tuple[Decision, ...]:
-        """The retrainings of this week."""
-        return tuple(decision for decision in self.decisions if decision.action == "RETRAIN")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,24 +71,20 @@ class First:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Quality:
+    """How the model that a policy served did on one week."""
+
+    batch: str
+    loss: float
+    auc: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """One policy's line of the scorecard, with its score of each week; `retrainings` excludes the first training."""
+    """One policy's row of the scorecard, and its quality week by week."""
 
-    policy: str
-    retrainings: int
-    promotions: int
-    scores: tuple[BatchScore, ...]
-
-    @property
-    def mean_auc(self) -> float | None:
-        """Mean over the weeks that have an AUC, None without any."""
-        values = [score.auc for score in self.scores if score.auc is not None]
-        return sum(values) / len(values) if values else None
-
-    @property
-    def mean_loss(self) -> float | None:
-        """Mean log loss over the weeks, None without any."""
-        return sum(score.loss for score in self.scores) / len(self.scores) if self.scores else None
+    row: Row
+    weeks: tuple[Quality, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +104,7 @@ class Demo:
     """The whole demo; `made` names what it created in its home, and is all that a fresh start removes.
 
     The labels of the first `withhold` played weeks come late. `newest_decision` is the id of the ledger's newest decision
-    that a week shows.
+    that a week shows, `fits` the number of models that the loop fitted.
     """
 
     params_sha256: str
@@ -133,14 +117,15 @@ class Demo:
     newest_decision: int = 0
     finished: bool = False
     scorecard: tuple[Line, ...] = ()
+    fits: int = 0
     tasks: tuple[TaskTime, ...] = ()
     addresses: dict[str, str] = field(default_factory=dict)
     seconds: float = 0.0
 
     def with_week(self, week: Week) -> "Demo":
         """Return the demo with a week added, or replaced."""
-        others = [other for other in self.played if other.batch != week.batch]
-        return replace(self, played=(*others, week))
+        played = {each.batch: each for each in (*self.played, week)}
+        return replace(self, played=tuple(played.values()))
 
     def week(self, batch: str) -> Week | None:
         """Return a week, None before it is played."""

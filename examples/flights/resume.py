@@ -13,7 +13,6 @@ from trimtab.errors import Unfit
 from trimtab.settings import Settings
 
 PAGE = "demo.html"
-SERVED = "demo-served"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +110,7 @@ def claims(where: Settings) -> frozenset[str]:
         "stack",
     }
     journals = {f"{name}-{kind}" for name in names if name.endswith(".db") for kind in ("wal", "shm")}
-    return frozenset(names | journals | {PAGE, SERVED, MARKER})
+    return frozenset(names | journals | {PAGE, MARKER})
 
 
 def clear(home: Path, names: Collection[str]) -> None:

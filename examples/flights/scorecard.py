@@ -1,117 +1,120 @@
-"""Compares the managed model with three other policies on the same rows: never, on a schedule, every week.
+"""Compares what the loop served with never retraining, retraining after every batch, and a schedule, on the same rows.
 
-The others are what a user would choose instead of trimtab: each of their trainings uses all labels known by the end of the
-newest batch, and no gate judges it.
+The others are what a user would choose instead of trimtab. They deploy models that the loop has fitted for its first
+training window, and no guard judges these.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import cache, partial
 
-import numpy.typing as npt
 import pandas as pd
 from sklearn.pipeline import Pipeline
 
-from examples.flights.records import Line
-from trimtab.contracts import BatchScore
+from examples.flights.records import NEVER, SCHEDULE, Line, Quality
+from trimtab.contracts import Score
 from trimtab.data.batches import labelled
-from trimtab.evaluate.scores import score
-from trimtab.params import Binary, Params
-from trimtab.train.fit import build, fit, predict
+from trimtab.evaluate.record import Record
+from trimtab.evaluate.scores import score_model
+from trimtab.ledger import Batch, Measurement, Shadow, batch_key
+from trimtab.loop.loop import Loop
+from trimtab.registry.load import load
+from trimtab.replay.comparison import LOOP
+from trimtab.replay.play import Played, play
+from trimtab.replay.policies import Policy, equally_often, every, never
+from trimtab.replay.scorecard import row
+from trimtab.train.features import targets
+from trimtab.train.fit import predict
+from trimtab.trigger.policy import Tenure, rules_of
+from trimtab.trigger.standing import standing
 
-METRIC = "log_loss"
-NEVER = "never retrained"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Batch:
-    """One batch of the loop; `served` are the service's probabilities by `row_id`, None without traffic."""
-
-    name: str
-    end: datetime
-    rows: pd.DataFrame
-    served: pd.Series | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recipe:
-    """The batches that the first champion was trained on, and the label cut-off."""
-
-    batches: Sequence[str]
-    cutoff: datetime
+Report = Callable[[str], None]
 
 
-def evenly(weeks: int, retrainings: int) -> frozenset[int]:
-    """Return the positions, from 0, of the weeks before which an even schedule retrains.
-
-    >>> sorted(evenly(12, 3))
-    [3, 6, 9]
-    >>> sorted(evenly(2, 5))
-    [0, 1]
-    """
-    return frozenset(int(place * weeks / (retrainings + 1)) for place in range(1, retrainings + 1))
-
-
-def scorecard(
-    batches: Sequence[Batch],
-    first: Recipe,
-    params: Params,
-    *,
-    retrainings: int,
-    promotions: int,
-    report: Callable[[str], None] = lambda _: None,
-) -> tuple[Line, ...]:
-    """Score four policies on every served week.
+def scorecard(loop: Loop, report: Report = lambda _: None) -> tuple[Line, ...]:
+    """Score the four policies on every batch since the first deployment.
 
     Args:
-        batches: All batches, oldest first.
-        first: The recipe of the first champion, with which never and the schedule start.
-        params: The parameters of the loop.
-        retrainings: How often the managed model was retrained after its first training.
-        promotions: How many of these ended in a promotion.
-        report: Called with a sentence about each step.
+        loop: The stores, after the play.
+        report: Called with a sentence about each policy.
 
     Returns:
-        Managed, never, schedule and every week, in this order. All policies are scored on the same rows.
+        What the loop served, the schedule, retraining after every batch, and never, in this order.
     """
-    by_name = {batch.name: batch for batch in batches}
-    never = _fitted([by_name[name] for name in first.batches], first.cutoff, params)
-    places = [place for place, batch in enumerate(batches) if len(judged_rows(batch))]
-    plan = evenly(len(places), retrainings)
-    scheduled = never
-    scores: dict[str, list[BatchScore]] = {"managed": [], "never": [], "schedule": [], "weekly": []}
-    for turn, place in enumerate(places):
-        report(f"scorecard: week {turn + 1} of {len(places)}")
-        before = batches[max(0, place - (params.train.window_batches or place)) : place]
-        weekly = _fitted(before, before[-1].end, params)
-        scheduled = weekly if turn in plan else scheduled
-        name, judged = batches[place].name, judged_rows(batches[place])
-        scores["managed"].append(score_of(name, judged, judged["served"].tolist()))
-        for policy, model in {"never": never, "schedule": scheduled, "weekly": weekly}.items():
-            scores[policy].append(score_of(name, judged, predict(model, params, judged)))
-    deployments = {
-        "managed": ("managed by trimtab", retrainings, promotions),
-        "never": (NEVER, 0, 0),
-        "schedule": ("a schedule with as many retrainings", len(plan), len(plan)),
-        "weekly": ("retrained every week", len(places), len(places)),
+    rules = rules_of(loop.params)
+    # The policy looks back over the newest batches only; the scorecard is about all.
+    now = standing(loop.ledger, replace(rules, max_age_batches=len(loop.ledger.keys(Batch))))
+    score = _scorer(loop)
+    record = [replace(each, scores=_Scores(each.scores, partial(score, each.batch))) for each in now.record]
+    return compare(record, now.tenures, rules.race.candidates[0], report)
+
+
+def compare(record: Record, tenures: Sequence[Tenure], candidate: str, report: Report) -> tuple[Line, ...]:
+    """Compare what the loop served with the policies that deploy models of one candidate.
+
+    Args:
+        record: All measured batches, with a score for every model.
+        tenures: What the loop served.
+        candidate: Whose models the other policies deploy.
+        report: Called with a sentence about each policy.
+    """
+    begin, leading = tenures[0].since, [candidate] * len(record)
+    ours = Played(policy=LOOP, record=record, decisions=[], tenures=tenures, begin=begin, delay=0)
+    policies: Mapping[str, Policy] = {
+        SCHEDULE: equally_often(leading, ours.deployments, begin=begin, end=len(record)),
+        "retrained after every batch": every(leading, 1),
+        NEVER: never(leading),
     }
-    return tuple(
-        Line(policy=title, retrainings=trained, promotions=deployed, scores=tuple(scores[policy]))
-        for policy, (title, trained, deployed) in deployments.items()
-    )
+    schedule, always, first = (play(name, policy, record, begin=begin) for name, policy in policies.items())
+    lines = []
+    for played in (ours, schedule, always, first):
+        report(f"scorecard: {played.policy}")
+        scores = zip(record[begin:], played.scores, strict=True)
+        lines.append(
+            Line(
+                row=row(played, never=first, always=always, schedule=schedule),
+                weeks=tuple(
+                    Quality(batch=each.batch, loss=score.loss, auc=score.auc) for each, score in scores
+                ),
+            )
+        )
+    return tuple(lines)
 
 
-def judged_rows(batch: Batch) -> pd.DataFrame:
-    """Return the rows in force that were served and have a label, with the service's prediction as `served`."""
-    served = batch.rows["row_id"].map({} if batch.served is None else batch.served)
-    return batch.rows.assign(served=served)[served.notna() & batch.rows["label"].notna()]
+class _Scores(dict[str, Score]):
+    """The scores of one batch; that of a model without one is computed when it is asked for."""
+
+    def __init__(self, measured: Mapping[str, Score], score: Callable[[str], Score]) -> None:
+        super().__init__(measured)
+        self._score = score
+
+    def __missing__(self, model: str) -> Score:
+        self[model] = score = self._score(model)
+        return score
 
 
-def score_of(batch: str, rows: pd.DataFrame, probabilities: npt.ArrayLike) -> BatchScore:
-    """Score the probabilities of labelled rows of one batch."""
-    return score(batch, Binary(kind="binary"), rows["label"].astype("int64"), probabilities, METRIC)
+def _scorer(loop: Loop) -> Callable[[str, str], Score]:
+    """Return a function that scores a model on the rows by which the loop has measured a batch."""
+    parameters, cached = loop.params, loop.stores.home / "models"
+    shadows = loop.ledger.all(Shadow)
+    trainings = {each.training.run_id: each.training for each in shadows if each.training is not None}
+    ingested = loop.ledger.all(Batch)
 
+    @cache
+    def pipeline(model: str) -> Pipeline:
+        training = trainings[model]
+        return load(training.source, training.digest, parameters.model.trusted_types, cache=cached)
 
-def _fitted(batches: Sequence[Batch], cutoff: datetime, params: Params) -> Pipeline:
-    rows = pd.concat([batch.rows for batch in batches], ignore_index=True)
-    return fit(build(params), params, labelled(rows, cutoff))
+    @cache
+    def rows(batch: str) -> pd.DataFrame:
+        measurement = loop.ledger.all(Measurement, batch=batch, decision=None)[-1]
+        fact = loop.ledger.require(Batch, batch_key(batch, measurement.revision))
+        cutoff = max(each.manifest.end for each in ingested if each.id < measurement.id)
+        return labelled(loop.origin.fetch_batch(batch, md5=fact.md5, commit=fact.commit), cutoff)
+
+    def score(batch: str, model: str) -> Score:
+        frame, hours = rows(batch), float(parameters.gate.block_hours)
+        answers = predict(pipeline(model), parameters, frame)
+        return score_model(frame, targets(frame, parameters.data), answers, parameters, hours)
+
+    return score

@@ -285,7 +285,7 @@ def history(
 ) -> object:
     """Show what happened, oldest first.
 
-    The entries are requests, verdicts, deployments, orders, and refused or erased data.
+    The entries are requests and answers, questions, deployments, orders, and refused or erased data.
     """
     from trimtab.views.history import history
 

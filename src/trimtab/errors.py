@@ -90,7 +90,7 @@ class OneClass(TrimtabError):
     def __init__(self, rows: int, got: Sequence[object]) -> None:
         super().__init__(
             f"A training needs labels of at least two classes, {rows} rows hold {', '.join(map(repr, got)) or 'none'} only. "
-            f"Check the source of the labels, or train on more batches (train.window_batches)."
+            f"Check the source of the labels, or train on more batches (train.windows)."
         )
 
 

@@ -41,14 +41,15 @@ def test_entry_points_are_verbs_and_run_the_checkouts_own_code() -> None:
 
 
 def test_every_dvc_stage_is_an_entry_point_or_the_plan() -> None:
-    assert set(DVC["stages"]) == {*PROJECT["entry_points"], "plan"}
-    for name in PROJECT["entry_points"]:
+    assert set(DVC["stages"]) == {*PROJECT["entry_points"], "plan"} - {"measure"}
+    for name in DVC["stages"].keys() - {"plan"}:
         assert DVC["stages"][name]["cmd"] == f"mlflow run . -e {name} --env-manager ${{train.env_manager}}"
 
 
-def test_the_retraining_dag_runs_the_same_entry_points() -> None:
-    text = (ROOT / "src/trimtab/loop/retrain.py").read_text()
-    assert set(re.findall(r'_project\(.*"(\w+)"\)', text)) == set(PROJECT["entry_points"])
+def test_the_loop_runs_the_same_steps_in_one_process() -> None:
+    called = ROOT_COMMAND.commands["measure"].callback.__wrapped__.__code__.co_names
+    assert set(called) == DVC["stages"].keys() - {"plan"}
+    assert '"measure"' in (ROOT / "src/trimtab/loop/measure.py").read_text()
 
 
 def test_every_dvc_parameter_is_in_params_yaml() -> None:

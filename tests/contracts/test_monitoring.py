@@ -75,7 +75,7 @@ def test_every_runbook_is_of_an_alert() -> None:
 
 def test_what_retrains_is_told_by_model_alone_and_outlives_a_restart_of_the_exporter() -> None:
     retraining = {name: rule for name, rule in ALERTS.items() if rule["labels"].get("action") == "retrain"}
-    assert set(retraining) == {"TrimtabConceptDrift", "TrimtabPerformanceLow"}
+    assert set(retraining) == {"TrimtabPerformanceLow"}
     assert {rule["keep_firing_for"] for rule in retraining.values()} == {"15m"}
     fired = [alert for case in CASES for alert in case["exp_alerts"] if case["alertname"] in retraining]
     assert {frozenset(alert["exp_labels"]) for alert in fired} == {

@@ -14,7 +14,18 @@ TEXT = (Path(__file__).parents[2] / params.FILE).read_text()
 @pytest.mark.parametrize(
     ("was", "becomes", "message"),
     [
-        ("sigmas: 3.0", "sigma: 3.0", "drift.concept.sigma: should be a key that trimtab knows, got 3.0"),
+        (
+            "max_age_batches: 8",
+            "max_age: 8",
+            "trigger.max_age: should be a key that trimtab knows, got 8",
+        ),
+        (
+            "windows: [all, 8]",
+            "windows: []",
+            "train.windows: List should have at least 1 item after validation, not 0, got []",
+        ),
+        ("windows: [all, 8]", "windows: [all, 0]", "train.windows.1"),
+        ("regret: 0.03", "regret: 0", "trigger.regret: Input should be greater than 0, got 0"),
         ("  seed: 7", "", "model.seed: should be there, got None"),
         ("error: 0.1", "error: 2", "gate.error: Input should be less than 0.5, got 2"),
         (
@@ -41,7 +52,7 @@ TEXT = (Path(__file__).parents[2] / params.FILE).read_text()
         (
             "start_batches: 8",
             "start_batches: 2",
-            "train.start_batches: should be more than gate.judge_batches (2)",
+            "train.start_batches: Input should be greater than or equal to 3, got 2",
         ),
         (
             "slices: [origin]",

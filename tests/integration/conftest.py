@@ -41,5 +41,11 @@ def fed(site: Site, monkeypatch: pytest.MonkeyPatch) -> Loop:
 
 @pytest.fixture
 def led(site: Site, monkeypatch: pytest.MonkeyPatch) -> Loop:
-    """A loop whose champion is version 2, the refit of version 1."""
+    """A loop whose champion is version 1, through the fourth week."""
     return site.led(monkeypatch)
+
+
+@pytest.fixture
+def due(site: Site, monkeypatch: pytest.MonkeyPatch) -> Loop:
+    """A loop whose champion, version 1, has lost so much that a request waits; version 4 is in Staging."""
+    return site.due(monkeypatch)

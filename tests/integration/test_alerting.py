@@ -1,6 +1,6 @@
 """From a figure to a retraining and back, through real servers: the stack, Prometheus and Alertmanager.
 
-One start serves all of it, in the order of the file: an alert in a storm of deliveries trains the first champion, then
+One start serves all of it, in the order of the file: an alert in a storm of deliveries asks for the first champion, then
 drifted weeks land, Prometheus fires, and the champion is replaced.
 """
 
@@ -26,7 +26,7 @@ from tests.support.moments import SMALL
 from tests.support.monitoring import Prometheus
 from tests.support.waiting import until
 from trimtab import settings
-from trimtab.ledger import Alert, Answer, Batch, Judgement, Observation, Request, Run, Version
+from trimtab.ledger import Alert, Answer, Batch, Measurement, Request, Run, RunEnd, Version
 from trimtab.ledger.queries import to_production, waiting_requests
 from trimtab.loop.initialise import initialise
 from trimtab.loop.loop import Loop
@@ -36,8 +36,8 @@ from trimtab.stack import airflow_api, config, control, supervision
 THREADS, DELIVERIES = 8, 100
 SETTINGS = SMALL | {
     "train__start_batches": 6,
-    "gate__refit": False,  # one training less a retraining
-    "drift__request_on": [],  # only an alert asks: the loop's own detectors would be quicker
+    "trigger__regret": 100.0,  # only an alert asks for another champion: the loop's own policy would be quicker
+    "trigger__max_age_batches": 100,
 }
 STORM = {"version": "4", "alerts": [FIRED | {"labels": {"alertname": "Storm", "team": "delays"}}]}
 
@@ -75,16 +75,13 @@ class Site:
         self.api.trigger("ingest_batch", run_id=f"weeks-{numbers.start}")
         until(lambda: len(self.loop.ledger.all(Batch)) == have + len(numbers), "the batches", seconds=180)
 
-    def retrained(self, count: int) -> list[Run]:
-        """Wait until so many retrainings came to an end, and return them."""
-        loop = self.loop
-        until(
-            lambda: len([each for each in loop.ledger.all(Judgement) if each.verdict]) == count,
-            f"verdict {count}",
-            seconds=300,
-        )
-        until(lambda: lease_holder(loop) is None, "the end of the run")
-        return loop.ledger.all(Run)
+    def deployed(self, count: int) -> Run:
+        """Wait until so many versions were deployed, and return the run that deployed the last of them."""
+        ledger = self.loop.ledger
+        until(lambda: len(to_production(ledger)) >= count, f"deployment {count}", seconds=420)
+        key = to_production(ledger)[count - 1].key.removesuffix(":promote")
+        until(lambda: ledger.get(RunEnd, key) and lease_holder(self.loop) is None, "the end of the run")
+        return ledger.require(Run, key)
 
 
 @pytest.fixture(scope="module")
@@ -146,8 +143,7 @@ def test_doctor_hears_from_all_of_it(site, monkeypatch):
     assert clocks.clock(where).startswith("agrees with MLflow, TRIMTAB_AIRFLOW_URL, TRIMTAB_PROMETHEUS_URL")
 
 
-def test_100_deliveries_around_a_killed_api_server_make_one_retraining(site):
-    site.take_in(range(6))
+def test_100_deliveries_around_a_killed_api_server_make_one_deployment(site):
     killed, halfway = site.api_server(), threading.Barrier(THREADS + 1)
     answers: list[dict[str, list[str]]] = []
 
@@ -167,30 +163,33 @@ def test_100_deliveries_around_a_killed_api_server_make_one_retraining(site):
     assert len(answers) == DELIVERIES
     assert site.api_server() != killed
 
-    (run,) = site.retrained(1)
     (request,) = site.loop.ledger.all(Request)
+    site.take_in(range(6))
+    run = site.deployed(1)
     assert (request.source, run.request) == ("alert", request.key)
-    assert [answer.action for answer in site.loop.ledger.all(Answer)] == ["RETRAIN"]
-    assert site.loop.champion() is not None
+    assert len(to_production(site.loop.ledger)) == len(site.loop.ledger.all(Run)) == 1
+    assert site.loop.ledger.require(Answer, request.key).action == "DEPLOY"
 
 
 def test_the_labels_of_the_alert_are_on_the_mlflow_run(site):
     from mlflow import MlflowClient
 
-    version = site.loop.ledger.require(Version, "1")
+    champion = site.loop.champion()
+    assert champion is not None
+    version = site.loop.ledger.require(Version, champion.version)
     tags = MlflowClient(site.loop.stores.mlflow).get_run(version.training.run_id).data.tags
     assert tags["trimtab.source"] == "alert"
     assert tags["trimtab.alert.team"] == "delays"
 
 
-def test_a_drifted_figure_fires_retrains_promotes_and_resolves(site, monkeypatch, capsys):
+def test_a_drifted_figure_fires_deploys_and_resolves(site, monkeypatch, capsys):
     loop, model = site.loop, site.loop.model
     before = loop.champion()
     monkeypatch.setattr(playground, "thin", _drifted(playground.thin))
     site.take_in(range(6, 10))
-    until(lambda: site.prometheus.firing("TrimtabConceptDrift"), "the alert", seconds=180)
-    retraining = site.retrained(2)[-1]
-    request = loop.ledger.require(Request, retraining.request)
+    until(lambda: site.prometheus.firing("TrimtabPerformanceLow"), "the alert", seconds=300)
+    run = site.deployed(2)
+    request = loop.ledger.require(Request, run.request)
     labels = request.labels
     assert (request.source, labels["action"], labels["model"]) == ("alert", "retrain", model)
     assert "docs/how-to/runbooks.md#trimtab" in request.links["runbook"]
@@ -198,26 +197,27 @@ def test_a_drifted_figure_fires_retrains_promotes_and_resolves(site, monkeypatch
     after = loop.champion()
     assert after is not None and before is not None
     assert after.version != before.version
-    until(lambda: not site.prometheus.firing("TrimtabConceptDrift"), "the end of the alert")
+    until(lambda: not site.prometheus.firing("TrimtabPerformanceLow"), "the end of the alert", seconds=180)
     fingerprint = request.episode.split(":")[0]
     until(
         lambda: loop.ledger.last(Alert, prefix=fingerprint).status == "resolved", "the alert to be resolved"
     )
     assert waiting_requests(loop.ledger) == []
 
-    until(lambda: _value(site, "trimtab_promotions_total") == 2, "the metric of promotions")
-    assert _value(site, "trimtab_retraining_seconds_count") == 2
-    assert _value(site, 'trimtab_decisions_total{action="RETRAIN"}') == 2
-    measured = min(seen.at for seen in loop.ledger.all(Observation) if (seen.concept.sigmas or 0) > 3)
-    airflow_run = site.api.get(f"/api/v2/dags/retrain_model/dagRuns/{retraining.holder}")
+    deployments = len(to_production(loop.ledger))
+    until(lambda: _value(site, "trimtab_promotions_total") == deployments, "the metric of deployments")
+    assert _value(site, 'trimtab_decisions_total{action="DEPLOY"}') == deployments
+    assert _value(site, "trimtab_retraining_seconds_count") >= deployments
+    measured = max(each.at for each in loop.ledger.all(Measurement) if each.at <= request.at)
+    airflow_run = site.api.get(f"/api/v2/dags/retrain_model/dagRuns/{run.holder}")
     started = datetime.fromisoformat(airflow_run["start_date"])
-    promoted = to_production(loop.ledger)[-1].at
+    promoted = to_production(loop.ledger)[1].at
     alert = loop.ledger.last(Alert, prefix=fingerprint)
     with capsys.disabled():
         print(
             f"\nmeasured, then after {_after(measured, request.at)} in the ledger as a request, after "
-            f"{_after(measured, started)} a DAG run, after {_after(measured, retraining.at)} decided, after "
-            f"{_after(measured, promoted)} promoted, after {_after(measured, alert.ends_at)} resolved"
+            f"{_after(measured, started)} a DAG run, after {_after(measured, run.at)} decided, after "
+            f"{_after(measured, promoted)} deployed, after {_after(measured, alert.ends_at)} resolved"
         )
     assert (started - measured).total_seconds() < 60
 

@@ -1,4 +1,4 @@
-"""A model that two worker processes of a Dask cluster fit, chosen in `params.yaml` alone: trained, judged, promoted, loaded without Dask."""
+"""A model that two worker processes of a Dask cluster fit, chosen in `params.yaml` alone: trained, scored, deployed, loaded without Dask."""
 
 import subprocess
 import sys
@@ -114,13 +114,12 @@ def test_the_loop_closes_on_a_model_that_two_workers_fitted(
         "model__settings": SETTINGS | {"scheduler": dask.address, "partition_rows": 500},
     }
     defaults = params.load(playground.ROOT / params.FILE).model.trusted_types
-    loop = site.empty(
-        monkeypatch, "dask", gate__refit=False, **chosen, model__trusted_types=[*defaults, *TRUSTED]
-    )
+    loop = site.empty(monkeypatch, "dask", **chosen, model__trusted_types=[*defaults, *TRUSTED])
     playground.take_in(loop, range(4))
     idle = dask.worked()
-    done = playground.retrained("first")
-    assert done["verdict"] == "PROMOTE", done
+    playground.monitored()
+    done = playground.answered("first")
+    assert done is not None and done["action"] == "DEPLOY", done
     assert all(after > before for before, after in zip(idle, dask.worked(), strict=True))
 
     (version,) = loop.registry.in_stage(loop.model, "Production")

@@ -1,129 +1,168 @@
 """The whole loop through its steps, as the DAGs call them, on real git, DVC and MLflow."""
 
 import json
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 import mlflow
-import pandas as pd
 
 from tests.support import playground
-from tests.support.ledger import lease_holder, unfinished
-from tests.support.playground import TASKS, retrained, take_in
-from trimtab.ledger import Batch, Judgement, Observation, Run, Transition, Version, queries, state
-from trimtab.ledger.queries import waiting_requests
-from trimtab.loop import arbitrate, ingest, measure, monitor, sweep
+from tests.support.ledger import batch, decisions, lease_holder, unfinished
+from tests.support.playground import answered, asked, monitored, push, take_in
+from trimtab.evaluate.record import BASELINE
+from trimtab.ledger import (
+    Answer,
+    Batch,
+    Measurement,
+    Observation,
+    Request,
+    Shadow,
+    Transition,
+    Version,
+    state,
+)
+from trimtab.ledger.queries import completed, waiting_requests
+from trimtab.loop import arbitrate, ingest, measure, monitor, retrain, sweep
 from trimtab.loop.loop import Loop, open_loop
 
-
-def test_without_a_champion_nothing_is_measured_and_nothing_starts_by_itself(fed: Loop) -> None:
-    assert monitor.find_unmonitored() == []
-    assert arbitrate.arbitrate("woken", None) is None
+BATCHES = [week.batch for week in playground.weeks()[:8]]
 
 
-def test_the_loop_closes(led: Loop) -> None:
-    loop = led
-    (first,) = [each for each in loop.ledger.all(Judgement) if each.verdict]
-    assert first.verdict is not None and first.verdict.kind == "PROMOTE", first
-    assert loop.registry.stages(loop.model) == {"1": "Archived", "2": "Production"}
-    assert loop.registry.aliases(loop.model) == {"champion": "2"}
-    judged, serves = loop.ledger.all(Version)
-    assert (serves.refit_of, judged.training.reference_losses) == ("1", {})
-    assert [ref.batch for ref in serves.training.batches] == [week.batch for week in playground.weeks()[:4]]
-    assert [ref.batch for ref in judged.training.batches] == [week.batch for week in playground.weeks()[:2]]
-    assert serves.training.reference_losses
-    assert lease_holder(loop) is None
+def fits(loop: Loop) -> tuple[int, int]:
+    """How many models the ledger and MLflow know."""
+    models = mlflow.search_runs(
+        experiment_names=[loop.model], filter_string="tags.`trimtab.candidate` = 'all'", output_format="list"
+    )
+    return len(loop.ledger.all(Shadow)), len(models)
 
-    take_in(loop, range(4, 6))
-    items = monitor.find_unmonitored()
-    assert [item["batch"] for item in items] == ["2013-W29", "2013-W30"]
-    for item in items:
-        measure.measure(item)
-    assert monitor.find_unmonitored() == []
-    for concept in (record.concept for record in loop.ledger.all(Observation)):
-        assert concept.lower < concept.score.loss < concept.upper
-    assert monitor.assess() == len(waiting_requests(loop.ledger))
 
-    second = retrained("second", force=True)
-    assert second["version"] in ("3", "4"), second
-    settings = mlflow.MlflowClient().get_run(judged.training.run_id).data.params
-    assert (settings["max_iter"], settings["random_state"]) == ("30", "7")
-    assert len(loop.registry.in_stage(loop.model, "Production")) == 1
-    staged = set(loop.registry.in_stage(loop.model, "Staging"))
-    assert staged <= state.under_judgement(loop.ledger.all(Judgement))
+def test_the_loop_closes(due: Loop) -> None:
+    loop = due
+    measurements, shadows = loop.ledger.all(Measurement), loop.ledger.all(Shadow)
+    assert [each.batch for each in measurements] == [each.batch for each in shadows] == BATCHES[1:7]
+    trained = [shadow.training for shadow in shadows]
+    champion = trained[2].run_id
+    for measurement, before in zip(measurements[1:], trained, strict=False):
+        assert measurement.shadows == {"all": before.run_id}
+        since = {champion} if measurement.batch > BATCHES[3] else set()
+        assert measurement.scores.keys() == {BASELINE, before.run_id} | since
+    assert [len(training.batches) for training in trained] == [2, 3, 4, 5, 6, 7]
+    assert measure.unmeasured(loop) == monitor.find_unobserved() == []
+    assert [seen.batch for seen in loop.ledger.all(Observation)] == BATCHES[4:7]
+
+    assert loop.registry.stages(loop.model) == {
+        "1": "Production",
+        "2": "Archived",
+        "3": "Archived",
+        "4": "Staging",
+    }
+    assert loop.registry.aliases(loop.model) == {"champion": "1", "challenger": "4"}
+    assert loop.ledger.require(Version, "4").training == trained[-1]
+    (waiting,) = waiting_requests(loop.ledger)
+    assert (waiting.source, waiting.champion) == ("regret", "1")
     assert set(sweep.waiting()) == {"landed", "unmonitored", "requests"}
 
+    before = fits(loop)
+    outcome = answered("run")
+    assert outcome is not None and (outcome["action"], outcome["version"]) == ("DEPLOY", "4")
+    assert fits(loop) == before == (6, 6), "nothing is trained a second time for a deployment"
+    assert loop.registry.in_stage(loop.model, "Production") == ["4"]
+    assert loop.registry.in_stage(loop.model, "Staging") == []
+    answer = loop.ledger.require(Answer, waiting.key)
+    assert (answer.action, answer.version, answer.run) == ("DEPLOY", "4", f"{loop.model}-2")
+    assert answer.evidence is not None and answer.evidence.regret is not None
+    assert answer.evidence.regret.share >= loop.params.trigger.regret
+    assert len(loop.ledger.all(Answer)) == len(loop.ledger.all(Request)) == 2
+    assert lease_holder(loop) is None
+    assert answered("again") is None
+    assert not any(sweep.waiting().values())
+    run = mlflow.MlflowClient().get_run(trained[-1].run_id).data
+    assert (run.params["max_iter"], run.params["random_state"]) == ("30", "7")
+    assert run.tags["trimtab.source"] == "regret"
 
-def test_every_task_can_be_cleared_and_run_again(fed: Loop) -> None:
-    loop = fed
-    run_key = arbitrate.arbitrate("run", "ui", reason="test")
+
+def test_every_task_can_be_cleared_and_run_again(due: Loop) -> None:
+    loop = due
+    take_in(loop, [7])
+    (item,) = measure.find_unmeasured("monitor")
+    (unseen,) = monitor.find_unobserved()
+    measure.measure(**item)
+    monitor.observe(**unseen)
+    asking = monitor.assess("monitor")
+    facts = [
+        loop.ledger.all(kind) for kind in (Measurement, Shadow, Observation, Version, Request, Transition)
+    ]
+    measure.measure(**item)
+    monitor.observe(**unseen)
+    assert monitor.assess("monitor") == asking == 1
+    assert [
+        loop.ledger.all(kind) for kind in (Measurement, Shadow, Observation, Version, Request, Transition)
+    ] == facts
+
+    tasks = (retrain.fit, retrain.ask, retrain.deploy)
+    run_key = arbitrate.arbitrate("run", None)
     assert run_key is not None
-    for done in range(1, len(TASKS) + 1):
-        assert arbitrate.arbitrate("run", "ui", reason="test") == run_key
-        for task in TASKS[:done]:
-            result = task(run_key, "run")
-    assert loop.registry.stages(loop.model) == {"1": "Archived", "2": "Production"}
-    moves = [(move.version, move.to_stage) for move in queries.completed(loop.ledger)]
-    assert moves == [("1", "Staging"), ("2", "Production"), ("1", "Archived")]
+    for done in range(1, len(tasks) + 1):
+        assert arbitrate.arbitrate("run", None) == run_key
+        outcomes = [task(run_key, "run") for task in tasks[:done]]
+    for task in tasks:  # of a run that is over
+        assert task(run_key, "run") == outcomes[tasks.index(task)]
+        assert lease_holder(loop) is None
+    assert retrain.close("run") is None
+    assert (outcomes[-1]["action"], outcomes[-1]["version"]) == ("DEPLOY", "5")
+    moves = [(move.version, move.to_stage) for move in completed(loop.ledger)]
+    assert moves[-3:] == [("4", "Archived"), ("5", "Staging"), ("5", "Production")]
+    assert loop.registry.in_stage(loop.model, "Production") == ["5"]
+    assert len(loop.ledger.all(Answer)) == 2
     assert unfinished(loop.ledger) == []
-    assert result["verdict"] == "PROMOTE"
 
 
-def test_a_dry_run_registers_and_moves_nothing(fed: Loop) -> None:
-    loop = fed
-    outcome = retrained("dry", dry_run=True)
-    assert outcome["version"] is None
-    assert outcome["verdict"] == "PROMOTE"
-    assert loop.registry.stages(loop.model) == {}
-    assert loop.ledger.all(Transition) == []
+def test_a_dry_run_registers_and_moves_nothing(due: Loop) -> None:
+    loop = due
+    push(loop, trigger__max_per_event_month=1)  # so that only the person who forces is served
+    before = (loop.registry.stages(loop.model), loop.ledger.all(Transition), fits(loop))
+    outcome = asked("dry", dry_run=True, force=True)
+    assert outcome is not None and outcome["action"] == "SKIP"
+    assert str(outcome["reason"]).startswith("dry run: DEPLOY: ")
+    assert (loop.registry.stages(loop.model), loop.ledger.all(Transition), fits(loop)) == before
     assert lease_holder(loop) is None
 
 
-def test_labels_that_become_known_later_change_no_earlier_decision(loop: Loop) -> None:
-    """The same batches judged twice: once as they were, once after labels came that the cut-off may not see."""
+def test_a_history_of_three_batches_is_measured_and_what_is_missing_is_said(loop: Loop) -> None:
     take_in(loop, range(3))
-    week = playground.weeks()[3]
-    frame = playground.thin(week)
-    late = frame.index % 10 == 0
-    unknown = frame.assign(label=frame["label"].mask(late), label_known_at=frame["label_known_at"].mask(late))
-    playground.land(loop.stores.landing, week.batch, unknown, week)
-    assert ingest.ingest(week.batch)["outcome"] == "ingested"
-    retrained("before")
-    before = [each for each in loop.ledger.all(Judgement) if each.verdict][-1]
-
-    known_later = frame.assign(
-        label_known_at=frame["label_known_at"].mask(
-            late & frame["label"].notna(), week.end + pd.Timedelta(days=3)
-        )
-    )
-    playground.land(loop.stores.landing, week.batch, known_later, week)
-    assert "revision 2" in ingest.ingest(week.batch)["reason"]
-    assert [each for each in loop.ledger.all(Judgement) if each.verdict] == [before]
-
-    judged_again = retrained_at(open_loop(), "after")
-    assert judged_again.comparison == before.verdict.comparison  # type: ignore[union-attr]  # a verdict has one
-
-
-def retrained_at(loop: Loop, run_id: str):  # type: ignore[no-untyped-def]  # Verdict
-    """Judge the same plan again on today's revisions: champion None, the same cut-off."""
-    from trimtab.contracts import BatchRef, Verdict, from_json
-    from trimtab.project import evaluate, prepare, train
-    from trimtab.trigger.planning import write_champion, write_run
-
-    plan = loop.ledger.all(Run)[0].plan
-    revisions = {manifest.batch: manifest.revision for manifest in loop.origin.manifests(loop.commit)}
-    newest = [
-        tuple(BatchRef(batch=ref.batch, revision=revisions[ref.batch]) for ref in refs)
-        for refs in (plan.train, plan.judge)
+    assert monitored() == 1
+    assert [each.batch for each in loop.ledger.all(Measurement)] == BATCHES[1:3]
+    assert asked("impatient") is None
+    assert [
+        (said.request.partition(":")[0], said.action, said.reason) for said in decisions(loop.ledger)
+    ] == [
+        (source, "WAIT", "3 of the 4 labelled batches of train.start_batches are in")
+        for source in ("first", "ui")
     ]
-    again = replace(plan, commit=loop.commit, train=newest[0], judge=newest[1], decision=None)
-    folder = loop.stores.work / run_id
-    loop.origin.checkout(folder, loop.commit, list(revisions))
-    write_run(folder / "run.yaml", again)
-    write_champion(folder / "champion.yaml", None)
-    for verb in (prepare.prepare, train.train, evaluate.evaluate):
-        verb(folder)
-    return from_json(Verdict, (folder / "build" / "verdict.json").read_bytes())
+    assert loop.registry.stages(loop.model) == {"1": "Staging"}
+
+
+def test_a_first_model_that_does_not_beat_the_baseline_waits_and_says_what_can_change_that(fed: Loop) -> None:
+    loop = fed
+    push(loop, model__estimator="sklearn.dummy.DummyClassifier", model__settings={"strategy": "prior"})
+    assert monitored() == 1
+    assert answered("first") is None
+    assert asked("impatient") is None
+    waits, refused = decisions(loop.ledger)[-2:]
+    assert (waits.action, refused.action) == ("WAIT", "SKIP")
+    assert waits.reason == refused.reason
+    assert waits.reason.startswith(
+        "first model: no proof yet that a model of all is better than the baseline (sklearn.dummy.DummyClassifier): it loses "
+    )
+    assert waits.reason.endswith(
+        "more labelled batches, better features or another estimator can change that"
+    )
+    assert loop.registry.in_stage(loop.model, "Production") == []
+
+
+def test_a_loop_that_begins_on_a_long_history_measures_the_newest_six_batches(loop: Loop) -> None:
+    loop.ledger.append(*(batch(week) for week in range(12)))
+    first, *scored = [manifest.batch for manifest in measure.unmeasured(loop)]
+    assert (first, scored) == ("W05", ["W06", "W07", "W08", "W09", "W10", "W11"])
 
 
 def test_two_ingests_at_once_both_get_in(loop: Loop) -> None:

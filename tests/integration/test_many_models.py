@@ -12,7 +12,7 @@ from tests.support import playground
 from tests.support.ledger import decisions
 from tests.support.moments import SMALL
 from trimtab.contracts import BatchRef, Stage, Training
-from trimtab.ledger import Batch, Judgement, Request, Transition, Version
+from trimtab.ledger import Batch, Request, Transition, Version
 from trimtab.ledger.queries import waiting_requests
 from trimtab.loop import arbitrate, monitor
 from trimtab.loop.initialise import initialise
@@ -73,9 +73,9 @@ def test_two_models_live_on_the_same_stores_and_do_not_mix(turn: Turn) -> None:
 
     turn("delay")
     playground.take_in(delay, [1])
-    assert [entry["batch"] for entry in monitor.find_unmonitored()] == [playground.weeks()[1].batch]
+    assert [entry["batch"] for entry in monitor.find_unobserved()] == [playground.weeks()[1].batch]
     turn("late")
-    assert (monitor.find_unmonitored(), late.champion()) == ([], None)
+    assert (monitor.find_unobserved(), late.champion()) == ([], None)
     _ask_and_look_elsewhere(turn)
     _answer_one_row_twice(turn)
 
@@ -94,15 +94,10 @@ def moved(loop: Loop, stage: Stage) -> None:
             rows=1,
             batches=(BatchRef(batch=playground.weeks()[0].batch, revision=1),),
             trained_through=playground.weeks()[0].end,
-            reference_losses={},
             seconds=1.0,
         )
         version = loop.registry.register(model, run, training.source, {})
-        loop.ledger.append(Version(version=version, run_key="r", training=training))
-    if stage == "Production":
-        loop.ledger.append(
-            Judgement(run_key="r", version="1", state="PROMOTE", reason="better", event_time=NOON)
-        )
+        loop.ledger.append(Version(version=version, candidate="all", training=training))
     transitions.move(
         loop.ledger,
         loop.ledger,

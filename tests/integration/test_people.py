@@ -1,6 +1,8 @@
 """People overrule the loop by name and reason, and the loop takes back what disappoints."""
 
 import json
+import os
+import shutil
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -9,15 +11,18 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from tests.support import playground
 from tests.support.commands import trimtab
-from tests.support.ledger import decisions, unfinished
-from tests.support.moments import Site
-from tests.support.playground import retrained, take_in
+from tests.support.ledger import decisions, lease_holder, unfinished
+from tests.support.moments import DUE, Site
+from tests.support.playground import answered, asked, monitored, push, take_in
 from trimtab.contracts import BatchRef, Training
 from trimtab.errors import OrderRefused
-from trimtab.ledger import Batch, Judgement, Order, Version, state
-from trimtab.loop import arbitrate, measure, monitor, orders, reconcile
-from trimtab.loop.loop import Loop
+from trimtab.ledger import Answer, Batch, Measurement, Order, Question, Shadow, Version, state
+from trimtab.ledger.queries import waiting_requests
+from trimtab.loop import arbitrate, ingest, measure, monitor, orders, reconcile, retrain
+from trimtab.loop.loop import Loop, open_loop
+from trimtab.loop.notify import notify
 from trimtab.registry import tracking
 from trimtab.train.features import design
 from trimtab.train.fit import build, fit
@@ -65,23 +70,10 @@ def worse(loop: Loop, tmp_path: Path) -> None:
         rows=len(frame),
         batches=(BatchRef(batch=records[-1].manifest.batch, revision=1),),
         trained_through=records[-1].manifest.end,
-        reference_losses={},
         seconds=1.0,
     )
     version = loop.registry.register(loop.model, run_id, source, {})
-    now = records[-1].manifest.end
-    loop.ledger.append(
-        Version(version=version, run_key="worse", training=training),
-        Judgement(run_key="worse", version=version, state="REJECT", reason="worse", event_time=now),
-    )
-
-
-def monitored() -> int:
-    """One run of `monitor_model`; how many requests wait after it."""
-    reconcile.reconcile()
-    for item in monitor.find_unmonitored():
-        measure.measure(item)
-    return monitor.assess()
+    loop.ledger.append(Version(version=version, candidate="all", training=training))
 
 
 def agree(loop: Loop, version: str) -> None:
@@ -93,107 +85,218 @@ def agree(loop: Loop, version: str) -> None:
 
 
 @pytest.fixture
-def forced(site: Site, led: Loop, tmp_path: Path) -> tuple[Loop, str]:
-    """A loop with a champion, and a version that is worse."""
+def forced(site: Site, led: Loop, tmp_path: Path) -> Loop:
+    """A loop with a champion, and version 2, which is worse."""
     loop = site.at("led, with a worse one", lambda: worse(led, tmp_path))
-    (bad,) = set(loop.registry.stages(loop.model)) - {"1", "2"}
-    return loop, bad
+    assert loop.registry.stages(loop.model) == {"1": "Production", "2": "None"}
+    return loop
 
 
-def test_a_worse_model_forced_with_watch_is_rolled_back_without_a_hand(
-    forced: tuple[Loop, str], notices: list[dict[str, str]]
+def test_a_worse_model_forced_with_watch_is_rolled_back_and_the_second_time_a_person_is_asked(
+    forced: Loop, notices: list[dict[str, str]]
 ) -> None:
-    loop, bad = forced
-    command = ["model", "promote", bad, "--force", "--watch", "--by", "eve", "--reason", "the launch"]
+    loop = forced
+    command = ["model", "promote", "2", "--force", "--watch", "--by", "eve", "--reason", "the launch"]
     assert trimtab(*command) == 0
-    agree(loop, bad)
-    for number in range(4, 6):
-        take_in(loop, range(number, number + 1))
-        if monitored():
-            arbitrate.arbitrate(f"woken-{number}", None)
     agree(loop, "2")
-    assert loop.registry.stages(loop.model) == {"1": "Archived", "2": "Production", bad: "Archived"}
+    take_in(loop, [4])
+    assert monitored() == 1
+    scored = loop.ledger.all(Measurement)[-1]
+    former, bad = (loop.ledger.require(Version, version).training.run_id for version in ("1", "2"))
+    assert scored.champion == bad
+    assert scored.scores[bad].loss > scored.scores[former].loss
+    assert answered("woken") is None, "a rollback needs no run"
+    agree(loop, "1")
     (rolled,) = [decision for decision in decisions(loop.ledger) if decision.action == "ROLLBACK"]
-    assert rolled.reason.endswith("back to version 2")
+    assert rolled.reason.startswith("the new champion loses ")
     assert [notice["kind"] for notice in notices] == ["rollback"]
-    assert bad in state.orders_in_force(loop.ledger.all(Order)).blocked
+    assert "2" in state.orders_in_force(loop.ledger.all(Order)).blocked
     with pytest.raises(OrderRefused, match="blocked by the watch rule"):
-        orders.promote(bad, actor="eve", reason="again", pin=False)
-    arbitrate.arbitrate("after", "ui", reason="and now?")
-    assert decisions(loop.ledger)[-1].action in ("SKIP", "WAIT")
+        orders.promote("2", actor="eve", reason="again", pin=False)
+    assert answered("after", "ui", reason="and now?") is None
+    said = decisions(loop.ledger)[-1]
+    assert said.action == "SKIP"
+    assert said.reason.endswith("no proof since the rollback that a fresh model is better")
 
-
-def test_a_challenger_is_judged_against_the_champion_and_not_against_itself(
-    forced: tuple[Loop, str],
-) -> None:
-    loop, bad = forced
-    orders.promote(bad, actor="eve", reason="the launch", pin=False)
-    take_in(loop, range(4, 6))
-    outcome = retrained("second", force=True)
-    verdict = [each for each in loop.ledger.all(Judgement) if each.verdict][-1].verdict
-    assert (outcome["verdict"], verdict.champion) == ("PROMOTE", bad)
-    assert verdict.comparison.gain > 0.1
+    orders.order("unblock", version="2", actor="eve", reason="it was the weather")
+    orders.promote("2", actor="eve", reason="again", pin=False)
+    take_in(loop, [5])
+    assert monitored() == 1
+    run_key = arbitrate.arbitrate("asking", None)
+    assert run_key is not None
+    retrain.fit(run_key, "asking")
+    question = retrain.ask(run_key, "asking")
+    assert question is not None and question["subject"].startswith("Go back to the former champion of")
+    assert lease_holder(loop) is None
+    agree(loop, "2")
+    outcome = retrain.deploy(run_key, "asking", "promote:eve")
+    assert (outcome["action"], outcome["version"]) == ("ROLLBACK", "1")
+    assert "approved by eve: the new champion loses " in outcome["reason"]
+    agree(loop, "1")
+    assert [notice["kind"] for notice in notices] == ["rollback", "ask", "rollback"]
 
 
 def test_a_worse_model_forced_with_pin_stays_and_people_are_told_once(
-    forced: tuple[Loop, str], notices: list[dict[str, str]]
+    forced: Loop, notices: list[dict[str, str]]
 ) -> None:
-    loop, bad = forced
-    assert trimtab("model", "promote", bad, "--force", "--pin", "--by", "eve", "--reason", "the launch") == 0
-    for number in range(4, 7):
-        take_in(loop, range(number, number + 1))
-        monitored()
-        arbitrate.arbitrate(f"woken-{number}", None)
-    agree(loop, bad)
+    loop = forced
+    assert trimtab("model", "promote", "2", "--force", "--pin", "--by", "eve", "--reason", "the launch") == 0
+    take_in(loop, [4])
+    for number in range(2):
+        assert monitored(f"monitor-{number}") == 1
+        assert answered(f"woken-{number}") is None
+    agree(loop, "2")
     assert [notice["kind"] for notice in notices] == ["pinned"]
     assert notices[0]["text"].endswith("not rolled back, because the version is pinned by eve: the launch")
-    assert not [decision for decision in decisions(loop.ledger) if decision.action == "ROLLBACK"]
+    assert decisions(loop.ledger)[-1].reason == "version 2 is pinned by eve: the launch"
 
     orders.order("unpin", actor="eve", reason="the launch is over")
-    arbitrate.arbitrate("woken-last", None)
-    agree(loop, "2")
+    assert answered("woken-last") is None
+    agree(loop, "1")
     assert [notice["kind"] for notice in notices] == ["pinned", "rollback"]
 
 
-def test_a_person_rolls_back_to_what_served_before(forced: tuple[Loop, str]) -> None:
-    loop, bad = forced
-    orders.promote(bad, actor="eve", reason="the launch", pin=False)
+def test_a_person_rolls_back_to_what_served_before(forced: Loop) -> None:
+    loop = forced
+    orders.promote("2", actor="eve", reason="the launch", pin=False)
     said = orders.rollback(None, actor="eve", reason="complaints", key="run-1")
-    assert said.startswith("version 2 is back in Production")
+    assert said.startswith("version 1 is back in Production")
     assert "by eve: ROLLBACK: complaints" in orders.rollback(
         None, actor="eve", reason="complaints", key="run-1"
     )
-    agree(loop, "2")
-    for version, message in {"1": "never", bad: "blocked", "2": "2", "99": "99"}.items():
+    agree(loop, "1")
+    for version, message in {"2": "blocked", "1": "in Production", "99": "unknown"}.items():
         with pytest.raises(OrderRefused):
             orders.rollback(version, actor="eve", reason=message)
-    agree(loop, "2")
+    agree(loop, "1")
 
 
 def test_a_rollback_to_a_version_whose_artifact_is_gone_is_refused_and_the_pointer_stays(
-    forced: tuple[Loop, str], monkeypatch: pytest.MonkeyPatch
+    forced: Loop,
 ) -> None:
-    import shutil
-
-    loop, bad = forced
-    orders.promote(bad, actor="eve", reason="the launch", pin=False)
-    digest = loop.ledger.require(Version, "2").training.digest
+    loop = forced
+    orders.promote("2", actor="eve", reason="the launch", pin=False)
+    digest = loop.ledger.require(Version, "1").training.digest
     shutil.rmtree(loop.stores.home / "models" / digest, ignore_errors=True)
     for folder in Path.cwd().rglob("model.skops"):
         folder.unlink()
-    with pytest.raises(OrderRefused, match="a version that can be loaded, got version 2"):
-        orders.rollback("2", actor="eve", reason="complaints")
-    agree(loop, bad)
+    with pytest.raises(OrderRefused, match="a version that can be loaded, got version 1"):
+        orders.rollback("1", actor="eve", reason="complaints")
+    agree(loop, "2")
     assert [order.verb for order in loop.ledger.all(Order)] == ["promote"]
 
 
-def test_paused_nothing_starts_and_resumed_it_goes_on(fed: Loop) -> None:
-    loop = fed
+def test_paused_pinned_and_blocked_nothing_is_deployed_and_then_it_goes_on(due: Loop) -> None:
+    loop = due
     orders.order("pause", actor="eve", reason="holiday")
-    assert arbitrate.arbitrate("run", "ui", reason="try") is None
+    assert answered("paused") is None
     assert decisions(loop.ledger)[-1].reason == "paused by eve: holiday"
     orders.order("resume", actor="eve", reason="back")
-    assert arbitrate.arbitrate("run 2", None) is not None
+
+    orders.order("pin", actor="eve", reason="the audit")
+    assert asked("pinned") is None
+    waits, refused = decisions(loop.ledger)[-2:]
+    assert (waits.action, waits.reason) == ("WAIT", "version 1 is pinned by eve: the audit")
+    assert (refused.action, refused.reason) == ("SKIP", "version 1 is pinned by eve: the audit")
+    orders.order("unpin", actor="eve", reason="the audit is over")
+
+    orders.order("block", version="4", actor="eve", reason="odd")
+    outcome = asked("blocked")
+    assert outcome is not None and outcome["action"] == "SKIP"
+    assert str(outcome["reason"]).startswith("version 4 is blocked by eve: odd")
+    agree(loop, "1")
+    orders.order("unblock", version="4", actor="eve", reason="not odd")
+    outcome = asked("at last")
+    assert outcome is not None and outcome["version"] == "4"
+    agree(loop, "4")
+
+
+def test_the_budget_holds_for_people_unless_they_force(due: Loop) -> None:
+    loop = due
+    push(loop, trigger__max_per_event_month=1)
+    assert asked("impatient") is None
+    expected = "1 deployments within 30 days, trigger.max_per_event_month is 1"
+    assert [decision.reason for decision in decisions(loop.ledger)[-2:]] == [
+        expected,
+        f"{expected}; tick force to go on",
+    ]
+    outcome = asked("forced", force=True)
+    assert outcome is not None and outcome["version"] == "4"
+
+
+def test_a_person_is_asked_before_a_deployment_and_without_an_answer_the_champion_stays(
+    due: Loop, notices: list[dict[str, str]]
+) -> None:
+    loop = due
+    push(loop, gate__ask="promotion")
+    run_key = arbitrate.arbitrate("run", None)
+    assert run_key is not None
+    retrain.fit(run_key, "run")
+    question = retrain.ask(run_key, "run")
+    assert question is not None
+    assert question["subject"] == f"Deploy the newest model of {loop.model}? version 1 is in Production"
+    assert question["default"] == "keep"
+    assert "| predictions | holds |" in question["body"]
+    assert lease_holder(loop) is None, "a person may take hours"
+    (question_asked,) = loop.ledger.all(Question)
+    assert question_asked.key == run_key
+    assert [notice["kind"] for notice in notices] == ["ask"]
+    agree(loop, "1")
+    outcome = retrain.deploy(run_key, "run", "keep:default, because nobody answered")
+    assert outcome["action"] == "SKIP"
+    assert outcome["reason"].startswith("kept by default, because nobody answered: the champion has lost ")
+    agree(loop, "1")
+    assert retrain.ask(run_key, "run") is None, "a cleared task asks nobody again"
+    assert lease_holder(loop) is None
+
+    outcome = asked("second", answer="promote:eve")
+    assert outcome is not None and outcome["version"] == "4"
+    assert str(outcome["reason"]).startswith("approved by eve: ")
+    agree(loop, "4")
+
+
+def reversed_from(loop: Loop, numbers: range) -> None:
+    """From these weeks on the label is the opposite of what it was."""
+    for number in numbers:
+        week = playground.weeks()[number]
+        frame = playground.thin(week)
+        playground.land(loop.stores.landing, week.batch, frame.assign(label=1 - frame["label"]), week)
+        assert ingest.ingest(week.batch)["outcome"] == "ingested"
+
+
+def test_a_window_that_a_person_chose_is_deployed_only_if_it_is_better(site: Site, led: Loop) -> None:
+    def turn() -> None:
+        push(led, race__batches=2, trigger__regret=100.0)  # so that nobody else asks
+        reversed_from(open_loop(), DUE)
+        monitored()
+
+    loop = site.at("turned", turn)
+    before = loop.champion()
+    batches = [batch.manifest.batch for batch in state.batches_in_force(loop.ledger.all(Batch))]
+    outcome = asked("newest", window_batches=1)
+    fitted = loop.ledger.all(Shadow, candidate="newest 1")
+    assert [shadow.batch for shadow in fitted] == batches
+    assert all([ref.batch for ref in shadow.training.batches] == [shadow.batch] for shadow in fitted)
+    run_key = loop.ledger.require(Answer, "ui:newest").run
+    measured = loop.ledger.all(Measurement, decision=run_key)
+    assert [each.shadows["newest 1"] for each in measured] == [
+        shadow.training.run_id for shadow in fitted[:-1]
+    ], "each model is scored on the batch after it"
+    assert [each.batch for each in measured] == batches[1:]
+    assert outcome is not None and outcome["action"] == "DEPLOY", outcome
+    assert loop.champion().run_id == fitted[-1].training.run_id
+    assert loop.champion() != before
+
+
+def test_a_window_without_proof_is_not_deployed(led: Loop) -> None:
+    outcome = asked("newest", window_batches=2)
+    assert outcome is not None and outcome["action"] == "SKIP"
+    assert str(outcome["reason"]).startswith(
+        "no proof that newest 2 is better than all, which leads: it loses "
+    )
+    agree(led, "1")
+    assert waiting_requests(led.ledger) == []
+    assert measure.unmeasured(led) == monitor.find_unobserved() == []
 
 
 @pytest.mark.parametrize(
@@ -220,15 +323,13 @@ def test_an_order_without_a_reason_is_refused(loop: Loop) -> None:
         orders.order("pause", actor="eve", reason=" ")
 
 
-def test_a_stage_moved_by_hand_is_told_and_restored(
-    forced: tuple[Loop, str], notices: list[dict[str, str]]
-) -> None:
-    loop, bad = forced
-    loop.registry.set_stage(loop.model, bad, "Production", archive=True)
+def test_a_stage_moved_by_hand_is_told_and_restored(forced: Loop, notices: list[dict[str, str]]) -> None:
+    loop = forced
+    loop.registry.set_stage(loop.model, "2", "Production", archive=True)
     reconcile.reconcile()
-    agree(loop, "2")
+    agree(loop, "1")
     assert notices[0]["kind"] == "foreign_change"
-    assert f"version {bad} was in Production, but the ledger put version 2 there" in notices[0]["text"]
+    assert "version 2 was in Production, but the ledger put version 1 there" in notices[0]["text"]
     reconcile.reconcile()
     assert len(notices) == 1
 
@@ -236,10 +337,6 @@ def test_a_stage_moved_by_hand_is_told_and_restored(
 def test_a_webhook_that_is_away_is_tried_again(
     loop: Loop, monkeypatch: pytest.MonkeyPatch, notices: list[dict[str, str]]
 ) -> None:
-    import os
-
-    from trimtab.loop.notify import notify
-
     url = os.environ["TRIMTAB_WEBHOOK_URL"]
     for away in ("http://127.0.0.1:9/hook", "no address"):
         monkeypatch.setenv("TRIMTAB_WEBHOOK_URL", away)

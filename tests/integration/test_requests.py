@@ -6,12 +6,13 @@ from typing import Any
 import pytest
 
 from tests.support.ledger import decisions
-from tests.support.playground import TASKS, take_in
+from tests.support.moments import DUE
+from tests.support.playground import TASKS, answered, monitored, push, take_in
 from tests.support.processes import fresh
 from trimtab.errors import RequestRejected
 from trimtab.ledger import Answer, Batch, Request, Run, state
 from trimtab.ledger.queries import waiting_requests
-from trimtab.loop import alerts, arbitrate
+from trimtab.loop import alerts, arbitrate, monitor
 from trimtab.loop.loop import Loop, open_loop
 
 PROCESSES, EACH = 8, 63
@@ -41,8 +42,8 @@ def crowd(number: int) -> None:
             arbitrate.arbitrate(f"run-{number}-{count}", None)
 
 
-def test_500_requests_from_8_processes_start_one_retraining_and_get_500_answers(fed: Loop) -> None:
-    loop = fed
+def test_500_requests_from_8_processes_start_one_run_and_get_500_answers(due: Loop) -> None:
+    loop = due
     loop.registry.stages(
         loop.model
     )  # MLflow makes its tables at the first call, and not from eight processes at once
@@ -52,14 +53,14 @@ def test_500_requests_from_8_processes_start_one_retraining_and_get_500_answers(
     for child in children:
         child.join(240)
     assert [child.exitcode for child in children] == [0] * PROCESSES
-    assert len(loop.ledger.all(Request)) == PROCESSES * EACH
+    assert len(loop.ledger.all(Request)) == PROCESSES * EACH + 2
 
-    (run,) = loop.ledger.all(Run)
+    first, run = loop.ledger.all(Run)
     for task in TASKS:
         task(run.key, run.holder)
     assert arbitrate.arbitrate("after", None) is None
     answers = loop.ledger.all(Answer)
-    assert [answer.action for answer in answers].count("RETRAIN") == 1
+    assert [answer.run for answer in answers if answer.action == "DEPLOY"] == [first.key, run.key]
     assert sorted(answer.request for answer in answers) == sorted(loop.ledger.keys(Request))
     assert all(answer.reason for answer in answers)
     assert waiting_requests(loop.ledger) == []
@@ -70,36 +71,47 @@ def received(**changes: object) -> dict[str, list[str]]:
     return {name: prints for name, prints in outcome.items() if prints}
 
 
-def answered(loop: Loop) -> list[tuple[str, str]]:
+def said(loop: Loop) -> list[tuple[str, str]]:
     return [
         (each.request.removeprefix("alert:"), each.action)
         for each in decisions(loop.ledger)
-        if each.action != "WAIT"
+        if each.request.startswith("alert:") and each.action != "WAIT"
     ]
 
 
-def test_an_alert_that_fires_again_a_month_later_is_another_request_with_an_answer_of_its_own(
-    fed: Loop,
-) -> None:
-    loop = fed
+def test_an_alert_asks_for_a_deployment_once_an_episode_and_gets_it_only_with_regret(led: Loop) -> None:
+    loop = led
     assert received() == {"opened": ["c0ffee"]}
     assert received() == {"joined": ["c0ffee"]}
     assert received(startsAt="2026-01-05T12:00:30Z") == {"joined": ["c0ffee"]}  # of the other replica
-    run_key = arbitrate.arbitrate("first", None)
-    for task in TASKS:
-        task(run_key, "first")
+    assert answered("first") is None
+    assert decisions(loop.ledger)[-1].reason == "regret +0.0% (limit 3.0%), age 0 of 8 batches"
     resolved = {"status": "resolved", "endsAt": "2026-01-05T15:00:00Z"}
     assert received(**resolved) == {"closed": ["c0ffee"]}
     assert received(**resolved) == {"ignored": ["c0ffee"]}
     assert received() == {"ignored": ["c0ffee"]}  # sent late, of an episode that is over
 
-    take_in(loop, range(4, 8))
+    push(loop, trigger__regret=1.0)
+    take_in(loop, DUE)
+    assert monitored() == 0
     assert received(startsAt="2026-02-05T12:00:00Z") == {"opened": ["c0ffee"]}
-    assert arbitrate.arbitrate("second", None) == f"{loop.model}-2"
-    assert answered(loop) == [
-        ("c0ffee:2026-01-05T12:00:00+00:00", "RETRAIN"),
-        ("c0ffee:2026-02-05T12:00:00+00:00", "RETRAIN"),
+    outcome = answered("second")
+    assert outcome is not None and outcome["version"] == "2"
+    assert said(loop) == [
+        ("c0ffee:2026-01-05T12:00:00+00:00", "SKIP"),
+        ("c0ffee:2026-02-05T12:00:00+00:00", "DEPLOY"),
     ]
+
+
+def test_a_batch_whose_features_drifted_asks_once_for_each_champion(due: Loop) -> None:
+    loop = due
+    push(loop, drift__request_on=["data"], drift__data__max_share=0.0)
+    for _ in range(2):
+        assert monitor.assess("monitor") == 2
+    assert [request.source for request in waiting_requests(loop.ledger)] == ["regret", "drift"]
+    assert answered("run") is not None
+    assert monitor.assess("monitor") == 0
+    assert decisions(loop.ledger)[-1].reason.startswith("joined what the request regret:")
 
 
 def test_an_alert_that_resolves_before_its_request_is_answered_withdraws_it(loop: Loop) -> None:

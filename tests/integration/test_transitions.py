@@ -19,7 +19,6 @@ from tests.support.mlflow_template import empty_mlflow
 from trimtab.contracts import BatchRef, Stage, Training
 from trimtab.errors import Conflict, LeaseLost
 from trimtab.ledger import (
-    Judgement,
     Ledger,
     Order,
     Snapshot,
@@ -56,13 +55,11 @@ def stores(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Ledger, Stor
     return ledger, Store(empty_mlflow(tmp_path / "mlflow.db"))
 
 
-def register(ledger: Ledger, store: Store, run_key: str) -> str:
+def register(ledger: Ledger, store: Store) -> str:
     import mlflow
 
     run = mlflow.MlflowClient(store.uri).create_run(experiment_id="0")
-    version = store.register(
-        MODEL, run.info.run_id, f"runs:/{run.info.run_id}/model", {"trimtab.run_key": run_key}
-    )
+    version = store.register(MODEL, run.info.run_id, f"runs:/{run.info.run_id}/model", {})
     training = Training(
         run_id=run.info.run_id,
         source=f"runs:/{run.info.run_id}/model",
@@ -70,17 +67,10 @@ def register(ledger: Ledger, store: Store, run_key: str) -> str:
         rows=1,
         batches=(BatchRef(batch="W1", revision=1),),
         trained_through=NOON,
-        reference_losses={},
         seconds=1.0,
     )
-    ledger.append(
-        Version(version=version, run_key=run_key, training=training), judgement(version, run_key, "OPEN")
-    )
+    ledger.append(Version(version=version, candidate="all", training=training))
     return version
-
-
-def judgement(version: str, run_key: str, judged: str) -> Judgement:
-    return Judgement(run_key=run_key, version=version, state=judged, reason="better", event_time=NOON)
 
 
 def to(version: str, stage: Stage, *, step: str = "") -> Transition:
@@ -106,10 +96,6 @@ def reconcile(ledger: Ledger, store: Store, policy: str = "ask") -> reconciling.
     return reconciling.reconcile(ledger, store, foreign_change=policy)
 
 
-def close(ledger: Ledger, version: str, run_key: str) -> None:
-    ledger.append(judgement(version, run_key, "PROMOTE"))
-
-
 def order(verb: str, version: str) -> Order:
     return Order(verb=verb, version=version, actor="eve", reason="odd", event_time=None)
 
@@ -123,9 +109,8 @@ def foreign(ledger: Ledger, store: Store, policy: str = "restore") -> reconcilin
 
 
 def promote_first(ledger: Ledger, store: Store) -> None:
-    version = register(ledger, store, "run-1")
+    version = register(ledger, store)
     move(ledger, store, to(version, "Staging"))
-    close(ledger, version, "run-1")
     move(ledger, store, to(version, "Production"))
 
 
@@ -154,10 +139,9 @@ def test_a_promotion_killed_at_a_write_is_finished_or_never_began(
 ) -> None:
     ledger, store = stores
     promote_first(ledger, store)
-    version = register(ledger, store, "run-2")
+    version = register(ledger, store)
     move(ledger, store, to(version, "Staging"))
     promotion = to(version, "Production")
-    close(ledger, version, "run-2")
     if write != "intent":
         ledger.append(promotion)
 
@@ -193,7 +177,7 @@ def test_100_transitions_killed_at_random_leave_one_in_production_and_all_in_agr
 ) -> None:
     ledger, store = stores
     promote_first(ledger, store)
-    close(ledger, register(ledger, store, "run-2"), "run-2")
+    register(ledger, store)
     began = time.monotonic()
     move(ledger, store, to("2", "Production"))
     takes, draw, halfway = time.monotonic() - began, random.Random(7), 0
@@ -220,43 +204,15 @@ def test_100_transitions_killed_at_random_leave_one_in_production_and_all_in_agr
     assert halfway > 10, "hardly a kill came between the intent and the end"
 
 
-def test_a_judgement_is_ended_with_the_stage_or_not_at_all(stores: tuple[Ledger, Store]) -> None:
+def test_a_version_that_somebody_moved_to_staging_is_archived(stores: tuple[Ledger, Store]) -> None:
     ledger, store = stores
-    version = register(ledger, store, "run-1")
-    move(ledger, store, to(version, "Staging"))
-    transitions.close(ledger, store, to(version, "Archived"), "SUPERSEDED")
-    judged = ledger.last(Judgement, run_key="run-1")
-    assert (judged.version, judged.state, judged.reason, judged.event_time) == (
-        version,
-        "SUPERSEDED",
-        "test",
-        NOON,
-    )
-    assert store.stages(MODEL) == {version: "Archived"}
-    assert store.aliases(MODEL) == {}
-    assert unfinished(ledger) == []
-    assert [end.outcome for end in ledger.all(TransitionEnd)] == ["done", "done"]
-    assert [transition.to_stage for transition in ledger.all(Transition)] == ["Staging", "Archived"]
-
-
-def test_what_trimtab_did_not_register_has_no_judgement_to_end(stores: tuple[Ledger, Store]) -> None:
-    ledger, store = stores
-    store.register(MODEL, "0" * 32, "runs:/x/model", {})
-    transitions.close(ledger, store, to("1", "Archived"), "ABANDONED")
-    assert store.stages(MODEL) == {"1": "Archived"}
-    assert ledger.all(Judgement) == []
-
-
-def test_a_version_in_staging_without_a_judgement_is_archived(stores: tuple[Ledger, Store]) -> None:
-    ledger, store = stores
-    version = register(ledger, store, "run-1")
+    version = register(ledger, store)
     store.set_stage(MODEL, version, "Staging", archive=False)
-    close(ledger, version, "run-1")
     assert reconcile(ledger, store).archived == (version,)
     assert store.stages(MODEL) == {version: "Archived"}
     archival = ledger.last(Transition)
     assert (archival.to_stage, archival.actor) == ("Archived", "reconcile")
-    assert archival.reason == "it was in Staging without an open judgement"
+    assert archival.reason == "somebody moved it to Staging outside trimtab"
 
 
 def test_what_reconcile_does_is_dated_by_the_newest_batch(stores: tuple[Ledger, Store]) -> None:
@@ -267,17 +223,15 @@ def test_what_reconcile_does_is_dated_by_the_newest_batch(stores: tuple[Ledger, 
     adopted = reconcile(ledger, store, "adopt").foreign
     assert adopted is not None and adopted.moved is not None
     assert adopted.moved.event_time == end
-    stray = register(ledger, store, "run-3")
+    stray = register(ledger, store)
     store.set_stage(MODEL, stray, "Staging", archive=False)
-    close(ledger, stray, "run-3")
     reconcile(ledger, store)
     assert ledger.last(Transition).event_time == end
 
 
 def test_reconcile_alone_finishes_an_intent(stores: tuple[Ledger, Store]) -> None:
     ledger, store = stores
-    version = register(ledger, store, "run-1")
-    close(ledger, version, "run-1")
+    version = register(ledger, store)
     promotion = to(version, "Production")
     ledger.append(promotion)
     assert reconcile(ledger, store).finished == (promotion.key,)
@@ -286,9 +240,9 @@ def test_reconcile_alone_finishes_an_intent(stores: tuple[Ledger, Store]) -> Non
     assert unfinished(ledger) == []
 
 
-def test_a_version_under_judgement_stays_in_staging(stores: tuple[Ledger, Store]) -> None:
+def test_a_version_that_the_ledger_moved_to_staging_stays_there(stores: tuple[Ledger, Store]) -> None:
     ledger, store = stores
-    version = register(ledger, store, "run-1")
+    version = register(ledger, store)
     move(ledger, store, to(version, "Staging"))
     assert reconcile(ledger, store).archived == ()
     assert store.aliases(MODEL) == {"challenger": version}
@@ -297,8 +251,7 @@ def test_a_version_under_judgement_stays_in_staging(stores: tuple[Ledger, Store]
 def by_hand(ledger: Ledger, store: Store) -> str:
     """Promote version 1 properly and 2 in MLflow's page."""
     promote_first(ledger, store)
-    other = register(ledger, store, "run-2")
-    close(ledger, other, "run-2")
+    other = register(ledger, store)
     store.set_stage(MODEL, other, "Production", archive=True)
     return other
 
@@ -331,8 +284,7 @@ def test_production_emptied_by_hand_is_filled_again_but_never_with_what_is_block
     ledger, store = stores
     assert reconcile(ledger, store, "restore").foreign is None  # nothing was there, nothing is missing
     promote_first(ledger, store)
-    second = register(ledger, store, "run-2")
-    close(ledger, second, "run-2")
+    second = register(ledger, store)
     move(ledger, store, to(second, "Production"))
     ledger.append(order("block", second))
     store.set_stage(MODEL, second, "Archived", archive=False)
@@ -344,8 +296,7 @@ def test_production_emptied_by_hand_is_filled_again_but_never_with_what_is_block
 
 def test_a_version_that_nobody_promoted_is_named_and_cannot_be_undone(stores: tuple[Ledger, Store]) -> None:
     ledger, store = stores
-    version = register(ledger, store, "run-1")
-    close(ledger, version, "run-1")
+    version = register(ledger, store)
     store.set_stage(MODEL, version, "Production", archive=True)
     assert reconcile(ledger, store, "restore").foreign == reconciling.Foreign(
         expected="none", present=(version,), moved=None
@@ -365,9 +316,8 @@ def test_nothing_is_called_foreign_while_a_transition_is_open(stores: tuple[Ledg
 def test_only_a_finished_move_to_production_says_who_serves(stores: tuple[Ledger, Store]) -> None:
     ledger, store = stores
     promote_first(ledger, store)
-    other = register(ledger, store, "run-2")
+    other = register(ledger, store)
     move(ledger, store, to(other, "Staging"))
-    close(ledger, other, "run-2")
     move(ledger, store, to(other, "Archived"))
     assert reconcile(ledger, store).foreign is None
     assert store.stages(MODEL) == {"1": "Production", "2": "Archived"}
@@ -390,8 +340,7 @@ def test_an_unknown_or_blocked_version_is_never_adopted(stores: tuple[Ledger, St
     store.set_stage(MODEL, "2", "Production", archive=True)
     assert reconcile(ledger, store, "adopt").foreign is not None
     assert store.in_stage(MODEL, "Production") == ["1"]
-    other = register(ledger, store, "run-2")
-    close(ledger, other, "run-2")
+    other = register(ledger, store)
     ledger.append(order("block", other))
     store.set_stage(MODEL, other, "Production", archive=True)
     reconcile(ledger, store, "adopt")
@@ -401,8 +350,7 @@ def test_an_unknown_or_blocked_version_is_never_adopted(stores: tuple[Ledger, St
 def test_two_in_production_become_the_one_that_the_ledger_put_there(stores: tuple[Ledger, Store]) -> None:
     ledger, store = stores
     promote_first(ledger, store)
-    other = register(ledger, store, "run-2")
-    close(ledger, other, "run-2")
+    other = register(ledger, store)
     store.set_stage(MODEL, other, "Production", archive=False)
     change = reconcile(ledger, store, "restore").foreign
     assert change is not None and change.moved is not None
@@ -416,8 +364,7 @@ def test_a_deleted_champion_gives_way_to_the_one_before_it(stores: tuple[Ledger,
 
     ledger, store = stores
     promote_first(ledger, store)
-    second = register(ledger, store, "run-2")
-    close(ledger, second, "run-2")
+    second = register(ledger, store)
     move(ledger, store, to(second, "Production"))
     client = mlflow.MlflowClient(store.uri)
     client.transition_model_version_stage(MODEL, second, "Archived")
@@ -433,7 +380,7 @@ def test_production_is_restored_to_what_the_ledger_put_there_last(stores: tuple[
     transitions.restore_production(ledger, store)
     assert store.in_stage(MODEL, "Production") == []
     promote_first(ledger, store)
-    other = register(ledger, store, "run-2")
+    other = register(ledger, store)
     store.set_stage(MODEL, other, "Production", archive=True)
     store.set_alias(MODEL, "champion", other)
     transitions.restore_production(ledger, store)
@@ -458,13 +405,12 @@ def test_a_transition_that_another_process_makes_meanwhile_is_no_foreign_change(
 ) -> None:
     ledger, store = stores
     promote_first(ledger, store)
-    other = register(ledger, store, "run-2")
+    other = register(ledger, store)
     real = store.stages
 
     def stages(model: str) -> dict[str, Stage]:
         """Another process promotes between our reading the ledger and the stages."""
         store.stages = real
-        close(ledger, other, "run-2")
         move(ledger, store, to(other, "Production"))
         return real(model)
 
@@ -494,7 +440,7 @@ def test_a_version_deleted_in_mlflow_does_not_block_the_others(stores: tuple[Led
 
     ledger, store = stores
     promote_first(ledger, store)
-    deleted, other = register(ledger, store, "run-2"), register(ledger, store, "run-3")
+    deleted, other = register(ledger, store), register(ledger, store)
     for version in (deleted, other):
         ledger.append(to(version, "Staging"))
     mlflow.MlflowClient(store.uri).delete_model_version(MODEL, deleted)
@@ -515,7 +461,7 @@ def test_a_transition_that_mlflow_refuses_stays_open_and_does_not_block_the_othe
 ) -> None:
     ledger, store = stores
     promote_first(ledger, store)
-    refused, other = register(ledger, store, "run-2"), register(ledger, store, "run-3")
+    refused, other = register(ledger, store), register(ledger, store)
     for version in (refused, other):
         ledger.append(to(version, "Staging"))
     real = store.set_stage
@@ -550,8 +496,7 @@ def test_a_promotion_that_was_paused_does_not_put_a_blocked_version_live_again(
 ) -> None:
     ledger, store = stores
     promote_first(ledger, store)
-    second = register(ledger, store, "run-2")
-    close(ledger, second, "run-2")
+    second = register(ledger, store)
 
     def meanwhile() -> None:
         """Another process finishes the promotion, and a person rolls it back."""
@@ -571,7 +516,7 @@ def test_a_promotion_that_was_paused_does_not_put_a_blocked_version_live_again(
 def test_a_promotion_that_was_paused_gives_way_to_a_later_one(stores: tuple[Ledger, Store]) -> None:
     ledger, store = stores
     promote_first(ledger, store)
-    second, third = register(ledger, store, "run-2"), register(ledger, store, "run-3")
+    second, third = register(ledger, store), register(ledger, store)
     paused_before(
         store, "set_stage", lambda: move(ledger, Store(store.uri), to(third, "Production", step="later"))
     )
@@ -583,7 +528,7 @@ def test_a_promotion_that_was_paused_gives_way_to_a_later_one(stores: tuple[Ledg
 def test_a_promotion_that_was_void_before_its_late_write_is_undone(stores: tuple[Ledger, Store]) -> None:
     ledger, store = stores
     promote_first(ledger, store)
-    second = register(ledger, store, "run-2")
+    second = register(ledger, store)
     promotion = to(second, "Production")
     ledger.append(promotion)
 
@@ -603,8 +548,8 @@ def test_a_transition_that_a_later_one_overtook_is_void(
 ) -> None:
     ledger, store = stores
     promote_first(ledger, store)
-    for run_key in ("run-2", "run-3"):
-        register(ledger, store, run_key)
+    for _ in range(2):
+        register(ledger, store)
     ledger.append(to("2", first))
     version, stage, _ = later.split(":")
     move(ledger, store, to(version, stage))
@@ -620,7 +565,7 @@ def test_a_transition_to_staging_is_not_overtaken_by_one_of_another_version(
 ) -> None:
     ledger, store = stores
     promote_first(ledger, store)
-    second, third = register(ledger, store, "run-2"), register(ledger, store, "run-3")
+    second, third = register(ledger, store), register(ledger, store)
     ledger.append(to(second, "Staging"))
     move(ledger, store, to(third, "Staging"))
     assert reconcile(ledger, store).finished == (f"{second}:Staging:",)
@@ -629,7 +574,7 @@ def test_a_transition_to_staging_is_not_overtaken_by_one_of_another_version(
 def test_a_pin_does_not_keep_production_from_being_restored(stores: tuple[Ledger, Store]) -> None:
     ledger, store = stores
     promote_first(ledger, store)
-    second = register(ledger, store, "run-2")
+    second = register(ledger, store)
     ledger.append(order("pin", "1"))
     move(ledger, store, replace(to(second, "Production"), kind="restore"))
     assert store.in_stage(MODEL, "Production") == [second]
@@ -641,8 +586,7 @@ def test_a_promotion_that_an_order_forbids_meanwhile_is_void(
 ) -> None:
     ledger, store = stores
     promote_first(ledger, store)
-    second = register(ledger, store, "run-2")
-    close(ledger, second, "run-2")
+    second = register(ledger, store)
     ledger.append(to(second, "Production"))
     ledger.append(order(verb, version))
     (void,) = reconcile(ledger, store, "restore").void
@@ -653,7 +597,7 @@ def test_a_promotion_that_an_order_forbids_meanwhile_is_void(
 def test_a_run_that_lost_its_lease_moves_nothing(stores: tuple[Ledger, Store]) -> None:
     ledger, store = stores
     promote_first(ledger, store)
-    second = register(ledger, store, "run-2")
+    second = register(ledger, store)
     lost = ledger.leases.take("retrain", holder="a", minutes=-1)
     ledger.leases.take("retrain", holder="b", minutes=30)
     with pytest.raises(LeaseLost):
@@ -670,37 +614,13 @@ def test_a_run_that_lost_its_lease_moves_nothing(stores: tuple[Ledger, Store]) -
 
 def test_a_run_that_loses_its_lease_after_the_intent_moves_nothing(stores: tuple[Ledger, Store]) -> None:
     ledger, store = stores
-    version = register(ledger, store, "run-1")
+    version = register(ledger, store)
     lease = ledger.leases.take("retrain", holder="a", minutes=-1)
     paused_before(store, "stages", lambda: ledger.leases.take("retrain", holder="b", minutes=30))
     with pytest.raises(LeaseLost):
         transitions.move(ledger, ledger, store, to(version, "Staging"), lease)
     assert store.stages(MODEL) == {version: "None"}
     assert [intent.version for intent in unfinished(ledger)] == [version]
-
-
-@pytest.mark.parametrize("when", ["before", "in between"])
-def test_a_run_that_lost_its_lease_does_not_archive_what_it_judged(
-    stores: tuple[Ledger, Store], when: str
-) -> None:
-    ledger, store = stores
-    version = register(ledger, store, "run-1")
-    lease = ledger.leases.take("retrain", holder="a", minutes=-1)
-    real = store.stages
-
-    def stages(model: str) -> dict[str, Stage]:
-        """Another run takes the lease between the intent and the move."""
-        ledger.leases.take("retrain", holder="b", minutes=30)
-        return real(model)
-
-    if when == "before":
-        ledger.leases.take("retrain", holder="b", minutes=30)
-    store.stages = stages
-    with pytest.raises(LeaseLost):
-        transitions.close(ledger, store, to(version, "Archived"), "SUPERSEDED", lease)
-    assert real(MODEL) == {version: "None"}
-    states = [judged.state for judged in ledger.all(Judgement)]
-    assert states == (["OPEN"] if when == "before" else ["OPEN", "SUPERSEDED"])
 
 
 def decide_and_pause(url: str, version: str, ready: Connection) -> None:

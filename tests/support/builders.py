@@ -27,7 +27,7 @@ def shipped() -> params.Params:
 
 
 def shops(**changes: object) -> params.Params:
-    """Parameters of a model with one category and two numbers; a change is written `gate__min_gain`."""
+    """Parameters of a model with one category and two numbers; a change is written `gate__min_blocks`."""
     content = yaml.safe_load((ROOT / params.FILE).read_text())
     content["gate"]["slices"] = []
     content["data"]["features"] = {

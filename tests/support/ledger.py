@@ -20,7 +20,7 @@ class Decision(NamedTuple):
 
 
 def decisions(ledger: Ledger) -> list[Decision]:
-    """Return all that the arbiter said, oldest first; a run is its decision, and not again its answer."""
+    """Return all that the arbiter said, oldest first; but not the answer at the end of a run."""
     said = [*ledger.all(Wait), *ledger.all(Run), *(each for each in ledger.all(Answer) if each.run is None)]
     return [
         Decision(each.request, "WAIT" if isinstance(each, Wait) else each.action, each.reason, each.holder)

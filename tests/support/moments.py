@@ -33,9 +33,20 @@ SMALL = {
 """A loop that trains in a blink."""
 
 
+DUE = range(4, 7)
+"""The weeks after which the champion of `SMALL` has lost so much that a deployment is due."""
+
+
 def _lead() -> None:
-    assert playground.monitored() == 1
+    assert playground.monitored("monitor-first") == 1
     assert playground.answered("first") is not None
+
+
+def _grow_old(loop: Loop) -> None:
+    for number in DUE:
+        playground.take_in(loop, [number])
+        waiting = playground.monitored(f"monitor-{number}")
+    assert waiting == 1
 
 
 class Site:
@@ -67,6 +78,11 @@ class Site:
         assert loop.registry.stages(loop.model) == {"1": "Production"}
         return loop
 
+    def due(self, patch: pytest.MonkeyPatch) -> Loop:
+        """Put a loop there whose champion, version 1, has lost so much that a request waits; version 4 is in Staging."""
+        loop = self.led(patch)
+        return self.at("due", lambda: _grow_old(loop))
+
     def at(self, moment: str, reach: Callable[[], object]) -> Loop:
         """Put the loop as it was at a moment, which is reached from where it is when it was never reached before."""
         snapshot = self._snapshots / moment
@@ -93,7 +109,7 @@ class Site:
 
 
 class Branch(Site):
-    """The site of one of several test processes, which have the moments `fed` and `led` from one site of them all.
+    """The site of one of several test processes, which have the moments `fed`, `led` and `due` from one site of them all.
 
     `dvc pull` in a person's own clone of such a loop finds nothing: what was committed names the place where it was
     reached. A loop for that begins with `empty`.
@@ -114,6 +130,10 @@ class Branch(Site):
     def led(self, patch: pytest.MonkeyPatch) -> Loop:
         """Put a loop there whose champion is version 1, through the fourth week."""
         return self._take(patch, "led", self._stem.led)
+
+    def due(self, patch: pytest.MonkeyPatch) -> Loop:
+        """Put a loop there whose champion, version 1, has lost so much that a request waits; version 4 is in Staging."""
+        return self._take(patch, "due", self._stem.due)
 
     def _take(
         self, patch: pytest.MonkeyPatch, moment: str, reach: Callable[[pytest.MonkeyPatch], Loop]

@@ -5,7 +5,9 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from tests.support.waiting import free_ports
 from trimtab.contracts import Source
 from trimtab.loop import arbitrate, ingest, measure, monitor, retrain
 from trimtab.loop.loop import Loop, open_loop
+from trimtab.origin.commands import git
 from trimtab.settings import Ports
 
 ROOT = Path(__file__).parents[2]
@@ -98,6 +101,26 @@ def land_weeks(loop: Loop, numbers: Sequence[int]) -> list[str]:
     return [weeks()[number].batch for number in numbers]
 
 
+def push(loop: Loop, **changes: object) -> str:
+    """Commit changes of `params.yaml` to the origin, as a person does; return the commit."""
+    with tempfile.TemporaryDirectory() as clone:
+        git("clone", "-q", loop.stores.origin, clone)
+        edit(Path(clone) / "params.yaml", **changes)
+        git("commit", "-qam", "Change parameters", cwd=Path(clone))
+        git("push", "-q", "origin", "HEAD", cwd=Path(clone))
+        return git("rev-parse", "HEAD", cwd=Path(clone)).strip()
+
+
+@contextmanager
+def without_data(loop: Loop) -> Iterator[None]:
+    """Take the data away, as an outage of their storage does."""
+    remote = Path(loop.stores.dvc_remote)
+    shutil.rmtree(loop.stores.dvc_cache)
+    away = remote.rename(remote.with_name("away"))
+    yield
+    away.rename(remote)
+
+
 def take_in(loop: Loop, numbers: Sequence[int]) -> None:
     """Land the given weeks, and ingest each."""
     for batch in land_weeks(loop, numbers):
@@ -113,11 +136,21 @@ def monitored(run_id: str = "monitor") -> int:
     return monitor.assess(run_id)
 
 
-def answered(run_id: str, source: Source | None = None, **options: object) -> dict[str, object] | None:
-    """Do what `retrain_model` does; return what its last task says, None when no run was started."""
+def answered(
+    run_id: str, source: Source | None = None, *, answer: str | None = None, **options: object
+) -> dict[str, object] | None:
+    """Do what `retrain_model` does; return what its last task says, None when no run was started.
+
+    `answer` is that of a person who is asked, for example `keep:eve`.
+    """
     run_key = arbitrate.arbitrate(run_id, source, **options)
-    results = [task(run_key, run_id) for task in TASKS] if run_key else []
-    return results[-1] if results else None
+    if run_key is None:
+        return None
+    retrain.fit(run_key, run_id)
+    retrain.ask(run_key, run_id)
+    outcome = retrain.deploy(run_key, run_id, answer)
+    assert retrain.close(run_id) is None
+    return outcome
 
 
 def asked(run_id: str, **options: object) -> dict[str, object] | None:

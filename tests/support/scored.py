@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from trimtab.contracts import BlockLoss, Score
+from trimtab.contracts import BlockLoss, CalibrationBin, Examined, Score
 from trimtab.evaluate.record import ScoredBatch
 
 BLOCKS = 7
@@ -18,6 +18,7 @@ def score(
     seed: int = 0,
     noise: float = 0.01,
     slices: Mapping[str, float] | None = None,
+    calibration: Sequence[CalibrationBin] = (),
     invalid: int = 0,
     metric: str = "log_loss",
     blocks: int = BLOCKS,
@@ -35,7 +36,7 @@ def score(
         metric=metric,
         blocks=sums(loss, 0),
         slices={part: sums(mean, salt) for salt, (part, mean) in enumerate((slices or {}).items(), start=1)},
-        calibration=(),
+        calibration=tuple(calibration),
         invalid=invalid,
         auc=0.7,
     )
@@ -47,6 +48,7 @@ def scored(
     *,
     candidates: Sequence[str] = ("all",),
     distance: float = 0.01,
+    fault: str | None = None,
 ) -> ScoredBatch:
     """Batch `number`, with the losses of models. The shadow of candidate `all` is the model `all-<number>`.
 
@@ -61,7 +63,10 @@ def scored(
         },
         shadows={name: names[name] for name in candidates if name in losses},
         newest={name: f"{name}-{number + 1}" for name in candidates},
-        distances=dict.fromkeys(candidates, distance),
+        examined=dict.fromkeys(
+            candidates,
+            Examined(milliseconds_per_row=0.01, megabytes=1.0, distance=distance, fault=fault),
+        ),
     )
 
 

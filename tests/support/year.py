@@ -1,40 +1,46 @@
-"""A year of one model, written through the real ledger: promotions, a rollback, drift, late labels, an open look."""
+"""A year of one model, written through the real ledger; the losses are invented, the real policy decides on them.
+
+There are deployments by regret and by age, fresh models that the guard stops, a rollback, late labels, a run that failed, a
+fit that failed, and in the last week a question to a person, a pause and a batch in quarantine.
+"""
 
 import hashlib
 import math
 import random
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from tests.support.builders import shipped
 from trimtab.contracts import (
     BatchRef,
-    BatchScore,
-    Block,
+    BlockLoss,
     ColumnDrift,
-    Comparison,
-    ConceptDrift,
     DataDrift,
+    Examined,
     Manifest,
-    Plan,
+    OrderVerb,
     Quarantined,
+    Score,
+    Stage,
     Training,
-    Verdict,
-    VerdictKind,
-    champion_name,
     sha256,
 )
+from trimtab.evaluate.record import BASELINE
 from trimtab.ledger import (
     Answer,
     Batch,
-    Judgement,
     Ledger,
+    Measurement,
     Observation,
     Order,
     QuarantineAction,
+    Question,
     Request,
     Run,
     RunEnd,
+    Shadow,
     Transition,
     TransitionEnd,
     TransitionKind,
@@ -42,14 +48,30 @@ from trimtab.ledger import (
     Wait,
     batch_key,
 )
+from trimtab.loop.orders import WATCH_RULE, facts_of_rollback
 from trimtab.params import Params
+from trimtab.trigger.policy import PolicyDecision, decide, rules_of
+from trimtab.trigger.standing import leader_after, standing
 
 BEGIN = datetime(2024, 12, 30, 5, tzinfo=UTC)
 WEEK = timedelta(weeks=1)
 START = 8
-"""Batches before the first training."""
+"""Labelled batches before the first deployment, `train.start_batches`."""
+FIRST = START - 3
+"""The first week that is measured: the first models are fitted through it."""
 WITHHELD = (38, 39, 40, 41)
 """Weeks whose labels come late; those of the first two have come since."""
+WORSE = range(17, 22)
+"""Weeks in which fresh models are a little worse than those before, so that the guard stops them."""
+DRIFT = range(27, 32)
+"""Weeks in which a feature drifts and models age fast; from then on a short window is better."""
+BROKEN = 30
+"""The first deployment in this week or later brings a model that loses much more than before."""
+DRY_RUN, FAILED_FIT, NOT_SCORED, LATE_LABELS, LAST = 14, 36, 37, 43, 51
+"""Weeks in which these things happen. In the last one a fit fails too."""
+FAILED_RUN = 3
+"""Number of the run that fails, and is followed by another one."""
+_BLOCKS = 7
 
 
 class Year:
@@ -57,41 +79,35 @@ class Year:
 
     def __init__(self, ledger: Ledger, params: Params) -> None:
         self.ledger, self.params, self.model = ledger, params, params.model.name
+        self.rules = rules_of(params)
         self.draw = random.Random(7)
         self.day = BEGIN
         self.ledger.now = lambda: self.day
-        self.registered = 0
+        self.fits: dict[str, tuple[str, int]] = {}
+        self.versions: dict[str, Version] = {}
         self.runs = 0
         self.champion: str | None = None
-        self.stale_from = 0
+        self.former: str | None = None
+        self.staged: str | None = None
+        self.deployed = 0
+        self.broken: str | None = None
+        self.open: dict[str, Request] = {}
 
     def play(self, weeks: int = 52) -> None:
         """Write the year up to a week."""
         for week in range(weeks):
             self.ingest(week)
-            if week + 1 == START:
-                self.retrain(week, "ui", "the first model", "PROMOTE")
-            if week >= START:
+            if self.champion is not None:
+                self.observe(week, self.champion)
+            if week >= FIRST and week not in WITHHELD:
                 self.measure(week)
-            self.happen(week)
-
-    def happen(self, week: int) -> None:
-        """What the loop decided in a week."""
-        outcomes: dict[int, VerdictKind] = {12: "PROMOTE", 17: "REJECT", 19: "PROMOTE", 25: "PROMOTE"}
-        outcomes |= {30: "PROMOTE", 46: "PROMOTE"}
-        if week in outcomes:
-            self.retrain(week, "drift" if week % 2 else "age", _reason(week), outcomes[week])
-        if week == 15:
-            reason = "cooldown: 1 batch since the last retraining; tick force to go on"
-            self.answer(week, self.ask(week, "ui", "impatience"), "SKIP", reason)
-        if week == 33:
-            self.roll_back(week)
-        if week == 43:
-            self.late_labels()
-        if week == 50:
-            self.retrain(week, "drift", _reason(week), "HOLD")
-        if week == 51:
-            self.leave_open(week)
+                self.assess(week)
+            if week == DRY_RUN:
+                self.dry_run(week)
+            if week == LATE_LABELS:
+                self.late_labels()
+            if week == LAST:
+                self.leave_open(week)
 
     def ingest(self, week: int, revision: int = 1) -> BatchRef:
         rows = 6000 + int(600 * math.sin(week / 6)) + self.draw.randint(-200, 200)
@@ -115,38 +131,125 @@ class Year:
         return BatchRef(batch=name(week), revision=revision)
 
     def measure(self, week: int, revision: int = 1) -> None:
-        assert self.champion is not None
+        """Write the scores of the models, and fit the candidates if this is the newest week."""
         self.day += timedelta(minutes=10)
         manifest = self.ledger.require(Batch, batch_key(name(week), revision)).manifest
-        labelled, mean, sd = manifest.labelled, 0.46 + 0.05 * math.sin(week / 7), 0.011
-        loss = mean + 0.006 * max(0, week - self.stale_from - 2) + self.draw.gauss(0, 0.006)
-        width = 0.008 + self.draw.random() * 0.01
-        score = BatchScore(
+        shadows = self.shadows(week)
+        champion, former = (
+            self.run_of(version) if version else None for version in (self.champion, self.former)
+        )
+        models = [BASELINE, champion, *shadows.values()] if shadows else []
+        if self.deployed < self.params.watch.batches:
+            models.append(former)
+        failed = {shadows["newest 8"]: "ValueError: the predictions hold 3 NaN"} if week == NOT_SCORED else {}
+        scores = {
+            model: self.score(model, week, manifest.labelled)
+            for model in models
+            if model is not None and model not in failed
+        }
+        measurement = Measurement(
             batch=name(week),
-            rows=manifest.rows,
-            labelled=labelled,
-            loss=loss if labelled else 0.0,
-            auc=0.72 - 0.1 * (loss - 0.46) if labelled else None,
+            revision=revision,
+            scores=scores,
+            champion=champion,
+            shadows=shadows,
+            leader="",
+            failed=failed,
+            event_time=manifest.end,
         )
-        concept = ConceptDrift(
-            score=score,
-            reference_mean=mean,
-            reference_sd=sd,
-            sigmas=(loss - mean) / sd if labelled else None,
-            abstained=None if labelled else "0 labelled rows, drift.concept.min_labels is 500",
-            lower=loss - width if labelled else None,
-            upper=loss + width if labelled else None,
+        fitted = self.fit(week) if revision == 1 else []
+        self.deployed += revision == 1
+        leader = leader_after(self.ledger, measurement, self.rules)
+        self.ledger.append(*fitted, replace(measurement, leader=leader))
+
+    def shadows(self, week: int) -> dict[str, str]:
+        """The newest model of each candidate that was fitted before a week, by its MLflow run."""
+        earlier = [(through, candidate, run) for run, (candidate, through) in self.fits.items()]
+        return {candidate: run for through, candidate, run in sorted(earlier) if through < week}
+
+    def fit(self, week: int) -> list[Shadow]:
+        """Fit each candidate through a week."""
+        shadows: list[Shadow] = []
+        for candidate, window in self.params.train.candidates.items():
+            if (week, candidate) in ((FAILED_FIT, "newest 8"), (LAST, "all")):
+                shadows.append(self.failed_fit(week, candidate))
+            else:
+                shadows.append(self.fitted(week, candidate, window))
+        return shadows
+
+    def fitted(self, week: int, candidate: str, window: int | None = None) -> Shadow:
+        """A model that a candidate fitted through a week."""
+        first = 0 if window is None else max(0, week + 1 - window)
+        refs = tuple(BatchRef(batch=name(each), revision=1) for each in range(first, week + 1))
+        training = Training(
+            run_id=digest(f"run {candidate} {week}")[:32],
+            source=f"models:/m-{candidate.replace(' ', '-')}-{week}",
+            digest=digest(f"model {candidate} {week}"),
+            rows=6000 * len(refs),
+            batches=refs,
+            trained_through=end(week),
+            seconds=2.5,
         )
+        self.fits[training.run_id] = candidate, week
+        return Shadow(
+            candidate=candidate,
+            batch=name(week),
+            revision=1,
+            training=training,
+            examined=Examined(
+                milliseconds_per_row=0.004, megabytes=0.3, distance=0.03 if week > FIRST else None
+            ),
+            event_time=end(week),
+        )
+
+    def failed_fit(self, week: int, candidate: str) -> Shadow:
+        """A fit that ended with an error."""
+        return Shadow(
+            candidate=candidate,
+            batch=name(week),
+            revision=1,
+            training=None,
+            error="MemoryError: Unable to allocate 3.1 GiB for an array",
+            event_time=end(week),
+        )
+
+    def score(self, model: str, week: int, rows: int) -> Score:
+        """The score of a model on the labelled rows of a week, in equal blocks."""
+        common, own = random.Random(f"week {week}"), random.Random(f"{model} {week}")
+        mean, size = self.loss(model, week), rows // _BLOCKS
+        means = [mean + common.gauss(0, 0.012) + own.gauss(0, 0.001) for _ in range(_BLOCKS)]
+        return Score(
+            metric=self.params.gate.metric,
+            blocks=tuple(
+                BlockLoss(number=number, rows=size, loss=each * size) for number, each in enumerate(means)
+            ),
+            slices={},
+            calibration=(),
+            invalid=0,
+            auc=0.5 if model == BASELINE else 0.72 - (mean - 0.46),
+        )
+
+    def loss(self, model: str, week: int) -> float:
+        """The expected loss of a model in a week: of the season, of its age, and of its window."""
+        season = 0.46 + 0.05 * math.sin(week / 7)
+        if model == BASELINE:
+            return season + 0.09
+        candidate, through = self.fits[model]
+        aged = sum(0.0045 if each in DRIFT else 0.0004 for each in range(through + 1, week))
+        short = 0.0 if candidate == "all" else 0.003 if week < DRIFT.start else -0.006
+        worse = 0.004 if through in WORSE else 0.0
+        return season + aged + short + worse + 0.03 * (model == self.broken)
+
+    def observe(self, week: int, champion: str) -> None:
+        """Write the data drift of a week."""
         self.ledger.append(
             Observation(
                 batch=name(week),
-                revision=revision,
-                champion=self.champion,
+                revision=1,
+                champion=champion,
                 data=self.drift(week),
-                concept=concept,
-                champion_age_batches=week - self.stale_from,
                 report_run_id=digest(f"report {week}")[:32],
-                event_time=manifest.end,
+                event_time=end(week),
             )
         )
 
@@ -154,7 +257,7 @@ class Year:
         columns = []
         for place, feature in enumerate(self.params.data.features):
             season = 0.09 * (1 + math.sin(week / 5 + place)) * (place % 4 == 2)
-            score = abs(self.draw.gauss(0.04, 0.02)) + season + (0.3 if place == 9 and 27 <= week < 31 else 0)
+            score = abs(self.draw.gauss(0.04, 0.02)) + season + (0.3 if place == 9 and week in DRIFT else 0)
             columns.append(
                 ColumnDrift(
                     column=feature,
@@ -167,18 +270,107 @@ class Year:
         share = sum(column.drifted for column in columns) / len(columns)
         return DataDrift(sampled=2000, share=share, columns=tuple(columns))
 
-    def ask(self, week: int, source: str, reason: str) -> Request:
+    def assess(self, week: int) -> None:
+        """Stage the leader's newest model, and do what the policy says."""
+        now = standing(self.ledger, self.rules)
+        newest = now.shadows.get(now.leading)
+        if newest is not None:
+            self.stage(week, newest)
+        decision = decide(now.record, now.tenures, now.leading, self.rules)
+        if decision.due is not None and decision.due not in self.open:
+            self.open[decision.due] = self.ask(week, decision.due, decision.reason, champion=self.champion)
+        for source, request in list(self.open.items()):
+            if decision.action == "WAIT":
+                self.wait(week, request, decision.reason)
+                continue
+            del self.open[source]
+            self.conclude(week, request, decision)
+
+    def conclude(self, week: int, request: Request, decision: PolicyDecision) -> None:
+        """Answer a request as the policy says."""
+        if decision.action == "DEPLOY":
+            self.deploy(week, request, decision)
+        elif decision.action == "ROLLBACK":
+            self.roll_back(week, request, decision)
+        else:
+            self.answer(week, request, "SKIP", decision.reason, evidence=decision.evidence)
+
+    def deploy(self, week: int, request: Request, decision: PolicyDecision) -> None:
+        """Deploy the newest model of the leading candidate."""
+        evidence, before = decision.evidence, self.champion
+        if self.runs == FAILED_RUN - 1:
+            failed = self.start_run(week, request, decision.reason, evidence.leader)
+            self.end_run(week, failed, "failed", "MLflow at http://mlflow:5000 does not answer")
+        run = self.start_run(week, request, decision.reason, evidence.leader)
+        version, self.staged = self.staged, None
+        assert version is not None and self.run_of(version) == evidence.target
+        if week >= BROKEN and self.broken is None:
+            self.broken = evidence.target
+        self.day += timedelta(minutes=4)
+        self.answer(week, request, "DEPLOY", decision.reason, run=run.key, version=version, evidence=evidence)
+        self.end_run(week, run, "concluded", decision.reason)
+        reason, key = f"DEPLOY: {decision.reason}", f"{run.key}:promote"
+        self.move(key, "promote", version, "Production", reason, week, before, run.holder, sha256(evidence))
+        self.champion, self.former, self.deployed = version, before, 0
+
+    def roll_back(self, week: int, request: Request, decision: PolicyDecision) -> None:
+        """Go back to the former champion."""
+        bad, to, evidence = self.champion, self.former, decision.evidence
+        assert bad is not None and to is not None
+        self.answer(week, request, "ROLLBACK", decision.reason, version=to, evidence=evidence)
+        transition, orders = facts_of_rollback(
+            bad=bad,
+            to=to,
+            actor=WATCH_RULE,
+            reason=decision.reason,
+            event_time=end(week),
+            key=f"watch:{request.episode}",
+            evidence_sha256=sha256(evidence),
+        )
+        self.day += timedelta(minutes=1)
+        self.ledger.append(*orders, transition, TransitionEnd(key=transition.key, outcome="done"))
+        self.champion, self.former = to, None
+
+    def stage(self, week: int, shadow: Shadow) -> None:
+        """Register a model, and move it to Staging in place of the one there."""
+        if any(version.training == shadow.training for version in self.versions.values()):
+            return
+        version = self.register(shadow)
+        if self.staged is not None:
+            reason = f"version {version} is newer"
+            self.move(f"archive:{self.staged}", "archive", self.staged, "Archived", reason, week)
+        reason = f"the newest model of {shadow.candidate}, through batch {shadow.batch}"
+        self.move(f"stage:{version}", "stage", version, "Staging", reason, week)
+        self.staged = version
+
+    def register(self, shadow: Shadow) -> str:
+        """Register a model."""
+        assert shadow.training is not None
+        self.day += timedelta(minutes=2)
+        number = str(len(self.versions) + 1)
+        self.versions[number] = Version(version=number, candidate=shadow.candidate, training=shadow.training)
+        self.ledger.append(self.versions[number])
+        return number
+
+    def run_of(self, version: str) -> str:
+        """The MLflow run of a version."""
+        return self.versions[version].training.run_id
+
+    def ask(self, week: int, source: str, reason: str, **fields: Any) -> Request:
         self.day += timedelta(minutes=5)
         request = Request(
             source=source,  # type: ignore[arg-type]
             episode=f"{name(week)}:{source}:{reason[:20]}",
             reason=reason,
             event_time=end(week),
+            **fields,
         )
         self.ledger.append(request)
         return request
 
-    def answer(self, week: int, request: Request, action: str, reason: str, run: str | None = None) -> None:
+    def answer(
+        self, week: int, request: Request, action: str, reason: str, *, run: str | None = None, **fields: Any
+    ) -> None:
         """Give the final answer to a request."""
         answer = Answer(
             request=request.key,
@@ -187,19 +379,35 @@ class Year:
             holder=f"run-{week}",
             event_time=end(week),
             run=run,
+            **fields,
         )
         self.ledger.append(answer)
 
-    def start_run(self, week: int, request: Request) -> Run:
-        """Start a retraining for a request."""
+    def wait(self, week: int, request: Request, reason: str) -> None:
+        """Say why a request must wait."""
+        waits = self.ledger.all(Wait, request=request.key)
+        wait = Wait(
+            request=request.key,
+            reason=reason,
+            holder=f"run-{week}",
+            event_time=end(week),
+            number=len(waits) + 1,
+        )
+        self.ledger.append(wait)
+
+    def start_run(
+        self, week: int, request: Request, reason: str | None = None, candidate: str = "all"
+    ) -> Run:
+        """Start a run that works on a request."""
         self.runs += 1
         run = Run(
             key=f"{self.model}-{self.runs}",
             request=request.key,
-            action="RETRAIN",
-            reason=f"{request.source}: {request.reason}",
+            action="DEPLOY",
+            reason=reason or request.reason,
             holder=f"run-{week}",
-            plan=self.plan(week),
+            commit=digest(f"commit {week}")[:40],
+            candidate=candidate,
             event_time=end(week),
         )
         self.ledger.append(run)
@@ -217,91 +425,16 @@ class Year:
             )
         )
 
-    def retrain(self, week: int, source: str, reason: str, kind: VerdictKind) -> None:
-        request, before = self.ask(week, source, reason), self.champion
-        run = self.start_run(week, request)
-        judged = self.register(run.key, week - 2, week)
-        self.judge(week, run, judged, "OPEN")
-        self.move(f"{run.key}:staging", "stage", judged, "Staging", "registered: under judgement", week)
-        verdict = verdict_of(kind, run.plan, before, self.params.gate.metric)
-        served = (
-            self.register(f"{run.key}:refit", week, week, refit_of=judged) if kind == "PROMOTE" else judged
-        )
-        self.day += timedelta(minutes=4)
-        self.judge(week, run, judged, kind, verdict)
-        self.end_run(week, run, "concluded", verdict.reason)
-        self.answer(week, request, "RETRAIN", run.reason, run=run.key)
-        if kind == "PROMOTE":
-            key, evidence = f"{run.key}:promote", sha256(verdict)
-            self.serve(key, "promote", served, before, f"run-{week}", verdict.reason, week, evidence)
-            self.move(f"{run.key}:sibling", "archive", judged, "Archived", f"version {served} serves", week)
-        elif kind == "REJECT":
-            self.move(f"{run.key}:reject", "archive", judged, "Archived", verdict.reason, week)
-
-    def judge(self, week: int, run: Run, version: str, state: str, verdict: Verdict | None = None) -> None:
-        """Write one state of a judgement."""
-        judgement = Judgement(
-            run_key=run.key,
-            version=version,
-            state=state,  # type: ignore[arg-type]
-            reason=verdict.reason if verdict else "registered, not judged yet",
-            event_time=end(week),
-            verdict=verdict,
-            evidence_sha256=sha256(verdict) if verdict else None,
-        )
-        self.ledger.append(judgement)
-
-    def plan(self, week: int) -> Plan:
-        champion = None
-        if self.champion is not None:
-            champion = self.ledger.require(Version, self.champion).model_version
-        return Plan(
-            model=self.model,
-            commit=digest(f"commit {week}")[:40],
-            cutoff=end(week),
-            train=tuple(BatchRef(batch=name(each), revision=1) for each in range(max(0, week - 1))),
-            judge=tuple(BatchRef(batch=name(each), revision=1) for each in (week - 1, week)),
-            champion=champion,
-        )
-
-    def register(self, run_key: str, through: int, week: int, refit_of: str | None = None) -> str:
-        self.registered += 1
-        self.day += timedelta(minutes=2)
-        refs = tuple(BatchRef(batch=name(each), revision=1) for each in range(max(1, through + 1)))
-        training = Training(
-            run_id=digest(f"run {self.registered}")[:32],
-            source="models:/m-1",
-            digest=digest(f"model {self.registered}"),
-            rows=6000 * len(refs),
-            batches=refs,
-            trained_through=end(max(0, through)),
-            reference_losses={},
-            seconds=2.5,
-        )
-        number = str(self.registered)
-        self.ledger.append(Version(version=number, run_key=run_key, training=training, refit_of=refit_of))
-        return number
-
-    def serve(
-        self,
-        key: str,
-        kind: TransitionKind,
-        version: str,
-        replaces: str | None,
-        actor: str,
-        reason: str,
-        week: int,
-        evidence: str | None,
-    ) -> None:
-        self.move(key, kind, version, "Production", reason, week, replaces, actor, evidence)
-        self.champion, self.stale_from = version, week
+    def question(self, week: int, run: Run, text: str) -> None:
+        """Ask a person about a run."""
+        self.ledger.append(Question(key=run.key, text=text, event_time=end(week)))
 
     def move(
         self,
         key: str,
         kind: TransitionKind,
         version: str,
-        to: str,
+        to: Stage,
         reason: str,
         week: int,
         replaces: str | None = None,
@@ -313,7 +446,7 @@ class Year:
             key=key,
             kind=kind,
             version=version,
-            to_stage=to,  # type: ignore[arg-type]
+            to_stage=to,
             replaces=replaces,
             actor=actor,
             reason=reason,
@@ -322,32 +455,18 @@ class Year:
         )
         self.ledger.append(transition, TransitionEnd(key=key, outcome="done"))
 
-    def roll_back(self, week: int) -> None:
-        bad = self.champion
-        assert bad is not None
-        moves = self.ledger.all(Transition, to_stage="Production", version=bad)
-        former = moves[-1].replaces
-        assert former is not None
-        reason = (
-            f"version {bad} loses 0.0121 more per row than version {former} over 3 batches, at least 0.0043"
-        )
-        request = self.ask(week, "watch", reason)
-        self.answer(week, request, "ROLLBACK", f"{reason}: back to version {former}")
-        self.order(week, "rollback", former, "the watch rule", reason)
-        self.order(week, "block", bad, "the watch rule", reason)
-        text = f"ROLLBACK: {reason}"
-        self.serve(f"watch:{week}:rollback", "rollback", former, bad, "the watch rule", text, week, None)
-        self.stale_from = week - 4
-
-    def order(self, week: int, verb: str, version: str | None, actor: str, reason: str) -> None:
-        order = Order(
-            verb=verb,  # type: ignore[arg-type]
-            version=version,
-            actor=actor,
-            reason=reason,
-            event_time=end(week),
-        )
+    def order(self, week: int, verb: OrderVerb, version: str | None, actor: str, reason: str) -> None:
+        order = Order(verb=verb, version=version, actor=actor, reason=reason, event_time=end(week))
         self.ledger.append(order)
+
+    def dry_run(self, week: int) -> None:
+        """A person asks what the policy would do."""
+        request = self.ask(week, "ui", "would it deploy?", dry_run=True)
+        now = standing(self.ledger, self.rules)
+        decision = decide(now.record, now.tenures, now.leading, self.rules, "person")
+        reason, run = f"dry run: {decision.action}: {decision.reason}", self.start_run(week, request)
+        self.answer(week, request, "SKIP", reason, run=run.key, evidence=decision.evidence)
+        self.end_run(week, run, "concluded", reason)
 
     def late_labels(self) -> None:
         for week in WITHHELD[:2]:
@@ -355,10 +474,14 @@ class Year:
             self.measure(week, revision=2)
 
     def leave_open(self, week: int) -> None:
-        reason = f"version {self.champion} was promoted 5 batches ago, drift.max_age_batches is 4"
+        """A run that waits for a person, an alert that waits for the end of a pause, and a batch in quarantine."""
+        run = self.start_run(week, self.ask(week, "ui", "a new airport opened"))
+        self.question(
+            week, run, f"Deploy the newest model of {self.model}? version {self.champion} is in Production"
+        )
         pause = "the holidays are no time to move models"
         self.order(week, "pause", None, "eve", pause)
-        request = self.ask(week, "age", reason)
+        request = self.ask(week, "alert", "the loss is high", champion=self.champion)
         self.wait(week, request, f"paused by eve: {pause}")
         entry = Quarantined(
             name=f"{name(52)}-1",
@@ -370,12 +493,6 @@ class Year:
         )
         self.ledger.append(
             QuarantineAction(entry=entry, action="quarantined", actor="ingest", reason=entry.reason)
-        )
-
-    def wait(self, week: int, request: Request, reason: str) -> None:
-        """Say why a request must wait."""
-        self.ledger.append(
-            Wait(request=request.key, reason=reason, holder=f"run-{week}", event_time=end(week))
         )
 
 
@@ -392,47 +509,6 @@ def digest(text: str) -> str:
 def end(week: int) -> datetime:
     """When a week ends."""
     return BEGIN + (week + 1) * WEEK
-
-
-def _reason(week: int) -> str:
-    return f"loss 0.5031 on batch {name(week)} is +3.4 sd from the 0.4657 of fresh models (alarm above 3)"
-
-
-def verdict_of(kind: VerdictKind, plan: Plan, champion: str | None, metric: str) -> Verdict:
-    """A verdict with plausible figures."""
-    gain, lower = {"PROMOTE": (0.0081, 0.0012), "HOLD": (0.0012, -0.0062)}.get(kind, (-0.0031, -0.011))
-    scores = tuple(
-        BatchScore(batch=ref.batch, rows=6000, labelled=5800, loss=0.46, auc=0.71) for ref in plan.judge
-    )
-    more = "more" if gain < 0 else "less"
-    return Verdict(
-        kind=kind,
-        reason=f"{kind}: the challenger loses {abs(gain):.4f} {more} per row than {champion_name(champion)}, at least {lower:+.4f}, over "
-        "14 blocks of 24 h",
-        look=plan.look,
-        comparison=Comparison(
-            metric=metric,
-            rows=11600,
-            blocks=14,
-            champion_loss=0.4681,
-            challenger_loss=0.46,
-            gain=gain,
-            lower=lower,
-            upper=gain + 0.007,
-            error=0.03,
-        ),
-        blocks=tuple(
-            Block(batch=plan.judge[-1].batch, number=number, rows=828, champion=388.0, challenger=381.0)
-            for number in range(7)
-        ),
-        checks=(),
-        probes={"bad": "REJECT", "edge": "HOLD", "good": "PROMOTE"},
-        judged_on=plan.judge,
-        champion=champion,
-        challenger_scores=scores,
-        champion_scores=scores,
-        cutoff=plan.cutoff,
-    )
 
 
 def written(folder: Path, weeks: int = 52) -> Ledger:

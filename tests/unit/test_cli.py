@@ -11,7 +11,7 @@ from trimtab import __version__
 def test_alone_it_prints_its_commands(capsys: pytest.CaptureFixture[str]) -> None:
     trimtab()
     commands = re.findall(r"^  ([a-z]+) ", capsys.readouterr().err, re.MULTILINE)
-    assert commands[-8:] == ["init", "up", "down", "status", "batch", "model", "loop", "ops"]
+    assert commands[-9:] == ["init", "up", "down", "status", "replay", "batch", "model", "loop", "ops"]
 
 
 def test_a_misspelt_command_is_answered_with_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:

@@ -69,8 +69,8 @@ AREAS = {
         "python -m tests.verify.mongo",
         ("src/trimtab/predictions", "tests/integration/predictions", "tests/verify/mongo.py"),
     ),
-    "year": Area(f"make demo && {REPLAYED}", DEMO),
-    "weeks": Area(f"make demo WEEKS=20 && {REPLAYED}", DEMO),
+    "year": Area(f"make demo WEEKS=53 && {REPLAYED}", DEMO),
+    "weeks": Area(f"make demo && {REPLAYED}", DEMO),
     "drift": Area(
         "python -m tests.verify.drift", (*LOOP, "tests/support/moments.py", "tests/verify/drift.py")
     ),

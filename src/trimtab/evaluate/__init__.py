@@ -1,1 +1,1 @@
-"""How good a model is, and whether a challenger is better than the champion."""
+"""How good a model is, what the champion loses against fresh models, and whether one of them may replace it."""

@@ -9,7 +9,7 @@ from trimtab.contracts import CalibrationBin, Score
 
 Floats = npt.NDArray[np.float64]
 
-_BINS = 20
+BINS = 20
 """Bins of calibration. Their width is equal, so that the bins of several batches can be added up."""
 
 
@@ -20,10 +20,10 @@ def bins(truths: npt.ArrayLike, answers: Floats) -> tuple[CalibrationBin, ...]:
         truth, chance = chance.argmax(axis=1) == truth, chance.max(axis=1)
     valid = (chance >= 0) & (chance <= 1)  # an invalid prediction is counted apart, and belongs to no bin
     chance, truth = chance[valid], np.asarray(truth, dtype=np.float64)[valid]
-    place = np.minimum((chance * _BINS).astype(np.int64), _BINS - 1)
-    rows = np.bincount(place, minlength=_BINS)
-    predicted = np.bincount(place, weights=chance, minlength=_BINS)
-    observed = np.bincount(place, weights=truth, minlength=_BINS)
+    place = np.minimum((chance * BINS).astype(np.int64), BINS - 1)
+    rows = np.bincount(place, minlength=BINS)
+    predicted = np.bincount(place, weights=chance, minlength=BINS)
+    observed = np.bincount(place, weights=truth, minlength=BINS)
     return tuple(
         CalibrationBin(rows=int(count), predicted=float(of_model), observed=float(of_rows))
         for count, of_model, of_rows in zip(rows, predicted, observed, strict=True)
@@ -36,5 +36,5 @@ def expected_error(scores: Iterable[Score]) -> float:
     Of several classes, the one that the model holds most likely counts, with its probability (Guo et al. 2017, ICML).
     """
     bins = [(each.rows, each.predicted, each.observed) for score in scores for each in score.calibration]
-    rows, predicted, observed = np.reshape(bins, (-1, _BINS, 3)).sum(axis=0).T
+    rows, predicted, observed = np.reshape(bins, (-1, BINS, 3)).sum(axis=0).T
     return float(np.abs(predicted - observed).sum() / max(1, rows.sum()))

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from trimtab import params
 from trimtab.contracts import Check, Examined
 from trimtab.evaluate import calibration
-from trimtab.evaluate.compare import paired
+from trimtab.evaluate.compare import bound_text, paired
 from trimtab.evaluate.record import BASELINE, Pick, Record, blocks, model, scores_of
 
 
@@ -56,8 +56,9 @@ def _baseline(record: Record, champion: Pick, challenger: Pick, gate: params.Gat
             passed=against_baseline.gain > 0 or against_champion.gain > 0,
             value=against_baseline.gain,
             limit=0.0,
-            sentence=f"the fresh models lose {-against_baseline.gain:.4f} {gate.metric} more per row than the baseline "
-            f"({gate.baseline}), and more than the champion",
+            sentence=f"the fresh models lose {abs(against_baseline.gain):.4f} {gate.metric} "
+            f"{'less' if against_baseline.gain > 0 else 'more'} per row than the baseline ({gate.baseline}), and "
+            f"{'less' if against_champion.gain > 0 else 'more'} than the champion",
         )
 
 
@@ -96,7 +97,7 @@ def _slices(record: Record, champion: Pick, challenger: Pick, gate: params.Gate)
             value=compared.gain,
             limit=-gate.slice_max_loss,
             sentence=f"on the {compared.rows} rows of {part} the gain is {compared.gain:+.4f} (at most "
-            f"{compared.upper:+.4f}), gate.slice_max_loss is {gate.slice_max_loss:g}",
+            f"{bound_text(compared.upper)}), gate.slice_max_loss is {gate.slice_max_loss:g}",
         )
 
 

@@ -88,8 +88,8 @@ class Ledger(Database):
 
         Args:
             kind: The dataclass of the kind.
-            *names: `key`, `at`, `event_time`, or fields that hold a text or None. `verdict.kind` is the field `kind` of the
-                field `verdict`.
+            *names: `key`, `at`, `event_time`, or fields that hold a text or None. `training.run_id` is the field `run_id`
+                of the field `training`.
             prefix: Only facts whose key starts so.
             keys: Only facts with one of these keys.
         """

@@ -248,6 +248,7 @@ def _run(loop: Loop, facts: Snapshot, request: Request, decision: arbiter.Decisi
                 commit=loop.commit,
                 manifests=[batch.manifest for batch in state.batches_in_force(facts.all(Batch))],
                 candidates={candidate: window},
+                models=[champion] if (champion := queries.champion(facts)) else [],
                 decision=key,
             )
     return Run(

@@ -9,8 +9,19 @@ from typing import Any
 from trimtab.contracts import Evaluation, Fitted, Manifest, Plan, TrainedModel, from_json
 from trimtab.data.batches import sufficiently_labelled
 from trimtab.errors import LeaseHeld
-from trimtab.ledger import Batch, Lease, Measurement, Shadow, batch_key, queries, shadow_prefix, state
+from trimtab.ledger import (
+    Batch,
+    Lease,
+    Ledger,
+    Measurement,
+    Shadow,
+    batch_key,
+    queries,
+    shadow_prefix,
+    state,
+)
 from trimtab.loop.loop import Loop, open_loop
+from trimtab.params import Params
 from trimtab.registry import tracking
 from trimtab.trigger.planning import plan_batch, write_champion, write_run
 from trimtab.trigger.policy import rules_of
@@ -59,28 +70,36 @@ def take_lease(loop: Loop, holder: str) -> Lease:
 def unmeasured(loop: Loop) -> list[Manifest]:
     """Return the labelled batch revisions that have to be measured, oldest first.
 
-    The first shadows are fitted through the batch that comes two before `train.start_batches`, or six before the newest
-    one if the history is longer.
+    While a fit through the newest batch has failed, that batch has to be measured again if no other has.
     """
     batches = state.batches_in_force(loop.ledger.all(Batch))
     labelled = sufficiently_labelled([batch.manifest for batch in batches], loop.params.data)
-    measured = set(loop.ledger.keys(Measurement))
-    pending = [
-        manifest
-        for manifest in labelled[_first(loop, labelled) :]
-        if batch_key(manifest.batch, manifest.revision) not in measured
-    ]
-    if not pending and labelled and measured and _candidates(loop, labelled[-1]):
-        pending = labelled[-1:]  # a fit has failed
+    pending = without_measurement(loop.ledger, loop.params, batches)
+    if not pending and labelled and loop.ledger.keys(Measurement) and _candidates(loop, labelled[-1]):
+        pending = labelled[-1:]
     return pending
 
 
-def _first(loop: Loop, labelled: Sequence[Manifest]) -> int:
+def without_measurement(ledger: Ledger, params: Params, batches: Sequence[Batch]) -> list[Manifest]:
+    """Return those of the batches in force that have enough labels and no measurement, oldest first.
+
+    The first shadows are fitted through the batch that comes two before `train.start_batches`, or six before the newest
+    one if the history is longer.
+    """
+    labelled = sufficiently_labelled([batch.manifest for batch in batches], params.data)
+    measured = set(ledger.keys(Measurement))
+    return [
+        manifest
+        for manifest in labelled[_first(ledger, params, labelled) :]
+        if batch_key(manifest.batch, manifest.revision) not in measured
+    ]
+
+
+def _first(ledger: Ledger, params: Params, labelled: Sequence[Manifest]) -> int:
     """Return the place of the first batch to measure."""
-    earliest = loop.ledger.columns(Measurement, "batch")[:1]
+    earliest = ledger.columns(Measurement, "batch")[:1]
     begun = [place for place, manifest in enumerate(labelled) if (manifest.batch,) in earliest]
-    start = loop.params.train.start_batches
-    return begun[0] if begun else max(start - 3, len(labelled) - _AT_START - 1)
+    return begun[0] if begun else max(params.train.start_batches - 3, len(labelled) - _AT_START - 1)
 
 
 def measure(batch: str, revision: int, commit: str, holder: str) -> dict[str, Any]:
@@ -121,7 +140,7 @@ def run_project(loop: Loop, plan: Plan, name: str) -> tuple[Evaluation, Sequence
     write_run(folder / "run.yaml", plan)
     write_champion(folder / "champion.yaml", loop.champion())
     tracking.project_run(
-        folder, "main", env_manager=loop.params.train.env_manager, experiment=plan.model, run_name=name
+        folder, "measure", env_manager=loop.params.train.env_manager, experiment=plan.model, run_name=name
     )
     evaluation = from_json(Evaluation, (folder / "build" / "evaluation.json").read_bytes())
     fitted = from_json(list[Fitted], (folder / "build" / "fitted.json").read_bytes())
@@ -147,7 +166,7 @@ def record(loop: Loop, plan: Plan, evaluation: Evaluation, fitted: Sequence[Fitt
             decision=plan.decision,
             event_time=manifests[scored.batch].end,
         )
-        for scored in record_of(evaluation, fitted, plan.batches)
+        for scored in record_of(evaluation, fitted, [ref.batch for ref in plan.batches])
     ]
     if plan.decision is None:
         measurements = [replace(each, leader=leader_after(loop.ledger, each, rules)) for each in measurements]

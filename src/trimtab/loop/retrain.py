@@ -91,25 +91,31 @@ def opened(run_key: str, holder: str) -> Iterator[Run]:
         except Exception as error:
             files.write(_failure(loop, run_key), _last_line(error))
             raise
+        finally:
+            if end is not None:  # a cleared task: no later one gives the lease back
+                loop.ledger.leases.release(lease)
 
 
 def close(holder: str) -> str | None:
     """End the run of an Airflow run that came to no conclusion; return the reason, or None when there was nothing to do.
 
-    It runs last in each Airflow run, whatever became of the tasks before.
+    It runs last in each Airflow run, whatever became of the tasks before, and gives the lease back.
     """
     loop = open_loop()
     started = loop.ledger.all(facts.Run, holder=holder)
     fact = next(reversed(state.unfinished(started, loop.ledger.keys(RunEnd))), None)
-    if fact is None:
-        return None
-    failure = _failure(loop, fact.key)
-    unknown = f"a task ended without a word; see the log of the Airflow run {holder}"
-    reason = failure.read_text(encoding="utf-8") if failure.is_file() else unknown
-    loop.ledger.append(run_end(fact, "failed", reason))
+    reason = None if fact is None else _fail(loop, fact)
     lease = loop.ledger.leases.current(loop.lease_name)
     if lease is not None and lease.holder == holder:
         loop.ledger.leases.release(lease)
+    return reason
+
+
+def _fail(loop: Loop, fact: facts.Run) -> str:
+    failure = _failure(loop, fact.key)
+    unknown = f"a task ended without a word; see the log of the Airflow run {fact.holder}"
+    reason = failure.read_text(encoding="utf-8") if failure.is_file() else unknown
+    loop.ledger.append(run_end(fact, "failed", reason))
     log.error("The run %s has failed: %s. Its request waits again", fact.key, reason)
     return reason
 
@@ -146,6 +152,8 @@ def ask(run_key: str, holder: str) -> dict[str, Any] | None:
         `subject`, `body` (Markdown), `minutes` until the `default` counts as the answer.
     """
     with opened(run_key, holder) as run:
+        if run.loop.ledger.get(Answer, run.fact.request) is not None:  # a cleared task
+            return None
         decision, gate = run.decision(), run.loop.params.gate
         needs_approval = decision.action == "DEPLOY" and gate.ask == "promotion" and not run.request.dry_run
         if decision.action != "ASK" and not needs_approval:

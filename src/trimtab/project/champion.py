@@ -1,4 +1,4 @@
-"""`trimtab champion`: write the current champion to `champion.yaml`, which `dvc repro` compares the challenger with."""
+"""`trimtab champion`: write the current champion to `champion.yaml`, which `dvc repro` scores beside the candidates."""
 
 from pathlib import Path
 

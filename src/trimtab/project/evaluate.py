@@ -12,7 +12,7 @@ from sklearn.pipeline import Pipeline
 
 from trimtab import files, params, settings
 from trimtab.contracts import Evaluation, Examined, Fitted, Plan, Score, TrainedModel, to_json
-from trimtab.errors import UnsafeModel
+from trimtab.errors import StoreUnreachable, UnsafeModel
 from trimtab.evaluate.block_length import block_hours
 from trimtab.evaluate.record import BASELINE
 from trimtab.evaluate.scores import apart, score_model
@@ -74,6 +74,8 @@ class Project:
         for model in self._models(batch):
             try:
                 answers[model.run_id] = self._predict(model, frame)
+            except StoreUnreachable:
+                raise  # the model may be as good as ever
             except Exception as error:  # whatever the model or its file has against this batch
                 failed[model.run_id] = f"no score on batch {batch}: {type(error).__name__}: {error}"
                 print(f"Model {model.run_id} has {failed[model.run_id]}", flush=True)
@@ -137,11 +139,11 @@ class Project:
         """Yield the planned models that were not trained on a batch, and those fitted through the batch before it."""
         start = manifest_of(self.root, batch).start
         yield from (model for model in self.plan.models if model.trained_through <= start)
-        before = self._names[: self._names.index(batch)][-1:]
+        before = self.batches[: self.batches.index(batch)][-1:]
         yield from (each.training for each in self.fitted if each.training and [each.fit.through] == before)
 
     def _baseline(self, batch: str, frame: pd.DataFrame) -> fit.Floats:
-        before = self.rows.select(self._names[: self._names.index(batch)])
+        before = self.rows.select(self.batches[: self.batches.index(batch)])
         model = fit.fit_rows(fit.baseline(self.parameters), self.parameters, before)
         return fit.predict(model, self.parameters, frame)
 
@@ -156,7 +158,8 @@ class Project:
         return self.rows.select([batch]).frame()
 
     @property
-    def _names(self) -> list[str]:
+    def batches(self) -> list[str]:
+        """The ids of all planned batches, oldest first."""
         return [ref.batch for ref in self.plan.batches]
 
 
@@ -166,7 +169,7 @@ def _write_figures(build: Path, project: Project, evaluation: Evaluation) -> Non
     first = next(iter(project.parameters.train.candidates))
     lines = [
         {"batch": scored.batch, "champion": ours.loss, "challenger": theirs.loss}
-        for scored in record_of(evaluation, project.fitted, project.plan.batches)
+        for scored in record_of(evaluation, project.fitted, project.batches)
         if (ours := scored.scores.get(champion))
         and (theirs := scored.scores.get(scored.shadows.get(first, "")))
     ]

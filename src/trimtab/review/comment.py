@@ -6,11 +6,13 @@ from pathlib import Path
 from trimtab import params, settings
 from trimtab.review import artifact, markdown
 from trimtab.review.github import GitHub, Pull
+from trimtab.review.result import compare
+from trimtab.trigger.policy import Rules, rules_of
 
 JUDGING = (
     "src/trimtab/evaluate/",
-    "src/trimtab/project/evaluate.py",
-    "src/trimtab/project/plan.py",
+    "src/trimtab/project/",
+    "src/trimtab/trigger/",
     "src/trimtab/contracts.py",
     "src/trimtab/data/",
     "dvc.yaml",
@@ -24,13 +26,13 @@ JUDGING = (
 
 
 def comment(folder: Path, root: Path = Path()) -> str:
-    """Write or edit the comment on the run whose artifact is in `folder`; without a verdict it says that the run failed.
+    """Write or edit the comment on the run whose artifact is in `folder`; without one it says that the run failed.
 
-    The gate is that of the checkout in `root`, which must be the base branch. Reads `GITHUB_EVENT_PATH`,
+    The parameters are those of the checkout in `root`, which must be the base branch. Reads `GITHUB_EVENT_PATH`,
     `GITHUB_REPOSITORY`, `GITHUB_TOKEN`, and `GITHUB_API_URL`.
 
     Raises:
-        ReviewRefused: The artifact is not one of `trimtab evaluate`.
+        ReviewRefused: The artifact is not one of `make review`.
         GitHubRefused: GitHub does not accept the comment.
         SettingsError: A variable is not set.
     """
@@ -46,13 +48,12 @@ def comment(folder: Path, root: Path = Path()) -> str:
     if pull is None:
         return "The pull request has newer commits or is closed: no comment was written."
     touched = [name for name in github.changed(pull.number) if name.startswith(JUDGING)]
-    text = _text(folder, params.load(root / params.FILE).gate, pull, touched)
+    text = _text(folder, rules_of(params.load(root / params.FILE)), pull, touched)
     return f"The comment on #{pull.number} was {github.upsert_comment(pull.number, markdown.MARKER, text)}."
 
 
-def _text(folder: Path, gate: params.Gate, pull: Pull, touched: Sequence[str]) -> str:
-    if not (folder / artifact.FILE).exists():
+def _text(folder: Path, rules: Rules, pull: Pull, touched: Sequence[str]) -> str:
+    if not (folder / artifact.EVALUATION).exists():
         return markdown.failed(pull)
-    verdict = artifact.read(folder)
-    judged = artifact.judge_again(verdict, gate)
-    return markdown.comment(verdict, judged, artifact.gate_of(verdict, gate).min_gain, pull, touched)
+    measured = artifact.read(folder, rules.gate.metric)
+    return markdown.comment(measured, compare(measured, rules), pull, touched)

@@ -43,7 +43,7 @@ def build(parameters: params.Params) -> Pipeline:
 
 
 def baseline(parameters: params.Params) -> Pipeline:
-    """Return the unfitted pipeline of `gate.baseline`, the trivial model that every challenger must beat."""
+    """Return the unfitted pipeline of `gate.baseline`, the trivial model that the first champion must beat."""
     estimator_class = _import("gate.baseline", parameters.gate.baseline, parameters.data.label)
     return Pipeline([("encode", encoder(parameters.data)), ("estimator", estimator_class())])
 

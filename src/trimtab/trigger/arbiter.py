@@ -72,7 +72,10 @@ def _decide(request: Request, state: State, params: Params, policy: Policy, star
         reason = f"a person chose a training window of {request.window_batches} batches: {request.reason}"
         return Decision(request=request.key, action="DEPLOY", reason=reason)
     decided = policy(request)
-    obstacle = _obstacle_to_rollback(state) if decided.action == "ROLLBACK" else None
+    if request.source == "watch" and decided.action == "DEPLOY":
+        reason = f"the champion is no longer worse beyond doubt than the version before it; {decided.reason}"
+        return Decision(request=request.key, action="SKIP", reason=reason, evidence=decided.evidence)
+    obstacle = _obstacle(decided.action, state)
     if obstacle is not None:
         return Decision(request=request.key, action="WAIT", reason=obstacle, evidence=decided.evidence)
     action = "SKIP" if decided.action == "WAIT" and request.source in PEOPLE else decided.action
@@ -144,7 +147,11 @@ _RULES: Sequence[Callable[[Request, State, Params, str | None], _Answer | None]]
 """The rules in their order: the first that returns an answer decides. Where none does, the policy decides."""
 
 
-def _obstacle_to_rollback(state: State) -> str | None:
+def _obstacle(action: Action, state: State) -> str | None:
+    if action == "ASK" and state.in_flight is not None:
+        return f"a run is in flight, held by {state.in_flight}"
+    if action != "ROLLBACK":
+        return None
     if state.former is None:
         return "there is no version to go back to"
     if state.former in state.blocked:

@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from trimtab import params
-from trimtab.contracts import Action, Evidence, Regret
+from trimtab.contracts import Action, Comparison, Evidence, Regret
 from trimtab.evaluate import proof
-from trimtab.evaluate.compare import is_better
+from trimtab.evaluate.compare import bound_text, is_better
 from trimtab.evaluate.guard import guard
 from trimtab.evaluate.race import Race, lead
 from trimtab.evaluate.record import BASELINE, Record
@@ -124,11 +124,7 @@ def challenge(
     if candidate != leading:
         compared = lead(record, candidate, leading, rules.race, rules.gate)
         if not is_better(compared, rules.gate):
-            reason = (
-                f"no proof that {candidate} is better than {leading}, which leads: it loses {-compared.gain:+.4f} "
-                f"{compared.metric} per row, at most {-compared.lower:+.4f} ({compared.blocks} of at least "
-                f"{rules.gate.min_blocks} blocks)"
-            )
+            reason = f"no proof that {candidate} is better than {leading}, which leads: {_difference(compared, rules)}"
             evidence = Evidence(leader=candidate, comparison=compared)
             return PolicyDecision(action="SKIP", reason=reason, evidence=evidence)
     return decide(record, tenures, candidate, rules, "person")
@@ -144,10 +140,8 @@ def _against_baseline(record: Record, leading: str, rules: Rules, why: str) -> P
     evidence = Evidence(leader=leading, target=target, comparison=compared)
     if target is None or not is_better(compared, rules.gate):
         reason = (
-            f"{why}: no proof yet that a model of {leading} is better than the baseline ({rules.gate.baseline}): it loses "
-            f"{-compared.gain:+.4f} {compared.metric} per row, at most {-compared.lower:+.4f} ({compared.blocks} of at "
-            f"least {rules.gate.min_blocks} blocks); more labelled batches, better features or another estimator can "
-            f"change that"
+            f"{why}: no proof yet that a model of {leading} is better than the baseline ({rules.gate.baseline}): "
+            f"{_difference(compared, rules)}; more labelled batches, better features or another estimator can change that"
         )
         return PolicyDecision(action="WAIT", reason=reason, evidence=evidence, due="first")
     reason = (
@@ -155,6 +149,13 @@ def _against_baseline(record: Record, leading: str, rules: Rules, why: str) -> P
         f"{compared.lower:.4f})"
     )
     return PolicyDecision(action="DEPLOY", reason=reason, evidence=evidence, due="first")
+
+
+def _difference(compared: Comparison, rules: Rules) -> str:
+    return (
+        f"it loses {-compared.gain:+z.4f} {compared.metric} per row, at most {bound_text(-compared.lower)} "
+        f"({compared.blocks} of at least {rules.gate.min_blocks} blocks)"
+    )
 
 
 def _rollback(record: Record, tenures: Sequence[Tenure], leading: str, rules: Rules) -> PolicyDecision | None:
@@ -219,7 +220,12 @@ def _deployment(
                 reason=f"{why}; no proof since the rollback that a fresh model is better",
             )
     guarded = guard(
-        since, champion=tenure.model, leader=leading, gate=rules.gate, batches=rules.guard_batches
+        since,
+        champion=tenure.model,
+        leader=leading,
+        gate=rules.gate,
+        batches=rules.guard_batches,
+        earlier=record[: tenure.since],
     )
     return replace(
         stays,

@@ -2,15 +2,17 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from itertools import groupby
 from typing import Literal
 
-from trimtab.contracts import BatchRef, Evaluation, Fitted
+from trimtab.contracts import Evaluation, Fitted
 from trimtab.evaluate.race import next_leader
 from trimtab.evaluate.record import ScoredBatch
 from trimtab.ledger import Batch, Ledger, Measurement, Shadow, Snapshot, Transition, Version, queries, state
 from trimtab.trigger.policy import Rules, Tenure
 
+_NEVER = datetime.min.replace(tzinfo=UTC)
 _MORE = 8
 """Batches that are read beyond those that the policy looks at."""
 
@@ -57,11 +59,14 @@ def leader_after(facts: Ledger, measurement: Measurement, rules: Rules) -> str:
     return next_leader(record, leading, rules.race, rules.gate)
 
 
-def record_of(
-    evaluation: Evaluation, fitted: Sequence[Fitted], batches: Sequence[BatchRef]
-) -> list[ScoredBatch]:
-    """Return the record of one run of the MLflow Project; without models to score, the newest batch without scores."""
-    names = [ref.batch for ref in batches]
+def record_of(evaluation: Evaluation, fitted: Sequence[Fitted], batches: Sequence[str]) -> list[ScoredBatch]:
+    """Return the record of one run of the MLflow Project; without models to score, the newest batch without scores.
+
+    Args:
+        evaluation: What was scored.
+        fitted: What was fitted.
+        batches: The ids of all batches, oldest first.
+    """
     through = {
         (each.fit.candidate, each.fit.through): each.training.run_id for each in fitted if each.training
     }
@@ -73,8 +78,8 @@ def record_of(
     return [
         ScoredBatch(
             batch=batch,
-            scores=scores,
-            shadows=models(dict(zip(names[1:], names, strict=False)).get(batch)),
+            scores=evaluation.scores.get(batch, {}),
+            shadows=models(dict(zip(batches[1:], batches, strict=False)).get(batch)),
             newest=models(batch),
             examined={
                 name: evaluation.examined[run_id]
@@ -82,16 +87,21 @@ def record_of(
                 if run_id in evaluation.examined
             },
         )
-        for batch, scores in evaluation.scores.items() or [(names[-1], {})]
+        for batch in [name for name in batches if name in evaluation.scores] or batches[-1:]
     ]
 
 
 def newest_shadows(facts: Ledger | Snapshot, batches: Sequence[Batch]) -> dict[str, Shadow]:
-    """Return the newest model of each candidate: the one that was fitted through the latest batch."""
+    """Return the newest model of each candidate: the one that was fitted through the latest of these batches.
+
+    The labels of later batches may be missing for long, so it reads what was fitted lately, and not the newest batches.
+    """
+    lately = [fitted.event_time for fitted in facts.all(Shadow, newest=1)]
+    ends = [batch.manifest.end for batch in batches if batch.manifest.end <= max(lately, default=_NEVER)]
     starts = {batch.manifest.batch: (batch.manifest.start, batch.manifest.revision) for batch in batches}
     fitted = [
         shadow
-        for shadow in facts.all(Shadow, since=batches[-_MORE:][0].manifest.end if batches else None)
+        for shadow in facts.all(Shadow, since=ends[-_MORE:][0] if ends else None)
         if shadow.training is not None and shadow.batch in starts
     ]
     ordered = sorted(fitted, key=lambda shadow: (starts[shadow.batch][0], shadow.revision, shadow.id))

@@ -1,27 +1,30 @@
 """What the ledger says to people and programs: what happened, which version was live, and why."""
 
 import textwrap
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
-from trimtab.contracts import BatchRef
-from trimtab.drift import policy
+from trimtab.contracts import BatchRef, Comparison, Evidence
 from trimtab.errors import Unknown
+from trimtab.evaluate.compare import UNBOUNDED
+from trimtab.evaluate.record import BASELINE
 from trimtab.ledger import (
     Answer,
     Batch,
     Erasure,
     ErasureEnd,
     Fact,
-    Judgement,
     Ledger,
+    Measurement,
     Observation,
     Order,
     QuarantineAction,
+    Question,
     Request,
     Run,
     RunEnd,
+    Shadow,
     Transition,
     TransitionEnd,
     Version,
@@ -30,7 +33,7 @@ from trimtab.ledger import (
     state,
 )
 from trimtab.loop.loop import open_loop
-from trimtab.params import Params
+from trimtab.loop.measure import ATTEMPTS
 
 _WIDTH = 150
 
@@ -48,7 +51,10 @@ class Entry:
 
 
 def history(last: int | None = None) -> list[Entry]:
-    """Return decisions, verdicts, failed runs, transitions, orders, quarantine and erasures, oldest first.
+    """Return what happened, oldest first.
+
+    The entries are requests with their answers, questions to people, failed runs, transitions, orders, quarantine and
+    erasures.
 
     Args:
         last: At most so many entries, the newest ones.
@@ -68,47 +74,47 @@ def live_at(time: datetime, *, event: bool = False) -> list[Entry]:
 
 
 def why(name: str) -> list[Entry]:
-    """Return all that the ledger holds about one version or one batch, in the order of cause and effect.
+    """Return what the ledger holds about one version or one batch, oldest first.
 
     Raises:
         Unknown: There is no such version and no such batch.
     """
-    loop = open_loop()
-    return about(loop.ledger, loop.params, name)
+    return about(open_loop().ledger, name)
 
 
 def read(ledger: Ledger, last: int | None) -> list[Entry]:
     """Return what `history` returns, from a ledger."""
-    newest = None if last is None else 2 * last  # because a judgement is opened first, which is no entry
+    answered = {run for (run,) in ledger.columns(Answer, "run")}
     decisions = state.decisions(
-        ledger.all(Run, newest=newest),
-        ledger.all(Answer, newest=newest, run=None),
-        ledger.all(Wait, newest=newest),
+        [run for run in ledger.all(Run, newest=last) if run.key not in answered],
+        ledger.all(Answer, newest=last),
+        ledger.all(Wait, newest=last),
     )
     entries = [
         *_decisions(ledger, decisions),
-        *_failures(ledger.all(RunEnd, newest=newest)),
-        *_verdicts(ledger.all(Judgement, newest=newest)),
-        *_transitions(ledger, newest),
-        *map(_order, ledger.all(Order, newest=newest)),
-        *map(_refusal, ledger.all(QuarantineAction, newest=newest)),
+        *map(_question, ledger.all(Question, newest=last)),
+        *_failures(ledger.all(RunEnd, newest=last)),
+        *_transitions(ledger, newest=last),
+        *map(_order, ledger.all(Order, newest=last)),
+        *map(_refusal, ledger.all(QuarantineAction, newest=last)),
         *_erasures(ledger),
     ]
     entries.sort(key=lambda entry: entry.at)
     return entries if last is None else entries[-last:]
 
 
-def about(ledger: Ledger, params: Params, name: str) -> list[Entry]:
+def about(ledger: Ledger, name: str) -> list[Entry]:
     """Return what `why` returns, from a ledger, and raise its errors."""
-    if ledger.get(Version, name) is not None:
-        return list(_about_version(ledger, name))
     batches = [batch.manifest.batch for batch in state.batches_in_force(ledger.all(Batch))]
-    if name in batches or any(action.entry.batch == name for action in ledger.all(QuarantineAction)):
-        return list(_about_batch(ledger, params, name))
-    newest = ", ".join(batches[-3:]) or "none"
-    raise Unknown(
-        f"a version ({', '.join(ledger.keys(Version)) or 'none'}) or a batch (newest: {newest})", name
-    )
+    version = ledger.get(Version, name)
+    if version is not None:
+        entries = _about_version(ledger, version)
+    elif name in batches or any(action.entry.batch == name for action in ledger.all(QuarantineAction)):
+        entries = _about_batch(ledger, name)
+    else:
+        registered, newest = (", ".join(each[-3:]) or "none" for each in (ledger.keys(Version), batches))
+        raise Unknown(f"a version (newest: {registered}) or a batch (newest: {newest})", name)
+    return sorted(entries, key=lambda entry: entry.at)
 
 
 def table(entries: Sequence[Entry]) -> str:
@@ -133,33 +139,25 @@ def _decisions(ledger: Ledger, decisions: Sequence[state.DecisionFact]) -> Itera
     asked = ledger.all(Request, keys={decision.request for decision in decisions})
     requests = {request.key: request for request in asked}
     for decision in decisions:
-        request = requests[decision.request]
-        answer = decision.reason.removeprefix(f"{request.source}: ")
+        request, answer = requests[decision.request], decision.reason
+        deployed = decision.version if isinstance(decision, Answer) else None
+        champion = None if isinstance(decision, Run) else request.champion
         yield _entry(
             decision,
             state.action_of(decision),
             answer if request.reason in answer else f"{request.reason} -> {answer}",
-            version=request.challenger or request.champion,
+            version=deployed or champion,
             actor=request.source,
         )
+
+
+def _question(question: Question) -> Entry:
+    return _entry(question, "question", f"run {question.key}: {question.text}")
 
 
 def _failures(ends: Iterable[RunEnd]) -> list[Entry]:
     return [
         _entry(end, end.outcome, f"run {end.key}: {end.reason}") for end in ends if end.outcome != "concluded"
-    ]
-
-
-def _verdicts(judgements: Iterable[Judgement]) -> list[Entry]:
-    return [
-        _entry(
-            each,
-            "judged",
-            f"{each.state}: {each.reason.removeprefix(f'{each.state}: ')}",
-            version=each.version,
-        )
-        for each in judgements
-        if each.state != "OPEN"
     ]
 
 
@@ -194,53 +192,126 @@ def _erasures(ledger: Ledger, *, version: str | None = None, batch: str | None =
             yield _entry(ends[erasure.key], "erased", text, version=version, actor=erasure.actor)
 
 
-def _about_version(ledger: Ledger, number: str) -> Iterator[Entry]:
-    version = ledger.require(Version, number)
-    judged = ledger.require(Version, version.refit_of) if version.refit_of else version
-    looks = ledger.all(Run, action="JUDGE")
-    own = [run for run in looks if run.plan.challenger and run.plan.challenger.version == judged.version]
-    runs = [*ledger.all(Run, keys=[judged.run_key]), *own]
-    for run, entry in zip(runs, _decisions(ledger, runs), strict=True):
-        text = f"{entry.text}; commit {run.plan.commit[:10]}, judged on {names(run.plan.judge)}"
-        yield replace(entry, version=judged.version, text=text)
-    yield _training(version)
-    yield from _verdicts(ledger.all(Judgement, version=judged.version))
-    yield from _failures(ledger.all(RunEnd, keys=[run.key for run in runs]))
-    moves = [*_transitions(ledger), *map(_order, ledger.all(Order))]
-    yield from (entry for entry in moves if entry.version == number)
+def _about_version(ledger: Ledger, version: Version) -> Iterator[Entry]:
+    number, training = version.version, version.training
+    yield _entry(
+        version,
+        "trained",
+        f"by candidate {version.candidate} on {training.rows} rows of {names(training.batches)}; run {training.run_id}, "
+        f"sha256 {training.digest[:12]}",
+        version=number,
+    )
+    answers = {
+        request: target == training.run_id
+        for request, deployed, target in ledger.columns(Answer, "request", "version", "evidence.target")
+        if number == deployed or target == training.run_id
+    }
+    yield from _about_requests(
+        ledger, {*answers, *(each.key for each in ledger.all(Request, champion=number))}
+    )
+    for answer in ledger.all(Answer, keys=[request for request, is_target in answers.items() if is_target]):
+        if answer.evidence is not None:
+            yield _entry(answer, "evidence", in_words(answer.evidence), version=number)
+    moves = ledger.all(Transition, version=number)
+    yield from map(
+        _move, state.completed(moves, ledger.all(TransitionEnd, keys=[each.key for each in moves]))
+    )
+    yield from map(_order, ledger.all(Order, version=number))
     yield from _erasures(ledger, version=number)
 
 
-def _training(version: Version) -> Entry:
-    training = version.training
-    refit = f", a refit of version {version.refit_of}" if version.refit_of else ""
-    text = (
-        f"on {training.rows} rows of {names(training.batches)}{refit}; run {training.run_id}, "
-        f"sha256 {training.digest[:12]}"
+def _about_requests(ledger: Ledger, requests: Collection[str]) -> Iterator[Entry]:
+    """Yield what became of some requests."""
+    waits = [key for key, request in ledger.columns(Wait, "key", "request") if request in requests]
+    keys = [key for key, request in ledger.columns(Run, "key", "request") if request in requests]
+    runs, answers = ledger.all(Run, keys=keys), ledger.all(Answer, keys=requests)
+    yield from _decisions(ledger, state.decisions(runs, answers, ledger.all(Wait, keys=waits)))
+    yield from map(_question, ledger.all(Question, keys=keys))
+    yield from _failures(ledger.all(RunEnd, keys=keys))
+
+
+def in_words(evidence: Evidence) -> str:
+    """Return what a decision is based on in a few sentences."""
+    parts = [f"{evidence.leader} leads"]
+    if evidence.regret is not None:
+        lost = evidence.regret
+        parts.append(f"regret {lost.share:+.1%} ({lost.total:+.4f} over {len(lost.by_batch)} batches)")
+    if evidence.age is not None:
+        parts.append(f"the champion is {evidence.age} batches old")
+    if evidence.comparison is not None:
+        parts.append(_compared(evidence.comparison))
+    failed = [check.sentence for check in evidence.checks if not check.passed]
+    if evidence.checks:
+        parts.append("; ".join(failed) or f"all {len(evidence.checks)} checks hold")
+    return "; ".join(parts)
+
+
+def _compared(compared: Comparison) -> str:
+    bounds = f" ({compared.lower:+.4f} to {compared.upper:+.4f})" if compared.upper < UNBOUNDED else ""
+    return (
+        f"loss {compared.challenger_loss:.4f} against {compared.champion_loss:.4f} {compared.metric} per row, a gain of "
+        f"{compared.gain:+.4f}{bounds} on {compared.rows} rows, {compared.blocks} blocks in {compared.batches} batches"
     )
-    return _entry(version, "trained", text, version=version.version)
 
 
-def _about_batch(ledger: Ledger, params: Params, batch: str) -> Iterator[Entry]:
+def _about_batch(ledger: Ledger, batch: str) -> Iterator[Entry]:
     yield from (_refusal(each) for each in ledger.all(QuarantineAction) if each.entry.batch == batch)
-    yield from map(_ingestion, ledger.all(Batch, prefix=f"{batch}:r"))
-    for observation in ledger.all(Observation, batch=batch):
-        yield _entry(
-            observation, "measured", policy.assess(observation, params).reason, version=observation.champion
-        )
-    requests = {each.key for each in ledger.all(Request) if each.episode.startswith(f"{batch}:")}
-    decisions = state.decisions(ledger.all(Run), ledger.all(Answer, run=None), ledger.all(Wait))
-    yield from _decisions(ledger, [each for each in decisions if each.request in requests])
-    for version in ledger.all(Version):
-        if batch in [ref.batch for ref in version.training.batches]:
-            number = len(version.training.batches)
-            yield _entry(version, "trained on", f"among {number} batches", version=version.version)
-    yield from _verdicts(
-        each
-        for each in ledger.all(Judgement)
-        if each.verdict and batch in [ref.batch for ref in each.verdict.judged_on]
-    )
+    ingested = ledger.all(Batch, prefix=f"{batch}:r")
+    yield from map(_ingestion, ingested)
+    versions = {run_id: number for number, run_id in ledger.columns(Version, "version", "training.run_id")}
+    yield from (_measurement(each, versions) for each in ledger.all(Measurement, batch=batch))
+    yield from (_fit(each) for each in ledger.all(Shadow, batch=batch) if each.error is not None)
+    yield from map(_drift, ledger.all(Observation, batch=batch))
+    keys = {key for key in ledger.keys(Request) if key.partition(":")[2].startswith(f"{batch}:")}
+    yield from _about_requests(ledger, keys)
+    if ingested:
+        yield from _use(ledger, batch, min(each.manifest.end for each in ingested))
     yield from _erasures(ledger, batch=batch)
+
+
+def _measurement(measured: Measurement, versions: Mapping[str, str]) -> Entry:
+    champion, shadow = measured.champion, measured.shadows.get(measured.leader)
+    roles = {"champion": champion, f"fresh model of {measured.leader}": shadow, "baseline": BASELINE}
+    scores = {role: measured.scores[run] for role, run in roles.items() if run and run in measured.scores}
+    losses = [f"{role} {score.loss:.4f}" for role, score in scores.items()]
+    metric = f" {next(iter(scores.values())).metric} per row" if scores else ""
+    shadows = {run: f"the fresh model of {name}" for name, run in measured.shadows.items()}
+    failed = [
+        f"; no score of {shadows.get(run) or f'version {versions.get(run, run)}'}: {reason}"
+        for run, reason in measured.failed.items()
+    ]
+    text = f"{', '.join(losses) or 'no model to score'}{metric}; {measured.leader} leads{''.join(failed)}"
+    return _entry(
+        measured,
+        "measured",
+        f"revision {measured.revision}: {text}",
+        version=versions.get(champion) if champion else None,
+    )
+
+
+def _fit(shadow: Shadow) -> Entry:
+    return _entry(
+        shadow, "fit failed", f"{shadow.candidate}, attempt {shadow.attempt} of {ATTEMPTS}: {shadow.error}"
+    )
+
+
+def _drift(seen: Observation) -> Entry:
+    drifted = [column.column for column in seen.data.columns if column.drifted]
+    text = f"{len(drifted)} of {len(seen.data.columns)} features drifted: {', '.join(drifted)}"
+    return _entry(seen, "data drift", text.removesuffix(": "), version=seen.champion)
+
+
+def _use(ledger: Ledger, batch: str, since: datetime) -> Iterator[Entry]:
+    """Yield which versions were trained on a batch that ends then."""
+    used = [
+        each
+        for each in ledger.all(Version, since=since)
+        if any(ref.batch == batch for ref in each.training.batches)
+    ]
+    if used:
+        numbers = [each.version for each in used]
+        text = ", ".join(numbers) if len(numbers) <= 5 else f"{len(numbers)}, {numbers[0]} to {numbers[-1]}"
+        yield _entry(used[0], "trained on", f"by these versions: {text}")
 
 
 def _ingestion(batch: Batch) -> Entry:

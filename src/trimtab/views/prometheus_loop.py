@@ -1,57 +1,66 @@
 """The metrics of the loop, as the ledger holds it; MLflow is not asked.
 
-Every label is bounded: the model, the features of `params.yaml`, and words of the contracts. A version is a label of only
-two series, which say which version it is; each of them exists once at a time. What is unknown has no series, so that
-`absent` and a gap in a chart show it; a zero would be wrong.
+Every label is bounded: the model, the features and candidates of `params.yaml`, and words of the contracts. A version is a
+label of only two series, which say which version it is; each of them exists once at a time, and so does the series of the
+leader. What is unknown has no series, so that `absent` and a gap in a chart show it; a zero would be wrong.
 """
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
-from datetime import UTC, datetime
-from typing import Any, get_args
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import get_args
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
 
-from trimtab.contracts import Action, VerdictKind
+from trimtab.contracts import Action, Score
+from trimtab.evaluate.record import BASELINE
+from trimtab.evaluate.regret import regret
 from trimtab.ledger import (
     Answer,
     Batch,
-    Judgement,
     Ledger,
+    Measurement,
     Notice,
     Observation,
     Order,
     QuarantineAction,
+    Question,
     Run,
     RunEnd,
+    Shadow,
     Transition,
+    TransitionEnd,
     Wait,
     queries,
     state,
 )
+from trimtab.loop.measure import without_measurement
 from trimtab.params import Params
-from trimtab.views.health import waiting
+from trimtab.trigger.policy import rules_of
+from trimtab.trigger.standing import Standing, standing
 
 BUCKETS = (30, 60, 120, 300, 600, 1800, 3600, 7200, 14400)
-"""Seconds from the arbiter's decision to the gate's verdict."""
+"""Seconds from the start of a run to its answer."""
 
 
 def families(ledger: Ledger, params: Params, lease_name: str) -> list[Metric]:
     """Return the metrics of one model, each with its help and its labels.
 
-    Of observations, runs and verdicts only the newest are read as a whole.
+    Of measurements and observations only the newest are read as a whole, and of runs and answers only some columns.
     """
-    batches, observed, moves = ledger.all(Batch), ledger.keys(Observation), queries.to_production(ledger)
-    runs = ledger.columns(Run, "key", "at", "action")
+    revisions, observed = ledger.all(Batch), ledger.keys(Observation)
+    moves, now = queries.to_production(ledger), standing(ledger, rules_of(params))
     metrics = [
-        *_batches(ledger, batches, observed, moves),
+        *_batches(ledger, params, revisions, observed, moves),
         *_limits(params),
-        *_measured(ledger, params, batches, observed, moves),
-        *_champion(ledger, batches, moves),
+        *_drift(ledger, revisions, observed, moves),
+        *_quality(now),
+        *_fits(ledger, params, now),
+        *_champion(ledger, moves),
+        *_standing(now),
         *_requests(ledger),
-        _decisions(ledger, runs),
-        *_verdicts(ledger, runs),
+        *_runs(ledger),
         *_lease(ledger, lease_name),
         *_orders(ledger),
     ]
@@ -85,55 +94,66 @@ def _labelled(family: GaugeMetricFamily | CounterMetricFamily, values: Mapping[s
 
 
 def _batches(
-    ledger: Ledger, batches: Sequence[Batch], observed: Collection[str], moves: Sequence[Transition]
+    ledger: Ledger,
+    params: Params,
+    revisions: Sequence[Batch],
+    observed: Sequence[str],
+    moves: Sequence[Transition],
 ) -> list[Metric]:
-    live, measured = state.live(moves), ledger.last(Observation)
-    unmeasured = state.unmeasured(batches, observed, live.version, live.event_time) if live else []
+    batches, live = state.batches_in_force(revisions), state.live(moves)
+    newest = batches[-1].manifest if batches else None
+    pending = {(each.batch, each.revision) for each in without_measurement(ledger, params, batches)}
+    if live is not None:
+        unseen = state.unobserved(revisions, observed, live.version, live.event_time)
+        pending |= {(ref.batch, ref.revision) for ref in unseen}
+    measured_at = [at for (at,) in ledger.columns(Measurement, "at")]
     in_quarantine = state.open_quarantine(ledger.all(QuarantineAction))
     return [
-        CounterMetricFamily("trimtab_batches", "Batches ingested.", len(state.batches_in_force(batches))),
+        CounterMetricFamily("trimtab_batches", "Batches ingested.", len(batches)),
         _gauge(
             "trimtab_newest_batch_end_timestamp_seconds",
             "The event clock: end of the newest batch.",
             state.event_now(batches),
         ),
-        _gauge("trimtab_batches_unmonitored", "Batches that wait to be measured.", len(unmeasured)),
+        _gauge("trimtab_batch_rows", "Rows of the newest batch.", newest.rows if newest else None),
+        _gauge(
+            "trimtab_label_coverage_ratio",
+            "Share of its rows whose label is known.",
+            newest.coverage if newest and newest.rows else None,
+        ),
+        _gauge(
+            "trimtab_batches_unmonitored",
+            "Batches whose models or whose data drift wait to be measured.",
+            len(pending),
+        ),
         _gauge(
             "trimtab_monitored_timestamp_seconds",
             "When a batch was last measured.",
-            measured.at if measured else None,
+            measured_at[-1] if measured_at else None,
         ),
         _gauge("trimtab_quarantine_open", "Quarantine entries that wait for a person.", len(in_quarantine)),
     ]
 
 
 def _limits(params: Params) -> list[Metric]:
-    drift, coverage = params.drift, params.data.min_label_coverage
+    data, trigger = params.data, params.trigger
     return [
-        _gauge("trimtab_drifted_features_ratio_limit", "drift.data.max_share.", drift.data.max_share),
-        _gauge("trimtab_concept_drift_sigmas_limit", "drift.concept.sigmas.", drift.concept.sigmas),
-        _gauge("trimtab_label_coverage_ratio_limit", "data.min_label_coverage.", coverage),
-        _gauge("trimtab_champion_age_batches_limit", "drift.max_age_batches.", drift.max_age_batches),
+        _gauge("trimtab_drifted_features_ratio_limit", "drift.data.max_share.", params.drift.data.max_share),
+        _gauge("trimtab_label_coverage_ratio_limit", "data.min_label_coverage.", data.min_label_coverage),
+        _gauge("trimtab_regret_ratio_limit", "trigger.regret.", trigger.regret),
+        _gauge("trimtab_champion_age_batches_limit", "trigger.max_age_batches.", trigger.max_age_batches),
     ]
 
 
-def _measured(
-    ledger: Ledger,
-    params: Params,
-    batches: Sequence[Batch],
-    observed: Collection[str],
-    moves: Sequence[Transition],
+def _drift(
+    ledger: Ledger, revisions: Sequence[Batch], observed: Sequence[str], moves: Sequence[Transition]
 ) -> list[Metric]:
     """Return the metrics of the champion's newest observation."""
     live = state.live(moves)
-    key = state.newest_observation(batches, observed, live.version) if live else None
+    key = state.newest_observation(revisions, observed, live.version) if live else None
     if key is None:
         return []
     seen = ledger.require(Observation, key)
-    return [*_drift(seen), *_quality(seen, params.gate.metric)]
-
-
-def _drift(seen: Observation) -> list[Metric]:
     columns = seen.data.columns
     return [
         gauges(
@@ -155,75 +175,123 @@ def _drift(seen: Observation) -> list[Metric]:
             {column.column: float(column.drifted) for column in columns},
         ),
         _gauge("trimtab_drifted_features_ratio", "Share of features that drifted.", seen.data.share),
-        _gauge(
-            "trimtab_concept_drift_sigmas",
-            "Difference from the loss of fresh models, in their standard deviations.",
-            seen.concept.sigmas,
-        ),
-        _gauge(
-            "trimtab_concept_drift_abstained",
-            "1 when concept drift could not be judged.",
-            seen.concept.sigmas is None,
-        ),
     ]
 
 
-def _quality(seen: Observation, metric: str) -> list[Metric]:
-    score, mean = seen.concept.score, seen.concept.reference_mean
+def _quality(now: Standing) -> list[Metric]:
+    """Return how the models did on the newest measured batch, by their role."""
+    loss = GaugeMetricFamily(
+        "trimtab_batch_loss",
+        "Mean loss per labelled row of the newest measured batch: of the champion, of the leader's fresh model and of the "
+        "baseline.",
+        labels=["role", "metric"],
+    )
+    auc = GaugeMetricFamily(
+        "trimtab_batch_auc", "Area under the ROC curve on the newest measured batch.", labels=["role"]
+    )
+    for role, score in _scores(now).items():
+        loss.add_metric([role, score.metric], score.loss)
+        if score.auc is not None:
+            auc.add_metric([role], score.auc)
+    return [loss, auc]
+
+
+def _scores(now: Standing) -> dict[str, Score]:
+    if not now.record:
+        return {}
+    newest = now.record[-1]
+    models = {
+        "champion": now.tenures[-1].model if now.tenures else None,
+        "fresh": newest.shadows.get(now.leading),
+        "baseline": BASELINE,
+    }
+    return {role: newest.scores[model] for role, model in models.items() if model and model in newest.scores}
+
+
+def _fits(ledger: Ledger, params: Params, now: Standing) -> list[Metric]:
+    """Return which candidates could not be fitted through the newest measured batch."""
+    attempts = ledger.all(Shadow, batch=now.record[-1].batch) if now.record else []
+    newest = max((each.revision for each in attempts), default=0)
+    failed: dict[str, float] = {}
+    for each in attempts:
+        if each.revision == newest and each.candidate in params.train.candidates:
+            failed[each.candidate] = float(each.training is None)
     return [
         gauges(
-            "trimtab_batch_loss",
-            "Mean loss per labelled row of the newest measured batch.",
-            "metric",
-            {metric: score.loss} if score.labelled else {},
-        ),
-        gauges(
-            "trimtab_reference_loss",
-            "Mean loss of fresh models on batches that they had not seen.",
-            "metric",
-            {} if mean is None else {metric: mean},
-        ),
-        _gauge("trimtab_batch_auc", "Area under the ROC curve of the newest measured batch.", score.auc),
-        _gauge("trimtab_batch_rows", "Rows of the newest measured batch.", score.rows),
-        _gauge("trimtab_label_coverage_ratio", "Share of its rows whose label is known.", score.coverage),
+            "trimtab_fit_failed",
+            "1 for a candidate that could not be fitted through the newest measured batch.",
+            "candidate",
+            failed,
+        )
     ]
 
 
-def _champion(ledger: Ledger, batches: Sequence[Batch], moves: Sequence[Transition]) -> list[Metric]:
-    judged = queries.under_judgement(ledger, ("HOLD", "ASK"))
-    kinds = Counter(move.kind for move in moves)
-    metrics = [
+def _champion(ledger: Ledger, moves: Sequence[Transition]) -> list[Metric]:
+    challenger, live, kinds = _challenger(ledger), state.live(moves), Counter(move.kind for move in moves)
+    return [
+        gauges(
+            "trimtab_champion_info",
+            "1 for the version in Production.",
+            "version",
+            {live.version: 1.0} if live else {},
+        ),
         gauges(
             "trimtab_challenger_info",
-            "1 for the version under judgement that has looks left.",
+            "1 for the version in Staging: the newest model.",
             "version",
-            {judged: 1.0} if judged else {},
+            {challenger: 1.0} if challenger else {},
+        ),
+        _gauge(
+            "trimtab_champion_promoted_timestamp_seconds",
+            "When the champion went to Production.",
+            live.at if live else None,
         ),
         CounterMetricFamily(
             "trimtab_promotions",
-            "Versions promoted, by the gate or by force.",
+            "Deployments of a version, by the policy or by force.",
             kinds["promote"] + kinds["force"],
         ),
         CounterMetricFamily(
             "trimtab_rollbacks", "Rollbacks, by the watch rule or by a person.", kinds["rollback"]
         ),
     ]
-    live = state.live(moves)
-    if live is None:
+
+
+def _challenger(ledger: Ledger) -> str | None:
+    """Return the version in Staging; each batch brings one, so only the moves of the newest are read."""
+    newest = ledger.last(Transition, to_stage="Staging")
+    if newest is None:
+        return None
+    moves = ledger.all(Transition, version=newest.version)
+    made = state.completed(moves, ledger.all(TransitionEnd, keys=[move.key for move in moves]))
+    return newest.version if made and made[-1].to_stage == "Staging" else None
+
+
+def _standing(now: Standing) -> list[Metric]:
+    metrics = [
+        gauges("trimtab_leader_info", "1 for the candidate that leads.", "candidate", {now.leading: 1.0})
+    ]
+    if not now.tenures:
         return metrics
-    age = sum(batch.manifest.end > live.event_time for batch in state.batches_in_force(batches))
+    tenure = now.tenures[-1]
+    since = now.record[tenure.since :]
+    lost = regret(now.record, since, champion=tenure.model, leader=now.leading)
     return [
-        gauges("trimtab_champion_info", "1 for the version in Production.", "version", {live.version: 1.0}),
-        _gauge("trimtab_champion_promoted_timestamp_seconds", "When it went to Production.", live.at),
-        _gauge("trimtab_champion_age_batches", "Batches that ended since.", age),
         *metrics,
+        _gauge(
+            "trimtab_regret_ratio",
+            "What the champion has lost more than fresh models since its deployment, as a share of the loss of one batch.",
+            lost.share if lost.at_stake else None,
+        ),
+        _gauge("trimtab_champion_age_batches", "Measured batches since its deployment.", len(since)),
     ]
 
 
 def _requests(ledger: Ledger) -> list[Metric]:
+    read = {request for kind in (Wait, RunEnd) for (request,) in ledger.columns(kind, "request")}
     times: dict[str, list[datetime]] = {"unread": [], "held_back": []}
-    for entry in waiting(ledger):
-        times["unread" if entry.why is None else "held_back"].append(entry.request.at)
+    for request in queries.waiting_requests(ledger):
+        times["held_back" if request.key in read else "unread"].append(request.at)
     return [
         gauges(
             "trimtab_retraining_requests_waiting",
@@ -237,58 +305,62 @@ def _requests(ledger: Ledger) -> list[Metric]:
             "state",
             {name: each[0].timestamp() for name, each in times.items() if each},
         ),
+        _gauge(
+            "trimtab_questions_waiting", "Runs that wait for a person's answer.", len(queries.asking(ledger))
+        ),
     ]
 
 
-def _decisions(ledger: Ledger, runs: Sequence[Any]) -> Metric:
-    answers = [action for action, run in ledger.columns(Answer, "action", "run") if run is None]
-    waits = Counter(WAIT=len(ledger.keys(Wait)))
-    counts = Counter(action for _, _, action in runs) + Counter(answers) + waits
-    return _counters("trimtab_decisions", "Decisions of the arbiter.", "action", get_args(Action), counts)
-
-
-def _verdicts(ledger: Ledger, runs: Sequence[Any]) -> list[Metric]:
-    judgements = ledger.columns(Judgement, "run_key", "at", "verdict.kind")
-    verdicts = [(run_key, at, kind) for run_key, at, kind in judgements if kind is not None]
-    first_at = {run_key: at for run_key, at, _ in reversed(verdicts)}
-    judged = [(at, first_at[key]) for key, at, action in runs if action == "RETRAIN" and key in first_at]
-    seconds = [max(0.0, (end - begin).total_seconds()) for begin, end in judged]
-    buckets = [(str(float(limit)), float(sum(each <= limit for each in seconds))) for limit in BUCKETS]
-    newest_at = verdicts[-1][1] if verdicts else datetime.min.replace(tzinfo=UTC)
+def _runs(ledger: Ledger) -> list[Metric]:
+    runs = dict(ledger.columns(Run, "key", "at"))
+    answers = ledger.columns(Answer, "run", "at", "action", "evidence.leader")
+    waits, asked = ledger.columns(Wait, "at"), dict(ledger.columns(Question, "key", "at"))
+    seconds = [
+        max(0.0, (asked.get(run, at) - runs[run]).total_seconds()) for run, at, *_ in answers if run in runs
+    ]
+    probed = [*runs.values(), *(at for (at,) in waits), *(at for _, at, _, leader in answers if leader)]
     death = ledger.last(Notice, kind="gate_dead")
     return [
         _counters(
-            "trimtab_gate_verdicts",
-            "Verdicts of the gate, looks included.",
-            "verdict",
-            get_args(VerdictKind),
-            Counter(kind for _, _, kind in verdicts),
+            "trimtab_decisions",
+            "Decisions of the arbiter: final answers, reasons to wait, and questions to a person.",
+            "action",
+            get_args(Action),
+            {**Counter(action for _, _, action, _ in answers), "WAIT": len(waits), "ASK": len(asked)},
         ),
+        *_durations(seconds),
+        _gauge(
+            "trimtab_retraining_unfinished",
+            "1 while the newest run is in progress, and after it has failed or was lost.",
+            _unfinished(ledger),
+        ),
+        _gauge(
+            "trimtab_gate_dead",
+            "1 when the guard last judged its own probes wrongly.",  # with such probes the arbiter says nothing
+            death is not None and all(at < death.at for at in probed),
+        ),
+    ]
+
+
+def _durations(seconds: Sequence[float]) -> list[Metric]:
+    buckets = [(str(float(limit)), float(sum(each <= limit for each in seconds))) for limit in BUCKETS]
+    return [
         HistogramMetricFamily(
             "trimtab_retraining_seconds",
-            "Time from the decision to the verdict.",
+            "Time from the start of a run to its answer, or to its question to a person.",
             buckets=[*buckets, ("+Inf", float(len(seconds)))],
             sum_value=sum(seconds),
         ),
         _gauge("trimtab_retraining_last_seconds", "The last of them.", seconds[-1] if seconds else None),
-        _gauge(
-            "trimtab_retraining_unfinished",
-            "1 while the newest run is in progress, and after it has failed or was lost.",
-            bool(runs) and _unfinished(ledger, runs[-1].key, runs[-1].at, newest_at),
-        ),
-        _gauge(
-            "trimtab_gate_dead",
-            "1 when the gate last judged its own probes wrongly.",
-            death is not None and newest_at < death.at,
-        ),
     ]
 
 
-def _unfinished(ledger: Ledger, key: str, started_at: datetime, newest_verdict_at: datetime) -> bool:
-    end = ledger.get(RunEnd, key)
-    if end is None:  # with a verdict, it waits for a person's answer
-        return newest_verdict_at < started_at
-    return end.outcome != "concluded"
+def _unfinished(ledger: Ledger) -> bool:
+    """Say whether the newest run works or has failed; a run may also have its answer, or wait for that of a person."""
+    run = ledger.last(Run)
+    if run is None or ledger.get(Answer, run.request) is not None:
+        return False
+    return ledger.get(RunEnd, run.key) is not None or ledger.get(Question, run.key) is None
 
 
 def _lease(ledger: Ledger, name: str) -> list[Metric]:

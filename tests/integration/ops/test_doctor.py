@@ -99,7 +99,7 @@ def test_a_model_of_another_scikit_learn_is_refused(
     with pytest.raises(Unfit) as refused:
         models.production(Places(led.stores, 60))
     print(refused.value)
-    saved = f"version 2 of {led.model}, saved with scikit-learn {sklearn.__version__}, cannot be used with"
+    saved = f"version 1 of {led.model}, saved with scikit-learn {sklearn.__version__}, cannot be used with"
     assert str(refused.value).startswith(f"{saved} scikit-learn {OTHER}: ")
     assert f"Keep scikit-learn {sklearn.__version__}, or retrain before upgrading." in str(refused.value)
 
@@ -108,7 +108,7 @@ def test_a_model_of_another_scikit_learn_is_refused(
     print(warning)
     assert isinstance(warning, Warn)
     assert (
-        f"version 2 (scikit-learn {sklearn.__version__}) of {led.model} can be loaded and predicts"
+        f"version 1 (scikit-learn {sklearn.__version__}) of {led.model} can be loaded and predicts"
         in warning.message
     )
 
@@ -116,14 +116,14 @@ def test_a_model_of_another_scikit_learn_is_refused(
 @pytest.mark.parametrize(
     ("deleted", "state", "said"),
     [
-        (2, "fail", "version 2 of flight-delay is in Production by the ledger, but was deleted in MLflow"),
-        (3, "warn", "version 3 of flight-delay was deleted in MLflow: no rollback can return to it"),
+        (1, "fail", "version 1 of flight-delay is in Production by the ledger, but was deleted in MLflow"),
+        (2, "warn", "version 2 of flight-delay was deleted in MLflow: no rollback can return to it"),
     ],
 )
 def test_a_version_that_was_deleted_in_mlflow_is_named(
     deleted: int, state: str, said: str, led: Loop
 ) -> None:
-    for version in ("3", "2"):  # version 3 is in Production for a moment
+    for version in ("2", "1"):  # version 2 is in Production for a moment
         move = Transition(
             key=f"by hand to {version}",
             kind="promote",
@@ -136,9 +136,9 @@ def test_a_version_that_was_deleted_in_mlflow_is_named(
             event_time=led.event_now(),
         )
         led.ledger.append(move, TransitionEnd(key=move.key, outcome="done"))
-    training = led.ledger.require(Version, "2").training
-    led.ledger.append(Version(version="3", run_key="another", training=training))
-    assert led.registry.register(led.model, training.run_id, training.source, {}) == "3"
+    training = led.ledger.require(Version, "1").training
+    led.ledger.append(Version(version="2", candidate="all", training=training))
+    assert led.registry.register(led.model, training.run_id, training.source, {}) == "2"
     MlflowClient(led.registry.uri).delete_model_version(led.model, str(deleted))
     finding = within("models", lambda: models.production(Places(led.stores, 60)), 60)
     print(finding)
@@ -151,5 +151,5 @@ def test_a_crash_while_a_model_is_loaded_is_reported(led: Loop, monkeypatch: pyt
         "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)\n"
     )
     monkeypatch.setenv("PYTHONPATH", str(led.stores.home))
-    with pytest.raises(Unfit, match="version 2 of .* cannot be used with scikit-learn .*: no answer"):
+    with pytest.raises(Unfit, match="version 1 of .* cannot be used with scikit-learn .*: no answer"):
         models.production(Places(led.stores, 60))

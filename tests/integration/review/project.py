@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -28,12 +29,13 @@ PULLS = {
 
 
 def live(site: Site, patch: pytest.MonkeyPatch) -> Loop:
-    """A loop whose champion, a refit on four weeks, serves while three more came in."""
+    """A loop whose champion was fitted on four weeks, and serves while three more came in."""
     loop = site.empty(patch, "review", model__settings=CHAMPION)
 
     def reach() -> None:
         playground.take_in(loop, range(4))
-        playground.retrained("first")
+        assert playground.monitored() == 1
+        playground.answered("first")
         playground.take_in(loop, range(4, 7))
 
     return site.at("reviewed", reach)
@@ -58,12 +60,13 @@ def clone(loop: Loop, folder: Path, settings: dict[str, Any]) -> Path:
     return folder
 
 
-def judged(checkout: Path) -> Path:
-    """Do in this process what the stages of `dvc repro` do; returns the folder that holds the verdict."""
+def measured(checkout: Path) -> Path:
+    """Do in this process what `make review` does; return the folder that it hands over."""
     run(sys.executable, "-m", "dvc", "pull", "-q", cwd=checkout)
     champion(checkout)
     for step in (plan, prepare, train, evaluate):
         step(checkout)
+    shutil.copy2(checkout / "champion.yaml", checkout / "build")
     return checkout / "build"
 
 

@@ -22,6 +22,7 @@ from trimtab import files
 from trimtab.contracts import Stage, Training
 from trimtab.ledger import Transition, Version
 from trimtab.loop.loop import Loop
+from trimtab.loop.stage import RUN_TAG
 from trimtab.registry import transitions
 from trimtab.registry.load import MODEL_FILE
 
@@ -104,7 +105,7 @@ def promote(
     (models / "draft").rename(models / digest / MODEL_FILE)
     client = mlflow.MlflowClient(loop.registry.uri)
     run = client.create_run(client.create_experiment(secrets.token_hex(8)), tags=dict(tags or {})).info.run_id
-    version = loop.registry.register(loop.model, run, f"runs:/{run}/model", {"trimtab.run_key": run})
+    version = loop.registry.register(loop.model, run, f"runs:/{run}/model", {RUN_TAG: run})
     now = playground.weeks()[0].end
     training = Training(
         run_id=run,
@@ -113,10 +114,9 @@ def promote(
         rows=1,
         batches=(),
         trained_through=now,
-        reference_losses={},
         seconds=1.0,
     )
-    loop.ledger.append(Version(version=version, run_key=run, training=training))
+    loop.ledger.append(Version(version=version, candidate="all", training=training))
     before = loop.registry.in_stage(loop.model, "Production")
     promotion = Transition(
         key=f"{version}:{stage}:promote",

@@ -2,22 +2,20 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pandas as pd
-import pytest
 
 from tests.support.builders import shipped
-from trimtab.contracts import BatchRef, Manifest
-from trimtab.data.batches import labelled, split, sufficiently_labelled
-from trimtab.errors import NotEnoughBatches
+from trimtab.contracts import Manifest
+from trimtab.data.batches import labelled, sufficiently_labelled
 
 MONDAY = datetime(2026, 1, 5, tzinfo=UTC)
 WEEK = timedelta(days=7)
 
 
-def manifest(number: int, revision: int = 1) -> Manifest:
+def manifest(number: int) -> Manifest:
     return Manifest(
         model="demand",
         batch=f"W{number}",
-        revision=revision,
+        revision=1,
         start=MONDAY + number * WEEK,
         end=MONDAY + (number + 1) * WEEK,
         partial=False,
@@ -27,51 +25,6 @@ def manifest(number: int, revision: int = 1) -> Manifest:
         unseen={},
         source_sha256="ab",
     )
-
-
-def names(refs: tuple[BatchRef, ...]) -> list[str]:
-    return [ref.batch for ref in refs]
-
-
-def test_the_newest_batches_judge_and_all_before_them_train() -> None:
-    newest_first = [manifest(number) for number in (4, 3, 2, 1, 0)]
-    train, judge = split(newest_first, judge=2, window=None, champion_through=None)
-    assert names(train) == ["W0", "W1", "W2"]
-    assert names(judge) == ["W3", "W4"]
-
-
-def test_a_window_takes_the_newest_before_those_that_judge() -> None:
-    train, judge = split([manifest(number) for number in range(5)], judge=1, window=2, champion_through=None)
-    assert names(train) == ["W2", "W3"]
-    assert names(judge) == ["W4"]
-
-
-def test_a_revision_stays_with_its_batch() -> None:
-    train, _ = split([manifest(0, revision=3), manifest(1)], judge=1, window=None, champion_through=None)
-    assert train == (BatchRef(batch="W0", revision=3),)
-
-
-def test_the_champion_may_have_ended_where_judging_starts() -> None:
-    _, judge = split(
-        [manifest(number) for number in range(5)], judge=2, window=None, champion_through=MONDAY + 3 * WEEK
-    )
-    assert names(judge) == ["W3", "W4"]
-
-
-def test_the_champion_is_not_judged_on_its_training_batches() -> None:
-    with pytest.raises(NotEnoughBatches, match="has not seen needs 2 labelled batches, there are 1"):
-        split(
-            [manifest(number) for number in range(5)],
-            judge=2,
-            window=None,
-            champion_through=MONDAY + 3 * WEEK + timedelta(seconds=1),
-        )
-
-
-@pytest.mark.parametrize("count", [0, 1, 2])
-def test_something_must_be_left_to_train_on(count: int) -> None:
-    with pytest.raises(NotEnoughBatches, match=f"needs 3 labelled batches, there are {count}"):
-        split([manifest(number) for number in range(count)], judge=2, window=None, champion_through=None)
 
 
 def test_a_label_is_used_from_the_moment_it_is_known(week: pd.DataFrame) -> None:

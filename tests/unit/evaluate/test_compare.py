@@ -1,12 +1,10 @@
-from datetime import datetime, timedelta, timezone
-
 import numpy as np
 import pytest
 from scipy import stats
 
-from tests.support.builders import MONDAY, shipped
-from trimtab.contracts import Block
-from trimtab.evaluate.compare import blocks_of, loss_bounds, paired
+from tests.support.builders import shipped
+from trimtab.contracts import Block, BlockLoss
+from trimtab.evaluate.compare import is_better, loss_bounds, paired
 
 GATE = shipped().gate
 ALONE = GATE.model_copy(update={"batch_correlation": 0.0})
@@ -16,31 +14,10 @@ def block(batch: str, number: int, gain: float, rows: int = 10) -> Block:
     return Block(batch=batch, number=number, rows=rows, champion=(0.5 + gain) * rows, challenger=0.5 * rows)
 
 
-def hours(count: int, step: int = 1) -> list[datetime]:
-    return [MONDAY + timedelta(hours=step * number) for number in range(count)]
-
-
-def test_losses_are_summed_by_day_and_no_block_spans_two_batches() -> None:
-    batches = ["W1"] * 36 + ["W2"] * 12
-    blocks = blocks_of(batches, hours(48), np.full(48, 0.5), np.full(48, 0.25), GATE)
-    assert [(block_.batch, block_.number, block_.rows) for block_ in blocks] == [
-        ("W1", 0, 24),
-        ("W1", 1, 12),
-        ("W2", 0, 12),
-    ]
-    assert (blocks[1].champion, blocks[1].challenger) == (6.0, 3.0)
-
-
 def test_no_rows_are_no_blocks_and_decide_nothing() -> None:
-    assert blocks_of([], [], np.empty(0), np.empty(0), GATE) == ()
     nothing = paired((), GATE, error=0.05)
-    assert (nothing.blocks, nothing.rows, nothing.gain, nothing.lower, nothing.upper) == (
-        0,
-        0,
-        0.0,
-        -1e300,
-        1e300,
-    )
+    assert (nothing.batches, nothing.blocks, nothing.rows) == (0, 0, 0)
+    assert (nothing.gain, nothing.lower, nothing.upper) == (0.0, -1e300, 1e300)
 
 
 def test_one_block_is_unbounded() -> None:
@@ -92,22 +69,17 @@ def test_batches_of_one_block_have_the_degrees_of_freedom_of_batches() -> None:
     assert comparison.lower == pytest.approx(gains.mean() - stats.t.isf(0.01, 3) * gains.std(ddof=1) / 2)
 
 
+@pytest.mark.parametrize("error", [0.0, 1e-307, 1e-100])
+def test_an_error_that_is_hardly_any_proves_nothing(error: float) -> None:
+    """Such is the share of the first of 400 looks."""
+    compared = paired([block("W1", place, 0.1 + place / 100) for place in range(7)], GATE, error=error)
+    assert compared.lower < -1e20
+    assert compared.upper > compared.gain
+
+
 def test_equal_losses_have_no_width() -> None:
     comparison = paired([block("W1", day, 0.0) for day in range(7)], GATE, error=0.05)
     assert (comparison.gain, comparison.lower, comparison.upper) == (0.0, 0.0, 0.0)
-
-
-def test_blocks_come_in_order_of_time_whatever_the_zone_and_the_order_of_rows() -> None:
-    zone = timezone(timedelta(hours=5))
-    times = [MONDAY + timedelta(hours=hour) for hour in (49, 1, 25)]
-    blocks = blocks_of(
-        ["W1"] * 3, [time.astimezone(zone) for time in times], np.arange(3.0), np.zeros(3), GATE
-    )
-    assert [(block_.number, block_.champion) for block_ in blocks] == [(0, 1.0), (1, 2.0), (2, 0.0)]
-    mixed = blocks_of(["W1"] * 3, [times[0].astimezone(zone), *times[1:]], np.arange(3.0), np.zeros(3), GATE)
-    assert mixed == blocks
-    batches = blocks_of(["W2", "W1"], times[:2], np.zeros(2), np.zeros(2), GATE)
-    assert [block_.batch for block_ in batches] == ["W1", "W2"]
 
 
 def test_two_blocks_of_one_batch_have_one_degree_of_freedom() -> None:
@@ -128,7 +100,12 @@ def test_over_batches_the_variance_is_moderated_by_what_the_blocks_let_expect() 
     variance = (4 * by_block + 1 * by_batch) / 5
     comparison = paired(blocks, GATE, error=0.05)
     assert comparison.lower == pytest.approx(every.mean() - stats.t.isf(0.05, 5) * np.sqrt(variance))
-    assert (comparison.metric, comparison.blocks, comparison.rows) == ("log_loss", 6, 60)
+    assert (comparison.metric, comparison.batches, comparison.blocks, comparison.rows) == (
+        "log_loss",
+        2,
+        6,
+        60,
+    )
 
 
 def test_degrees_of_freedom_are_never_more_than_the_blocks_allow() -> None:
@@ -143,20 +120,38 @@ def test_without_rows_no_loss_is_named() -> None:
     assert (nothing.champion_loss, nothing.challenger_loss) == (0.0, 0.0)
 
 
+@pytest.mark.parametrize(
+    ("batches", "blocks", "loss", "better"),
+    [(2, 4, 0.4, True), (2, 3, 0.4, False), (1, 9, 0.4, False), (2, 4, 0.5, False), (2, 4, 0.6, False)],
+    ids=["beyond doubt", "too few blocks", "one batch", "equal", "worse"],
+)
+def test_a_proof_takes_two_batches_enough_blocks_and_a_gain_beyond_doubt(
+    batches: int, blocks: int, loss: float, better: bool
+) -> None:
+    gate = GATE.model_copy(update={"min_blocks": 8})
+    seen = [
+        block(f"W{week}", day, 0.5 - loss + day / 1000) for week in range(batches) for day in range(blocks)
+    ]
+    noise = [block("W0", blocks, -0.01)] if loss == 0.5 else []
+    assert is_better(paired([*seen, *noise], gate, error=0.05), gate) is better
+
+
+def of_model(*losses: float, rows: int = 24) -> list[BlockLoss]:
+    return [BlockLoss(number=day, rows=rows, loss=loss * rows) for day, loss in enumerate(losses)]
+
+
 def test_one_models_loss_is_bounded_over_days() -> None:
-    losses = np.repeat([0.4, 0.5, 0.6], 24)
-    lower, upper = loss_bounds(hours(72), losses, GATE)
+    lower, upper = loss_bounds(of_model(0.4, 0.5, 0.6)) or (0.0, 0.0)
     half = stats.t.ppf(0.975, 2) * 0.1 / np.sqrt(3)
     assert (lower, upper) == (pytest.approx(0.5 - half), pytest.approx(0.5 + half))
 
 
 def test_the_bounds_of_a_loss_do_not_go_below_zero_and_need_two_days() -> None:
-    lower, upper = loss_bounds(hours(48), np.repeat([0.01, 0.9], 24), GATE)
-    assert lower == 0.0 < upper
-    assert loss_bounds(hours(24), np.full(24, 0.5), GATE) is None
-    assert loss_bounds([], np.empty(0), GATE) is None
+    assert (loss_bounds(of_model(0.01, 0.9)) or (1.0, 0.0))[0] == 0.0
+    assert loss_bounds(of_model(0.5)) is None
+    assert loss_bounds([]) is None
 
 
 def test_a_loss_whose_square_is_no_number_has_no_bounds() -> None:
     with np.errstate(over="ignore"):
-        assert loss_bounds(hours(48), np.repeat([0.0, 1e300], 24), GATE) is None
+        assert loss_bounds(of_model(0.0, 1e300)) is None

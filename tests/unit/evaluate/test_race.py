@@ -2,7 +2,7 @@ from collections.abc import Sequence
 
 from tests.support.builders import shipped
 from tests.support.scored import scored
-from trimtab.evaluate.race import Race, lead, leaders
+from trimtab.evaluate.race import Race, lead, leaders, next_leader
 from trimtab.evaluate.record import ScoredBatch
 
 GATE = shipped().gate
@@ -27,7 +27,13 @@ def test_the_first_candidate_leads_until_another_is_better_beyond_doubt() -> Non
 
 
 def test_one_batch_decides_nothing() -> None:
-    assert lead(race((0.5, 0.1)), "newest 8", "all", Race(candidates=BOTH), GATE) is None
+    assert leader(race((0.5, 0.1))) == "all"
+    assert lead(race((0.5, 0.1)), "newest 8", "all", Race(candidates=BOTH), GATE).lower > 0
+
+
+def test_a_candidate_that_takes_part_no_longer_gives_the_lead_back_to_the_first() -> None:
+    only_new = Race(candidates=("newest 4", "all"))
+    assert next_leader(race((0.5, 0.5)), "newest 8", only_new, GATE) == "newest 4"
 
 
 def test_the_lead_stays_until_another_proves_to_be_better() -> None:

@@ -23,7 +23,7 @@ def test_only_batches_since_the_deployment_count() -> None:
 
 def test_the_first_batch_after_a_deployment_adds_nothing() -> None:
     seen = record(2, all=0.5)
-    assert regret(seen, seen[1:], champion="all-2", leader="all").by_batch == []
+    assert regret(seen, seen[1:], champion="all-2", leader="all").by_batch == ()
 
 
 def test_one_batch_does_not_say_what_is_at_stake() -> None:

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from tests.support.builders import BINARY, CLASSES, VALUE
-from trimtab.contracts import BatchScore
-from trimtab.evaluate.scores import apart, broken, row_losses, score
+from trimtab.evaluate.scores import apart, auc, broken, row_losses
 
 
 def test_log_loss_is_minus_the_log_of_the_chance_of_what_happened() -> None:
@@ -29,34 +28,17 @@ def test_a_prediction_that_is_no_probability_is_certain_and_wrong() -> None:
         assert broken(BINARY, [0.5, wrong]).tolist() == [False, True]
         assert row_losses("brier", BINARY, [1, 0], [0.5, wrong]).tolist() == [0.25, 1.0]
     assert row_losses("log_loss", BINARY, [1], [math.nan]).tolist() == pytest.approx([34.5], abs=0.1)
-    assert score("W1", BINARY, [1, 0], [0.5, math.nan], "brier").auc is None
-
-
-def test_a_score_counts_rows_and_labels() -> None:
-    assert score("W1", BINARY, [1, 0, 1], [0.9, 0.1, 0.8], "brier", rows=5) == BatchScore(
-        batch="W1", rows=5, labelled=3, loss=pytest.approx(0.02), auc=1.0
-    )
+    assert auc(BINARY, np.array([1, 0]), np.array([0.5, math.nan])) is None
 
 
 def test_one_class_only_has_no_auc() -> None:
-    assert score("W1", BINARY, [1, 1], [0.9, 0.1], "brier").auc is None
-
-
-def test_without_labels_the_loss_is_0_and_the_rows_count() -> None:
-    assert score("W1", BINARY, [], [], "brier", rows=5) == BatchScore(
-        batch="W1", rows=5, labelled=0, loss=0.0, auc=None
-    )
-
-
-def test_rows_are_the_labelled_ones_unless_told() -> None:
-    assert score("W1", BINARY, [1, 0], [0.9, 0.1], "brier").rows == 2
+    assert auc(BINARY, np.array([1, 1]), np.array([0.9, 0.1])) is None
 
 
 def test_columns_of_objects_are_scored_like_numbers() -> None:
     labels, chances = np.array([1, 0], dtype=object), np.array([0.75, 0.5], dtype=object)
     assert row_losses("brier", BINARY, labels, [0.75, 0.5]).dtype == np.float64
     assert row_losses("brier", BINARY, labels, chances).tolist() == [0.0625, 0.25]
-    assert score("W1", BINARY, labels, chances, "brier").auc == 1.0
 
 
 def test_of_several_classes_the_chance_of_the_one_that_happened_counts() -> None:
@@ -87,25 +69,21 @@ def test_a_value_costs_its_miss_and_none_the_way_to_the_far_end() -> None:
 
 def test_the_auc_of_several_classes_is_the_mean_of_each_against_the_rest() -> None:
     sure = np.eye(3)[[0, 1, 2, 2]]
-    assert score("W1", CLASSES, [0, 1, 2, 2], sure, "brier").auc == 1.0
+    assert auc(CLASSES, np.array([0, 1, 2, 2]), sure) == 1.0
     muddled = [[0.6, 0.3, 0.1], [0.6, 0.3, 0.1], [0.1, 0.3, 0.6], [0.1, 0.3, 0.6]]
     # low against the rest 2.5 of 3 pairs, middle all tied, high 4 of 4
-    assert score("W1", CLASSES, [0, 1, 2, 2], muddled, "brier").auc == pytest.approx(
-        (2.5 / 3 + 0.5 + 1.0) / 3
-    )
-    assert score("W1", CLASSES, [0, 1, 1], np.eye(3)[[0, 1, 1]], "brier").auc is None
+    assert auc(CLASSES, np.array([0, 1, 2, 2]), np.array(muddled)) == pytest.approx((2.5 / 3 + 0.5 + 1.0) / 3)
+    assert auc(CLASSES, np.array([0, 1, 1]), np.eye(3)[[0, 1, 1]]) is None
 
 
 def test_two_named_classes_are_ranked_like_a_binary_label() -> None:
     two = CLASSES.model_copy(update={"classes": ["no", "yes"]})
     answers = [[0.9, 0.1], [0.6, 0.4], [0.7, 0.3]]
-    assert score("W1", two, [0, 0, 1], answers, "brier").auc == 0.5
+    assert auc(two, np.array([0, 0, 1]), np.array(answers)) == 0.5
 
 
 def test_a_regression_has_no_auc() -> None:
-    assert score("W1", VALUE, [1.0, 3.0], [2.0, 2.0], "absolute_error") == BatchScore(
-        batch="W1", rows=2, labelled=2, loss=1.0, auc=None
-    )
+    assert auc(VALUE, np.array([1.0, 3.0]), np.array([2.0, 2.0])) is None
 
 
 def test_two_models_lie_as_far_apart_as_their_probabilities_differ() -> None:

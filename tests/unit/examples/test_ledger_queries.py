@@ -5,103 +5,165 @@ from pathlib import Path
 import pytest
 
 from examples.flights import ledger_queries
-from examples.flights.records import Observed
-from tests.support import year
+from examples.flights.records import Decision, Measured
 from tests.support.builders import shipped
-from trimtab.contracts import BatchScore, ConceptDrift, DataDrift
-from trimtab.ledger import Ledger, Observation, Transition
-from trimtab.params import load
+from tests.support.ledger import MONDAY, batch
+from tests.support.scored import score
+from trimtab.contracts import Training
+from trimtab.ledger import (
+    Answer,
+    Ledger,
+    Measurement,
+    Request,
+    Shadow,
+    Transition,
+    TransitionEnd,
+    Version,
+    Wait,
+)
+
+PARAMS = shipped()
 
 
-@pytest.fixture(scope="module")
-def ledger(tmp_path_factory: pytest.TempPathFactory) -> Ledger:
-    """A ledger of 18 weeks: two promotions, a request that was skipped, and a rejected version."""
-    return year.written(tmp_path_factory.mktemp("year"), 18)
+@pytest.fixture
+def ledger(tmp_path: Path) -> Ledger:
+    ledger = Ledger(f"sqlite:///{tmp_path / 'ledger.db'}", "demand")
+    ledger.migrate()
+    return ledger
 
 
-def test_nothing_is_in_production_before_the_first_promotion(tmp_path: Path) -> None:
-    assert ledger_queries.production(year.written(tmp_path, 0)) is None
+def training(week: int) -> Training:
+    """The model that was fitted through a week."""
+    return Training(
+        run_id=f"all-{week}",
+        source="models:/m",
+        digest="d",
+        trained_through=batch(week).manifest.end,
+        rows=10,
+        batches=(),
+        seconds=1.0,
+    )
 
 
-def test_only_a_completed_promotion_counts(tmp_path: Path) -> None:
-    ledger = year.written(tmp_path, 9)
-    (promotion,) = ledger.all(Transition, to_stage="Production")
+def measure(ledger: Ledger, week: int, **losses: float) -> None:
+    """Write what the loop writes after a week: the scores of models, and the model that it fitted."""
+    fact = batch(week)
+    losses["all"] = losses.pop("fresh")
+    measurement = Measurement(
+        batch=fact.manifest.batch,
+        revision=1,
+        scores={
+            f"all-{week - 1}" if name == "all" else name.replace("_", "-"): score(loss)
+            for name, loss in losses.items()
+        },
+        champion=None,
+        shadows={"all": f"all-{week - 1}"},
+        leader="all",
+        event_time=fact.event_time,
+    )
+    fitted = Shadow(
+        candidate="all",
+        batch=fact.manifest.batch,
+        revision=1,
+        training=training(week),
+        event_time=fact.event_time,
+    )
+    ledger.append(fact, fitted, measurement)
+
+
+def deploy(ledger: Ledger, week: int) -> None:
+    """Deploy the model that was fitted through a week, as the version with its number."""
+    version = Version(version=str(week), candidate="all", training=training(week))
+    move = Transition(
+        key=f"deploy-{week}",
+        kind="promote",
+        version=version.version,
+        to_stage="Production",
+        replaces=None,
+        actor="run",
+        reason="DEPLOY",
+        evidence_sha256=None,
+        event_time=batch(week).event_time,
+    )
+    ledger.append(version, move, TransitionEnd(key=move.key, outcome="done"))
+
+
+@pytest.fixture
+def played(ledger: Ledger) -> Ledger:
+    """Three weeks with version 1, which loses .05 more than fresh models from the second one on."""
+    measure(ledger, 1, fresh=0.5)
+    deploy(ledger, 1)
+    measure(ledger, 2, fresh=0.5)
+    measure(ledger, 3, fresh=0.5, all_1=0.55)
+    return ledger
+
+
+def ask(ledger: Ledger, source: str, episode: str) -> str:
+    request = Request(source=source, episode=episode, reason="it is time", event_time=MONDAY)
+    ledger.append(request)
+    return request.key
+
+
+def answer(ledger: Ledger, request: str, action: str, version: str | None = None) -> None:
     ledger.append(
-        Transition(
-            key="next",
-            kind="promote",
-            version="9",
-            to_stage="Production",
-            replaces="2",
-            actor="run",
-            reason="better",
-            evidence_sha256=None,
-            event_time=promotion.event_time,
-        )
+        Answer(request=request, action=action, reason="so", holder="run", event_time=MONDAY, version=version)
     )
-    assert ledger_queries.production(ledger) == "2"
 
 
-def test_a_decision_carries_the_verdict_of_its_run_and_the_version_that_serves(ledger: Ledger) -> None:
-    first, second, rejected, _ = ledger_queries.decisions(ledger, after=0)
-    assert (first.request, first.version, first.outcome) == ("the first model", "2", "PROMOTE")
-    assert second.version == "4"
-    assert (second.comparison.gain, second.comparison.lower, second.comparison.error) == (
-        0.0081,
-        0.0012,
-        0.03,
+def test_a_week_has_the_losses_of_the_champion_and_of_the_fresh_model_and_the_regret(played: Ledger) -> None:
+    week = ledger_queries.measured(played, "W03", PARAMS)
+    assert week == Measured(
+        loss=pytest.approx(0.55), auc=0.7, fresh=pytest.approx(0.5), regret=pytest.approx(0.05 / 0.5)
     )
-    assert second.sentence.startswith("PROMOTE: the challenger loses 0.0081 less per row than version 2")
-    assert (rejected.version, rejected.outcome) == ("5", "REJECT")
 
 
-def test_retrainings_come_before_other_decisions(ledger: Ledger) -> None:
-    actions = [decision.action for decision in ledger_queries.decisions(ledger, after=0)]
-    assert actions == ["RETRAIN", "RETRAIN", "RETRAIN", "SKIP"]
+def test_regret_is_that_before_the_loop_acted_on_the_week(played: Ledger) -> None:
+    before = ledger_queries.measured(played, "W03", PARAMS)
+    deploy(played, 3)
+    assert ledger_queries.measured(played, "W03", PARAMS) == before
+    measure(played, 4, fresh=0.5)
+    assert ledger_queries.measured(played, "W04", PARAMS).regret == 0
 
 
-def test_a_run_that_failed_says_why(tmp_path: Path) -> None:
-    written = year.played(tmp_path, 2)
-    run = written.start_run(1, written.ask(1, "ui", "a new feature"))
-    written.end_run(1, run, "failed", "No module named 'lightgbm'")
-    (decision,) = ledger_queries.decisions(written.ledger, after=0)
-    assert (decision.action, decision.version, decision.outcome) == ("RETRAIN", None, "FAILED")
-    assert decision.sentence == "No module named 'lightgbm'"
+def test_a_champion_without_a_score_has_no_loss(played: Ledger) -> None:
+    measure(played, 4, fresh=0.5)
+    week = ledger_queries.measured(played, "W04", PARAMS)
+    assert (week.loss, week.auc, week.fresh) == (None, None, pytest.approx(0.5))
 
 
-def test_the_newest_decision_on_a_request_counts(tmp_path: Path) -> None:
-    written = year.played(tmp_path, 2)
-    request = written.ask(1, "ui", "a new feature")
-    written.wait(1, request, "cooldown")
-    written.answer(1, request, "SKIP", "it was about version 1")
-    assert [each.action for each in ledger_queries.decisions(written.ledger, after=0)] == ["SKIP"]
+@pytest.mark.parametrize("name", ["W01", "W04"])
+def test_a_week_before_the_first_champion_or_without_labels_is_not_measured(
+    played: Ledger, name: str
+) -> None:
+    assert ledger_queries.measured(played, name, PARAMS) is None
 
 
-def test_decisions_that_were_shown_are_not_shown_again(tmp_path: Path) -> None:
-    written = year.played(tmp_path, 2)
-    assert ledger_queries.newest_decision(written.ledger) == 0
-    written.wait(1, written.ask(1, "ui", "old"), "cooldown")
-    newest = ledger_queries.newest_decision(written.ledger)
-    written.wait(1, written.ask(1, "age", "new"), "paused")
-    decisions = ledger_queries.decisions(written.ledger, after=newest)
-    assert [decision.request for decision in decisions] == ["new"]
-
-
-def test_an_observation_is_assessed_by_the_parameters(tmp_path: Path) -> None:
-    ledger = year.written(tmp_path, 0)
-    score = BatchScore(batch="2013-W09", rows=900, labelled=800, loss=0.6, auc=0.6)
-    ledger.append(
-        Observation(
-            batch="2013-W09",
-            revision=1,
-            champion="1",
-            data=DataDrift(sampled=900, share=0.25, columns=()),
-            concept=ConceptDrift(score=score, reference_mean=0.5, reference_sd=0.02, sigmas=5.0),
-            champion_age_batches=1,
-            report_run_id="r",
-            event_time=year.end(0),
-        )
+def test_an_answer_has_its_source_and_version(ledger: Ledger) -> None:
+    answer(ledger, ask(ledger, "regret", "W03"), "DEPLOY", "4")
+    assert ledger_queries.decisions(ledger, after=0) == (
+        Decision(source="regret", action="DEPLOY", reason="so", version="4"),
     )
-    observed = ledger_queries.observed(ledger, "2013-W09", load(Path("params.yaml")))
-    assert observed == Observed(data_share=0.25, data_drift=False, sigmas=5.0, concept_drift=True)
-    assert ledger_queries.observed(ledger, "2013-W09", shipped(), revision=2) is None
+
+
+def test_the_newest_decision_on_a_request_counts(ledger: Ledger) -> None:
+    request = ask(ledger, "age", "W03")
+    ledger.append(Wait(request=request, reason="paused", holder="run", event_time=MONDAY))
+    (waits,) = ledger_queries.decisions(ledger, after=0)
+    answer(ledger, request, "SKIP")
+    (skipped,) = ledger_queries.decisions(ledger, after=0)
+    assert (waits.action, waits.reason, skipped.action) == ("WAIT", "paused", "SKIP")
+
+
+def test_decisions_that_were_shown_are_not_shown_again(ledger: Ledger) -> None:
+    assert ledger_queries.newest_decision(ledger) == 0
+    answer(ledger, ask(ledger, "ui", "old"), "SKIP")
+    newest = ledger_queries.newest_decision(ledger)
+    answer(ledger, ask(ledger, "age", "new"), "SKIP")
+    assert [each.source for each in ledger_queries.decisions(ledger, after=newest)] == ["age"]
+
+
+def test_a_fit_that_failed_is_not_counted(played: Ledger) -> None:
+    played.append(
+        Shadow(candidate="all", batch="W04", revision=1, training=None, error="no memory", event_time=MONDAY)
+    )
+    assert ledger_queries.fits(played) == 3

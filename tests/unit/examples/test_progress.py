@@ -5,80 +5,79 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from examples.flights import progress
-from examples.flights.records import Decision, Demo, Line, Observed, Served, TaskTime, Week
-from trimtab.contracts import BatchScore, Comparison
+from examples.flights.records import SCHEDULE, Decision, Demo, Line, Measured, Served, TaskTime, Week
+from trimtab.replay.scorecard import Row
 
-SCORE = BatchScore(batch="2013-W09", rows=6300, labelled=6200, loss=0.49721, auc=0.70423)
 WEEK = Week(
     batch="2013-W09",
-    served=Served(rows=6300, version="1", score=SCORE),
-    observed=Observed(data_share=0.53, data_drift=True, sigmas=3.42, concept_drift=True),
+    served=Served(rows=6300, version="1"),
+    measured=Measured(loss=0.49721, auc=0.70423, fresh=0.49011, regret=0.0342),
     seconds={"traffic": 3.0, "ingest": 6.6},
     done=True,
 )
-COMPARISON = Comparison(
-    metric="log_loss",
-    rows=12000,
-    blocks=14,
-    champion_loss=0.5123,
-    challenger_loss=0.5,
-    gain=0.0123,
-    lower=0.004,
-    upper=0.02,
-    error=0.05,
+DEPLOYED = Decision(source="regret", action="DEPLOY", reason="the fresh models lose less", version="4")
+WAITS = Decision(source="age", action="WAIT", reason="3 blocks of evidence")
+ROW = Row(
+    policy="trimtab",
+    loss=0.49821,
+    auc=0.7042,
+    gain_kept=0.9,
+    deployments=3,
+    per_batch=0.1,
+    wrong=0,
+    rollbacks=0,
+    reaction=None,
+    difference=-0.00123,
+    error=0.00045,
 )
-RETRAINED = Decision(
-    source="drift",
-    request="loss",
-    action="RETRAIN",
-    reason="drift: loss",
-    version="2",
-    outcome="PROMOTE",
-    comparison=COMPARISON,
+DEMO = Demo(
+    params_sha256="aa",
+    weeks=9,
+    started_at=datetime(2026, 11, 2, tzinfo=UTC),
+    made=(),
+    played=(WEEK,),
+    scorecard=(Line(row=ROW, weeks=()), Line(row=replace(ROW, policy=SCHEDULE), weeks=())),
+    fits=24,
 )
 
 
-def test_a_week_is_one_line_with_flags():
+def test_a_week_is_one_line() -> None:
     assert progress.week_line(WEEK) == (
-        "2013-W09    6300  0.704 0.4972   +3.4s! 0.53!     v1   10  no requests"
+        "2013-W09    6300  0.704  0.4972  0.4901   +3.4%     v1   10  no request"
     )
 
 
-def test_values_are_below_their_header():
-    assert progress.HEADER.index("decision") == progress.week_line(WEEK).index("no requests")
+def test_values_are_below_their_header() -> None:
+    assert progress.HEADER.index("decision") == progress.week_line(WEEK).index("no request")
 
 
-def test_a_missing_measurement_is_a_dash():
-    line = progress.week_line(replace(WEEK, observed=None, note="column temp is missing"))
-
-    assert line.split() == "2013-W09 6300 0.704 0.4972 - - v1 10 column temp is missing".split()
-
-
-def test_a_retraining_names_verdict_version_and_gain():
-    assert (
-        progress.decision(replace(WEEK, decisions=(RETRAINED,)))
-        == "RETRAIN (drift) -> PROMOTE v2, gain +0.0123"
-    )
+def test_a_week_without_measurement_has_dashes() -> None:
+    line = progress.week_line(replace(WEEK, measured=None, note="column temp is missing"))
+    assert line.split() == "2013-W09 6300 – – – – v1 10 column temp is missing".split()
 
 
-def test_a_wait_gives_its_reason_in_short():
-    wait = Decision(
-        source="drift", request="loss", action="WAIT", reason="cooldown: 1 batch since the last retraining"
-    )
-
-    assert (
-        progress.decision(replace(WEEK, decisions=(wait,)))
-        == "WAIT (cooldown: 1 batch since the last retraining)"
-    )
+def test_a_champion_without_a_score_has_a_dash() -> None:
+    failed = Measured(loss=None, auc=None, fresh=0.5, regret=0.0)
+    assert progress.week_line(replace(WEEK, measured=failed)).split()[2:6] == ["–", "–", "0.5000", "+0.0%"]
 
 
-def test_a_failed_run_says_so():
-    failed = replace(RETRAINED, version=None, outcome="FAILED", comparison=None, sentence="the disk is full")
+def test_a_deployment_has_its_version_source_and_sentence() -> None:
+    line = progress.decision(replace(WEEK, decisions=(WAITS, DEPLOYED)))
+    assert line == "DEPLOY v4 (regret): the fresh models lose less"
 
-    assert progress.decision(replace(WEEK, decisions=(failed,))) == "RETRAIN (drift) -> FAILED"
+
+def test_without_a_deployment_the_newest_answer_is_shown() -> None:
+    skipped = Decision(source="drift", action="SKIP", reason="no regret")
+    assert progress.decision(replace(WEEK, decisions=(WAITS, skipped))) == "SKIP (drift): no regret"
 
 
-def test_a_file_gets_plain_lines_without_current_steps():
+def test_late_labels_get_a_line_below_the_same_header() -> None:
+    line = progress.late_line(WEEK)
+    assert line.split()[:3] == ["2013-W09", "labels", "0.704"]
+    assert progress.HEADER.index("decision") == line.index("no request")
+
+
+def test_a_file_gets_plain_lines_without_current_steps() -> None:
     out = io.StringIO()
     lines = progress.Progress(out)
 
@@ -88,46 +87,25 @@ def test_a_file_gets_plain_lines_without_current_steps():
     assert out.getvalue() == "done\n"
 
 
-def test_the_scorecard_shows_means_over_the_weeks():
-    scores = (SCORE, replace(SCORE, loss=0.49921, auc=None))
-    table = progress.scorecard_table(
-        [Line(policy="never retrained", retrainings=0, promotions=0, scores=scores)]
-    )
+def test_the_scorecard_has_the_difference_to_the_schedule_with_its_error_and_the_number_of_fits() -> None:
+    head, ours, schedule, _, fits = progress.scorecard_table(DEMO).splitlines()
+    assert ours.split() == ["trimtab", "0.4982", "0.7042", "3", "-0.0012", "±", "0.0004"]
+    assert schedule.split()[-4:] == ["0.4982", "0.7042", "3", "–"]
+    assert len(head) == len(ours) == len(schedule)
+    assert fits == "The loop fitted 24 models."
 
-    assert table.splitlines()[1].split() == ["never", "retrained", "0.7042", "0.4982", "0", "0"]
 
-
-def test_timing_lists_phases_that_happened_and_tasks_by_cost():
+def test_timing_lists_phases_that_happened_and_tasks_by_cost() -> None:
     quick = TaskTime(
         dag="sweep", task="waiting", runs=3, mean_seconds=1.0, max_seconds=1.5, total_seconds=3.0
     )
     slow = TaskTime(
-        dag="retrain_model", task="train", runs=2, mean_seconds=9.0, max_seconds=10.0, total_seconds=18.0
-    )
-    demo = Demo(
-        params_sha256="aa",
-        weeks=9,
-        started_at=datetime(2026, 11, 2, tzinfo=UTC),
-        made=(),
-        played=(WEEK,),
-        tasks=(quick, slow),
+        dag="monitor_model", task="measure", runs=2, mean_seconds=9.0, max_seconds=10.0, total_seconds=18.0
     )
 
-    first_words = [line.split()[0] for line in progress.timing(demo).splitlines()]
+    lines = progress.timing(replace(DEMO, tasks=(quick, slow))).splitlines()
 
-    assert first_words == ["phase", "traffic", "ingest", "task", "retrain_model.train", "sweep.waiting"]
-
-
-def test_a_week_without_enough_labels_abstains():
-    silent = Observed(
-        data_share=0.1, data_drift=False, sigmas=None, concept_drift=False, abstained="0 labelled rows"
-    )
-    assert progress.week_line(replace(WEEK, observed=silent)).split()[4] == "abstains"
-
-
-def test_late_labels_get_their_own_line():
-    calm = Observed(data_share=0.1, data_drift=False, sigmas=1.24, concept_drift=False)
-    line = "2013-W09  its labels came late, measured again at revision 2: concept drift"
-    assert progress.late_line("2013-W09", calm) == f"{line} +1.2s"
-    silent = replace(calm, sigmas=None, abstained="3 labelled rows")
-    assert progress.late_line("2013-W09", silent) == f"{line} abstains: 3 labelled rows"
+    assert [line.split()[0] for line in lines] == [
+        *("phase", "traffic", "ingest"),
+        *("task", "monitor_model.measure", "sweep.waiting"),
+    ]

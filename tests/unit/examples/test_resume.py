@@ -8,7 +8,6 @@ import pytest
 
 from examples.flights import records, resume
 from examples.flights.records import Demo, Served, Week
-from trimtab.contracts import BatchScore
 from trimtab.errors import Unfit
 from trimtab.settings import Settings
 
@@ -19,8 +18,7 @@ BEGUN = Demo(
     made=("demo.json", "ledger.db"),
 )
 FINISHED = replace(BEGUN, finished=True)
-SCORE = BatchScore(batch="2013-W09", rows=10, labelled=9, loss=0.5, auc=0.7)
-WEEK = Week(batch="2013-W09", served=Served(rows=10, version="1", score=SCORE))
+WEEK = Week(batch="2013-W09", served=Served(rows=10, version="1"))
 
 
 def decide(
@@ -144,5 +142,7 @@ def test_a_foreign_marker_is_refused(tmp_path: Path):
         records.load(tmp_path)
 
 
-def test_a_week_that_is_there_already_is_replaced():
-    assert BEGUN.with_week(WEEK).with_week(replace(WEEK, done=True)).played == (replace(WEEK, done=True),)
+def test_a_week_that_is_there_already_is_replaced_in_its_place():
+    done, later = replace(WEEK, done=True), replace(WEEK, batch="2013-W10")
+
+    assert BEGUN.with_week(WEEK).with_week(later).with_week(done).played == (done, later)

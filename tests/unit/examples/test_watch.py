@@ -112,17 +112,17 @@ def test_an_event_that_airflow_lost_is_ignored(airflow, tmp_path):
 
 def test_a_failed_task_is_named_with_its_log(airflow, tmp_path, monkeypatch):
     monkeypatch.setattr(watch, "_CHECK_SECONDS", 0.0)
-    log = tmp_path / "logs" / "tasks" / "dag_id=retrain_model" / "run_id=r1" / "task_id=train"
+    log = tmp_path / "logs" / "tasks" / "dag_id=retrain_model" / "run_id=r1" / "task_id=deploy"
     log.mkdir(parents=True)
     watching_it = watching(airflow, tmp_path)
     airflow.run("failed")
-    airflow.task("train", 3.0, state="failed")
+    airflow.task("deploy", 3.0, state="failed")
 
     with pytest.raises(RunFailed) as error:
-        watching_it.until("a verdict", lambda: None, seconds=20)
+        watching_it.until("an answer", lambda: None, seconds=20)
 
     assert str(error.value) == (
-        f"Expected a verdict, got task train of retrain_model failed in run r1. Look at {log}"
+        f"Expected an answer, got task deploy of retrain_model failed in run r1. Look at {log}"
     )
 
 
@@ -147,13 +147,13 @@ def test_a_time_out_says_which_runs_are_active(airflow, tmp_path):
     airflow.run("running")
 
     with pytest.raises(RunFailed, match=r"nothing within 0 s \(active: retrain_model running\)"):
-        watching(airflow, tmp_path).until("a verdict", lambda: None, seconds=0)
+        watching(airflow, tmp_path).until("an answer", lambda: None, seconds=0)
 
 
 def test_task_times_are_summed_over_all_pages(airflow, tmp_path):
     for seconds in range(150):
-        airflow.task("train", float(seconds))
-    airflow.task("train", None)
+        airflow.task("deploy", float(seconds))
+    airflow.task("deploy", None)
 
     (times,) = watching(airflow, tmp_path).task_times(datetime(2026, 1, 1, tzinfo=UTC))
 

@@ -6,20 +6,21 @@ from pathlib import Path
 import pytest
 
 from tests.support.ledger import MONDAY, batch, request
-from trimtab.contracts import Plan
+from trimtab.contracts import ModelVersion, Training
 from trimtab.errors import Conflict
 from trimtab.ledger import (
     Answer,
     Batch,
-    Judgement,
     Ledger,
     Notice,
+    Question,
     Request,
     Run,
     RunEnd,
     Snapshot,
     Transition,
     TransitionEnd,
+    Version,
     queries,
 )
 
@@ -32,14 +33,14 @@ def ledger(tmp_path: Path) -> Ledger:
 
 
 def run(episode: str) -> Run:
-    plan = Plan(model="demand", commit="c", cutoff=MONDAY, train=(), judge=())
     return Run(
         key=f"demand-{episode}",
         request=request(episode).key,
-        action="RETRAIN",
+        action="DEPLOY",
         reason="the loss is high",
         holder="run",
-        plan=plan,
+        commit="c",
+        candidate="all",
         event_time=MONDAY,
     )
 
@@ -53,17 +54,13 @@ def answer(episode: str, run: str | None = None) -> Answer:
     return Answer(request=key, action="SKIP", reason="", holder="run", event_time=MONDAY, run=run)
 
 
-def judgement(run_key: str, version: str, state: str) -> Judgement:
-    return Judgement(run_key=run_key, version=version, state=state, reason="", event_time=MONDAY)
-
-
-def move(version: str, to: str) -> Transition:
+def move(version: str, to: str, kind: str = "promote", *, replaces: str | None = None) -> Transition:
     return Transition(
-        key=f"{version}:{to}",
-        kind="promote",
+        key=f"{kind}:{version}:{to}",
+        kind=kind,
         version=version,
         to_stage=to,
-        replaces=None,
+        replaces=replaces,
         actor="run",
         reason="better",
         evidence_sha256=None,
@@ -98,13 +95,61 @@ def test_only_completed_moves_to_production_count(ledger):
     assert queries.to_production(ledger) == [moves[0]]
 
 
-def test_a_version_is_under_judgement_until_its_newest_state_ends_it(ledger):
-    assert queries.under_judgement(ledger) is None
-    ledger.append(judgement("a", "1", "OPEN"), judgement("b", "2", "OPEN"), judgement("a", "1", "HOLD"))
-    assert queries.under_judgement(ledger) == "2"
-    assert queries.under_judgement(ledger, ("HOLD", "ASK")) == "1"
-    ledger.append(judgement("b", "2", "REJECT"), judgement("a", "1", "PROMOTE"))
-    assert queries.under_judgement(ledger) is None
+def test_a_run_that_asks_a_person_is_in_progress_until_it_ends(ledger):
+    ledger.append(run("a"), run("b"), Question(key=run("a").key, text="deploy?", event_time=MONDAY))
+    assert queries.asking(ledger) == {run("a").key}
+    ledger.append(ended(run("a"), "concluded"))
+    assert queries.asking(ledger) == set()
+
+
+def registered(version: str) -> Version:
+    training = Training(
+        run_id=f"run-{version}",
+        source="s",
+        digest="d",
+        trained_through=MONDAY,
+        rows=10,
+        batches=(),
+        seconds=1.0,
+    )
+    return Version(version=version, candidate="all", training=training)
+
+
+def make(ledger: Ledger, *transitions: Transition) -> None:
+    ends = [TransitionEnd(key=transition.key, outcome="done") for transition in transitions]
+    ledger.append(*transitions, *ends)
+
+
+def version_names(*versions: ModelVersion | None) -> list[str | None]:
+    return [version.version if version else None for version in versions]
+
+
+def test_the_service_is_told_of_champion_challenger_and_former_champion(ledger):
+    served = queries.served(ledger)
+    assert version_names(served.champion, served.challenger, served.former) == [None, None, None]
+    ledger.append(*map(registered, "1234"))
+    make(ledger, move("1", "Production"), move("3", "Staging", "stage"))
+    make(ledger, move("2", "Production", replaces="1"), move("3", "Archived", "archive"))
+    make(ledger, move("4", "Staging", "stage"))
+    served = queries.served(ledger)
+    assert version_names(served.champion, served.challenger, served.former) == ["2", "4", "1"]
+    assert queries.champion(ledger) == registered("2").model_version
+
+
+def test_a_champion_that_a_rollback_brought_back_has_no_former_one(ledger):
+    ledger.append(*map(registered, "12"))
+    make(ledger, move("1", "Production"), move("2", "Production", replaces="1"))
+    make(ledger, move("1", "Production", "rollback", replaces="2"))
+    served = queries.served(ledger)
+    assert version_names(served.champion, served.former) == ["1", None]
+
+
+def test_drift_is_not_measured_before_there_is_a_champion(ledger):
+    ledger.append(batch(1))
+    assert queries.unobserved(ledger) == (None, [])
+    ledger.append(registered("1"))
+    make(ledger, move("1", "Production"))
+    assert queries.unobserved(ledger) == ("1", [batch(1).ref])
 
 
 def test_some_columns_are_read_without_the_rest(ledger):

@@ -6,8 +6,8 @@ from datetime import timedelta
 import pytest
 
 from tests.support.ledger import MONDAY, batch, request
-from trimtab.contracts import BatchRef, Plan, Quarantined
-from trimtab.ledger import Order, QuarantineAction, Run, Transition, TransitionEnd, state
+from trimtab.contracts import BatchRef, Quarantined
+from trimtab.ledger import Answer, Order, QuarantineAction, Run, Transition, TransitionEnd, Wait, state
 
 
 def transition(
@@ -50,16 +50,16 @@ def test_the_event_clock_ignores_a_revision_that_was_corrected():
     assert state.event_now([mistyped, batch(1, revision=2)]) == MONDAY + timedelta(weeks=2)
 
 
-def test_every_batch_from_the_promotion_on_is_measured_once():
+def test_the_drift_of_every_batch_from_the_promotion_on_is_measured_once():
     facts = [batch(1), batch(2), batch(3), batch(3, revision=2)]
     since = MONDAY + timedelta(weeks=2)
-    assert state.unmeasured(facts, ["W02:r1:v1", "W03:r1:v1", "W03:r2:v2"], "1", since) == [
+    assert state.unobserved(facts, ["W02:r1:v1", "W03:r1:v1", "W03:r2:v2"], "1", since) == [
         BatchRef(batch="W03", revision=2)
     ]
 
 
-def test_a_batch_without_rows_is_not_measured():
-    assert state.unmeasured([batch(1), batch(1, revision=2, rows=0)], [], "1", MONDAY) == []
+def test_the_drift_of_a_batch_without_rows_is_not_measured():
+    assert state.unobserved([batch(1), batch(1, revision=2, rows=0)], [], "1", MONDAY) == []
 
 
 def test_a_released_entry_is_no_longer_in_quarantine():
@@ -72,14 +72,53 @@ def test_a_released_entry_is_no_longer_in_quarantine():
     assert state.open_quarantine(actions) == {}
 
 
-def test_a_request_waits_until_it_is_answered_or_a_run_works_on_it():
-    plan = Plan(model="m", commit="c", cutoff=MONDAY, train=(), judge=())
-    run = Run(
-        key="m-1", request="drift:W02", action="RETRAIN", reason="r", holder="h", plan=plan, event_time=MONDAY
+def test_the_newest_observation_is_that_of_the_latest_batch_and_revision():
+    facts = [batch(1), batch(2), batch(2, revision=2)]
+    assert state.newest_observation(facts, [], "1") is None
+    assert state.newest_observation(facts, ["W02:r1:v1", "W01:r1:v1", "W02:r2:v2"], "1") == "W02:r1:v1"
+
+
+def run(number: int, request_key: str) -> Run:
+    return Run(
+        id=number,
+        key=f"m-{number}",
+        request=request_key,
+        action="DEPLOY",
+        reason="it is old",
+        holder="h",
+        commit="c",
+        candidate="all",
+        event_time=MONDAY,
     )
+
+
+def answer(number: int, request_key: str, run_key: str | None = None) -> Answer:
+    return Answer(
+        id=number,
+        request=request_key,
+        action="SKIP",
+        reason="r",
+        holder="h",
+        event_time=MONDAY,
+        run=run_key,
+    )
+
+
+def test_the_answer_that_a_run_led_to_stands_for_the_run():
+    wait = Wait(id=1, request="drift:W01", reason="r", holder="h", event_time=MONDAY)
+    runs, concluded = [run(2, "drift:W02"), run(3, "drift:W03")], answer(4, "drift:W02", "m-2")
+    decided = state.decisions(runs, [answer(5, "drift:W04"), concluded], [wait])
+    assert decided == [wait, runs[1], concluded, answer(5, "drift:W04")]
+    assert [state.action_of(each) for each in decided] == ["WAIT", "DEPLOY", "SKIP", "SKIP"]
+
+
+def test_a_request_waits_until_it_is_answered_or_a_run_works_on_it():
     requests = [request("W01"), request("W02"), request("W03")]
-    assert state.waiting(requests, ["drift:W01"], [run]) == [requests[2]]
-    assert state.waiting(requests, ["drift:W01"], state.unfinished([run], ["m-1"])) == requests[1:]
+    assert state.waiting(requests, ["drift:W01"], [run(1, "drift:W02")]) == [requests[2]]
+    assert (
+        state.waiting(requests, ["drift:W01"], state.unfinished([run(1, "drift:W02")], ["m-1"]))
+        == requests[1:]
+    )
 
 
 def test_a_transition_counts_once_it_is_done():

@@ -14,7 +14,7 @@ from trimtab.replay.history import History, write_rows
 from trimtab.replay.recommend import recommend
 from trimtab.replay.streams import KINDS, Kind, Stream, stream_params
 from trimtab.train import row_groups
-from trimtab.trigger.policy import Rules
+from trimtab.trigger.policy import rules_of
 
 BATCHES = 11
 
@@ -70,8 +70,8 @@ def test_a_model_has_no_score_on_the_batches_that_it_was_fitted_on(history: Hist
 
 
 def test_successive_models_have_a_distance(history: History) -> None:
-    distances = [scored.distances["all"] for scored in history.record()]
-    assert all(0 < distance < 0.5 for distance in distances)
+    distances = [scored.examined["all"].distance for scored in history.record()]
+    assert all(distance is not None and 0 < distance < 0.5 for distance in distances)
 
 
 def test_a_replay_that_was_killed_fits_only_what_is_missing(history: History) -> None:
@@ -154,7 +154,7 @@ def test_batches_without_a_label_are_left_out(tmp_path: Path) -> None:
 
 def test_a_recommendation_names_the_settings_and_says_how_sure_it_is(tmp_path: Path) -> None:
     past = fitted(tmp_path, Stream(kind="none", seed=1, batches=30, rows=80), train__start_batches=4)
-    advice = recommend(past, Rules(gate=past.params.gate))
+    advice = recommend(past, rules_of(past.params))
     assert re.match(r"(Keep|Set) regret [0-9.]+, max-age \d+, windows all", advice)
     assert re.search(r"saved -?[0-9.]+% ± [0-9.]+% of the loss", advice)
 

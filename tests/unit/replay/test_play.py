@@ -7,9 +7,9 @@ from trimtab.evaluate.record import ScoredBatch
 from trimtab.replay.play import Played, play
 from trimtab.replay.policies import age_only, equally_often, every, never, trimtab
 from trimtab.replay.scorecard import difference_to, newey_west, row
-from trimtab.trigger.policy import Rules
+from trimtab.trigger.policy import rules_of
 
-RULES = Rules(gate=shipped().gate)
+RULES = rules_of(shipped())
 ONE = ["all"] * 20
 BEGIN = 2
 

@@ -8,7 +8,7 @@ from examples.flights import flights
 from tests.support.builders import in_file, sales, shipped, shops
 from trimtab.errors import OneClass, ParamsError
 from trimtab.train.features import design
-from trimtab.train.fit import baseline, build, fit, fit_rows, forward_chained_predictions, predict
+from trimtab.train.fit import baseline, build, fit, fit_rows, predict
 
 
 def test_same_rows_and_seed_give_the_same_predictions() -> None:
@@ -33,21 +33,6 @@ def test_the_baseline_predicts_the_frequency_of_the_label() -> None:
     parameters, frame = shops(), sales()
     model = fit(baseline(parameters), parameters, frame)
     assert predict(model, parameters, frame.head(1)) == [pytest.approx(frame["label"].mean())]
-
-
-def test_each_reference_batch_is_predicted_by_a_model_of_the_batches_before_it(tmp_path: Path) -> None:
-    parameters = shops(train__reference_batches=2)
-    frames = {name: sales(200, seed=number) for number, name in enumerate("abcde")}
-    predictions = forward_chained_predictions(parameters, in_file(tmp_path, frames))
-    assert list(predictions) == ["d", "e"]
-    history = pd.concat([frames[name] for name in "abc"], ignore_index=True)
-    model = fit(build(parameters), parameters, history)
-    assert (predictions["d"] == predict(model, parameters, frames["d"])).all()
-
-
-def test_the_first_two_batches_are_never_a_reference(tmp_path: Path) -> None:
-    rows = in_file(tmp_path, {name: sales(100, seed=number) for number, name in enumerate("abc")})
-    assert list(forward_chained_predictions(shops(train__reference_batches=9), rows)) == ["c"]
 
 
 def test_rows_in_a_file_and_in_a_frame_give_the_same_model(tmp_path: Path) -> None:

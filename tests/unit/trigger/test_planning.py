@@ -1,25 +1,36 @@
-"""No batch both trains and judges, and none judges the same challenger twice."""
+"""What one run of the MLflow Project reads, fits and scores."""
 
-from dataclasses import replace
+from collections.abc import Sequence
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.builders import MONDAY, shipped
-from trimtab.contracts import Block, Comparison, Manifest, ModelVersion, Verdict
+from trimtab.contracts import Fit, Manifest, ModelVersion, Plan, TrainedModel
 from trimtab.errors import NotEnoughBatches
-from trimtab.trigger.planning import make_look, make_plan
+from trimtab.trigger.planning import (
+    plan_backfill,
+    plan_batch,
+    read_champion,
+    read_run,
+    write_champion,
+    write_run,
+)
 
 WEEK = timedelta(weeks=1)
+BOTH = {"all": None, "newest 8": 8}
+MODEL = TrainedModel(run_id="r", source="s", digest="d", trained_through=MONDAY + 4 * WEEK)
+CHAMPION = ModelVersion(version="4", run_id="r", source="s", digest="d", trained_through=MONDAY)
 
 
 def manifest(number: int, labelled: int = 10) -> Manifest:
     return Manifest(
         model="m",
         batch=f"W{number}",
-        revision=1,
+        revision=1 + number % 2,
         start=MONDAY + number * WEEK,
         end=MONDAY + (number + 1) * WEEK,
         partial=False,
@@ -31,96 +42,89 @@ def manifest(number: int, labelled: int = 10) -> Manifest:
     )
 
 
-CHALLENGER = ModelVersion(version="4", run_id="r", source="s", digest="d", trained_through=MONDAY + 4 * WEEK)
+def weeks(count: int, *, unlabelled: Sequence[int] = ()) -> list[Manifest]:
+    return [manifest(number, 0 if number in unlabelled else 10) for number in range(count)]
 
 
-def verdict(*judged: int) -> Verdict:
-    blocks = tuple(
-        Block(batch=f"W{number}", number=0, rows=1, champion=0.0, challenger=0.0) for number in judged
-    )
-    comparison = Comparison(
-        metric="log_loss",
-        rows=1,
-        blocks=1,
-        champion_loss=0.0,
-        challenger_loss=0.0,
-        gain=0.0,
-        lower=0.0,
-        upper=0.0,
-        error=0.1,
-    )
-    return Verdict(
-        kind="HOLD",
-        reason="",
-        look=1,
-        comparison=comparison,
-        blocks=blocks,
-        checks=(),
-        probes={},
-        judged_on=(),
-        champion="version 1",
-        challenger_scores=(),
-        champion_scores=(),
-        cutoff=MONDAY,
-    )
-
-
-def look(manifests: list[Manifest], before: Verdict):
-    return make_look(
+def batch_plan(manifests: Sequence[Manifest], batch: str, models: Sequence[TrainedModel] = (MODEL,)) -> Plan:
+    return plan_batch(
         params=shipped(),
         commit="c",
         manifests=manifests,
-        champion=None,
-        challenger=CHALLENGER,
-        before=before,
-        decision="m-1",
+        batch=batch,
+        models=models,
+        shadows={"all": "r"},
+        candidates=BOTH,
     )
 
 
-@given(count=st.integers(3, 20), judge=st.integers(1, 5), window=st.none() | st.integers(1, 5))
-def test_what_trains_does_not_judge(count: int, judge: int, window: int | None) -> None:
-    parameters = shipped()
-    parameters = parameters.model_copy(
-        update={"gate": parameters.gate.model_copy(update={"judge_batches": judge})}
+def backfill(manifests: Sequence[Manifest]) -> Plan:
+    return plan_backfill(
+        params=shipped(), commit="c", manifests=manifests, candidates={"newest 3": 3}, decision="m-1"
     )
-    made = [manifest(number) for number in range(count)]
-    try:
-        plan = make_plan(params=parameters, commit="c", manifests=made, champion=None, window_batches=window)
-    except NotEnoughBatches:
-        assert count <= judge
-        return
-    assert not {ref.batch for ref in plan.train} & {ref.batch for ref in plan.judge}
-    assert [ref.batch for ref in plan.judge] == [f"W{number}" for number in range(count - judge, count)]
-    assert plan.cutoff == made[-1].end
 
 
-@given(new=st.integers(1, 5))
-def test_a_later_look_judges_only_what_no_look_has_seen(new: int) -> None:
-    plan = look([manifest(number) for number in range(6 + new)], verdict(4, 5))
-    judged = [ref.batch for ref in plan.judge]
-    assert judged == [f"W{number}" for number in range(6, 6 + new)]
-    assert not set(judged) & {block.batch for block in plan.judged}
-    assert not set(judged) & {ref.batch for ref in plan.train}
-    assert [ref.batch for ref in plan.train] == [f"W{number}" for number in range(6)]
-    assert (plan.look, plan.challenger) == (2, CHALLENGER)
+def test_a_batch_is_scored_and_the_candidates_are_fitted_through_it() -> None:
+    plan = batch_plan(weeks(6), "W5")
+    assert (plan.scored, plan.models, plan.shadows) == (("W5",), (MODEL,), {"all": "r"})
+    assert plan.fits == (
+        Fit(candidate="all", through="W5", window=None),
+        Fit(candidate="newest 8", through="W5", window=8),
+    )
+    assert [(ref.batch, ref.revision) for ref in plan.batches][-2:] == [("W4", 1), ("W5", 2)]
 
 
-def test_a_look_without_new_labels_is_refused() -> None:
-    with pytest.raises(NotEnoughBatches, match="The next look at a challenger"):
-        look([manifest(number) for number in range(6)] + [manifest(6, labelled=0)], verdict(4, 5))
+def test_batches_after_the_measured_one_are_not_read_but_labels_known_by_now_are() -> None:
+    plan = batch_plan(weeks(6), "W3")
+    assert [ref.batch for ref in plan.batches] == ["W0", "W1", "W2", "W3"]
+    assert plan.cutoff == MONDAY + 6 * WEEK
 
 
-def test_a_batch_from_before_the_last_look_that_came_late_trains_and_does_not_judge() -> None:
-    late = [manifest(number) for number in (0, 1, 2, 3, 4, 5, 6)]
-    plan = look(late, verdict(5))
-    assert [ref.batch for ref in plan.judge] == ["W6"]
-    corrected = [replace(batch, revision=2) if batch.batch == "W5" else batch for batch in late]
-    assert [ref.batch for ref in look(corrected, verdict(5)).judge] == ["W6"]
+def test_batches_without_enough_labels_are_not_read() -> None:
+    plan = batch_plan(list(reversed(weeks(6, unlabelled=[1, 5]))), "W4")
+    assert [ref.batch for ref in plan.batches] == ["W0", "W2", "W3", "W4"]
 
 
-def test_batches_without_enough_labels_neither_train_nor_judge() -> None:
-    manifests = [manifest(number, labelled=0 if number in (2, 5) else 10) for number in range(6)]
-    plan = make_plan(params=shipped(), commit="c", manifests=manifests, champion=None)
-    assert [ref.batch for ref in plan.judge] == ["W3", "W4"]
-    assert [ref.batch for ref in plan.train] == ["W0", "W1"]
-    assert plan.cutoff == manifests[5].end
+def test_before_there_are_models_nothing_is_scored() -> None:
+    assert batch_plan(weeks(6), "W5", models=()).scored == ()
+
+
+def test_a_candidate_is_backfilled_through_the_newest_batches() -> None:
+    plan = backfill(weeks(9))
+    assert plan.scored == ("W3", "W4", "W5", "W6", "W7", "W8")
+    assert [fit.through for fit in plan.fits] == ["W2", "W3", "W4", "W5", "W6", "W7", "W8"]
+    assert {(fit.candidate, fit.window) for fit in plan.fits} == {("newest 3", 3)}
+    assert (len(plan.batches), plan.decision, plan.models) == (9, "m-1", ())
+
+
+@given(st.lists(st.booleans(), max_size=14).filter(lambda labels: sum(labels) >= 3))
+def test_each_backfilled_batch_has_a_model_of_the_batches_before_it(labels: list[bool]) -> None:
+    plan = backfill(weeks(len(labels), unlabelled=[place for place, has in enumerate(labels) if not has]))
+    names = [ref.batch for ref in plan.batches]
+    before = dict(zip(names[1:], names, strict=False))
+    fitted = [fit.through for fit in plan.fits]
+    assert len(plan.scored) == min(6, sum(labels) - 1)
+    assert [before[batch] for batch in plan.scored] == fitted[:-1]
+    assert fitted[-1] == plan.scored[-1] == names[-1]
+
+
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_a_backfill_takes_three_labelled_batches(count: int) -> None:
+    manifests = [*weeks(count), *(manifest(number, labelled=0) for number in range(count, count + 3))]
+    with pytest.raises(NotEnoughBatches, match=f"needs 3 labelled batches, there are {count}"):
+        backfill(manifests)
+
+
+def test_equal_plans_are_equal_to_the_byte_and_read_as_they_were_written(tmp_path: Path) -> None:
+    texts = []
+    for manifests in (weeks(6), list(reversed(weeks(6)))):
+        write_run(tmp_path / "run.yaml", batch_plan(manifests, "W5"))
+        texts.append((tmp_path / "run.yaml").read_bytes())
+    assert texts[0] == texts[1]
+    assert read_run(tmp_path / "run.yaml") == batch_plan(weeks(6), "W5")
+
+
+@pytest.mark.parametrize("champion", [CHAMPION, None])
+def test_the_champion_is_read_as_it_was_written(tmp_path: Path, champion: ModelVersion | None) -> None:
+    write_champion(tmp_path / "champion.yaml", champion)
+    assert read_champion(tmp_path / "champion.yaml") == champion

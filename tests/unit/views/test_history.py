@@ -5,9 +5,8 @@ from pathlib import Path
 import pytest
 
 from tests.support import year
-from tests.support.builders import shipped
 from trimtab.errors import Unknown
-from trimtab.ledger import Erasure, ErasureEnd, Ledger
+from trimtab.ledger import Erasure, ErasureEnd, Ledger, Measurement, Observation, Shadow, Version
 from trimtab.views.history import Entry, about, read, table
 
 
@@ -20,12 +19,22 @@ def kinds(entries: list[Entry]) -> list[str]:
     return [entry.what for entry in entries]
 
 
+def texts(entries: list[Entry], what: str) -> list[str]:
+    return [entry.text for entry in entries if entry.what == what]
+
+
 def test_the_history_is_in_the_order_of_the_system_clock(ledger: Ledger) -> None:
     entries = read(ledger, None)
     assert [entry.at for entry in entries] == sorted(entry.at for entry in entries)
-    assert kinds(entries)[:5] == ["RETRAIN", "Staging", "judged", "Production", "Archived"]
-    assert kinds(entries)[-4:] == ["judged", "pause", "WAIT", "quarantined"]
-    assert {"SKIP", "ROLLBACK", "rollback", "block"} <= set(kinds(entries))
+    assert kinds(entries)[-6:] == ["Staging", "DEPLOY", "question", "pause", "WAIT", "quarantined"]
+    assert {"SKIP", "ROLLBACK", "failed", "Production", "Archived", "rollback", "block"} <= set(
+        kinds(entries)
+    )
+
+
+def test_a_comparison_without_blocks_names_no_bound(ledger: Ledger) -> None:
+    first = next(entry for entry in read(ledger, None) if entry.what == "WAIT")
+    assert "it loses +0.0000 log_loss per row (0 of at least 7 blocks);" in first.text
 
 
 @pytest.mark.parametrize("last", [1, 7, 20, 500])
@@ -33,58 +42,113 @@ def test_the_newest_entries_are_the_end_of_the_history(ledger: Ledger, last: int
     assert read(ledger, last) == read(ledger, None)[-last:]
 
 
-def test_a_retraining_is_one_decision_although_it_has_an_answer_too(ledger: Ledger) -> None:
-    assert kinds(read(ledger, None)).count("RETRAIN") == 8
+def test_a_run_is_a_decision_of_its_own_only_without_an_answer(ledger: Ledger) -> None:
+    entries = [entry for entry in read(ledger, None) if entry.what == "DEPLOY"]
+    assert [entry.version for entry in entries].count(
+        None
+    ) == 2, "the run that failed, and the one that asks a person"
+    deployed = [entry.version for entry in entries if entry.version is not None]
+    assert deployed == [entry.version for entry in read(ledger, None) if entry.text.startswith("DEPLOY: ")]
 
 
-def test_a_version_has_its_cause_its_training_its_verdict_and_its_moves(ledger: Ledger) -> None:
-    entries = about(ledger, shipped(), "11")
-    assert kinds(entries) == ["RETRAIN", "trained", "judged", "Production", "block"]
-    assert "a refit of version 10; run " in entries[1].text
-    assert entries[0].text.endswith(
-        f"; commit {year.digest('commit 30')[:10]}, judged on 2025-W30 and 2025-W31"
+def test_a_version_has_its_training_its_answers_its_evidence_and_its_moves(ledger: Ledger) -> None:
+    (rollback,) = [entry for entry in read(ledger, None) if entry.what == "rollback"]
+    entries = about(ledger, str(rollback.version))
+    assert kinds(entries) == [
+        "trained",
+        "Staging",
+        "DEPLOY",
+        "evidence",
+        "Production",
+        "DEPLOY",
+        "ROLLBACK",
+        "evidence",
+        "Production",
+        "rollback",
+        "WAIT",
+        "DEPLOY",
+    ]
+    training = ledger.require(Version, str(rollback.version)).training
+    assert texts(entries, "trained") == [
+        f"by candidate all on {training.rows} rows of {len(training.batches)} batches, {year.name(0)} to "
+        f"{training.batches[-1].batch}; run {training.run_id}, sha256 {training.digest[:12]}"
+    ]
+    evidence, _ = texts(entries, "evidence")
+    assert evidence.startswith(
+        "all leads; regret +3.6% (+0.0160 over 4 batches); the champion is 5 batches old; loss "
     )
-    assert {entry.version for entry in entries} == {"10", "11"}
+    assert evidence.endswith(" 28 blocks in 4 batches; all 5 checks hold")
 
 
-def test_a_batch_has_its_ingestion_its_measurement_its_requests_and_its_use(ledger: Ledger) -> None:
-    entries = about(ledger, shipped(), year.name(12))
-    assert kinds(entries)[:3] == ["ingested", "measured", "RETRAIN"]
-    assert set(kinds(entries)[3:]) == {"trained on", "judged"}
-    assert kinds(about(ledger, shipped(), year.name(52))) == ["quarantined"]
+def test_a_model_that_the_guard_stopped_says_on_which_evidence(ledger: Ledger) -> None:
+    (stopped,) = [entry for entry in read(ledger, None) if "worse beyond doubt" in entry.text]
+    version = next(
+        each
+        for each in ledger.all(Version)
+        if each.event_time == stopped.event_time and each.candidate == "all"
+    )
+    entries = about(ledger, version.version)
+    assert kinds(entries) == ["trained", "Staging", "SKIP", "evidence", "Archived"]
+    assert "a gain of -0.00" in entries[3].text
 
 
-def test_a_batch_with_late_labels_was_ingested_and_measured_twice(ledger: Ledger) -> None:
-    entries = about(ledger, shipped(), year.name(38))
-    assert kinds(entries)[:4] == ["ingested", "ingested", "measured", "measured"]
+def test_a_batch_has_its_ingestion_its_losses_its_drift_and_its_use(ledger: Ledger) -> None:
+    entries = about(ledger, year.name(12))
+    assert kinds(entries) == ["ingested", "data drift", "measured", "trained on"]
+    measured = ledger.all(Measurement, batch=year.name(12))[0]
+    champion, fresh, baseline = (
+        measured.scores[run].loss for run in (measured.champion, measured.shadows["all"], "baseline")
+    )
+    assert texts(entries, "measured") == [
+        f"revision 1: champion {champion:.4f}, fresh model of all {fresh:.4f}, baseline {baseline:.4f} log_loss per "
+        "row; all leads"
+    ]
+    columns = ledger.all(Observation, batch=year.name(12))[0].data.columns
+    drifted = [column.column for column in columns if column.drifted]
+    assert texts(entries, "data drift") == [f"{len(drifted)} of 17 features drifted: {', '.join(drifted)}"]
+    assert kinds(about(ledger, year.name(52))) == ["quarantined"]
+
+
+def test_a_batch_says_which_model_has_no_score_and_which_fit_failed(ledger: Ledger) -> None:
+    (measured,) = texts(about(ledger, year.name(year.NOT_SCORED)), "measured")
+    assert measured.endswith(
+        "; no score of the fresh model of newest 8: ValueError: the predictions hold 3 NaN"
+    )
+    (failed,) = texts(about(ledger, year.name(year.FAILED_FIT)), "fit failed")
+    (shadow,) = (each for each in ledger.all(Shadow, batch=year.name(year.FAILED_FIT)) if each.error)
+    assert failed == f"newest 8, attempt 1 of 3: {shadow.error}"
+
+
+def test_a_batch_has_the_requests_that_it_led_to(ledger: Ledger) -> None:
+    entries = about(ledger, year.name(year.LAST))
+    assert kinds(entries)[-3:] == ["DEPLOY", "question", "WAIT"]
+
+
+def test_a_batch_with_late_labels_was_ingested_twice_and_measured_with_its_labels(ledger: Ledger) -> None:
+    entries = about(ledger, year.name(38))
+    assert kinds(entries) == ["ingested", "data drift", "trained on", "ingested", "measured"]
 
 
 def test_an_unknown_name_is_refused_with_those_that_exist(ledger: Ledger) -> None:
-    with pytest.raises(Unknown, match=r"a version \(1, 2, .*14\) or a batch \(newest: .*2025-W52\)"):
-        about(ledger, shipped(), "W99")
+    with pytest.raises(
+        Unknown, match=r"a version \(newest: \d+, \d+, \d+\) or a batch \(newest: .*2025-W52\)"
+    ):
+        about(ledger, "W99")
 
 
 @pytest.mark.parametrize("outcome", ["failed", "lost"])
 def test_a_run_that_came_to_no_conclusion_says_why(tmp_path: Path, outcome: str) -> None:
-    written = year.played(tmp_path, 20)
-    run = written.start_run(19, written.ask(19, "ui", "a new feature"))
-    written.end_run(19, run, outcome, "No module named 'lightgbm'")
+    written = year.played(tmp_path, 10)
+    run = written.start_run(9, written.ask(9, "ui", "a new feature"))
+    written.end_run(9, run, outcome, "No module named 'lightgbm'")
     entries = read(written.ledger, 2)
-    assert kinds(entries) == ["RETRAIN", outcome]
+    assert kinds(entries) == ["DEPLOY", outcome]
     assert entries[-1].text == f"run {run.key}: No module named 'lightgbm'"
     assert f"{outcome:<12}       run {run.key}: No module" in table(entries)
 
 
-def test_a_version_whose_run_failed_after_the_training_says_so(tmp_path: Path) -> None:
-    written = year.played(tmp_path, 20)
-    run = written.start_run(19, written.ask(19, "ui", "a new feature"))
-    version = written.register(run.key, 17, 19)
-    written.end_run(19, run, "failed", "the disk is full")
-    assert kinds(about(written.ledger, shipped(), version)) == ["RETRAIN", "trained", "failed"]
-
-
 def test_an_erasure_is_in_the_history_of_its_batches_and_versions(tmp_path: Path) -> None:
-    ledger = year.written(tmp_path, 20)
+    ledger = year.written(tmp_path, 10)
     erasure = Erasure(
         key="e",
         salt="s",
@@ -99,7 +163,7 @@ def test_an_erasure_is_in_the_history_of_its_batches_and_versions(tmp_path: Path
     assert kinds(read(ledger, 1)) == ["erasing"]
     ledger.append(ErasureEnd(key="e"))
     for name, version in ((year.name(3), None), ("2", "2")):
-        entries = about(ledger, shipped(), name)[-2:]
+        entries = about(ledger, name)[-2:]
         assert [(entry.what, entry.version, entry.actor) for entry in entries] == [
             ("erasing", version, "eve"),
             ("erased", version, "eve"),

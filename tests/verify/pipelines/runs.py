@@ -1,6 +1,5 @@
 """Workflows really run by act: each `run:` step as it stands, the actions by stand-ins."""
 
-import json
 import os
 from pathlib import Path
 
@@ -56,8 +55,8 @@ def test_a_pull_request_is_trained_judged_and_commented(
         HANDOVER=str(handover),
     )
     assert code == 0, said[-6000:]
-    assert json.loads((handover / "review/verdict.json").read_text())["kind"] == "PROMOTE"
-    assert (handover / "review/plots/index.html").is_file() and (handover / "review/evidence.html").is_file()
+    assert len((handover / "review/losses.csv").read_text().splitlines()) == 4
+    assert (handover / "review/plots/index.html").is_file()
 
     head = {"label": "stranger:faster", "sha": sha}
     event = project.event(tmp_path / "workflow_run.json", "workflow_run", sha)
