@@ -43,7 +43,7 @@ def begin(folder: Path, rows: str) -> None:
     _land(folder, int(rows) // BATCHES)
     for number in range(BATCHES - 1):
         _expect(ingest(_name(number)), "ingested")
-    for item in measure.find_unmeasured():
+    for item in measure.find_unmeasured(HOLDER):
         measure.measure(**item)
     monitor.assess(HOLDER)
     run_key = arbitrate.arbitrate(HOLDER, None)
@@ -110,7 +110,7 @@ def measure(folder: Path) -> None:
     from trimtab.loop.measure import find_unmeasured
     from trimtab.loop.measure import measure as step
 
-    (item,) = find_unmeasured()
+    (item,) = find_unmeasured(HOLDER)
     step(**item)
 
 
