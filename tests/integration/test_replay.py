@@ -74,6 +74,7 @@ def test_a_replayed_model_equals_that_of_the_loop(
     through: int, delay: int, some_late: bool, led: Loop, tmp_path: Path
 ) -> None:
     """Four batches landed together, so the loop fitted through batch 1 when the labels of batch 3 were known."""
+    take_in(led, range(4, 6))
     past = replace(open_history(tmp_path, ["all"], None, 0), delay=delay)
     (shadow,) = led.ledger.all(Shadow, batch=past.batches[through])
     assert shadow.training is not None

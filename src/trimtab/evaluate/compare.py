@@ -103,7 +103,7 @@ def loss_bounds(blocks: Sequence[BlockLoss]) -> tuple[float, float] | None:
 
 def _half_width(wide: float, freedom: float, tail: float) -> float:
     """Return the distance of a bound; infinite for a tail so small that scipy gives its quantile the wrong sign."""
-    return float(abs(special.stdtrit(freedom, tail))) * wide if wide else 0.0
+    return abs(float(special.stdtrit(freedom, tail))) * wide if wide else 0.0
 
 
 def _standard_error(

@@ -6,6 +6,7 @@ weeks. So the guard demands no proof: it stops a refit only when the evidence sh
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import median
 from typing import Literal
 
@@ -17,10 +18,12 @@ from trimtab.evaluate.record import Record, blocks, comparable, model, shadow
 
 _NEWEST = 8
 """Number of distances of which the median says how far apart two successive models usually are."""
-_USUAL_DISTANCE = 0.15
+_FEWEST = 2
+"""Smallest number of them."""
+_SMALL_DISTANCE = 0.05
 """Mean distance between the predictions of two successive models that is never conspicuous."""
 _FAR = 3.0
-"""How many times the median distance is conspicuous."""
+"""How many times the median distance is conspicuous. On flights and generated streams it delays under 4 % of the models."""
 
 
 Kind = Literal["DEPLOY", "REJECT", "WAIT"]
@@ -36,8 +39,13 @@ class Guarded:
     checks: Sequence[Check] = ()
 
 
-def guard(since: Record, *, champion: str, leader: str, gate: params.Gate, batches: int) -> Guarded:
+def guard(
+    since: Record, *, champion: str, leader: str, gate: params.Gate, batches: int, earlier: Record = ()
+) -> Guarded:
     """Judge the leader's newest shadow by the leader's shadows that were scored since the deployment.
+
+    The evidence is about earlier models. So a model that lies unusually far from the one before waits for one batch, on
+    which it is scored itself, and from then on only what came after it is evidence.
 
     Args:
         since: The batches since the deployment of the champion, oldest first.
@@ -45,17 +53,21 @@ def guard(since: Record, *, champion: str, leader: str, gate: params.Gate, batch
         leader: The leading candidate.
         gate: Metric, error, smallest number of blocks, and the limits of the checks.
         batches: Number of newest batches that count as evidence.
+        earlier: The batches before, which say how far apart two successive models usually are.
     """
-    both = comparable(since, model(champion), shadow(leader))[-batches:]
+    jumps = _jumps([*earlier, *since], leader)[len(earlier) :]
+    begin = max((place + 1 for place, jumped in enumerate(jumps[:-1]) if jumped), default=0)
+    both = comparable(since[begin:], model(champion), shadow(leader))[-batches:]
     compared = paired(blocks(both, model(champion), shadow(leader)), gate, error=gate.error)
     examined = since[-1].examined.get(leader) if since else None
     checks = check_all(both, model(champion), shadow(leader), gate, examined)
-    kind, reason = _judge(since, compared, checks, leader, gate)
+    far = examined.distance if examined and jumps[-1] else None
+    kind, reason = _judge(compared, checks, gate, far)
     return Guarded(kind=kind, reason=reason, comparison=compared, checks=checks)
 
 
 def _judge(
-    since: Record, compared: Comparison, checks: Sequence[Check], leader: str, gate: params.Gate
+    compared: Comparison, checks: Sequence[Check], gate: params.Gate, far: float | None
 ) -> tuple[Kind, str]:
     if compared.blocks < gate.min_blocks:
         return "WAIT", (
@@ -69,10 +81,9 @@ def _judge(
     failed = [check.sentence for check in checks if not check.passed]
     if failed:
         return "REJECT", "; ".join(failed)
-    if _unusual(since, leader):
+    if far is not None:
         return "WAIT", (
-            f"the newest fresh model is {since[-1].examined[leader].distance:.2f} away from the one before; it is scored "
-            f"on one more batch first"
+            f"the newest fresh model is {far:.2f} away from the one before; it is scored on one more batch first"
         )
     return "DEPLOY", (
         f"the fresh models lose {abs(compared.gain):.4f} {gate.metric} {'less' if compared.gain >= 0 else 'more'} per row "
@@ -80,16 +91,18 @@ def _judge(
     )
 
 
-def _unusual(record: Record, leader: str) -> bool:
-    """Say whether the newest model lies unusually far from the one before, and the one before did not.
-
-    The evidence is about earlier models. After one batch of waiting it is about this one as well, and decides.
-    """
-    examined = (scored.examined.get(leader) for scored in record)
-    distances = [each.distance for each in examined if each is not None and each.distance is not None]
-    return _far(distances) and not _far(distances[:-1])
-
-
-def _far(distances: Sequence[float]) -> bool:
-    *before, newest = distances or [0.0]
-    return newest > max(_USUAL_DISTANCE, _FAR * median(before[-_NEWEST:] or [0.0]))
+def _jumps(record: Record, leader: str) -> list[bool]:
+    """Say of each batch whether the model that was fitted through it is the first one unusually far from the one before."""
+    distances: list[float] = []
+    far = [False]
+    for scored in record:
+        examined = scored.examined.get(leader)
+        distance = examined.distance if examined else None
+        usual = distances[-_NEWEST:]
+        far.append(
+            distance is not None
+            and len(usual) >= _FEWEST
+            and distance > max(_SMALL_DISTANCE, _FAR * median(usual))
+        )
+        distances += [] if distance is None else [distance]
+    return [now and not before for before, now in pairwise(far)]

@@ -269,7 +269,9 @@ def test_a_model_is_the_shadow_on_the_batch_after_the_one_that_it_was_fitted_thr
     evaluation = Evaluation(
         scores={"b": {"all-a": score(0.5)}, "c": {"all-b": score(0.5)}}, examined={"all-c": EXAMINED}
     )
-    earlier, last = record_of(evaluation, [fitted("a"), fitted("b"), fitted("c")], REFS)
+    earlier, last = record_of(
+        evaluation, [fitted("a"), fitted("b"), fitted("c")], [ref.batch for ref in REFS]
+    )
     assert (earlier.shadows, earlier.newest, earlier.examined) == ({"all": "all-a"}, {"all": "all-b"}, {})
     assert (last.shadows, last.newest, last.examined) == (
         {"all": "all-b"},
@@ -280,10 +282,10 @@ def test_a_model_is_the_shadow_on_the_batch_after_the_one_that_it_was_fitted_thr
 
 def test_a_fit_that_failed_is_no_shadow() -> None:
     evaluation = Evaluation(scores={"c": {"baseline": score(0.5)}}, examined={})
-    (last,) = record_of(evaluation, [fitted("b", fails=True), fitted("c")], REFS)
+    (last,) = record_of(evaluation, [fitted("b", fails=True), fitted("c")], [ref.batch for ref in REFS])
     assert (last.shadows, last.newest) == ({}, {"all": "all-c"})
 
 
 def test_before_the_first_scores_the_newest_batch_has_its_models_only() -> None:
-    (only,) = record_of(Evaluation(scores={}, examined={}), [fitted("c")], REFS)
+    (only,) = record_of(Evaluation(scores={}, examined={}), [fitted("c")], [ref.batch for ref in REFS])
     assert (only.batch, only.scores, only.shadows, only.newest) == ("c", {}, {}, {"all": "all-c"})
