@@ -18,6 +18,7 @@ TOO_WIDE = {
 """A label whose squared errors are no numbers, so that no two models can be told apart."""
 
 
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_a_guard_that_tells_no_models_apart_deploys_nothing_and_is_told_once_a_run(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
