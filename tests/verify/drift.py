@@ -5,6 +5,7 @@ after the change, and a deployment must come all the same.
 """
 
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -43,6 +44,7 @@ HEALTHY_SECONDS, STEP_SECONDS = 180, 600
 
 def main() -> int:
     """Play both streams; the exit status is 1 if a deployment came too late."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     faults = []
     for stream, what in (
         (ABRUPT, "followed"),
