@@ -5,6 +5,7 @@ after the change, and a deployment must come all the same.
 """
 
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -43,6 +44,7 @@ HEALTHY_SECONDS, STEP_SECONDS = 180, 600
 
 def main() -> int:
     """Play both streams; the exit status is 1 if a deployment came too late."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     faults = []
     for stream, what in (
         (ABRUPT, "followed"),
@@ -121,8 +123,8 @@ def play(player: Player, stream: Stream, *, must_lose: bool) -> list[str]:
     losing, decided = True, 0
     for number, week in enumerate(islice(weeks(stream), change + WITHIN)):
         player.take_in(week, measured=number >= FIRST_MEASURED)
-        after = "change" if number == change else ""
-        print(f"{week.batch}  {after:<6}  {line(player.loop, week.batch, decided)}", flush=True)
+        mark = "change" if number == change else ""
+        print(f"{week.batch}  {mark:<6}  {line(player.loop, week.batch, decided)}", flush=True)
         answers = [answer for answer in player.loop.ledger.all(Answer) if answer.id > decided]
         decided = max((answer.id for answer in answers), default=decided)
         deployed = any(answer.action == "DEPLOY" for answer in answers)
@@ -133,7 +135,7 @@ def play(player: Player, stream: Stream, *, must_lose: bool) -> list[str]:
             if deployed and must_lose and not losing:
                 return [f"{stream.name}: a candidate was better than the baseline before the deployment"]
             if deployed:
-                print(f"Deployed with batch {number - change + 1} after the change", flush=True)
+                print(f"Deployed after {number - change + 1} of at most {WITHIN} batches", flush=True)
                 return []
     return [f"{stream.name}: no deployment within {WITHIN} batches of the change"]
 
