@@ -59,12 +59,16 @@ def asking(facts: Ledger | Snapshot) -> set[str]:
     return {run.key for run in runs_in_progress(facts)}.intersection(facts.keys(Question))
 
 
-def waiting_requests(facts: Ledger | Snapshot) -> list[Request]:
-    """Return the requests that have no final answer and that no run is working on, oldest first."""
+def unanswered_requests(facts: Ledger | Snapshot) -> list[Request]:
+    """Return the requests that have no final answer, oldest first."""
     ledger = facts if isinstance(facts, Ledger) else facts.ledger  # a new request changes no answer to others
     answered = set(facts.keys(Answer))
-    unanswered = [key for key in ledger.keys(Request) if key not in answered]
-    return state.waiting(ledger.all(Request, keys=unanswered), answered, runs_in_progress(facts))
+    return ledger.all(Request, keys=[key for key in ledger.keys(Request) if key not in answered])
+
+
+def waiting_requests(facts: Ledger | Snapshot) -> list[Request]:
+    """Return the requests that have no final answer and that no run is working on, oldest first."""
+    return state.waiting(unanswered_requests(facts), runs_in_progress(facts))
 
 
 def completed(facts: Ledger | Snapshot) -> list[Transition]:

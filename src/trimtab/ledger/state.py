@@ -76,15 +76,13 @@ def unfinished(begun: Iterable[F], ended: Collection[str]) -> list[F]:
     return [fact for fact in begun if fact.key not in ended]
 
 
-def waiting(
-    requests: Iterable[Request], answered: Collection[str], in_progress: Iterable[Run]
-) -> list[Request]:
-    """Return the requests without an answer that no run is working on.
+def waiting(unanswered: Iterable[Request], in_progress: Iterable[Run]) -> list[Request]:
+    """Return the unanswered requests that no run is working on.
 
     A run that failed or was lost leaves its request waiting again.
     """
-    busy = {run.request for run in in_progress}.union(answered)
-    return [request for request in requests if request.key not in busy]
+    busy = {run.request for run in in_progress}
+    return [request for request in unanswered if request.key not in busy]
 
 
 DecisionFact = Run | Answer | Wait

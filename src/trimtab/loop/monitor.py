@@ -101,8 +101,8 @@ def _ask(loop: Loop, newest: Shadow) -> None:
     now, champion = standing(loop.ledger, rules), loop.champion()
     decision = decide(now.record, now.tenures, now.leading, rules)
     log.info("After batch %s: %s, %s", newest.batch, decision.action, decision.reason)
-    waiting = {request.source for request in queries.waiting_requests(loop.ledger)}
-    if decision.due is None or decision.due in waiting:
+    asked = {request.source for request in queries.unanswered_requests(loop.ledger)}
+    if decision.due is None or decision.due in asked:
         return
     loop.ledger.append(
         Request(
