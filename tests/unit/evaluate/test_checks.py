@@ -158,8 +158,8 @@ def test_a_slice_is_pooled_over_batches_before_its_rows_are_counted() -> None:
 
 
 def test_many_harmless_slices_bar_a_good_model_no_more_often_than_one() -> None:
-    barred = sum(bool(failed(harmless(seed))) for seed in range(60))
-    assert barred <= 11  # 6 expected, for the error is .1 for all slices; .1 for each would bar most models
+    barred = sum(bool(failed(harmless(seed))) for seed in range(30))
+    assert barred <= 7  # 3 expected, for the error is .1 for all slices; .1 for each would bar most models
 
 
 def harmless(seed: int) -> Record:

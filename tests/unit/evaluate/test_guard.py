@@ -1,3 +1,5 @@
+import pytest
+
 from tests.support.builders import shipped
 from tests.support.scored import record, score, scored
 from trimtab.evaluate.guard import Guarded, guard
@@ -18,7 +20,20 @@ def test_a_refit_that_is_no_worse_needs_no_proof() -> None:
 def test_a_refit_that_is_worse_beyond_doubt_is_stopped_however_little_worse() -> None:
     guarded = judged(record(6, champion=0.5, all=0.52))
     assert guarded.kind == "REJECT"
-    assert "worse beyond doubt" in guarded.reason
+    assert guarded.reason.startswith("the fresh models are worse beyond doubt: they lose at least 0.01")
+
+
+@pytest.mark.parametrize(
+    ("loss", "difference"), [(0.49, "0.0100 log_loss less"), (0.501, "0.0010 log_loss more")]
+)
+def test_the_reason_says_how_much_the_fresh_models_gain_or_lose(loss: float, difference: str) -> None:
+    reason = judged(record(4, champion=0.5, all=loss)).reason
+    assert reason == f"the fresh models lose {difference} per row (28 blocks)"
+
+
+def test_a_refit_with_the_same_losses_is_deployed() -> None:
+    same = [scored(number, {"champion": score(0.5), "all": score(0.5)}) for number in (1, 2)]
+    assert judged(same).reason == "the fresh models lose 0.0000 log_loss less per row (14 blocks)"
 
 
 def test_only_the_newest_batches_are_evidence() -> None:

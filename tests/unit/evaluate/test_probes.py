@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.builders import CLASSES, VALUE, shipped
@@ -29,7 +29,7 @@ def test_the_shipped_guard_is_alive() -> None:
 
 ANY_GATE = st.fixed_dictionaries(
     {
-        "min_blocks": st.integers(2, 40),
+        "min_blocks": st.integers(2, 20),
         "error": st.floats(1e-6, 0.499),
         "batch_correlation": st.floats(0, 1),
         "max_calibration_excess": st.floats(0, 1),
@@ -37,6 +37,7 @@ ANY_GATE = st.fixed_dictionaries(
 )
 
 
+@settings(max_examples=20)
 @given(
     st.sampled_from(["log_loss", "brier"]),
     st.sampled_from([params.Binary(kind="binary"), CLASSES, MANY]),
@@ -46,6 +47,7 @@ def test_a_guard_of_any_setting_is_alive(metric: str, label: params.Label, gate:
     assert probes.run(gated(label, metric=metric, **gate)) == SOUND
 
 
+@settings(max_examples=20)
 @given(
     st.sampled_from(["squared_error", "absolute_error"]), st.floats(-1e6, 1e6), st.floats(1e-3, 1e6), ANY_GATE
 )
