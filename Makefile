@@ -104,7 +104,7 @@ test-mongodb: $(READY) ## Run the contract suite of the prediction log on the Mo
 e2e: $(READY) ## Test the whole stack, end to end
 	@$(BIN)/python -m pytest tests/e2e -q
 
-mutate: $(READY) ## Mutate the gate, the arbiter and the transitions; list mutants that no test notices (ONLY=src/... for a part)
+mutate: $(READY) ## Mutate what decides, and the transitions; list mutants that no test notices (ONLY=src/... for a part)
 	@$(if $(ONLY),,$(BIN)/python -m tests.mutation.by_hand)
 	$(BIN)/python -m tests.mutation $(ONLY)
 

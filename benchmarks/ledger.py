@@ -48,7 +48,7 @@ class Loop(Year):
     def score(self, model: str, week: int, rows: int) -> Score:
         """The score of a model with its slices and its calibration."""
         score = super().score(model, week, rows)
-        bins = (CalibrationBin(rows=rows // 10, predicted=rows / 50, observed=rows / 50),) * 10
+        bins = (CalibrationBin(rows=rows // 20, predicted=rows / 100, observed=rows / 100),) * 20
         return replace(score, slices={f"origin={each}": score.blocks for each in range(3)}, calibration=bins)
 
     def assess(self, week: int) -> None:

@@ -41,10 +41,9 @@ def _app() -> Any:
     from sqlalchemy.exc import SQLAlchemyError
 
     from trimtab import redaction, settings
-    from trimtab.contracts import to_json
     from trimtab.errors import TrimtabError, Unknown
     from trimtab.views import health
-    from trimtab.views.page.html import page
+    from trimtab.views.page import html
 
     redaction.install()
     app = FastAPI(
@@ -86,30 +85,33 @@ def _app() -> Any:
             with settings.for_model(chosen[0].settings):
                 shown, mlflow = health.health(last), _mlflow()
         except (TrimtabError, SQLAlchemyError, OSError) as error:
-            away = f"The ledger does not answer ({type(error).__name__})."
-            return _failed(
-                503,
-                "Model health cannot be read",
-                str(error) if isinstance(error, TrimtabError) else away,
-                "The service keeps answering with its current version. Reload the page when the cause is fixed.",
-            )
+            remedy = "The service keeps answering with its current version. Reload the page when the cause is fixed."
+            return _unreadable(error, "Model health cannot be read", remedy)
         many, nonce = [model.name for model in chosen[1:] if model.file], secrets.token_urlsafe()
-        return HTMLResponse(page(shown, nonce=nonce, mlflow=mlflow, models=many), headers=_headers(nonce))
+        return HTMLResponse(
+            html.page(shown, nonce=nonce, mlflow=mlflow, models=many), headers=_headers(nonce)
+        )
 
-    @app.get("/evidence/{sha256}")
-    def show_evidence(chosen: Chosen, sha256: str) -> Response:
+    @app.get("/evidence")
+    def show_evidence(chosen: Chosen, request: str = "") -> Response:
         try:
             with settings.for_model(chosen[0].settings):
-                text = to_json(health.evidence(sha256))
+                asked, answer = health.evidence(request)
         except Unknown as error:
             return _failed(404, "No such evidence", str(error), "The link may belong to another ledger.")
-        except TrimtabError as error:
-            return _failed(
-                503, "The evidence cannot be read", str(error), "Try again when the store answers."
-            )
-        return Response(text, media_type="application/json", headers=_headers(secrets.token_urlsafe()))
+        except (TrimtabError, SQLAlchemyError, OSError) as error:
+            return _unreadable(error, "The evidence cannot be read", "Try again when the store answers.")
+        nonce = secrets.token_urlsafe()
+        return HTMLResponse(html.evidence(asked, answer, nonce=nonce), headers=_headers(nonce))
 
     return app
+
+
+def _unreadable(error: Exception, title: str, remedy: str) -> Any:
+    from trimtab.errors import TrimtabError
+
+    away = f"The ledger does not answer ({type(error).__name__})."
+    return _failed(503, title, str(error) if isinstance(error, TrimtabError) else away, remedy)
 
 
 def _failed(status: int, title: str, sentence: str, remedy: str) -> Any:

@@ -14,6 +14,7 @@ from sklearn.pipeline import Pipeline
 from examples.flights.records import NEVER, SCHEDULE, Line, Quality
 from trimtab.contracts import Score
 from trimtab.data.batches import labelled
+from trimtab.evaluate.block_length import block_hours
 from trimtab.evaluate.record import Record
 from trimtab.evaluate.scores import score_model
 from trimtab.ledger import Batch, Measurement, Shadow, batch_key
@@ -105,6 +106,8 @@ def _scorer(loop: Loop) -> Callable[[str, str], Score]:
         training = trainings[model]
         return load(training.source, training.digest, parameters.model.trusted_types, cache=cached)
 
+    hours = block_hours(parameters.gate, [each.manifest.end - each.manifest.start for each in ingested])
+
     @cache
     def rows(batch: str) -> pd.DataFrame:
         measurement = loop.ledger.all(Measurement, batch=batch, decision=None)[-1]
@@ -113,7 +116,7 @@ def _scorer(loop: Loop) -> Callable[[str, str], Score]:
         return labelled(loop.origin.fetch_batch(batch, md5=fact.md5, commit=fact.commit), cutoff)
 
     def score(batch: str, model: str) -> Score:
-        frame, hours = rows(batch), float(parameters.gate.block_hours)
+        frame = rows(batch)
         answers = predict(pipeline(model), parameters, frame)
         return score_model(frame, targets(frame, parameters.data), answers, parameters, hours)
 

@@ -27,17 +27,17 @@ def test_a_run_that_fails_says_why_and_after_three_its_request_waits_for_another
     loop = led
     shadows = loop.ledger.all(Shadow)
     with without_data(loop):
-        first = arbitrate.arbitrate("first", "ui", reason="try", window_batches=2)
+        first = arbitrate.arbitrate("trying", "ui", reason="try", window_batches=2)
         assert loop.ledger.require(Run, first).plan.commit == loop.commit
-        said = fail("first", first)
+        said = fail("trying", first)
         end = loop.ledger.require(RunEnd, first)
-        assert (end.outcome, end.request, end.reason) == ("failed", "ui:first", said)
+        assert (end.outcome, end.request, end.reason) == ("failed", "ui:trying", said)
         assert "DVC" in said, said
         assert lease_holder(loop) is None
-        assert "ui:first" in [request.key for request in waiting_requests(loop.ledger)]
+        assert "ui:trying" in [request.key for request in waiting_requests(loop.ledger)]
         with pytest.raises(RunOver):
-            retrain.fit(first, "first")
-        assert retrain.close("first") is None
+            retrain.fit(first, "trying")
+        assert retrain.close("trying") is None
         for run_id in ("woken-2", "woken-3"):
             run_key = arbitrate.arbitrate(run_id, None)
             assert run_key not in (None, first)
@@ -47,13 +47,13 @@ def test_a_run_that_fails_says_why_and_after_three_its_request_waits_for_another
             f"3 runs failed at commit {loop.commit[:12]}, the last one so: {said}. Push a correction to the origin, or "
             "clear the failed Airflow run to try again"
         )
-        cleared = arbitrate.arbitrate("first", "ui", reason="try", window_batches=2)
+        cleared = arbitrate.arbitrate("trying", "ui", reason="try", window_batches=2)
         assert cleared is not None
-        fail("first", cleared)
+        fail("trying", cleared)
     corrected = push(loop, model__settings={"max_iter": 20})
     last = arbitrate.arbitrate("woken-5", None)
     assert loop.ledger.require(Run, last).plan.commit == corrected
-    assert loop.ledger.get(Answer, "ui:first") is None
+    assert loop.ledger.get(Answer, "ui:trying") is None
     assert loop.ledger.all(Shadow) == shadows
 
 

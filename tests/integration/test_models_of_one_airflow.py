@@ -153,8 +153,8 @@ def test_each_model_has_its_page_with_buttons_for_its_own_dags(site: Site) -> No
         ]
         assert '<a href="?last=53&amp;model=late" data-reads' in answer.text
     assert "<title>delay: model health</title>" in site.page("health").text
-    evidence = site.page("evidence/nothing?model=late")
-    assert (evidence.status_code, "Expected the evidence hash" in evidence.text) == (404, True)
+    evidence = site.page("evidence?request=nothing&model=late")
+    assert (evidence.status_code, "Expected the key of a request" in evidence.text) == (404, True)
 
 
 def test_a_model_that_is_not_there_is_refused_with_those_that_are(site: Site) -> None:

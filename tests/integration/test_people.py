@@ -86,8 +86,13 @@ def agree(loop: Loop, version: str) -> None:
 
 @pytest.fixture
 def forced(site: Site, led: Loop, tmp_path: Path) -> Loop:
-    """A loop with a champion, and version 2, which is worse."""
-    loop = site.at("led, with a worse one", lambda: worse(led, tmp_path))
+    """A loop with a champion, and version 2, which is worse; one batch proves it, and asks for no fresh model."""
+
+    def register() -> None:
+        worse(led, tmp_path)
+        push(led, watch__error=0.4, trigger__regret=100.0)
+
+    loop = site.at("led, with a worse one", register)
     assert loop.registry.stages(loop.model) == {"1": "Production", "2": "None"}
     return loop
 

@@ -11,6 +11,7 @@ from tests.mutation.__main__ import ROOT
 COPY = ROOT / "var" / "disarmed"
 TRANSITIONS = "tests/integration/test_transitions.py"
 FAILED_RUNS = "tests/integration/test_failed_runs.py"
+PEOPLE = "tests/integration/test_people.py"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,25 +27,116 @@ class Disarmed:
 
 DISARMED = (
     Disarmed(
-        name="interval ignored",
-        file="src/trimtab/evaluate/gate.py",
-        before="if comparison.lower <= gate.min_gain:",
-        after="if comparison.gain <= gate.min_gain:",
-        tests="tests/unit/evaluate",
+        name="the guard lets a worse model pass",
+        file="src/trimtab/evaluate/guard.py",
+        before="if compared.upper < 0:",
+        after="if False:",
+        tests="tests/unit/evaluate/test_guard.py",
+    ),
+    Disarmed(
+        name="a model that jumped is deployed at once",
+        file="src/trimtab/evaluate/guard.py",
+        before="if far is not None:",
+        after="if False:",
+        tests="tests/unit/evaluate/test_guard.py",
     ),
     Disarmed(
         name="slices skipped",
         file="src/trimtab/evaluate/checks.py",
-        before="checks += _slices(measured, gate)",
-        after="pass",
-        tests="tests/unit/evaluate",
+        before="*_slices(record, champion, challenger, gate),",
+        after="",
+        tests="tests/unit/evaluate/test_checks.py",
     ),
     Disarmed(
-        name="champion compared with itself",
+        name="each slice spends the whole error",
+        file="src/trimtab/evaluate/checks.py",
+        before="gate.error / len(large)",
+        after="gate.error",
+        tests="tests/unit/evaluate/test_checks.py",
+    ),
+    Disarmed(
+        name="the baseline bars a model that beats the champion",
+        file="src/trimtab/evaluate/checks.py",
+        before="passed=against_baseline.gain > 0 or against_champion.gain > 0,",
+        after="passed=against_baseline.gain > 0,",
+        tests="tests/unit/evaluate/test_checks.py",
+    ),
+    Disarmed(
+        name="the edges of the data contract are not tried",
+        file="src/trimtab/project/edges.py",
+        before="if wrong else None",
+        after="if False else None",
+        tests="tests/unit/project/test_edges.py",
+    ),
+    Disarmed(
+        name="a model is compared with itself",
+        file="src/trimtab/evaluate/record.py",
+        before="and champion(scored) != challenger(scored)",
+        after="",
+        tests="tests/unit/evaluate/test_record.py",
+    ),
+    Disarmed(
+        name="one batch is a proof",
+        file="src/trimtab/evaluate/compare.py",
+        before="compared.batches >= _FEWEST and",
+        after="",
+        tests="tests/unit/evaluate/test_compare.py",
+    ),
+    Disarmed(
+        name="each look spends the whole error",
+        file="src/trimtab/evaluate/proof.py",
+        before="error=error_of(len(watched), first=1, last=batches, error=error),",
+        after="error=error,",
+        tests="tests/unit/evaluate/test_proof.py",
+    ),
+    Disarmed(
+        name="a model is scored on a batch that it was trained on",
         file="src/trimtab/project/evaluate.py",
-        before="champion = load_pipeline(parameters, version)",
-        after="champion = challenger",
-        tests="tests/integration/test_people.py::test_a_challenger_is_judged_against_the_champion_and_not_against_itself",
+        before="if model.trained_through <= start",
+        after="",
+        tests="tests/unit/project/test_evaluate.py",
+    ),
+    Disarmed(
+        name="a candidate is fitted on later batches",
+        file="src/trimtab/trigger/planning.py",
+        before="batches=refs(ordered[: through + 1]),",
+        after="batches=refs(ordered),",
+        tests="tests/unit/trigger/test_planning.py",
+    ),
+    Disarmed(
+        name="a deployment after a rollback needs no proof",
+        file="src/trimtab/trigger/policy.py",
+        before='if tenure.kind == "rollback":',
+        after="if False:",
+        tests="tests/unit/trigger/test_policy.py",
+    ),
+    Disarmed(
+        name="a first model needs no proof",
+        file="src/trimtab/trigger/policy.py",
+        before="if target is None or not is_better(compared, rules.gate):",
+        after="if target is None:",
+        tests="tests/unit/trigger/test_policy.py",
+    ),
+    Disarmed(
+        name="evidence from before a deployment counts after it",
+        file="src/trimtab/trigger/standing.py",
+        before="if first < move.id",
+        after="if False",
+        tests="tests/unit/trigger/test_standing.py",
+    ),
+    Disarmed(
+        name="a rollback goes to a blocked version",
+        file="src/trimtab/trigger/arbiter.py",
+        before="if state.former in state.blocked:",
+        after="if False:",
+        tests="tests/unit/trigger/test_arbiter.py",
+    ),
+    Disarmed(
+        name="a blocked version is deployed",
+        file="src/trimtab/loop/retrain.py",
+        before="if version in orders.blocked:",
+        after="if False:",
+        tests=f"{PEOPLE}::test_paused_pinned_and_blocked_nothing_is_deployed_and_then_it_goes_on",
     ),
     Disarmed(
         name="wrong metric direction",
@@ -52,20 +144,6 @@ DISARMED = (
         before="(block.champion - block.challenger, block.rows)",
         after="(block.challenger - block.champion, block.rows)",
         tests="tests/unit/evaluate",
-    ),
-    Disarmed(
-        name="stale holdout",
-        file="src/trimtab/trigger/planning.py",
-        before="new = [manifest for manifest in ordered if manifest.start >= since]",
-        after="new = ordered[-2:]",
-        tests="tests/unit/trigger",
-    ),
-    Disarmed(
-        name="select and judge overlap",
-        file="src/trimtab/data/batches.py",
-        before="ordered[: max(0, len(ordered) - judge)]",
-        after="ordered",
-        tests="tests/unit/data",
     ),
     Disarmed(
         name="a body may trickle for ever",
@@ -177,7 +255,7 @@ DISARMED = (
         file="src/trimtab/loop/retrain.py",
         before="if lease is not None and lease.holder == holder:",
         after="if False:",
-        tests=f"{FAILED_RUNS}::test_a_training_that_fails_is_over_and_its_request_waits_for_a_correction",
+        tests=f"{FAILED_RUNS}::test_a_run_that_fails_says_why_and_after_three_its_request_waits_for_another_commit",
     ),
 )
 

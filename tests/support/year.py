@@ -257,7 +257,8 @@ class Year:
         columns = []
         for place, feature in enumerate(self.params.data.features):
             season = 0.09 * (1 + math.sin(week / 5 + place)) * (place % 4 == 2)
-            score = abs(self.draw.gauss(0.04, 0.02)) + season + (0.3 if place == 9 and week in DRIFT else 0)
+            drifts = (week in DRIFT and place == 9) or (week == DRIFT[2] and place > 6)
+            score = abs(self.draw.gauss(0.04, 0.02)) + season + 0.3 * drifts
             columns.append(
                 ColumnDrift(
                     column=feature,

@@ -214,6 +214,11 @@ class Snapshot:
         self._remember(kind, prefix)
         return self.ledger.all(kind, prefix=prefix, **fields)
 
+    def columns(self, kind: type[Fact], /, *names: str, keys: Collection[str] | None = None) -> Sequence[Any]:
+        """Return what `Ledger.columns` returns; the decision depends on the kind."""
+        self._remember(kind, "")
+        return self.ledger.columns(kind, *names, keys=keys)
+
     def get(self, kind: type[F], key: str) -> F | None:
         """Return the fact with a key; the decision depends on it."""
         self._remember(kind, key)

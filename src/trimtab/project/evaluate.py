@@ -47,7 +47,7 @@ def evaluate(root: Path = Path()) -> Evaluation:
     failed: dict[str, str] = {}
     scores = {batch: project.scores(batch, failed) for batch in project.plan.scored}
     examined = {
-        each.training.run_id: project.examine(each) for each in project.newest() if each.training is not None
+        each.training.run_id: project.examine(each) for each in project.fitted if each.training is not None
     }
     evaluation = Evaluation(scores=scores, examined=examined, failed=failed)
     files.write(root / EVALUATION, to_json(evaluation))
@@ -91,10 +91,6 @@ class Project:
         manifests = [manifest_of(self.root, ref.batch) for ref in self.plan.batches]
         return block_hours(self.parameters.gate, [manifest.end - manifest.start for manifest in manifests])
 
-    def newest(self) -> list[Fitted]:
-        """Return the models that were fitted through the newest batch."""
-        return [each for each in self.fitted if each.fit.through == self.plan.batches[-1].batch]
-
     def examine(self, fitted: Fitted) -> Examined:
         """Return what the checks need to know of a model besides its scores."""
         assert fitted.training is not None  # or it would not be asked for
@@ -126,11 +122,8 @@ class Project:
 
     def _before(self, fitted: Fitted) -> TrainedModel | None:
         """Return the model that the candidate fitted before this one."""
-        earlier = [
-            each.training
-            for each in self.fitted
-            if each.fit.candidate == fitted.fit.candidate and each.fit.through != fitted.fit.through
-        ]
+        ours = [each.training for each in self.fitted if each.fit.candidate == fitted.fit.candidate]
+        earlier = ours[: ours.index(fitted.training)]
         named = {model.run_id: model for model in self.plan.models}
         before = self.plan.shadows.get(fitted.fit.candidate)
         return earlier[-1] if earlier else named.get(before or "")

@@ -246,7 +246,7 @@ def _why(stays: PolicyDecision, loss: Regret, age: int, asked: Asked) -> str | N
     if stays.due == "regret" or (asked == "alert" and loss.total > 0):
         return (
             f"the champion has lost {loss.share:.1%} of a batch's loss more than a fresh model ({loss.total:+.4f} over "
-            f"{len(loss.by_batch)} batches)"
+            f"{len(loss.by_batch)} {'batch' if len(loss.by_batch) == 1 else 'batches'})"
         )
     if stays.due == "age":
         return f"the champion is {age} batches old"

@@ -40,11 +40,11 @@ def standing(facts: Ledger | Snapshot, rules: Rules) -> Standing:
     measured = _newest(facts, moves, rules)
     batches = state.batches_in_force(facts.all(Batch))
     shadows = newest_shadows(facts, batches)
-    record, ids = _record(measured, _fitted(facts, measured), batches)
+    record, ids = record_from(measured, _fitted(facts, measured), batches)
     leading = max(measured, key=lambda each: each.id).leader if measured else rules.race.candidates[0]
     return Standing(
         record=record,
-        tenures=_tenures(facts, moves, ids),
+        tenures=tenures_from(facts, moves, ids),
         leading=leading,
         shadows=shadows,
     )
@@ -55,7 +55,7 @@ def leader_after(facts: Ledger, measurement: Measurement, rules: Rules) -> str:
     before = facts.all(Measurement, newest=_looked_at(rules))
     leading = before[-1].leader if before else rules.race.candidates[0]
     batches = state.batches_in_force(facts.all(Batch))
-    record, _ = _record([*before, measurement], [], batches)
+    record, _ = record_from([*before, measurement], [], batches)
     return next_leader(record, leading, rules.race, rules.gate)
 
 
@@ -124,7 +124,7 @@ def _fitted(facts: Ledger | Snapshot, measured: Sequence[Measurement]) -> list[S
     return facts.all(Shadow, since=min(each.event_time for each in measured))
 
 
-def _record(
+def record_from(
     measured: Sequence[Measurement], fitted: Iterable[Shadow], batches: Sequence[Batch]
 ) -> tuple[list[ScoredBatch], list[int]]:
     """Return the record, and the id of the first measurement of each of its batches.
@@ -156,9 +156,16 @@ def _record(
     return record, ids
 
 
-def _tenures(facts: Ledger | Snapshot, moves: Sequence[Transition], ids: Sequence[int]) -> list[Tenure]:
+def tenures_from(facts: Ledger | Snapshot, moves: Sequence[Transition], ids: Sequence[int]) -> list[Tenure]:
+    """Return the models in Production, oldest first.
+
+    Args:
+        facts: The ledger, for the models of the versions.
+        moves: The completed transitions to Production.
+        ids: Of the first measurement of each batch of the record.
+    """
     versions = {move.version for move in moves} | {move.replaces for move in moves if move.replaces}
-    runs = {each.version: each.training.run_id for each in facts.all(Version, keys=versions)}
+    runs = dict(facts.columns(Version, "version", "training.run_id", keys=versions))
     tenures: list[Tenure] = []
     for move in moves:
         model = runs.get(move.version, f"version {move.version}")

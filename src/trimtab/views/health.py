@@ -1,22 +1,26 @@
 """What the Model health page shows, read from the ledger: the newest batches, and what was decided on them."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
-from trimtab.contracts import Verdict
-from trimtab.drift import policy
+from trimtab.contracts import Manifest, Regret
+from trimtab.data.batches import sufficiently_labelled
 from trimtab.errors import Unknown
+from trimtab.evaluate.regret import regret
 from trimtab.ledger import (
     Answer,
-    Judgement,
+    Batch,
     Ledger,
+    Measurement,
     Observation,
     Order,
     QuarantineAction,
+    Question,
     Request,
     Run,
     RunEnd,
+    Shadow,
+    Transition,
     Version,
     Wait,
     queries,
@@ -24,19 +28,21 @@ from trimtab.ledger import (
 )
 from trimtab.loop.loop import open_loop
 from trimtab.params import Params
+from trimtab.trigger.standing import newest_shadows, record_from, tenures_from
 from trimtab.views.page.view import (
-    Answered,
+    Asking,
+    Candidate,
+    Decided,
     Health,
     Lineage,
     MeasuredBatch,
-    Measurement,
-    Outcome,
+    Quality,
     Tenure,
     Waiting,
 )
 
 _HOW = {
-    "promote": "promoted",
+    "promote": "deployed",
     "force": "forced",
     "rollback": "rolled back",
     "restore": "restored",
@@ -44,6 +50,8 @@ _HOW = {
 }
 _FORMER = 20
 """Versions that the page offers for a rollback; Airflow's own form takes any other by its number."""
+_BEFORE = 8
+"""Batches before those shown that are read as well: a share of regret is of the mean loss on so many batches."""
 
 
 def health(last: int) -> Health:
@@ -57,122 +65,196 @@ def health(last: int) -> Health:
     return read(loop.ledger, loop.params, last)
 
 
-def evidence(sha256: str) -> Verdict:
-    """Return the verdict with an evidence hash.
+def evidence(request: str) -> tuple[Request, Answer]:
+    """Return a request by its key, and its answer, which holds evidence.
 
     Raises:
         Unknown: The ledger holds none.
     """
-    for judgement in open_loop().ledger.all(Judgement, evidence_sha256=sha256):
-        if judgement.verdict is not None:
-            return judgement.verdict
-    raise Unknown("the evidence hash of a verdict in the ledger", sha256)
+    ledger = open_loop().ledger
+    asked, answer = ledger.get(Request, request), ledger.get(Answer, request)
+    if asked is None or answer is None or answer.evidence is None:
+        raise Unknown("the key of a request whose answer holds evidence", request)
+    return asked, answer
 
 
 def read(ledger: Ledger, params: Params, last: int) -> Health:
     """Read one model's page; the number of large facts that are read is bounded by the number of batches."""
-    batches = queries.newest_batches(ledger, last)
-    manifests = [batch.manifest for batch in batches]
+    moves = queries.to_production(ledger)
+    batches = _batches(ledger, moves, last)
+    manifests = [batch.manifest for batch in batches[-last:]]
     since = manifests[0].start if manifests else None
-    measurements = [
-        Measurement(
-            observation=seen, assessment=policy.assess(seen, params), sigmas_limit=params.drift.concept.sigmas
-        )
-        for seen in (ledger.all(Observation, since=manifests[0].end) if manifests else [])
-    ]
-    newest = {
-        each.observation.batch: each
-        for each in sorted(measurements, key=lambda each: each.observation.revision)
-    }
-    moves, challenger = queries.to_production(ledger), queries.under_judgement(ledger)
-    ends = [*(move.event_time for move in moves[1:]), None]
-    tenures = [
-        Tenure(transition=move, version=move.version, how=_HOW[move.kind], begin=move.event_time, end=end)
-        for move, end in zip(moves, ends, strict=False)
-    ]
+    measured = ledger.all(Measurement, since=batches[0].manifest.end) if batches else []
+    qualities = _qualities(ledger, measured, moves, batches)
+    answers = _answers(ledger, moves, since)
+    tenures = _tenures(moves, answers)
     orders = state.orders_in_force(ledger.all(Order))
     champion = tenures[-1].version if tenures else None
     served = dict.fromkeys(tenure.version for tenure in reversed(tenures))
     former = [version for version in served if version not in (champion, *orders.blocked)]
+    staged = queries.in_staging(queries.completed(ledger))
+    waits = waiting(ledger)
+    asking = {question.key: question for question in ledger.all(Question, keys=queries.asking(ledger))}
     return Health(
         params=params,
         now=ledger.now(),
         event_now=state.event_now(batches),
         last=last,
-        batches=tuple(
-            MeasuredBatch(manifest=manifest, measurement=newest.get(manifest.batch)) for manifest in manifests
-        ),
-        measurements=tuple(measurements),
-        champion=_lineage(ledger, champion) if champion else None,
-        challenger=_lineage(ledger, challenger) if challenger else None,
+        batches=tuple(_measured_batches(ledger, params, manifests, qualities)),
+        qualities=tuple(each for each in qualities if since and each.measurement.event_time > since),
+        champion=_lineage(ledger, champion, tenures[-1].answer) if champion else None,
+        challenger=_lineage(ledger, staged[-1]) if staged else None,
+        candidates=tuple(_candidates(ledger, params, batches, qualities)),
         tenures=tuple(each for each in tenures if since is None or each.end is None or each.end > since),
         former=tuple(former[:_FORMER]),
-        answers=tuple(_answers(ledger, since)),
-        waiting=tuple(waiting(ledger)),
+        decisions=tuple(_decisions(ledger, answers, waits, since)),
+        waiting=tuple(waits),
+        questions=tuple(
+            Asking(run=run, question=asking[run.key]) for run in ledger.all(Run, keys=asking.keys())
+        ),
         orders=orders,
         quarantine=state.open_quarantine(ledger.all(QuarantineAction)),
     )
 
 
-def _lineage(ledger: Ledger, number: str) -> Lineage | None:
+def _batches(ledger: Ledger, moves: Sequence[Transition], last: int) -> list[Batch]:
+    """Return the batches to show, those since the deployment of the champion, and some before."""
+    since = ledger.all(Batch, since=moves[-1].event_time) if moves else []
+    return state.batches_in_force([*queries.newest_batches(ledger, max(last, len(since)) + _BEFORE), *since])
+
+
+def _qualities(
+    ledger: Ledger, measured: Sequence[Measurement], moves: Sequence[Transition], batches: Sequence[Batch]
+) -> list[Quality]:
+    """Return the measurements, oldest first, with the regret of those in force."""
+    rows = ledger.columns(Version, "training.run_id", "version", keys={move.version for move in moves})
+    versions, regrets = dict(rows), _regrets(ledger, measured, moves, batches)
+    order = {batch.manifest.batch: place for place, batch in enumerate(batches)}
+    newest = _by_batch(measured)
+    return [
+        Quality(
+            measurement=each,
+            version=versions.get(each.champion),
+            regret=regrets.get(each.batch) if each is newest[each.batch] else None,
+        )
+        for each in sorted(measured, key=lambda each: (order.get(each.batch, -1), each.revision))
+        if each.decision is None  # else it has no score of the champion
+    ]
+
+
+def _by_batch(measured: Iterable[Measurement]) -> dict[str, Measurement]:
+    """Return the measurement of the newest revision of each batch."""
+    own = (each for each in measured if each.decision is None)
+    return {each.batch: each for each in sorted(own, key=lambda each: each.revision)}
+
+
+def _regrets(
+    ledger: Ledger, measured: Sequence[Measurement], moves: Sequence[Transition], batches: Sequence[Batch]
+) -> dict[str, Regret]:
+    """Return what the champion of each batch had lost by then; it is unknown if its deployment is too long ago."""
+    record, ids = record_from(measured, (), batches)
+    tenures = tenures_from(ledger, moves, ids)
+    leaders = {batch: each.leader for batch, each in _by_batch(measured).items()}
+    regrets = {}
+    for number, tenure in enumerate(tenures):
+        end = tenures[number + 1].since if number + 1 < len(tenures) else len(record)
+        if number == 0 or number == len(tenures) - 1 or tenure.since > 0:
+            for place in range(tenure.since, end):
+                since, before = (
+                    record[tenure.since : place + 1],
+                    record[max(0, place - 2 * _BEFORE) : place + 1],
+                )
+                leader = leaders.get(record[place].batch, "")
+                regrets[record[place].batch] = regret(before, since, champion=tenure.model, leader=leader)
+    return regrets
+
+
+def _measured_batches(
+    ledger: Ledger, params: Params, manifests: Sequence[Manifest], qualities: Sequence[Quality]
+) -> Iterator[MeasuredBatch]:
+    by_batch = {each.measurement.batch: each for each in qualities}
+    observed = ledger.all(Observation, since=manifests[0].end) if manifests else []
+    observations = {each.batch: each for each in sorted(observed, key=lambda each: each.revision)}
+    limit, enough = params.data.min_label_coverage, sufficiently_labelled(manifests, params.data)
+    for manifest in manifests:
+        labels = f"{manifest.labelled:,} of {manifest.rows:,} rows have a label"
+        yield MeasuredBatch(
+            manifest=manifest,
+            quality=by_batch.get(manifest.batch),
+            observation=observations.get(manifest.batch),
+            unmeasured=(
+                "not measured" if manifest in enough else f"{labels}, data.min_label_coverage is {limit:g}"
+            ),
+        )
+
+
+def _lineage(ledger: Ledger, number: str, answer: Answer | None = None) -> Lineage | None:
     version = ledger.get(Version, number)
-    if version is None:
-        return None
-    run_key = ledger.require(Version, version.refit_of).run_key if version.refit_of else version.run_key
-    return Lineage(
-        version=version, run=ledger.get(Run, run_key), judgement=ledger.last(Judgement, run_key=run_key)
-    )
+    return Lineage(version=version, answer=answer) if version else None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcomes:
-    """How runs ended: judgements by the key of the run that trained the challenger and by look, ends by run.
-
-    `versions` holds the run that trained each version, and its MLflow run.
-    """
-
-    judgements: Mapping[tuple[str, int], Judgement]
-    ends: Mapping[str, RunEnd]
-    versions: Mapping[str | None, tuple[str, str | None]]
-
-    def of(self, run: Run) -> Outcome | None:
-        """Return how a run ended, None while it is in progress."""
-        challenger, end = run.plan.challenger, self.ends.get(run.key)
-        trained_by = self.versions[challenger.version][0] if challenger else run.key
-        judgement = self.judgements.get((trained_by, run.plan.look))
-        if judgement is None or (end is not None and end.outcome != "concluded"):
-            return Outcome(state=end.outcome.upper(), reason=end.reason) if end else None
-        _, run_id = self.versions.get(judgement.version, ("", None))
-        return Outcome(state=judgement.state, reason=judgement.reason, judgement=judgement, run_id=run_id)
-
-
-def outcomes(ledger: Ledger, runs: Sequence[Run], since: datetime | None = None) -> Outcomes:
-    """Read how runs ended that started at this event time or later."""
-    judgements = {
-        (each.run_key, each.verdict.look): each for each in ledger.all(Judgement, since=since) if each.verdict
-    }
-    versions = {run.plan.challenger.version for run in runs if run.plan.challenger}
-    versions |= {each.version for each in judgements.values() if each.version is not None}
-    rows = ledger.columns(Version, "version", "run_key", "training.run_id", keys=versions)
-    return Outcomes(
-        judgements=judgements,
-        ends={end.key: end for end in ledger.all(RunEnd, keys=[run.key for run in runs])},
-        versions={version: (run_key, run_id) for version, run_key, run_id in rows},
-    )
+def _candidates(
+    ledger: Ledger, params: Params, batches: Sequence[Batch], qualities: Sequence[Quality]
+) -> Iterator[Candidate]:
+    """Return the training windows of `params.yaml`, and how they did on the newest measured batch."""
+    if not qualities:
+        return
+    newest, shadows = qualities[-1], newest_shadows(ledger, batches)
+    fitted = ledger.all(Shadow, since=newest.measurement.event_time)
+    failed = {shadow.candidate: shadow for shadow in fitted if shadow.error is not None}
+    leader = max(qualities, key=lambda each: each.measurement.id).measurement.leader
+    for name in params.train.candidates:
+        shadow, failure = shadows.get(name), failed.get(name)
+        yield Candidate(
+            name=name,
+            leads=name == leader,
+            shadow=shadow,
+            score=newest.score_of(name),
+            error=failure.error if failure and (shadow is None or failure.id > shadow.id) else None,
+        )
 
 
-def _answers(ledger: Ledger, since: datetime | None) -> Iterator[Answered]:
+def _answers(ledger: Ledger, moves: Sequence[Transition], since: datetime | None) -> list[Answer]:
+    """Return the answers about the batches, and those that led to the versions that served them."""
+    begun = [move.event_time for move in moves if since is None or move.event_time <= since]
+    return ledger.all(Answer, since=begun[-1] if begun else since)
+
+
+def _tenures(moves: Sequence[Transition], answers: Sequence[Answer]) -> list[Tenure]:
+    causes = {cause: answer for answer in answers for cause in (answer.run, answer.request)}
+    ends = [*(move.event_time for move in moves[1:]), None]
+    return [
+        Tenure(
+            transition=move,
+            version=move.version,
+            how=_HOW[move.kind],
+            begin=move.event_time,
+            end=end,
+            answer=causes.get(move.key.rpartition(":")[0]),
+        )
+        for move, end in zip(moves, ends, strict=False)
+    ]
+
+
+def _decisions(
+    ledger: Ledger, answers: Sequence[Answer], waits: Sequence[Waiting], since: datetime | None
+) -> Iterator[Decided]:
     runs = ledger.all(Run, since=since)
-    decisions = state.decisions(
-        runs, ledger.all(Answer, since=since, run=None), ledger.all(Wait, since=since)
-    )
+    recent = [answer for answer in answers if since is None or answer.event_time >= since]
+    decisions = state.decisions(runs, recent, ledger.all(Wait, since=since))
     asked = ledger.all(Request, keys={decision.request for decision in decisions})
-    requests, ended = {request.key: request for request in asked}, outcomes(ledger, runs, since)
+    requests, waiting_keys = {each.key: each for each in asked}, {each.request.key for each in waits}
+    keys = [decision.key for decision in decisions if isinstance(decision, Run)]
+    ends = {end.key: end for end in ledger.all(RunEnd, keys=keys)}
+    questions = {question.key: question for question in ledger.all(Question, keys=keys)}
     for decision in decisions:
-        yield Answered(
+        is_run = isinstance(decision, Run)
+        yield Decided(
             decision=decision,
             request=requests[decision.request],
-            outcome=ended.of(decision) if isinstance(decision, Run) else None,
+            end=ends.get(decision.key) if is_run else None,
+            question=questions.get(decision.key) if is_run else None,
+            waits=decision.request in waiting_keys,
         )
 
 

@@ -32,7 +32,6 @@ ANY_GATE = st.fixed_dictionaries(
         "min_blocks": st.integers(2, 40),
         "error": st.floats(1e-6, 0.499),
         "batch_correlation": st.floats(0, 1),
-        "block_hours": st.integers(1, 48),
         "max_calibration_excess": st.floats(0, 1),
     }
 )

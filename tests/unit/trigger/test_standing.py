@@ -269,7 +269,9 @@ def test_a_model_is_the_shadow_on_the_batch_after_the_one_that_it_was_fitted_thr
     evaluation = Evaluation(
         scores={"b": {"all-a": score(0.5)}, "c": {"all-b": score(0.5)}}, examined={"all-c": EXAMINED}
     )
-    earlier, last = record_of(evaluation, [fitted("a"), fitted("b"), fitted("c")], [ref.batch for ref in REFS])
+    earlier, last = record_of(
+        evaluation, [fitted("a"), fitted("b"), fitted("c")], [ref.batch for ref in REFS]
+    )
     assert (earlier.shadows, earlier.newest, earlier.examined) == ({"all": "all-a"}, {"all": "all-b"}, {})
     assert (last.shadows, last.newest, last.examined) == (
         {"all": "all-b"},

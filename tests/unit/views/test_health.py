@@ -6,10 +6,11 @@ import pytest
 
 from tests.support import year
 from tests.support.builders import shipped
-from trimtab.ledger import Ledger
+from trimtab.contracts import sha256
+from trimtab.ledger import Answer, Ledger
 from trimtab.ledger.state import action_of
 from trimtab.views.health import read
-from trimtab.views.page.view import Health, Measurement
+from trimtab.views.page.view import Health, MeasuredBatch, Quality
 
 
 @pytest.fixture(scope="module")
@@ -22,132 +23,180 @@ def health(ledger: Ledger) -> Health:
     return read(ledger, shipped(), 53)
 
 
-def measured(health: Health, week: int) -> Measurement:
+def batch_of(health: Health, week: int) -> MeasuredBatch:
     (batch,) = [each for each in health.batches if each.manifest.batch == year.name(week)]
-    assert batch.measurement is not None
-    return batch.measurement
+    return batch
+
+
+def quality_of(health: Health, week: int) -> Quality:
+    quality = batch_of(health, week).quality
+    assert quality is not None
+    return quality
 
 
 def test_an_empty_ledger_is_an_empty_page(tmp_path: Path) -> None:
     health = read(year.written(tmp_path, 0), shipped(), 53)
     assert (health.batches, health.champion, health.challenger, health.event_now) == ((), None, None, None)
-    assert (health.answers, health.waiting, health.tenures, health.all_orders) == ((), (), (), [])
-    assert health.quarantine == {}
+    assert (health.decisions, health.waiting, health.questions, health.tenures) == ((), (), (), ())
+    assert (health.candidates, health.all_orders, health.quarantine) == ((), [], {})
 
 
-def test_the_champion_comes_with_its_training_its_commit_and_its_evidence(health: Health) -> None:
+def test_the_champion_comes_with_its_training_and_the_answer_that_deployed_it(health: Health) -> None:
     champion = health.champion
-    assert champion is not None
+    assert champion is not None and champion.answer is not None
     version, training = champion.version, champion.version.training
-    assert (version.version, version.refit_of, training.rows) == ("13", "12", 282_000)
-    assert (training.batches[0].batch, training.batches[-1].batch) == ("2025-W01", "2025-W47")
-    assert champion.run.plan.commit == year.digest("commit 46")[:40]
-    assert training.digest == year.digest("model 13")
-    assert training.trained_through == year.end(46)
-    evidence = health.tenures[-1].transition.evidence_sha256
-    assert (champion.judgement.state, champion.judgement.evidence_sha256) == ("PROMOTE", evidence)
+    assert (version.candidate, training.rows, training.trained_through) == ("newest 8", 48_000, year.end(44))
+    assert (champion.answer.version, champion.answer.action) == (version.version, "DEPLOY")
+    assert champion.answer.evidence.target == training.run_id
 
 
-def test_the_challenger_is_the_version_with_looks_left(health: Health) -> None:
-    assert health.challenger is not None
-    assert (health.challenger.version.version, health.challenger.judgement.state) == ("14", "HOLD")
-
-
-def test_every_tenure_in_production_says_how_it_began(health: Health) -> None:
-    assert [(tenure.version, tenure.how) for tenure in health.tenures] == [
-        ("2", "promoted"),
-        ("4", "promoted"),
-        ("7", "promoted"),
-        ("9", "promoted"),
-        ("11", "promoted"),
-        ("9", "rolled back"),
-        ("13", "promoted"),
-    ]
+def test_every_tenure_in_production_says_how_it_began_and_leads_to_its_evidence(health: Health) -> None:
+    hows = [tenure.how for tenure in health.tenures]
+    assert hows == [*["deployed"] * 5, "rolled back", *["deployed"] * 2]
+    before, bad, back = [tenure.version for tenure in health.tenures[3:6]]
+    assert back == before != bad
     begins = [tenure.begin for tenure in health.tenures]
     assert [tenure.end for tenure in health.tenures] == [*begins[1:], None]
+    for tenure in health.tenures:
+        assert sha256(tenure.answer.evidence) == tenure.transition.evidence_sha256
 
 
 def test_a_rollback_can_go_to_a_version_that_was_live_and_is_not_blocked(health: Health) -> None:
-    assert health.former == ("9", "7", "4", "2")
-    assert list(health.orders.blocked) == ["11"]
+    served = list(dict.fromkeys(tenure.version for tenure in reversed(health.tenures)))
+    (blocked,) = health.orders.blocked
+    assert blocked == health.tenures[4].version
+    assert list(health.former) == [each for each in served[1:] if each != blocked]
 
 
-def test_the_batches_of_the_first_training_are_not_measured(health: Health) -> None:
-    assert [batch.measurement for batch in health.batches[: year.START]] == [None] * year.START
-    assert all(batch.measurement for batch in health.batches[year.START :])
+def test_the_challenger_is_the_version_in_staging(health: Health) -> None:
+    assert health.challenger is not None
+    assert health.challenger.version.training.trained_through == year.end(year.LAST)
 
 
-def test_a_loss_comes_with_bounds_the_reference_and_the_alarm(health: Health) -> None:
-    measurement = measured(health, 20)
-    concept = measurement.concept
-    assert concept.lower < measurement.loss < concept.upper
-    assert measurement.alarm == pytest.approx(concept.reference_mean + 3 * 0.011)
-    assert measurement.assessment.concept_drift is (measurement.loss > measurement.alarm)
+def test_each_candidate_has_its_newest_model_its_loss_and_why_the_latest_fit_failed(health: Health) -> None:
+    every, short = health.candidates
+    assert [(each.name, each.leads) for each in health.candidates] == [("all", False), ("newest 8", True)]
+    assert (every.shadow.batch, short.shadow.batch) == (year.name(year.LAST - 1), year.name(year.LAST))
+    assert every.error.startswith("MemoryError")
+    assert short.error is None
+    newest = quality_of(health, year.LAST)
+    assert short.score == newest.fresh
+    assert every.score.loss > short.score.loss
 
 
-def test_without_labels_a_batch_abstains_and_has_no_loss(health: Health) -> None:
-    measurement = measured(health, 40)
-    assert (measurement.concept.score.labelled, measurement.loss) == (0, None)
-    assert measurement.assessment.concept_drift is False
-    assert measurement.concept.abstained == "0 labelled rows, drift.concept.min_labels is 500"
+def test_a_fit_that_was_made_up_for_is_no_error(tmp_path: Path) -> None:
+    health = read(year.written(tmp_path, year.FAILED_FIT + 2), shipped(), 53)
+    assert [each.error for each in health.candidates] == [None, None]
 
 
-def test_late_labels_show_the_newest_revision_and_keep_the_one_before(health: Health) -> None:
-    newest = measured(health, 38)
-    assert (newest.observation.revision, newest.loss is not None) == (2, True)
-    both = [each for each in health.measurements if each.observation.batch == year.name(38)]
-    assert [(each.observation.revision, each.loss is None) for each in both] == [(1, True), (2, False)]
+def test_the_batches_before_the_first_models_have_no_quality(health: Health) -> None:
+    assert [batch.quality for batch in health.batches[: year.FIRST]] == [None] * year.FIRST
+    assert quality_of(health, year.FIRST).measurement.scores == {}
+    first = quality_of(health, year.FIRST + 1)
+    assert (first.version, first.score, first.fresh is not None) == (None, None, True)
 
 
-def test_a_decision_comes_with_the_outcome_of_its_run(health: Health) -> None:
-    outcomes = [each.outcome.state if each.outcome else None for each in health.answers]
-    assert list(zip([action_of(each.decision) for each in health.answers], outcomes, strict=True)) == [
-        ("RETRAIN", "PROMOTE"),
-        ("RETRAIN", "PROMOTE"),
-        ("SKIP", None),
-        ("RETRAIN", "REJECT"),
-        ("RETRAIN", "PROMOTE"),
-        ("RETRAIN", "PROMOTE"),
-        ("RETRAIN", "PROMOTE"),
-        ("ROLLBACK", None),
-        ("RETRAIN", "PROMOTE"),
-        ("RETRAIN", "HOLD"),
-        ("WAIT", None),
-    ]
-    outcome = health.answers[-2].outcome
-    assert (outcome.judgement.version, outcome.run_id) == ("14", year.digest("run 14")[:32])
-    assert outcome.judgement.verdict.kind == "HOLD"
+def test_the_loss_of_the_champion_is_beside_that_of_a_fresh_model(health: Health) -> None:
+    quality = quality_of(health, 22)
+    low, high = quality.bounds
+    assert low < quality.score.loss < high
+    assert quality.version == health.tenures[1].version
+    assert quality.fresh.loss > quality.score.loss  # in the weeks in which fresh models are worse
 
 
-def test_a_run_in_progress_is_the_decision_that_started_it(tmp_path: Path) -> None:
-    written = year.played(tmp_path, 20)
-    written.start_run(19, written.ask(19, "ui", "a new feature"))
+def test_the_regret_is_the_one_that_the_policy_decided_by(ledger: Ledger, health: Health) -> None:
+    answers = [each for each in ledger.all(Answer) if each.evidence and each.evidence.regret]
+    assert len(answers) >= 5
+    for answer in answers:
+        week = int((answer.event_time - year.BEGIN) / year.WEEK) - 1
+        regret = quality_of(health, week).regret
+        assert regret.by_batch == answer.evidence.regret.by_batch
+        assert regret.share == pytest.approx(answer.evidence.regret.share)
+
+
+def test_regret_begins_anew_with_each_champion(health: Health) -> None:
+    for tenure in health.tenures:
+        first = next(each for each in health.qualities if each.measurement.event_time > tenure.begin)
+        assert first.version == tenure.version
+        assert len(first.regret.by_batch) <= 1
+
+
+def test_a_batch_without_enough_labels_says_so(health: Health) -> None:
+    batch = batch_of(health, 40)
+    assert batch.quality is None
+    assert batch.unmeasured.endswith("rows have a label, data.min_label_coverage is 0.5")
+    assert batch.observation is not None
+
+
+def test_late_labels_show_the_newest_revision(health: Health) -> None:
+    assert quality_of(health, 38).measurement.revision == 2
+    assert batch_of(health, 38).manifest.revision == 2
+
+
+def test_a_revision_that_was_superseded_has_no_regret(tmp_path: Path) -> None:
+    written = year.played(tmp_path, 12)
+    written.ingest(10, revision=2)
+    written.measure(10, revision=2)
     health = read(written.ledger, shipped(), 53)
-    newest = health.answers[-1]
-    assert (action_of(newest.decision), newest.request.reason, newest.outcome) == (
-        "RETRAIN",
-        "a new feature",
-        None,
-    )
-    assert health.waiting == ()
+    old, new = [each for each in health.qualities if each.measurement.batch == year.name(10)]
+    assert (old.measurement.revision, old.regret) == (1, None)
+    assert (new.measurement.revision, len(new.regret.by_batch)) == (2, 2)
+    assert quality_of(health, 10) == new
+
+
+def test_a_model_without_a_score_says_why(health: Health) -> None:
+    quality = quality_of(health, year.NOT_SCORED)
+    assert quality.failed == {"the shadow of newest 8": "ValueError: the predictions hold 3 NaN"}
+    assert quality.fresh is None
+
+
+def test_each_decision_is_there_once_with_its_request(health: Health) -> None:
+    assert [
+        (each.request.source, "FAILED" if each.failed else action_of(each.decision))
+        for each in health.decisions
+    ] == [
+        ("first", "WAIT"),
+        ("first", "WAIT"),
+        ("first", "DEPLOY"),
+        ("ui", "SKIP"),
+        ("age", "FAILED"),
+        ("age", "DEPLOY"),
+        ("age", "SKIP"),
+        ("age", "DEPLOY"),
+        ("regret", "DEPLOY"),
+        ("regret", "DEPLOY"),
+        ("watch", "ROLLBACK"),
+        ("regret", "WAIT"),
+        ("regret", "DEPLOY"),
+        ("age", "DEPLOY"),
+        ("ui", "DEPLOY"),
+        ("alert", "WAIT"),
+    ]
+    stopped = health.decisions[6].decision
+    assert "the fresh models are worse beyond doubt" in stopped.reason
+
+
+def test_a_question_waits_for_a_person(health: Health) -> None:
+    (asking,) = health.questions
+    assert asking.run == health.decisions[-2].decision
+    assert asking.question == health.decisions[-2].question
+    assert asking.run.request not in [each.request.key for each in health.waiting]
 
 
 @pytest.mark.parametrize(("outcome", "said"), [("failed", "has failed"), ("lost", "was lost")])
 def test_a_run_that_came_to_no_conclusion_says_so_and_its_request_waits_again(
     tmp_path: Path, outcome: str, said: str
 ) -> None:
-    written = year.played(tmp_path, 20)
-    request = written.ask(19, "ui", "a new feature")
-    run = written.start_run(19, request)
-    other = written.ask(19, "alert", "the loss is high")
-    written.wait(19, other, f"a run is in flight, held by {run.holder}")
-    written.end_run(19, run, outcome, "No module named 'lightgbm'")
+    written = year.played(tmp_path, 13)
+    request = written.ask(12, "ui", "a new feature")
+    run = written.start_run(12, request)
+    assert not read(written.ledger, shipped(), 53).decisions[-1].failed
+    other = written.ask(12, "alert", "the loss is high")
+    written.wait(12, other, f"a run is in flight, held by {run.holder}")
+    written.end_run(12, run, outcome, "No module named 'lightgbm'")
     health = read(written.ledger, shipped(), 53)
-    decision = next(each for each in health.answers if each.request == request)
-    assert (decision.outcome.state, decision.outcome.reason) == (
-        outcome.upper(),
-        "No module named 'lightgbm'",
-    )
+    decided = next(each for each in health.decisions if each.request == request)
+    assert (decided.failed, decided.waits, decided.why) == (True, True, "No module named 'lightgbm'")
     assert [(each.request.key, each.why) for each in health.waiting] == [
         (request.key, f"run {run.key} {said}: No module named 'lightgbm'"),
         (other.key, f"a run is in flight, held by {run.holder}. Since then, run {run.key} {said}"),
@@ -155,31 +204,31 @@ def test_a_run_that_came_to_no_conclusion_says_so_and_its_request_waits_again(
 
 
 def test_a_request_that_the_arbiter_has_not_looked_at_waits_without_a_reason(tmp_path: Path) -> None:
-    written = year.played(tmp_path, 20)
-    written.ask(19, "alert", "the loss is high")
+    written = year.played(tmp_path, 10)
+    written.ask(9, "alert", "the loss is high")
     assert [each.why for each in read(written.ledger, shipped(), 53).waiting] == [None]
 
 
 def test_a_request_waits_with_a_reason(health: Health) -> None:
     (waiting,) = health.waiting
     assert (waiting.request.source, waiting.why) == (
-        "age",
+        "alert",
         "paused by eve: the holidays are no time to move models",
     )
 
 
 def test_orders_in_force_and_quarantine_are_there(health: Health) -> None:
-    assert [(order.verb, order.version) for order in health.all_orders] == [("pause", None), ("block", "11")]
+    assert [order.verb for order in health.all_orders] == ["pause", "block"]
     assert list(health.quarantine) == ["2025-W53-1"]
 
 
-def test_fewer_batches_leave_older_decisions_out_and_show_all_open_matters(ledger: Ledger) -> None:
+def test_fewer_batches_leave_older_decisions_out_and_show_all_open_matters(
+    ledger: Ledger, health: Health
+) -> None:
     few = read(ledger, shipped(), 4)
     assert [batch.manifest.batch for batch in few.batches] == [year.name(week) for week in (48, 49, 50, 51)]
-    assert [each.observation.batch for each in few.measurements] == [
-        year.name(week) for week in range(48, 52)
-    ]
-    assert [action_of(each.decision) for each in few.answers] == ["RETRAIN", "WAIT"]
-    assert [tenure.version for tenure in few.tenures] == ["13"]
-    assert few.former == ("9", "7", "4", "2")
-    assert len(few.waiting) == len(few.quarantine) == 1
+    assert few.qualities == health.qualities[-4:]
+    assert [action_of(each.decision) for each in few.decisions] == ["DEPLOY", "WAIT"]
+    assert few.tenures == health.tenures[-1:]
+    assert (few.champion, few.former) == (health.champion, health.former)
+    assert len(few.waiting) == len(few.questions) == len(few.quarantine) == 1

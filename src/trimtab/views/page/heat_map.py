@@ -59,8 +59,8 @@ def features(batches: Sequence[MeasuredBatch]) -> list[str]:
 
 def columns_of(batch: MeasuredBatch) -> dict[str, ColumnDrift]:
     """Return the drift of each feature in a batch; empty before it was measured."""
-    measurement = batch.measurement
-    return {column.column: column for column in measurement.observation.data.columns} if measurement else {}
+    observation = batch.observation
+    return {column.column: column for column in observation.data.columns} if observation else {}
 
 
 def in_thresholds(column: ColumnDrift) -> float:

@@ -7,6 +7,8 @@ from importlib.resources import files
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from trimtab.contracts import to_json
+from trimtab.ledger import Answer, Request
 from trimtab.ledger.state import action_of
 from trimtab.views.history import names
 from trimtab.views.page import heat_map, plots
@@ -45,6 +47,7 @@ def page(health: Health, *, nonce: str, mlflow: str | None, models: Sequence[str
             choices=sorted({*CHOICES, health.last}),
             newest=_NEWEST,
             quality=plots.quality(health),
+            regret=plots.regret(health),
             coverage=plots.coverage(health),
             lanes=lanes(health),
             heat=heat_map.heat(health),
@@ -55,6 +58,24 @@ def page(health: Health, *, nonce: str, mlflow: str | None, models: Sequence[str
             columns_of=heat_map.columns_of,
             action=action_of,
             span=names,
+        )
+    )
+
+
+def evidence(request: Request, answer: Answer, *, nonce: str) -> str:
+    """Return the page of the evidence of an answer to a request."""
+    title = f"Evidence: {answer.action} of {answer.event_time:%Y-%m-%d}"
+    return (
+        _environment()
+        .get_template("evidence.html")
+        .render(
+            title=title,
+            request=request,
+            answer=answer,
+            evidence=answer.evidence,
+            json=to_json(answer.evidence),
+            nonce=nonce,
+            style=_asset("page.css"),
         )
     )
 

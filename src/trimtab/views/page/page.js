@@ -6,10 +6,15 @@ const refusals = {
   404: "Airflow has no such DAG. Look for import errors on Airflow's home page.",
 };
 
+function value(field) {
+  if (field.type === "checkbox") return field.checked;
+  if (field.type === "number") return field.value ? Number(field.value) : null;
+  return field.required ? field.value : field.value || null;
+}
+
 function conf(form) {
-  const values = Object.fromEntries(new FormData(form));
-  if ("version" in values) values.version = values.version || null;
-  return values;
+  const fields = [...form.elements].filter((field) => field.name);
+  return Object.fromEntries(fields.map((field) => [field.name, value(field)]));
 }
 
 function show(form, kind, ...parts) {

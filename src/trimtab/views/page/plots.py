@@ -10,29 +10,31 @@ from math import ceil
 
 from markupsafe import Markup
 
+from trimtab.contracts import Score
 from trimtab.views.page.scale import Across, Down, down
-from trimtab.views.page.view import Health, MeasuredBatch, Measurement, Tenure
+from trimtab.views.page.view import Health, MeasuredBatch, Tenure
 
-_QUALITY, _COVERAGE, _DATES = 230, 40, 22
+_QUALITY, _REGRET, _COVERAGE, _DATES = 230, 90, 40, 22
 NARROW = 0.045
 """A part of the plot narrower than this share of its width has no room for a word."""
 _MARKS = {
-    "concept": "M0,-6 L5.5,4.5 L-5.5,4.5 Z",
     "data": "M-4,-4 H4 V4 H-4 Z",
-    "abstained": "M-4.5,-4.5 H4.5 V4.5 H-4.5 Z",
-    "retraining": "M-4.5,0 A4.5,4.5 0 1 0 4.5,0 A4.5,4.5 0 1 0 -4.5,0 Z",
-    "promoted": "M0,-6 L6,0 L0,6 L-6,0 Z",
+    "unmeasured": "M-4.5,-4.5 H4.5 V4.5 H-4.5 Z",
+    "skipped": "M-4.5,0 A4.5,4.5 0 1 0 4.5,0 A4.5,4.5 0 1 0 -4.5,0 Z",
+    "failed": "M-5,-5 L5,5 M-5,5 L5,-5",
+    "deployed": "M0,-6 L6,0 L0,6 L-6,0 Z",
     "back": "M0,6 L5.5,-4.5 L-5.5,-4.5 Z",
 }
 """Each kind has its own shape, so that no information is in the colour alone."""
 _KEYS = {
-    "band": Markup(
-        '<svg><rect class="band" width="100%" height="100%"/><line class="alarm" x2="100%"/></svg>'
-    ),
     "loss": Markup(
         '<svg><line class="bounds" x1="50%" x2="50%" y2="100%"/><circle class="loss" cx="50%" cy="50%" r="3.5"/></svg>'
     ),
+    "fresh": Markup('<svg><line class="fresh" x2="100%" y1="50%" y2="50%"/></svg>'),
+    "limit": Markup('<svg><line class="limit" x2="100%" y1="50%" y2="50%"/></svg>'),
 }
+_GRID = Markup('<line class="grid" x1="0" x2="100%" y1="{0}" y2="{0}"/>')
+_TREND = Markup('<line class="trend" x1="{}" x2="{}" y1="{}" y2="{}"/>')
 _MAX_DATES = 13
 """So many dates fit side by side on 700 pixels."""
 
@@ -50,26 +52,79 @@ def mark(kind: str, x: str, y: float) -> Markup:
 
 
 def quality(health: Health) -> Markup:
-    """Draw the loss of each batch with its bounds, the mean loss of fresh models, and the alarm above it."""
+    """Draw the champion's loss on each batch with its bounds, and that of the fresh model."""
     across, scale = Across(health.batches), _scale(health.batches)
     if scale is None:
         return Markup('<p class="empty">No batch was measured yet.</p>')
-    batches, grid = health.batches, Markup('<line class="grid" x1="0" x2="100%" y1="{0}" y2="{0}"/>')
+    batches = health.batches
     drawn = [
-        *(grid.format(scale.at(tick)) for tick in scale.ticks()),
+        *(_GRID.format(scale.at(tick)) for tick in scale.ticks()),
         *_takeovers(health.tenures, across, _QUALITY),
-        *_reference(batches, across, scale),
-        *_trend(batches, across, scale),
-        *chain.from_iterable(
-            _point(batch.measurement, across.percent(place + 0.5), scale)
-            for place, batch in enumerate(batches)
-        ),
+        *_trend([batch.quality.score if batch.quality else None for batch in batches], across, scale),
+        *chain.from_iterable(_point(batch, place, across, scale) for place, batch in enumerate(batches)),
         *_unmeasured(batches, across),
         *(_hover(place, _description(batch), across, _QUALITY) for place, batch in enumerate(batches)),
     ]
     labels = [(scale.at(tick) + 4, f"{tick:g}") for tick in scale.ticks()]
-    metric = health.params.gate.metric
-    return plot(labels, drawn, _QUALITY, f"{metric} by batch with 95 % bounds; {_summary(health)}")
+    metric, measured = health.params.gate.metric, sum(batch.quality is not None for batch in batches)
+    return plot(
+        labels,
+        drawn,
+        _QUALITY,
+        f"{metric} of the champion by batch with 95 % bounds, and of a fresh model; {measured} of {len(batches)} batches "
+        "measured",
+    )
+
+
+def regret(health: Health) -> Markup:
+    """Draw what the champion has lost more than fresh models since its deployment, after each batch, and the limit."""
+    limit = health.params.trigger.regret
+    shares = {
+        place: (batch.quality.version, batch.quality.regret.share)
+        for place, batch in enumerate(health.batches)
+        if batch.quality and batch.quality.regret
+    }
+    if not shares:
+        return Markup("")
+    across, scale = Across(health.batches), down(
+        [0.0, limit, *(share for _, share in shares.values())], _REGRET
+    )
+    lines = [
+        _TREND.format(
+            across.percent(place + 0.5),
+            across.percent(following + 0.5),
+            scale.at(share),
+            scale.at(shares[following][1]),
+        )
+        for (place, (version, share)), following in zip(shares.items(), list(shares)[1:], strict=False)
+        if version == shares[following][0]
+    ]
+    points = [
+        Markup('<circle class="loss" cx="{}" cy="{}" r="2.5"/>').format(
+            across.percent(place + 0.5), scale.at(share)
+        )
+        for place, (_, share) in shares.items()
+    ]
+    text = "{}, version {}: regret {:+.1%} of a batch's loss, the limit is {:.1%}"
+    hovers = [
+        _hover(
+            place, text.format(health.batches[place].manifest.batch, version, share, limit), across, _REGRET
+        )
+        for place, (version, share) in shares.items()
+    ]
+    drawn = [
+        *_takeovers(health.tenures, across, _REGRET, named=False),
+        _GRID.format(scale.at(0)),
+        Markup('<line class="limit" x1="0" x2="100%" y1="{0}" y2="{0}"/>').format(scale.at(limit)),
+        *lines,
+        *points,
+        *hovers,
+    ]
+    labels = [(scale.at(limit) + 4, f"limit {100 * limit:g} %"), (scale.at(0) + 4, "regret 0 %")]
+    over = sum(share >= limit for _, share in shares.values())
+    return plot(
+        labels, drawn, _REGRET, f"Regret by batch; at its limit or above on {over} of {len(shares)} batches"
+    )
 
 
 def coverage(health: Health) -> Markup:
@@ -113,85 +168,70 @@ def plot(
 
 
 def _scale(batches: Sequence[MeasuredBatch]) -> Down | None:
-    values = [
-        value
-        for each in (batch.measurement for batch in batches)
-        if each is not None and each.loss is not None
-        for value in (
-            each.loss,
-            each.concept.lower,
-            each.concept.upper,
-            each.concept.reference_mean,
-            each.alarm,
-        )
-        if value is not None
-    ]
-    return down(values, _QUALITY) if values else None
+    qualities = [batch.quality for batch in batches if batch.quality]
+    losses = [score.loss for each in qualities for score in (each.score, each.fresh) if score]
+    bounds = [bound for each in qualities for bound in each.bounds or ()]
+    return down([*losses, *bounds], _QUALITY) if losses else None
 
 
-def _takeovers(tenures: Sequence[Tenure], across: Across, height: int) -> Iterator[Markup]:
+def _takeovers(
+    tenures: Sequence[Tenure], across: Across, height: int, *, named: bool = True
+) -> Iterator[Markup]:
+    before, y = -float(across.slots), 11
     for tenure in tenures:
         place = across.at(tenure.begin)
         x = across.percent(place)
+        y = 11 if y == 23 or place - before > NARROW * across.slots else 23  # next to another one
+        before = place
         yield Markup('<line class="takeover" x1="{0}" x2="{0}" y1="0" y2="{1}"/>').format(x, height)
+        if not named:
+            continue
         # To the right of the line, except at the end of the plot, where it would be cut off.
         side = ("end", -3) if place > across.slots - 2 else ("start", 3)
-        yield Markup('<text x="{}" text-anchor="{}" dx="{}" y="11">v{}</text>').format(
-            x, *side, tenure.version
+        yield Markup('<text x="{}" text-anchor="{}" dx="{}" y="{}">v{}</text>').format(
+            x, *side, y, tenure.version
         )
 
 
-def _reference(batches: Sequence[MeasuredBatch], across: Across, scale: Down) -> Iterator[Markup]:
-    for place, measurement in enumerate(batch.measurement for batch in batches):
-        if measurement is None or (mean := measurement.concept.reference_mean) is None:
-            continue
-        edges = {"x1": across.percent(place), "x2": across.percent(place + 1)}
-        if measurement.alarm is not None:
-            top = scale.at(measurement.alarm)
-            yield Markup('<rect class="band" x="{x1}" width="{w}" y="{y}" height="{h:.1f}"/>').format(
-                **edges, w=across.percent(1), y=top, h=scale.at(mean) - top
-            )
-            yield Markup('<line class="alarm" x1="{x1}" x2="{x2}" y1="{y}" y2="{y}"/>').format(**edges, y=top)
-        yield Markup('<line class="mean" x1="{x1}" x2="{x2}" y1="{y}" y2="{y}"/>').format(
-            **edges, y=scale.at(mean)
-        )
-
-
-def _trend(batches: Sequence[MeasuredBatch], across: Across, scale: Down) -> list[Markup]:
-    losses = [batch.measurement.loss if batch.measurement else None for batch in batches]
-    line = Markup('<line class="trend" x1="{}" x2="{}" y1="{}" y2="{}"/>')
+def _trend(scores: Sequence[Score | None], across: Across, scale: Down) -> list[Markup]:
     return [
-        line.format(
-            across.percent(place + 0.5), across.percent(place + 1.5), scale.at(loss), scale.at(following)
+        _TREND.format(
+            across.percent(place + 0.5),
+            across.percent(place + 1.5),
+            scale.at(score.loss),
+            scale.at(following.loss),
         )
-        for place, (loss, following) in enumerate(pairwise(losses))
-        if loss is not None and following is not None
+        for place, (score, following) in enumerate(pairwise(scores))
+        if score is not None and following is not None
     ]
 
 
-def _point(measurement: Measurement | None, x: str, scale: Down) -> Iterator[Markup]:
-    if measurement is None:
+def _point(batch: MeasuredBatch, place: int, across: Across, scale: Down) -> Iterator[Markup]:
+    quality, x = batch.quality, across.percent(place + 0.5)
+    if quality is None:
         return
-    if measurement.loss is None:
-        yield mark("abstained", x, _QUALITY - 10)
-        return
-    concept, y = measurement.concept, scale.at(measurement.loss)
-    if concept.lower is not None and concept.upper is not None:
-        yield Markup('<line class="bounds" x1="{0}" x2="{0}" y1="{1}" y2="{2}"/>').format(
-            x, scale.at(concept.upper), scale.at(concept.lower)
+    if quality.fresh is not None:
+        yield Markup('<line class="fresh" x1="{}" x2="{}" y1="{y}" y2="{y}"/>').format(
+            across.percent(place + 0.15), across.percent(place + 0.85), y=scale.at(quality.fresh.loss)
         )
-    if measurement.assessment.concept_drift or concept.abstained:
-        yield mark("concept" if measurement.assessment.concept_drift else "abstained", x, y)
-    else:
-        yield Markup('<circle class="loss" cx="{}" cy="{}" r="3.5"/>').format(x, y)
+    if quality.bounds is not None:
+        low, high = quality.bounds
+        yield Markup('<line class="bounds" x1="{0}" x2="{0}" y1="{1}" y2="{2}"/>').format(
+            x, scale.at(high), scale.at(low)
+        )
+    if quality.score is not None:
+        yield Markup('<circle class="loss" cx="{}" cy="{}" r="3.5"/>').format(x, scale.at(quality.score.loss))
 
 
 def _unmeasured(batches: Sequence[MeasuredBatch], across: Across) -> Iterator[Markup]:
-    leading = next((place for place, batch in enumerate(batches) if batch.measurement), 0)
-    if leading / across.slots > 2 * NARROW:
+    first = next((place for place, batch in enumerate(batches) if batch.quality), 0)
+    if first / across.slots > 2 * NARROW:
         yield Markup('<text class="quiet" x="{}" y="{}" text-anchor="middle">not measured</text>').format(
-            across.percent(leading / 2), _QUALITY // 2
+            across.percent(first / 2), _QUALITY // 2
         )
+    for place, batch in enumerate(batches):
+        if place > first and batch.quality is None:
+            yield mark("unmeasured", across.percent(place + 0.5), _QUALITY - 10)
 
 
 def _hover(place: int, text: str, across: Across, height: int) -> Markup:
@@ -201,21 +241,13 @@ def _hover(place: int, text: str, across: Across, height: int) -> Markup:
 
 
 def _description(batch: MeasuredBatch) -> str:
-    name, measurement = batch.manifest.batch, batch.measurement
-    if measurement is None:
-        return f"{name}: not measured"
-    concept, version = measurement.concept, measurement.observation.champion
-    if measurement.loss is None:
-        return f"{name}, version {version}: abstained, {concept.abstained}"
-    bounds = ""
-    if concept.lower is not None and concept.upper is not None:
-        bounds = f" ({concept.lower:.4f} to {concept.upper:.4f})"
-    against = concept.abstained if concept.sigmas is None else f"{concept.sigmas:+.1f} sd from fresh models"
-    return f"{name}, version {version}: {measurement.loss:.4f}{bounds}, {against}"
-
-
-def _summary(health: Health) -> str:
-    measured = [batch.measurement for batch in health.batches if batch.measurement is not None]
-    drifted = sum(measurement.assessment.concept_drift for measurement in measured)
-    abstained = sum(bool(measurement.concept.abstained) for measurement in measured)
-    return f"{len(measured)} batches measured, {drifted} with concept drift, {abstained} abstained"
+    name, quality = batch.manifest.batch, batch.quality
+    if quality is None:
+        return f"{name}: {batch.unmeasured}"
+    fresh = f"a fresh model of {quality.measurement.leader} {quality.fresh.loss:.4f}" if quality.fresh else ""
+    champion = ""
+    if quality.score is not None:
+        bounds = " ({:.4f} to {:.4f})".format(*quality.bounds) if quality.bounds else ""
+        champion = f"version {quality.version} {quality.score.loss:.4f}{bounds}"
+    failed = (f"{model} has no score: {reason}" for model, reason in quality.failed.items())
+    return f"{name}: {', '.join(filter(None, (champion, fresh, *failed))) or 'there was no model to score'}"

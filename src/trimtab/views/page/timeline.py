@@ -1,13 +1,14 @@
 """Which version was live, and what happened when, each kind of event in a lane of its own."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import pairwise
 
 from markupsafe import Markup
 
 from trimtab.ledger.state import action_of
 from trimtab.views.page.plots import NARROW, mark, plot
 from trimtab.views.page.scale import Across
-from trimtab.views.page.view import Health, Measurement, Tenure
+from trimtab.views.page.view import Decided, Health, Tenure
 
 _LANE = 22
 
@@ -17,12 +18,20 @@ def lanes(health: Health) -> Markup:
     across = Across(health.batches)
     rows: dict[str, Iterable[Markup]] = {
         "in Production": _live(health.tenures, across),
-        "promotion": _moves(health.tenures, across, ("promoted", "forced", "adopted"), "promoted"),
+        "leader": _leaders(health, across),
+        "deployment": _moves(health.tenures, across, ("deployed", "forced", "adopted"), "deployed"),
         "rollback": _moves(health.tenures, across, ("rolled back", "restored"), "back"),
-        "retraining": _retrainings(health, across),
-        "concept drift": _measured("concept", health, across, lambda each: each.assessment.concept_drift),
-        "abstained": _measured("abstained", health, across, lambda each: each.concept.abstained),
-        "data drift": _measured("data", health, across, lambda each: each.assessment.data_drift),
+        "skipped": _decided("skipped", health, across, lambda each: action_of(each.decision) == "SKIP"),
+        "failed run": _decided("failed", health, across, lambda each: each.failed),
+        "data drift": [
+            _mark(
+                "data",
+                across.percent(place + 0.5),
+                f"{batch.manifest.batch}: {batch.observation.data.share:.0%}",
+            )
+            for place, batch in enumerate(health.batches)
+            if batch.observation and batch.observation.data.share > health.params.drift.data.max_share
+        ],
     }
     return plot(
         [(number * _LANE + 15, name) for number, name in enumerate(rows)],
@@ -42,22 +51,36 @@ def _lane(number: int, marks: Iterable[Markup]) -> Markup:
 def _live(tenures: Sequence[Tenure], across: Across) -> Iterator[Markup]:
     for number, tenure in enumerate(tenures):
         begin = across.at(tenure.begin)
-        width = (across.at(tenure.end) if tenure.end else len(across.batches)) - begin
-        if width <= 0 and tenure.end is not None:
-            continue
-        yield Markup(
-            '<rect class="live{}" x="{}" width="{}" y="3" height="{}"><title>{}</title></rect>'
-        ).format(
-            number % 2,
-            across.percent(begin),
-            across.percent(max(width, 0.2)),
-            _LANE - 6,
-            f"version {tenure.version}, {tenure.how}, from {tenure.begin:%Y-%m-%d}",
+        end = across.at(tenure.end) if tenure.end else max(len(across.batches), begin + 0.2)
+        title = f"version {tenure.version}, {tenure.how}, from {tenure.begin:%Y-%m-%d}"
+        yield from _bar(number, begin, end, f"v{tenure.version}", title, across)
+
+
+def _leaders(health: Health, across: Across) -> Iterator[Markup]:
+    leaders = [
+        (place, batch.quality.measurement.leader)
+        for place, batch in enumerate(health.batches)
+        if batch.quality
+    ]
+    begins = [item for before, item in pairwise([(0, ""), *leaders]) if before[1] != item[1]]
+    ends = [*(place for place, _ in begins[1:]), len(health.batches)]
+    for number, ((begin, name), end) in enumerate(zip(begins, ends, strict=False)):
+        title = f"{name} leads from {health.batches[begin].manifest.batch}"
+        yield from _bar(number, begin, end, name, title, across)
+
+
+def _bar(number: int, begin: float, end: float, name: str, title: str, across: Across) -> Iterator[Markup]:
+    """Draw a bar, with its name if it has room for it."""
+    width = end - begin
+    if width <= 0:
+        return
+    yield Markup('<rect class="live{}" x="{}" width="{}" y="3" height="{}"><title>{}</title></rect>').format(
+        number % 2, across.percent(begin), across.percent(width), _LANE - 6, title
+    )
+    if width / across.slots >= NARROW * max(1, len(name) / 4):
+        yield Markup('<text class="on" x="{}" y="15" text-anchor="middle">{}</text>').format(
+            across.percent(begin + width / 2), name
         )
-        if width / across.slots >= NARROW:
-            yield Markup('<text class="on" x="{}" y="15" text-anchor="middle">v{}</text>').format(
-                across.percent(begin + width / 2), tenure.version
-            )
 
 
 def _moves(tenures: Sequence[Tenure], across: Across, hows: Sequence[str], kind: str) -> list[Markup]:
@@ -72,25 +95,15 @@ def _moves(tenures: Sequence[Tenure], across: Across, hows: Sequence[str], kind:
     ]
 
 
-def _retrainings(health: Health, across: Across) -> list[Markup]:
+def _decided(kind: str, health: Health, across: Across, applies: Callable[[Decided], object]) -> list[Markup]:
     return [
         _mark(
-            "retraining",
-            across.percent(across.at(decision.event_time)),
-            f"{decision.event_time:%Y-%m-%d}: {decision.reason}",
+            kind,
+            across.percent(across.at(each.decision.event_time)),
+            f"{each.decision.event_time:%Y-%m-%d}: {each.why}",
         )
-        for decision in (answer.decision for answer in health.answers)
-        if action_of(decision) == "RETRAIN"
-    ]
-
-
-def _measured(
-    kind: str, health: Health, across: Across, applies: Callable[[Measurement], object]
-) -> list[Markup]:
-    return [
-        _mark(kind, across.percent(place + 0.5), batch.manifest.batch)
-        for place, batch in enumerate(health.batches)
-        if batch.measurement and applies(batch.measurement)
+        for each in health.decisions
+        if applies(each)
     ]
 
 

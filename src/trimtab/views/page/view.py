@@ -4,78 +4,125 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from trimtab.contracts import Assessment, ConceptDrift, Manifest, Quarantined
-from trimtab.ledger import Judgement, Observation, Order, Request, Run, Transition, Version
+from trimtab.contracts import Manifest, Quarantined, Regret, Score
+from trimtab.evaluate.compare import loss_bounds
+from trimtab.ledger import (
+    Answer,
+    Measurement,
+    Observation,
+    Order,
+    Question,
+    Request,
+    Run,
+    RunEnd,
+    Shadow,
+    Transition,
+    Version,
+)
 from trimtab.ledger.state import DecisionFact, OrdersInForce
 from trimtab.params import Params
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lineage:
-    """One version and its origin; `run` is None when the arbiter did not ask for it."""
+    """One version, and the answer that deployed it or went back to it, None if a person did."""
 
     version: Version
-    run: Run | None
-    judgement: Judgement | None
+    answer: Answer | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Measurement:
-    """An observation, and the assessment of it by the parameters in force.
+class Quality:
+    """A measurement of one batch revision.
 
-    `sigmas_limit` is the number of standard deviations above which a loss is concept drift.
+    `version` was in Production then, None before the first deployment. `regret` is what the champion had lost since its
+    deployment, None if that is not known: of a revision that was superseded, for example.
     """
 
-    observation: Observation
-    assessment: Assessment
-    sigmas_limit: float
+    measurement: Measurement
+    version: str | None
+    regret: Regret | None
 
     @property
-    def concept(self) -> ConceptDrift:
-        """The loss, against that of fresh models."""
-        return self.observation.concept
+    def score(self) -> Score | None:
+        """The score of the champion."""
+        return self.measurement.scores.get(self.measurement.champion or "")
 
     @property
-    def loss(self) -> float | None:
-        """The mean loss per row, None when no label is known."""
-        score = self.concept.score
-        return score.loss if score.labelled else None
+    def bounds(self) -> tuple[float, float] | None:
+        """The 95 % bounds of the champion's loss."""
+        return loss_bounds(self.score.blocks) if self.score else None
 
     @property
-    def alarm(self) -> float | None:
-        """The loss above which it is concept drift, None without a reference."""
-        mean, sd = self.concept.reference_mean, self.concept.reference_sd
-        return None if mean is None or sd is None else mean + self.sigmas_limit * sd
+    def fresh(self) -> Score | None:
+        """The score of the leader's shadow."""
+        return self.score_of(self.measurement.leader)
+
+    def score_of(self, candidate: str) -> Score | None:
+        """Return the score of a candidate's shadow."""
+        return self.measurement.scores.get(self.measurement.shadows.get(candidate, ""))
+
+    @property
+    def failed(self) -> Mapping[str, str]:
+        """Why models have no score, by what they are."""
+        measurement = self.measurement
+        names = {run: f"the shadow of {candidate}" for candidate, run in measurement.shadows.items()}
+        if measurement.champion is not None:
+            names[measurement.champion] = "the champion"
+        return {names.get(run, f"run {run[:8]}"): reason for run, reason in measurement.failed.items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeasuredBatch:
-    """One batch in force with its newest measurement; the batches of the first training have none."""
+    """One batch in force, with the measurement and the observation of its newest revision that has one.
 
-    manifest: Manifest
-    measurement: Measurement | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """How a run ended: with a judgement and the MLflow run of the judged version, or without a conclusion.
-
-    `state` is the state of the judgement, else FAILED or LOST.
+    `unmeasured` says why there is no measurement.
     """
 
-    state: str
-    reason: str
-    judgement: Judgement | None = None
-    run_id: str | None = None
+    manifest: Manifest
+    quality: Quality | None
+    observation: Observation | None
+    unmeasured: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answered:
-    """A decision of the arbiter with the request; `outcome` is None when it started no run, or the run is in progress."""
+class Candidate:
+    """One training window.
+
+    `shadow` is its newest model, and `score` that of the model before it on the newest measured batch. `error` says why its
+    latest fit failed, if it did.
+    """
+
+    name: str
+    leads: bool
+    shadow: Shadow | None
+    score: Score | None
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decided:
+    """A decision of the arbiter with its request.
+
+    `end` is that of a run, None while it is in progress. `question` is the one that the run asks. `waits` says that the
+    request has no answer, and no run works on it.
+    """
 
     decision: DecisionFact
     request: Request
-    outcome: Outcome | None
+    end: RunEnd | None = None
+    question: Question | None = None
+    waits: bool = False
+
+    @property
+    def failed(self) -> bool:
+        """Whether it is a run that has failed or was lost."""
+        return self.end is not None and self.end.outcome != "concluded"
+
+    @property
+    def why(self) -> str:
+        """Why a run has failed, else the reason of the decision."""
+        return self.end.reason if self.end and self.failed else self.decision.reason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,10 +134,18 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Asking:
+    """A run that waits for a person's answer."""
+
+    run: Run
+    question: Question
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Tenure:
     """The time of a version in Production, and how it came there, in a word.
 
-    `begin` and `end` are in the time of the data; `end` is None for the champion.
+    `begin` and `end` are in the time of the data; `end` is None for the champion. `answer` is the one that led to it.
     """
 
     transition: Transition
@@ -98,14 +153,16 @@ class Tenure:
     how: str
     begin: datetime
     end: datetime | None
+    answer: Answer | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
     """The whole page, for the newest `last` batches.
 
-    `event_now` is None before the first batch. `tenures` are those that overlap the batches, oldest first. `former` are the
-    versions that a rollback can go back to, newest first.
+    `event_now` is None before the first batch. `qualities` are all measurements of these batches, of each revision, oldest
+    first. `tenures` are those that overlap the batches, oldest first. `former` are the versions that a rollback can go back
+    to, newest first.
     """
 
     params: Params
@@ -113,13 +170,15 @@ class Health:
     event_now: datetime | None
     last: int
     batches: tuple[MeasuredBatch, ...]
-    measurements: tuple[Measurement, ...]
+    qualities: tuple[Quality, ...]
     champion: Lineage | None
     challenger: Lineage | None
+    candidates: tuple[Candidate, ...]
     tenures: tuple[Tenure, ...]
     former: tuple[str, ...]
-    answers: tuple[Answered, ...]
+    decisions: tuple[Decided, ...]
     waiting: tuple[Waiting, ...]
+    questions: tuple[Asking, ...]
     orders: OrdersInForce
     quarantine: Mapping[str, Quarantined]
 

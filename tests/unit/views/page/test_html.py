@@ -4,15 +4,17 @@ import re
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
 from tests.support import year
 from tests.support.builders import shipped
 from trimtab.contracts import Quarantined
+from trimtab.ledger import Answer, Request
 from trimtab.views.health import read
-from trimtab.views.page.html import failure, page
-from trimtab.views.page.view import Answered, Health
+from trimtab.views.page.html import evidence, failure, page
+from trimtab.views.page.view import Decided, Health
 
 _VOID = {"meta", "link", "input", "br"}
 _HOSTILE = "<script>alert('x')</script>\"&"
@@ -45,13 +47,18 @@ class Reader(HTMLParser):
     def handle_data(self, data):
         self.text += data
 
-    def named(self, tag: str) -> list[dict[str, str | None]]:
-        return [attributes for name, attributes in self.tags if name == tag]
+    def named(self, *tags: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.tags if name in tags]
 
 
 @pytest.fixture(scope="module")
-def health(tmp_path_factory: pytest.TempPathFactory) -> Health:
-    return read(year.written(tmp_path_factory.mktemp("year")), shipped(), 53)
+def written(tmp_path_factory: pytest.TempPathFactory) -> year.Year:
+    return year.played(tmp_path_factory.mktemp("year"))
+
+
+@pytest.fixture(scope="module")
+def health(written: year.Year) -> Health:
+    return read(written.ledger, shipped(), 53)
 
 
 def shown(health: Health, mlflow: str | None = "http://127.0.0.1:5000") -> Reader:
@@ -59,12 +66,20 @@ def shown(health: Health, mlflow: str | None = "http://127.0.0.1:5000") -> Reade
 
 
 def test_the_page_says_at_once_how_the_model_performs(health: Health) -> None:
-    text = shown(health).text
+    text, quality = shown(health).text, health.qualities[-1]
     assert (
-        "Version 13 has been in Production since 2025-11-24. Newest batch 2025-W52: no concept drift" in text
+        f"Version {health.tenures[-1].version} has been in Production since 2025-11-10. Newest batch 2025-W52: log loss "
+        f"{quality.score.loss:.4f} against {quality.fresh.loss:.4f} of a fresh model. Regret "
+        f"{quality.regret.share:+.1%}".replace("%", " %") + ", the limit is 3 %." in text
     )
-    for word in ("paused", "1 version blocked", "1 request waiting", "1 entry in quarantine"):
-        assert word in text
+    for words in (
+        "paused",
+        "1 version blocked",
+        "1 question for a person",
+        "1 request waiting",
+        "1 entry in quarantine",
+    ):
+        assert words in text
 
 
 @pytest.mark.parametrize(
@@ -72,7 +87,8 @@ def test_the_page_says_at_once_how_the_model_performs(health: Health) -> None:
     [
         (0, "No batch has come in yet."),
         (3, "3 of the 8 batches of train.start_batches came in"),
-        (41, "Newest batch 2025-W41: abstained from concept drift, 0 labelled rows"),
+        (8, "The version was deployed after it."),
+        (41, "The newest batch, 2025-W41, is not measured yet."),
     ],
 )
 def test_the_page_of_an_early_loop_says_what_comes_next(tmp_path: Path, weeks: int, sentence: str) -> None:
@@ -102,7 +118,20 @@ def test_texts_of_people_and_data_are_never_markup(health: Health) -> None:
     hostile = replace(
         health,
         params=health.params.model_copy(update={"model": model}),
-        answers=tuple(_hostile(answer) for answer in health.answers),
+        decisions=tuple(map(_hostile, health.decisions)),
+        candidates=tuple(replace(each, name=_HOSTILE, error=_HOSTILE) for each in health.candidates),
+        qualities=tuple(
+            replace(
+                each,
+                measurement=replace(
+                    each.measurement, batch=_HOSTILE, leader=_HOSTILE, failed={_HOSTILE: _HOSTILE}
+                ),
+            )
+            for each in health.qualities
+        ),
+        questions=tuple(
+            replace(each, question=replace(each.question, text=_HOSTILE)) for each in health.questions
+        ),
         waiting=tuple(
             replace(each, request=replace(each.request, reason=_HOSTILE), why=_HOSTILE)
             for each in health.waiting
@@ -111,9 +140,10 @@ def test_texts_of_people_and_data_are_never_markup(health: Health) -> None:
             replace(each, transition=replace(each.transition, actor=_HOSTILE, reason=_HOSTILE))
             for each in health.tenures
         ),
-        champion=replace(health.champion, judgement=replace(health.champion.judgement, reason=_HOSTILE)),
+        champion=replace(health.champion, version=replace(health.champion.version, candidate=_HOSTILE)),
         batches=tuple(
-            replace(each, manifest=replace(each.manifest, batch=_HOSTILE)) for each in health.batches
+            replace(each, manifest=replace(each.manifest, batch=_HOSTILE), unmeasured=_HOSTILE)
+            for each in health.batches
         ),
         quarantine={
             _HOSTILE: Quarantined(
@@ -127,47 +157,63 @@ def test_texts_of_people_and_data_are_never_markup(health: Health) -> None:
     assert "<script>alert" not in text
 
 
-def _hostile(answer: Answered) -> Answered:
+def _hostile(decided: Decided) -> Decided:
     return replace(
-        answer,
-        request=replace(answer.request, reason=_HOSTILE),
-        decision=replace(answer.decision, reason=_HOSTILE),
-        outcome=answer.outcome and replace(answer.outcome, reason=_HOSTILE),
+        decided,
+        request=replace(decided.request, reason=_HOSTILE, source="ui"),
+        decision=replace(decided.decision, reason=_HOSTILE, holder=_HOSTILE),
+        end=decided.end and replace(decided.end, reason=_HOSTILE),
     )
 
 
 def test_runs_link_to_mlflow_if_a_browser_can_reach_it(health: Health) -> None:
     with_server = [tag["href"] for tag in shown(health).named("a")]
-    assert f"http://127.0.0.1:5000/#/runs/{year.digest('run 13')[:32]}" in with_server
-    assert not any("runs" in tag["href"] for tag in shown(health, mlflow=None).named("a"))
+    assert f"http://127.0.0.1:5000/#/runs/{health.champion.version.training.run_id}" in with_server
+    assert not any("#/runs" in tag["href"] for tag in shown(health, mlflow=None).named("a"))
 
 
-def test_every_verdict_links_to_its_evidence(health: Health) -> None:
+def test_every_answer_links_to_its_evidence(health: Health) -> None:
     links = {tag["href"] for tag in shown(health).named("a")}
-    assert {
-        f"evidence/{each.outcome.judgement.evidence_sha256}" for each in health.answers if each.outcome
-    } <= links
+    answers = [each.decision for each in health.decisions if isinstance(each.decision, Answer)]
+    assert len(answers) >= 10
+    assert {f"evidence?request={quote(answer.request)}" for answer in answers} <= links
+    many = Reader(page(health, nonce="n", mlflow=None, models=["flight-delay", "late"]))
+    assert f"evidence?request={quote(answers[0].request)}&model=flight-delay" in [
+        tag["href"] for tag in many.named("a")
+    ]
+
+
+def test_the_evidence_of_each_answer_is_a_page_without_a_script(written: year.Year) -> None:
+    for answer in written.ledger.all(Answer):
+        request = replace(written.ledger.require(Request, answer.request), reason=_HOSTILE)
+        tags = Reader(evidence(request, answer, nonce="n"))
+        assert tags.named("script") == []
+        assert answer.reason in tags.text
+        assert f'"leader": "{answer.evidence.leader}"' in tags.text
+        assert all(check.sentence in tags.text for check in answer.evidence.checks)
 
 
 def test_every_plot_has_a_description_for_readers_who_cannot_see_it(health: Health) -> None:
     plots = [tag for tag in shown(health).named("svg") if tag.get("role") == "img"]
-    assert len(plots) == 6
+    assert len(plots) == 7
     assert all(tag["aria-label"] for tag in plots)
-    assert "46 batches measured" not in plots[0]["aria-label"]
-    assert plots[0]["aria-label"].startswith("log_loss by batch with 95 % bounds; 44 batches measured")
+    assert plots[0]["aria-label"].endswith("; 45 of 52 batches measured")
+    assert plots[1]["aria-label"].startswith("Regret by batch; at its limit or above on ")
 
 
 def test_each_field_of_a_form_has_a_label_and_each_wide_table_takes_the_keyboard(health: Health) -> None:
     text = page(health, nonce="n", mlflow=None)
-    fields = re.findall(r"<label>[^<]+<(input|select) name", text)
-    assert fields == ["input", "select", "input"]
+    labels = re.findall(r"<label.*?</label>", text, re.DOTALL)
+    fields = [tag["name"] for tag in Reader(text).named("input", "select")]
+    assert fields == ["reason", "window_batches", "force", "dry_run", "version", "reason"]
+    assert [re.findall('name="(.*?)"', label) for label in labels] == [[name] for name in fields]
     assert all(tag["tabindex"] == "0" for tag in Reader(text).named("div") if tag.get("class") == "scroll")
 
 
 def test_the_forms_trigger_the_two_dags_and_offer_only_versions_that_may_come_back(health: Health) -> None:
     tags = shown(health)
     assert [tag["data-dag"] for tag in tags.named("form")] == ["retrain_model", "rollback_model"]
-    assert [tag["value"] for tag in tags.named("option")] == ["", "9", "7", "4", "2"]
+    assert [tag["value"] for tag in tags.named("option")] == ["", *health.former]
 
 
 def test_a_failure_says_what_happened_and_what_to_do() -> None:
@@ -177,13 +223,18 @@ def test_a_failure_says_what_happened_and_what_to_do() -> None:
     assert "Start it." in tags.text
 
 
-def test_a_failed_run_and_a_run_in_progress_are_shown_as_such(tmp_path: Path) -> None:
-    written = year.played(tmp_path, 20)
-    failed = written.start_run(19, written.ask(19, "ui", "a new feature"))
-    written.end_run(19, failed, "failed", "No module named 'lightgbm'")
-    written.start_run(19, written.ask(19, "alert", "the loss is high"))
-    health = read(written.ledger, shipped(), 53)
-    text = page(health, nonce="n", mlflow=None)
-    assert '<b class="action FAILED">FAILED</b>: No module named &#39;lightgbm&#39;' in text
-    assert text.count("in progress</span>") == 2  # among the newest decisions, and among all
-    assert f"waits: run {failed.key} has failed: No module named &#39;lightgbm&#39;" in text
+def test_a_failed_run_a_run_in_progress_and_a_question_are_shown_as_such(tmp_path: Path) -> None:
+    written = year.played(tmp_path, 10)
+    failed = written.start_run(9, written.ask(9, "ui", "a new feature"))
+    written.end_run(9, failed, "failed", "No module named 'lightgbm'")
+    written.start_run(9, written.ask(9, "alert", "the loss is high"))
+    asking = written.start_run(9, written.ask(9, "age", "8 batches old"))
+    written.question(9, asking, "Deploy the newest model?")
+    page_of = shown(read(written.ledger, shipped(), 53))
+    text, links = page_of.text, [tag["href"] for tag in page_of.named("a")]
+    assert re.search(r"FAILED\s+a new feature → No module named 'lightgbm'\s+The request waits again", text)
+    assert text.count("in progress") == 1
+    assert re.search(r"ASK\s+8 batches old\s+A person is asked", text)
+    assert "Deploy the newest model?" in text
+    assert "../dags/retrain_model/runs/run-9" in links
+    assert f"waits: run {failed.key} has failed: No module named 'lightgbm'" in text

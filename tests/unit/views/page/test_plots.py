@@ -46,36 +46,68 @@ def test_equal_values_have_a_scale() -> None:
     assert down([0.0, 0.0], 100).at(0.0) == 50.0
 
 
-def test_drift_and_abstention_have_their_own_shapes(health: Health) -> None:
-    measurements = [batch.measurement for batch in health.batches if batch.measurement]
-    drifted = sum(each.assessment.concept_drift for each in measurements)
-    abstained = sum(bool(each.concept.abstained) for each in measurements)
-    assert drifted > 0
-    assert abstained == 2
-    for drawn in (plots.quality(health), lanes(health)):
-        assert drawn.count('class="concept"') == drifted
-        assert drawn.count('class="abstained"') == abstained
+def test_each_loss_is_drawn_with_its_bounds_and_that_of_a_fresh_model(health: Health) -> None:
+    qualities = [batch.quality for batch in health.batches if batch.quality]
+    drawn = plots.quality(health)
+    assert (
+        drawn.count('class="loss"')
+        == drawn.count('class="bounds"')
+        == sum(each.score is not None for each in qualities)
+    )
+    assert drawn.count('class="fresh"') == sum(each.fresh is not None for each in qualities)
+    assert drawn.count('class="unmeasured"') == 2
 
 
 def test_a_loss_without_bounds_is_drawn_without_them(health: Health) -> None:
-    def without_bounds(measurement):
-        concept = replace(measurement.concept, lower=None, upper=None)
-        return replace(measurement, observation=replace(measurement.observation, concept=concept))
+    def of_one_block(score):
+        return replace(score, blocks=score.blocks[:1])
+
+    def without_bounds(quality):
+        scores = {name: of_one_block(score) for name, score in quality.measurement.scores.items()}
+        return replace(quality, measurement=replace(quality.measurement, scores=scores))
 
     bare = tuple(
-        replace(batch, measurement=without_bounds(batch.measurement)) if batch.measurement else batch
-        for batch in health.batches
+        replace(batch, quality=batch.quality and without_bounds(batch.quality)) for batch in health.batches
     )
     drawn = plots.quality(replace(health, batches=bare))
     assert 'class="bounds"' not in drawn
     assert drawn.count('class="loss"') == plots.quality(health).count('class="loss"')
 
 
-def test_every_promotion_and_rollback_has_its_mark(health: Health) -> None:
+def test_a_champion_without_a_score_leaves_a_gap(health: Health) -> None:
+    def failed(quality):
+        measurement = quality.measurement
+        scores = {run: score for run, score in measurement.scores.items() if run != measurement.champion}
+        failed = {measurement.champion: "ValueError"}
+        return replace(quality, measurement=replace(measurement, scores=scores, failed=failed))
+
+    *before, last = health.batches
+    drawn = plots.quality(replace(health, batches=(*before, replace(last, quality=failed(last.quality)))))
+    assert drawn.count('class="loss"') == plots.quality(health).count('class="loss"') - 1
+    assert "the champion has no score: ValueError" in drawn
+
+
+def test_regret_is_a_line_for_each_champion_and_its_limit_is_dashed(health: Health) -> None:
+    shown = [batch.quality for batch in health.batches if batch.quality and batch.quality.regret]
+    drawn = plots.regret(health)
+    assert drawn.count('class="loss"') == len(shown)
+    assert drawn.count('class="limit"') == 1
+    assert drawn.count('class="trend"') == len(shown) - len(health.tenures)
+
+
+def test_every_deployment_rollback_and_failed_run_has_its_mark(health: Health) -> None:
     drawn = lanes(health)
-    assert drawn.count('class="promoted"') == 6
-    assert drawn.count('class="back"') == 1
-    assert drawn.count('class="retraining"') == 8
+    marks = {
+        kind: drawn.count(f'class="{kind}"') for kind in ("deployed", "back", "skipped", "failed", "data")
+    }
+    assert marks == {"deployed": 7, "back": 1, "skipped": 2, "failed": 1, "data": 1}
+
+
+def test_the_lane_of_the_leader_changes_with_the_lead(health: Health) -> None:
+    assert re.findall("<title>([^<]*) leads from (.*?)</title>", lanes(health)) == [
+        ("all", year.name(year.FIRST)),
+        ("newest 8", year.name(year.DRIFT.stop - 1)),
+    ]
 
 
 def test_the_version_of_a_takeover_at_the_end_is_left_of_its_line(health: Health) -> None:
@@ -88,9 +120,19 @@ def test_the_version_of_a_takeover_at_the_end_is_left_of_its_line(health: Health
     )
 
 
+def test_versions_that_took_over_soon_after_each_other_are_not_written_into_each_other(
+    health: Health,
+) -> None:
+    first, *_ = health.tenures
+    tenures = [replace(first, begin=first.begin + week * year.WEEK, version=str(week)) for week in range(3)]
+    drawn = plots.quality(replace(health, tenures=tenures))
+    assert re.findall(r'y="(\d+)">v(\d)<', drawn) == [("11", "0"), ("23", "1"), ("11", "2")]
+
+
 def test_a_page_without_measurements_says_so(tmp_path: Path) -> None:
     early = read(year.written(tmp_path, 3), shipped(), 53)
     assert plots.quality(early) == '<p class="empty">No batch was measured yet.</p>'
+    assert plots.regret(early) == ""
     assert heat_map.features(early.batches) == []
 
 
@@ -103,17 +145,16 @@ def test_the_map_begins_with_the_feature_that_drifts_most_and_marks_drift(health
 
 
 def test_a_long_name_is_cut_and_shown_in_full_in_the_title(health: Health) -> None:
-    def named(measurement):
-        observation = measurement.observation
-        data = replace(observation.data, columns=(replace(observation.data.columns[0], column="x" * 60),))
-        return replace(measurement, observation=replace(observation, data=data))
+    def named(observation):
+        columns = (replace(observation.data.columns[0], column="x" * 60),)
+        return replace(observation, data=replace(observation.data, columns=columns))
 
-    batches = tuple(replace(each, measurement=named(each.measurement)) for each in health.batches[-3:])
+    batches = tuple(replace(each, observation=named(each.observation)) for each in health.batches[-3:])
     drawn = heat_map.heat(replace(health, batches=batches))
     assert f">{'x' * 18}…<" in drawn
     assert f"<title>{'x' * 60}, " in drawn
 
 
 def test_no_plot_holds_a_missing_number(health: Health) -> None:
-    for draw in (plots.quality, plots.coverage, lanes, heat_map.heat, plots.dates):
+    for draw in (plots.quality, plots.regret, plots.coverage, lanes, heat_map.heat, plots.dates):
         assert not re.search("nan|None|inf", re.sub("<title>.*?</title>|>[^<]*<", "", draw(health)))
