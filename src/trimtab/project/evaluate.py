@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from sklearn.pipeline import Pipeline
 
@@ -102,7 +103,7 @@ class Project:
                 milliseconds_per_row=0.0, megabytes=0.0, fault=f"the service cannot load it: {error}"
             )
         return Examined(
-            milliseconds_per_row=_milliseconds_per_row(pipeline, self.parameters, frame.head(_TIMED_ROWS)),
+            milliseconds_per_row=_milliseconds_per_row(pipeline, self.parameters, rows_to_time(frame)),
             megabytes=load.megabytes(fitted.training.digest, cache=_cache()),
             distance=self._distance(fitted, frame),
             fault=edges.fault(pipeline, self.parameters, frame.iloc[0]),
@@ -170,6 +171,11 @@ def _write_figures(build: Path, project: Project, evaluation: Evaluation) -> Non
     files.write(build / "losses.csv", frame.to_csv(index=False))
     means = frame[["champion", "challenger"]].mean().dropna().to_dict()
     files.write(build / "metrics.json", json.dumps({"batches": len(frame), "loss": means}, indent=2))
+
+
+def rows_to_time(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return 1,000 rows of a batch, repeated if it has fewer: the cost of a call would hide that of few rows."""
+    return frame.iloc[np.arange(_TIMED_ROWS) % len(frame)]
 
 
 def _milliseconds_per_row(model: Pipeline, parameters: params.Params, rows: pd.DataFrame) -> float:

@@ -1,4 +1,4 @@
-"""Which models are scored on a batch: those that know nothing of it."""
+"""Which models are scored on a batch (those that know nothing of it), and how they are timed."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -11,7 +11,7 @@ from tests.support.builders import MONDAY, in_file, sales, shops
 from trimtab import files
 from trimtab.contracts import BatchRef, Fit, Fitted, Manifest, Plan, TrainedModel, Training, to_json
 from trimtab.evaluate.record import BASELINE
-from trimtab.project.evaluate import Project
+from trimtab.project.evaluate import Project, rows_to_time
 from trimtab.registry.load import MODEL_FILE
 from trimtab.train.fit import build, fit
 
@@ -147,3 +147,8 @@ def test_a_model_that_the_service_cannot_load_is_a_fault(root: Path) -> None:
     broken = fitted("d", saved(root, {"no": "pipeline"}))
     examined = project(root, fits=[broken]).examine(broken)
     assert str(examined.fault).startswith("the service cannot load it: ")
+
+
+@pytest.mark.parametrize("rows", [30, 5000])
+def test_a_model_is_timed_on_as_many_rows_whatever_the_size_of_the_batch(rows: int) -> None:
+    assert len(rows_to_time(sales(rows))) == 1000
