@@ -56,7 +56,7 @@ def scores_of(record: Record, pick: Pick) -> dict[str, Score]:
 
 
 def comparable(record: Record, champion: Pick, challenger: Pick) -> list[ScoredBatch]:
-    """Return the batches on which both models have a score by the same metric, and are not the same model.
+    """Return the batches on which both models have a score by the same metric on the same rows, and are not the same model.
 
     Two names of one model would always tie, which says nothing about either.
     """
@@ -66,6 +66,7 @@ def comparable(record: Record, champion: Pick, challenger: Pick) -> list[ScoredB
         if (ours := _score(scored, champion)) is not None
         and (theirs := _score(scored, challenger)) is not None
         and ours.metric == theirs.metric
+        and _rows(ours) == _rows(theirs)
         and champion(scored) != challenger(scored)
     ]
 
@@ -96,6 +97,10 @@ def blocks(record: Record, champion: Pick, challenger: Pick, *, part: str | None
 
 def _score(scored: ScoredBatch, pick: Pick) -> Score | None:
     return scored.scores.get(pick(scored) or "")
+
+
+def _rows(score: Score) -> list[tuple[int, int]]:
+    return [(block.number, block.rows) for block in score.blocks]
 
 
 def _blocks(scored: ScoredBatch, pick: Pick, part: str | None) -> tuple[BlockLoss, ...]:

@@ -12,6 +12,11 @@ def test_two_metrics_are_not_compared() -> None:
     assert comparable([batch], model("champion"), shadow("all")) == []
 
 
+def test_scores_on_other_rows_are_not_compared() -> None:
+    fewer = scored(1, {"champion": score(0.5, blocks=6), "all": 0.4})
+    assert comparable([fewer], model("champion"), shadow("all")) == []
+
+
 def test_a_batch_without_a_shadow_is_left_out() -> None:
     missing = scored(2, {"champion": 0.5})
     seen = [*record(1, champion=0.5, all=0.4), missing]
