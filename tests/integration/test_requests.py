@@ -84,7 +84,7 @@ def test_an_alert_asks_for_a_deployment_once_an_episode_and_gets_it_only_with_re
     assert received() == {"opened": ["c0ffee"]}
     assert received() == {"joined": ["c0ffee"]}
     assert received(startsAt="2026-01-05T12:00:30Z") == {"joined": ["c0ffee"]}  # of the other replica
-    assert answered("first") is None
+    assert answered("woken") is None
     assert decisions(loop.ledger)[-1].reason == "regret +0.0% (limit 3.0%), age 0 of 8 batches"
     resolved = {"status": "resolved", "endsAt": "2026-01-05T15:00:00Z"}
     assert received(**resolved) == {"closed": ["c0ffee"]}

@@ -135,7 +135,6 @@ def test_forgotten_rows_are_nowhere_and_the_loop_goes_on(
     homes = (
         "dvc-remote",
         "dvc-cache",
-        "work",
         "quarantine",
         "landing",
         "spool",
