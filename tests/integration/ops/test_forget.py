@@ -143,12 +143,10 @@ def test_forgotten_rows_are_nowhere_and_the_loop_goes_on(
     )
     assert before == {f"var/{name}" for name in homes}
     assert len(led.ledger.all(Version)) < len(fitted := led.ledger.all(Shadow))
-    assert samples_of(led, case.rows) == {
-        "reference.parquet": len(fitted),
-        "example.json": len(fitted),
-        "input_example.json": len(fitted),
-        "serving_input_example.json": len(fitted),
-    }, "also of models that were never registered"
+    samples = samples_of(led, case.rows)
+    assert samples.pop("reference.parquet") > 0, "drawn at random"
+    examples = ("example.json", "input_example.json", "serving_input_example.json")
+    assert samples == dict.fromkeys(examples, len(fitted)), "also of models that were never registered"
     meant = forget(case.ids, actor="ann", reason="article 17", dry_run=True)
     assert places_of(led, *case.ids) == before and led.ledger.all(Erasure) == []
     capsys.readouterr()
