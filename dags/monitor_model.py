@@ -1,8 +1,8 @@
 """Measure each new batch, fit the candidates through it, and request a deployment or a rollback when the policy asks for it.
 
 *Triage*: A skipped `measure` or `observe` means that every batch is measured, and a skipped `wake` that no request waits.
-All are healthy. A failed `measure` leaves its batch unmeasured and stops no other: clear it, or wait for the next run. A
-failed `observe` leaves out the data drift of its batch. `assess` and `reconcile` are always safe to clear.
+All are healthy. A failed `measure` names the batches that it left unmeasured, and measured the others: clear it, or wait for
+the next run. A failed `observe` leaves out the data drift of its batch. `assess` and `reconcile` are always safe to clear.
 """
 
 from datetime import timedelta
@@ -13,19 +13,19 @@ from trimtab_models import Model, trimtab_dag
 from trimtab_operators import fail_if_one_failed, reconcile, wake
 
 
-@task
+@task.short_circuit(ignore_downstream_trigger_rules=False)
 def find_unmeasured(holder: str) -> list[dict[str, Any]]:
     from trimtab.loop.measure import find_unmeasured
 
     return find_unmeasured(holder)
 
 
-# One at a time and in order, because each batch is scored with the models that were fitted before it.
-@task(max_active_tis_per_dagrun=1, map_index_template="{{ task.op_kwargs['batch'] }}")
-def measure(batch: str, revision: int, commit: str, holder: str) -> dict[str, Any]:
+# One task for all, because each batch is scored with the models that were fitted through the batch before it.
+@task
+def measure(batches: list[dict[str, Any]], holder: str) -> list[dict[str, Any]]:
     from trimtab.loop.measure import measure
 
-    return measure(batch, revision, commit, holder)
+    return measure(batches, holder)
 
 
 @task(trigger_rule="all_done")
@@ -65,7 +65,7 @@ def monitor_model(model: Model) -> None:
     unmeasured, unobserved, assessed = find_unmeasured(holder), find_unobserved(), assess(holder)
     reconcile() >> [unmeasured, unobserved]
     done = [
-        measure.override(execution_timeout=timedelta(hours=4), **pod).expand_kwargs(unmeasured),
+        measure.override(execution_timeout=timedelta(hours=4), **pod)(unmeasured, holder),
         observe.expand_kwargs(unobserved),
     ]
     done >> assessed

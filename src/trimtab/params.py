@@ -51,10 +51,10 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
-def candidate(window: int | Literal["all"]) -> tuple[str, int | None]:
+def candidate_of(window: int | Literal["all"]) -> tuple[str, int | None]:
     """Return the name of the candidate that trains on a window, and the number of batches, None for all.
 
-    >>> candidate(4)
+    >>> candidate_of(4)
     ('newest 4', 4)
     """
     return ("all", None) if window == "all" else (f"newest {window}", window)
@@ -179,7 +179,7 @@ class Train(_Section):
         >>> Train(start_batches=8, windows=["all", 8], env_manager="local").candidates
         {'all': None, 'newest 8': 8}
         """
-        return dict(map(candidate, self.windows))
+        return dict(map(candidate_of, self.windows))
 
 
 class Gate(_Section):

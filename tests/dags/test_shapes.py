@@ -24,7 +24,7 @@ def test_ingest_lists_takes_each_batch_and_announces(dags):
     }
 
 
-def test_monitoring_mends_finds_measures_each_assesses_and_wakes(dags):
+def test_monitoring_mends_finds_measures_assesses_and_wakes(dags):
     assert _shape(dags["monitor_model"]) == {
         "reconcile": {"find_unmeasured", "find_unobserved"},
         "find_unmeasured": {"measure"},
@@ -61,11 +61,10 @@ def test_a_rollback_mends_first(dags):
     assert _shape(dags["rollback_model"]) == {"reconcile": {"rollback"}, "rollback": set()}
 
 
-def test_batches_are_taken_and_measured_one_task_each(dags):
+def test_batches_are_taken_in_and_observed_one_task_each(dags):
     mapped = {task.task_id for dag in dags.values() for task in dag.tasks if task.is_mapped}
-    assert mapped == {"ingest", "measure", "observe"}
+    assert mapped == {"ingest", "observe"}
     assert dags["ingest_batch"].get_task("ingest").partial_kwargs["max_active_tis_per_dagrun"] == 2
-    assert dags["monitor_model"].get_task("measure").partial_kwargs["max_active_tis_per_dagrun"] == 1
 
 
 def test_assessing_goes_on_after_a_batch_that_cannot_be_measured_and_the_run_fails_all_the_same(dags):

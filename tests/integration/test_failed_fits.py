@@ -7,8 +7,7 @@ import pytest
 
 from tests.support import playground
 from tests.support.moments import Site
-from tests.support.playground import monitored, take_in, without_data
-from trimtab.errors import TrimtabError
+from tests.support.playground import monitored, take_in
 from trimtab.evaluate.record import BASELINE
 from trimtab.ledger import Measurement, Shadow
 from trimtab.loop import ingest, measure
@@ -46,7 +45,7 @@ def test_a_fit_that_fails_and_a_model_that_is_lost_stop_no_other(
     for attempt in range(1, measure.ATTEMPTS + 1):
         (item,) = measure.find_unmeasured("monitor")
         assert item["batch"] == batch
-        measure.measure(**item)
+        measure.measure([item], "monitor")
         failed = loop.ledger.all(Shadow, candidate="newest 1")[1:]
         assert [shadow.attempt for shadow in failed] == list(range(1, attempt + 1))
         assert all(shadow.training is None for shadow in failed)
@@ -75,11 +74,10 @@ def test_a_batch_that_cannot_be_measured_stops_no_other_and_is_measured_later(le
     first, second = measure.find_unmeasured("monitor")
     assert measure.find_unmeasured("another") == [], "one run measures at a time"
     champion = loop.champion().run_id
-    with without_data(loop), pytest.raises(TrimtabError):
-        measure.measure(**first)
-    measure.measure(**second)
+    with pytest.raises(ExceptionGroup, match="1 of 2 batches could not be measured"):
+        measure.measure([first | {"commit": "0" * 40}, second], "monitor")
     assert [manifest.batch for manifest in measure.unmeasured(loop)] == [first["batch"]]
-    measure.measure(**first)
+    measure.measure([first], "monitor")
     assert measure.unmeasured(loop) == []
     newer, older = loop.ledger.all(Measurement)[-2:]
     assert [newer.batch, older.batch] == [second["batch"], first["batch"]]

@@ -104,7 +104,8 @@ def test_a_batch_whose_tasks_are_killed_is_measured_once_and_its_model_is_deploy
     (item,), (unseen,) = measure.find_unmeasured("monitor"), monitor.find_unobserved()
     survives(
         measure.measure,
-        *item.values(),
+        [item],
+        "monitor",
         killed_at=(DURING, f"{TRACKING}:project_run", f"{APPEND}#Measurement"),
     )
     survives(monitor.observe, *unseen.values(), killed_at=(f"{TRACKING}:log_drift", f"{APPEND}#Observation"))

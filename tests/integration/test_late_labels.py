@@ -76,6 +76,20 @@ def test_a_batch_is_measured_when_its_labels_are_there_with_models_that_know_not
     assert newest.rows == labels_known(frames, 6), "the next model knows the late labels as well"
 
 
+def test_a_batch_whose_labels_come_after_its_end_waits_for_the_next_one(led: Loop) -> None:
+    loop, week = led, playground.weeks()[4]
+    frame = playground.thin(week)
+    a_day_later = frame["label_known_at"].mask(frame["label"].notna(), week.end + pd.Timedelta(days=1))
+    assert land(loop, 4, frame.assign(label_known_at=a_day_later))["outcome"] == "ingested"
+    before = loop.ledger.keys(Measurement)
+    assert measure.unmeasured(loop) == []
+
+    take_in(loop, [5])
+    monitored("monitor-5")
+    measured = loop.ledger.keys(Measurement)[len(before) :]
+    assert measured == [f"{playground.weeks()[number].batch}:r1" for number in (4, 5)]
+
+
 def test_labels_that_are_many_batches_late_keep_no_model_from_being_deployed(due: Loop) -> None:
     loop = due
     newest = state.batches_in_force(loop.ledger.all(Batch))[-1]

@@ -133,8 +133,12 @@ def test_a_task_works_on_its_own_model_alone(site: Site) -> None:
             f"the run of {model} to end",
             **FIVE_MINUTES,
         )
-    states = task_states(site.api, "ingest_batch.late", "one")
-    assert states == dict.fromkeys(("list_landed", "ingest[0]", "ingest[1]", "announce"), "success")
+    ingested = {
+        task: state
+        for task, state in task_states(site.api, "ingest_batch.late", "one").items()
+        if task != "announce"
+    }
+    assert ingested == dict.fromkeys(("list_landed", "ingest[0]", "ingest[1]"), "success")
     for model, batches in (("delay", [first]), ("late", [first, second])):
         loop = site.loops[model]
         assert [record.manifest.batch for record in state.batches_in_force(loop.ledger.all(Batch))] == batches

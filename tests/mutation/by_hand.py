@@ -204,8 +204,8 @@ DISARMED = (
     Disarmed(
         name="the request of a run that has failed is final",
         file="src/trimtab/ledger/queries.py",
-        before="answered, runs_in_progress(facts))",
-        after="answered, facts.all(Run))",
+        before="return state.waiting(unanswered_requests(facts), runs_in_progress(facts))",
+        after="return state.waiting(unanswered_requests(facts), facts.all(Run))",
         tests=f"{FAILED_RUNS}::test_a_run_without_a_sign_of_life_is_lost_and_asked_for_again",
     ),
     Disarmed(

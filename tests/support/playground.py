@@ -129,8 +129,7 @@ def take_in(loop: Loop, numbers: Sequence[int]) -> None:
 
 def monitored(run_id: str = "monitor") -> int:
     """Do what `monitor_model` does; return how many requests wait."""
-    for item in measure.find_unmeasured(run_id):
-        measure.measure(**item)
+    measure.measure(measure.find_unmeasured(run_id), run_id)
     for item in monitor.find_unobserved():
         monitor.observe(**item)
     return monitor.assess(run_id)

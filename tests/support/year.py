@@ -300,9 +300,9 @@ class Year:
         """Deploy the newest model of the leading candidate."""
         evidence, before = decision.evidence, self.champion
         if self.runs == FAILED_RUN - 1:
-            failed = self.start_run(week, request, decision.reason, evidence.leader)
+            failed = self.start_run(week, request, decision.reason)
             self.end_run(week, failed, "failed", "MLflow at http://mlflow:5000 does not answer")
-        run = self.start_run(week, request, decision.reason, evidence.leader)
+        run = self.start_run(week, request, decision.reason)
         version, self.staged = self.staged, None
         assert version is not None and self.run_of(version) == evidence.target
         if week >= BROKEN and self.broken is None:
@@ -396,9 +396,7 @@ class Year:
         )
         self.ledger.append(wait)
 
-    def start_run(
-        self, week: int, request: Request, reason: str | None = None, candidate: str = "all"
-    ) -> Run:
+    def start_run(self, week: int, request: Request, reason: str | None = None) -> Run:
         """Start a run that works on a request."""
         self.runs += 1
         run = Run(
@@ -408,7 +406,6 @@ class Year:
             reason=reason or request.reason,
             holder=f"run-{week}",
             commit=digest(f"commit {week}")[:40],
-            candidate=candidate,
             event_time=end(week),
         )
         self.ledger.append(run)

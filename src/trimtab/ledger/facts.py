@@ -249,8 +249,7 @@ class Answer(Fact):
 class Run(Fact):
     """The Airflow run `holder` works on a request: it fits what is missing, asks a person, and deploys.
 
-    `candidate` is the one whose newest model is to be deployed, None for a rollback. `plan` is None when nothing has to be
-    fitted.
+    `plan` is None when nothing has to be fitted.
     """
 
     key: str
@@ -259,7 +258,6 @@ class Run(Fact):
     reason: str
     holder: str
     commit: str
-    candidate: str | None
     event_time: datetime
     plan: Plan | None = None
 

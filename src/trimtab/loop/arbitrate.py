@@ -30,7 +30,7 @@ from trimtab.loop.loop import Loop, open_loop
 from trimtab.loop.notify import notify
 from trimtab.loop.orders import WATCH_RULE, facts_of_rollback, load_error
 from trimtab.loop.reconcile import repair
-from trimtab.params import candidate as candidate_of
+from trimtab.params import candidate_of
 from trimtab.registry import transitions
 from trimtab.trigger import arbiter, policy
 from trimtab.trigger.planning import plan_backfill
@@ -156,8 +156,9 @@ def _with_lease(loop: Loop, run_id: str) -> str | None:
 
 def _close_lost_runs(loop: Loop, run_id: str, lease: Lease) -> None:
     """End the runs whose lease has passed to this one; a run that waits for a person's answer gave its lease back."""
+    asking = queries.asking(loop.ledger)
     for run in queries.runs_in_progress(loop.ledger):
-        if run.holder != run_id and run.key not in queries.asking(loop.ledger):
+        if run.holder != run_id and run.key not in asking:
             reason = (
                 f"it showed no sign of life for {loop.params.trigger.lease_minutes:g} minutes "
                 f"(trigger.lease_minutes); see the log of the Airflow run {run.holder}"
@@ -239,7 +240,7 @@ def _rollback(
 
 def _run(loop: Loop, facts: Snapshot, request: Request, decision: arbiter.Decision, holder: str) -> Run:
     key = f"{loop.model}-{len(facts.keys(Run)) + 1}"
-    candidate, plan = decision.evidence.leader if decision.evidence else None, None
+    plan = None
     if request.window_batches is not None:
         candidate, window = candidate_of(request.window_batches)
         if candidate not in loop.params.train.candidates:
@@ -258,7 +259,6 @@ def _run(loop: Loop, facts: Snapshot, request: Request, decision: arbiter.Decisi
         reason=decision.reason,
         holder=holder,
         commit=loop.commit,
-        candidate=None if decision.action == "ASK" else candidate,
         plan=plan,
         event_time=loop.event_now(),
     )

@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from trimtab.contracts import Evaluation, Fitted, Manifest, Plan, TrainedModel, from_json
-from trimtab.data.batches import sufficiently_labelled
-from trimtab.errors import LeaseHeld
+from trimtab.data.batches import labelled, sufficiently_labelled
+from trimtab.errors import LeaseHeld, TrimtabError
 from trimtab.ledger import (
     Batch,
     Lease,
@@ -23,7 +23,7 @@ from trimtab.ledger import (
 from trimtab.loop.loop import Loop, open_loop
 from trimtab.params import Params
 from trimtab.registry import tracking
-from trimtab.trigger.planning import plan_batch, write_champion, write_run
+from trimtab.trigger.planning import plan_batch, write_run
 from trimtab.trigger.policy import rules_of
 from trimtab.trigger.standing import leader_after, newest_shadows, record_of, standing
 
@@ -51,7 +51,7 @@ def find_unmeasured(holder: str) -> list[dict[str, Any]]:
         log.info("Another run measures: %s", error)
         return []
     return [
-        {"batch": manifest.batch, "revision": manifest.revision, "commit": loop.commit, "holder": holder}
+        {"batch": manifest.batch, "revision": manifest.revision, "commit": loop.commit}
         for manifest in unmeasured(loop)
     ]
 
@@ -68,16 +68,31 @@ def take_lease(loop: Loop, holder: str) -> Lease:
 
 
 def unmeasured(loop: Loop) -> list[Manifest]:
-    """Return the labelled batch revisions that have to be measured, oldest first.
+    """Return the batch revisions that have to be measured, oldest first.
 
-    While a fit through the newest batch has failed, that batch has to be measured again if no other has.
+    A batch waits until enough of its labels are known by the event clock: with labels that come a day later, a daily batch
+    waits for the next one. While a fit through the newest measured batch has failed, that batch has to be measured again if
+    no other has.
     """
-    batches = state.batches_in_force(loop.ledger.all(Batch))
-    labelled = sufficiently_labelled([batch.manifest for batch in batches], loop.params.data)
-    pending = without_measurement(loop.ledger, loop.params, batches)
-    if not pending and labelled and loop.ledger.keys(Measurement) and _candidates(loop, labelled[-1]):
-        pending = labelled[-1:]
-    return pending
+    facts = {fact.manifest.batch: fact for fact in state.batches_in_force(loop.ledger.all(Batch))}
+    pending = without_measurement(loop.ledger, loop.params, list(facts.values()))
+    ready = [manifest for manifest in pending if _is_labelled_by_now(loop, facts[manifest.batch])]
+    measured = [
+        facts[batch].manifest for (batch,) in loop.ledger.columns(Measurement, "batch") if batch in facts
+    ]
+    newest = max(measured, key=lambda manifest: manifest.start, default=None)
+    if not ready and newest is not None and _candidates(loop, newest):
+        return [newest]
+    return ready
+
+
+def _is_labelled_by_now(loop: Loop, fact: Batch) -> bool:
+    try:
+        rows = loop.origin.fetch_batch(fact.manifest.batch, md5=fact.md5, commit=fact.commit)
+    except TrimtabError:
+        return True  # `measure` fails on this batch and says why; the others go on
+    labelled_rows = len(labelled(rows, loop.event_now()))
+    return labelled_rows > 0 and labelled_rows >= loop.params.data.min_label_coverage * len(rows)
 
 
 def without_measurement(ledger: Ledger, params: Params, batches: Sequence[Batch]) -> list[Manifest]:
@@ -86,41 +101,66 @@ def without_measurement(ledger: Ledger, params: Params, batches: Sequence[Batch]
     The first shadows are fitted through the batch that comes two before `train.start_batches`, or six before the newest
     one if the history is longer.
     """
-    labelled = sufficiently_labelled([batch.manifest for batch in batches], params.data)
+    manifests = sufficiently_labelled([batch.manifest for batch in batches], params.data)
     measured = set(ledger.keys(Measurement))
     return [
         manifest
-        for manifest in labelled[_first(ledger, params, labelled) :]
+        for manifest in manifests[_first(ledger, params, manifests) :]
         if batch_key(manifest.batch, manifest.revision) not in measured
     ]
 
 
-def _first(ledger: Ledger, params: Params, labelled: Sequence[Manifest]) -> int:
+def _first(ledger: Ledger, params: Params, manifests: Sequence[Manifest]) -> int:
     """Return the place of the first batch to measure."""
     earliest = ledger.columns(Measurement, "batch")[:1]
-    begun = [place for place, manifest in enumerate(labelled) if (manifest.batch,) in earliest]
-    return begun[0] if begun else max(params.train.start_batches - 3, len(labelled) - _AT_START - 1)
+    begun = [place for place, manifest in enumerate(manifests) if (manifest.batch,) in earliest]
+    return begun[0] if begun else max(params.train.start_batches - 3, len(manifests) - _AT_START - 1)
 
 
-def measure(batch: str, revision: int, commit: str, holder: str) -> dict[str, Any]:
-    """Measure one item of `find_unmeasured`, and write what was measured to the ledger.
+def measure(batches: Sequence[Mapping[str, Any]], holder: str) -> list[dict[str, Any]]:
+    """Measure the items of `find_unmeasured` in their order, and write what was measured to the ledger.
 
-    This decides nothing. If a batch is measured twice, the first measurement stands.
+    This decides nothing. A batch that cannot be measured stops no other. If a batch is measured twice, the first measurement
+    stands.
 
     Returns:
-        The number of models that were scored and that were fitted, and why others have no score.
+        For each batch the number of models that were scored and that were fitted, and why others have no score.
 
     Raises:
+        ExceptionGroup: Some batches could not be measured; the others were.
         LeaseHeld: Another run measures.
     """
+    done, errors = [], []
+    for item in batches:
+        try:
+            done.append(_measure(**item, holder=holder))
+        except LeaseHeld:
+            raise
+        except Exception as error:  # of whatever kind: the next batches are measured all the same
+            log.exception("Batch %s could not be measured", item["batch"])
+            errors.append(error)
+    if errors:
+        raise ExceptionGroup(f"{len(errors)} of {len(batches)} batches could not be measured", errors)
+    return done
+
+
+def _measure(batch: str, revision: int, commit: str, holder: str) -> dict[str, Any]:
     loop = open_loop().at(commit)
     fact = loop.ledger.require(Batch, batch_key(batch, revision))
     lease = take_lease(loop, holder)
     with loop.ledger.leases.kept_alive(lease):
         plan = _plan(loop, fact.manifest)
+        if not plan.fits and fact.key in loop.ledger.keys(Measurement):
+            return {
+                "batch": batch,
+                "scored": 0,
+                "fitted": 0,
+                "failed": {},
+            }  # by an earlier attempt of this task
         evaluation, fitted = run_project(loop, plan, f"measure-{batch}-r{revision}")
         record(loop, plan, evaluation, fitted, lease)
     return {
+        "batch": batch,
         "scored": sum(map(len, evaluation.scores.values())),
         "fitted": sum(each.training is not None for each in fitted),
         "failed": dict(evaluation.failed),
@@ -138,7 +178,6 @@ def run_project(loop: Loop, plan: Plan, name: str) -> tuple[Evaluation, Sequence
     folder = loop.stores.work / name
     loop.origin.checkout(folder, plan.commit, [ref.batch for ref in plan.batches])
     write_run(folder / "run.yaml", plan)
-    write_champion(folder / "champion.yaml", loop.champion())
     tracking.project_run(
         folder, "measure", env_manager=loop.params.train.env_manager, experiment=plan.model, run_name=name
     )
@@ -213,13 +252,12 @@ def _plan(loop: Loop, manifest: Manifest) -> Plan:
 
 def _in_production(loop: Loop) -> Iterator[TrainedModel]:
     """Yield the champion, and the one before it while the champion is watched."""
-    tenures = standing(loop.ledger, rules_of(loop.params))
-    champion, former = loop.champion(), queries.served(loop.ledger).former
-    if champion is not None:
-        yield champion
-        since = len(tenures.record) - tenures.tenures[-1].since
-        if former is not None and since < loop.params.watch.batches:
-            yield former
+    now, served = standing(loop.ledger, rules_of(loop.params)), queries.served(loop.ledger)
+    if served.champion is not None:
+        yield served.champion
+        measured_since = len(now.record) - now.tenures[-1].since
+        if served.former is not None and measured_since < loop.params.watch.batches:
+            yield served.former
 
 
 def _candidates(loop: Loop, manifest: Manifest) -> dict[str, int | None]:

@@ -15,7 +15,7 @@ from trimtab.loop.stage import stage
 from trimtab.registry import tracking
 from trimtab.train.features import design
 from trimtab.trigger.policy import decide, rules_of
-from trimtab.trigger.standing import standing
+from trimtab.trigger.standing import Standing, standing
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +77,7 @@ def assess(holder: str) -> int:
     newest = now.shadows.get(now.leading)
     if newest is not None:
         _stage(loop, newest, holder)
-        _ask(loop, newest)
+        _ask(loop, now, newest)
     _ask_for_drift(loop)
     with suppress(LeaseHeld):  # then this run did not measure
         loop.ledger.leases.release(take_lease(loop, holder))
@@ -96,10 +96,8 @@ def _stage(loop: Loop, newest: Shadow, holder: str) -> None:
         loop.ledger.leases.release(lease)
 
 
-def _ask(loop: Loop, newest: Shadow) -> None:
-    rules = rules_of(loop.params)
-    now, champion = standing(loop.ledger, rules), loop.champion()
-    decision = decide(now.record, now.tenures, now.leading, rules)
+def _ask(loop: Loop, now: Standing, newest: Shadow) -> None:
+    champion, decision = loop.champion(), decide(now.record, now.tenures, now.leading, rules_of(loop.params))
     log.info("After batch %s: %s, %s", newest.batch, decision.action, decision.reason)
     asked = {request.source for request in queries.unanswered_requests(loop.ledger)}
     if decision.due is None or decision.due in asked:
@@ -116,7 +114,7 @@ def _ask(loop: Loop, newest: Shadow) -> None:
 
 
 def _ask_for_drift(loop: Loop) -> None:
-    """Ask for a deployment once per champion whose newest batch drifted, if `drift.request_on` says so."""
+    """Ask for a deployment once per champion, with the first batch that drifted, if `drift.request_on` says so."""
     champion = loop.champion()
     if champion is None or "data" not in loop.params.drift.request_on:
         return

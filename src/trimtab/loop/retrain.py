@@ -55,11 +55,10 @@ class Run:
     request: Request
     lease: Lease
 
-    def decision(self, ledger: "Snapshot | None" = None) -> PolicyDecision:
-        """Return what the policy says by now."""
-        return decide(
-            self.loop, standing(ledger or self.loop.ledger, rules_of(self.loop.params)), self.request
-        )
+    def decision(self, snapshot: Snapshot | None = None) -> PolicyDecision:
+        """Return what the policy says by now, or by a snapshot."""
+        now = standing(snapshot or self.loop.ledger, rules_of(self.loop.params))
+        return decide(self.loop, now, self.request)
 
     def shadow(self, evidence: Evidence) -> Shadow:
         """Return the model that is to be deployed."""

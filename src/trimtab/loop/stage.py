@@ -35,11 +35,10 @@ def register(loop: Loop, shadow: Shadow, lease: Lease) -> Version:
     if shadow.training is None:
         raise ValueError(f"There is no model to register: {shadow}")
     training = shadow.training
-    version = next(
-        (each for each in loop.ledger.all(Version) if each.training.run_id == training.run_id), None
-    )
-    if version is not None:
-        return version
+    registered = loop.ledger.columns(Version, "version", "training.run_id")
+    number = next((number for number, run_id in registered if run_id == training.run_id), None)
+    if number is not None:
+        return loop.ledger.require(Version, number)
     loop.ledger.leases.check(lease)
     for orphan in loop.registry.find_by_tag(loop.model, RUN_TAG, training.run_id):
         loop.registry.set_stage(loop.model, orphan, "Archived", archive=False)

@@ -46,7 +46,10 @@ def evaluate(root: Path = Path()) -> Evaluation:
     )
     print(f"Blocks of {project.block_hours:g} hours", flush=True)
     failed: dict[str, str] = {}
-    scores = {batch: project.scores(batch, failed) for batch in project.plan.scored}
+    scored = project.rows.select(
+        project.plan.scored
+    ).parts  # none of a batch without a label that is known by now
+    scores = {part.batch: project.scores(part.batch, failed) for part in scored}
     examined = {
         each.training.run_id: project.examine(each) for each in project.fitted if each.training is not None
     }
@@ -95,7 +98,7 @@ class Project:
     def examine(self, fitted: Fitted) -> Examined:
         """Return what the checks need to know of a model besides its scores."""
         assert fitted.training is not None  # or it would not be asked for
-        frame = self._frame(fitted.fit.through)
+        frame = self._newest_rows(fitted.fit.through)
         try:
             pipeline = self._load(fitted.training)
         except UnsafeModel as error:
@@ -145,8 +148,20 @@ class Project:
         return fit.predict(self._load(model), self.parameters, frame)
 
     def _load(self, model: TrainedModel) -> Pipeline:
-        """Load a model as the service does."""
-        return load.load(model.source, model.digest, self.parameters.model.trusted_types, cache=_cache())
+        """Load a model as the service does, once."""
+        if model.run_id not in self._loaded:
+            self._loaded[model.run_id] = load.load(
+                model.source, model.digest, self.parameters.model.trusted_types, cache=_cache()
+            )
+        return self._loaded[model.run_id]
+
+    @cached_property
+    def _loaded(self) -> dict[str, Pipeline]:
+        return {}
+
+    def _newest_rows(self, through: str) -> pd.DataFrame:
+        """Return the rows of the newest batch that has any, through a batch."""
+        return self.rows.select(self.batches[: self.batches.index(through) + 1]).parts[-1].read()
 
     def _frame(self, batch: str) -> pd.DataFrame:
         return self.rows.select([batch]).frame()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from trimtab import files, params
 from trimtab.contracts import Fit, Fitted, Plan, Training, from_json, to_json
+from trimtab.errors import StoreUnreachable
 from trimtab.origin.origin import md5_of, pointer
 from trimtab.project.prepare import ROWS, manifest_of
 from trimtab.registry import tracking
@@ -42,7 +43,9 @@ def _fit(root: Path, parameters: params.Params, plan: Plan, rows: Rows, fit: Fit
     began = time.monotonic()
     try:
         training = fit_and_log(root, parameters, plan, rows, fit)
-    except Exception as error:  # the estimator's own, of any kind; a process that is killed ends here as well
+    except StoreUnreachable:
+        raise  # the estimator may be as good as ever
+    except Exception as error:  # the estimator's own, of any kind
         print(f"{fit.candidate} through {fit.through} failed: {error}", flush=True)
         return Fitted(fit=fit, training=None, error=f"{type(error).__name__}: {error}")
     print(

@@ -40,9 +40,7 @@ def open_run(experiment: str, *, tags: Mapping[str, str], name: str | None = Non
 @contextmanager
 def nested_run(name: str, *, tags: Mapping[str, str]) -> Iterator[str]:
     """Open a run within the open one; yields its id."""
-    import mlflow
-
-    with mlflow.start_run(run_name=name, nested=True, tags=dict(tags)) as run:
+    with reaching() as mlflow, mlflow.start_run(run_name=name, nested=True, tags=dict(tags)) as run:
         yield run.info.run_id
 
 

@@ -13,7 +13,7 @@ from trimtab.errors import NotEnoughBatches
 from trimtab.evaluate.block_length import block_hours
 from trimtab.ledger import Batch, state
 from trimtab.loop.loop import open_loop
-from trimtab.params import candidate
+from trimtab.params import candidate_of
 from trimtab.replay.comparison import LOOP, Result, compare
 from trimtab.replay.history import History, Report, write_rows
 from trimtab.replay.page import page
@@ -97,7 +97,7 @@ def open_history(cache: Path, windows: Sequence[str] | None, stream: Stream | No
         rows_file=rows_file,
         ends=ends,
         windows=dict(
-            candidate("all" if window == "all" else int(window))
+            candidate_of("all" if window == "all" else int(window))
             for window in windows or parameters.train.windows
         ),
         block_hours=hours,

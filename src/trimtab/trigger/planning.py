@@ -13,6 +13,8 @@ from trimtab.params import Params
 
 BACKFILLED = 6
 """Number of newest batches on which a candidate is scored after the fact when it enters the race."""
+_FEWEST = 3
+"""Smallest number of labelled batches: one to fit on, and two to be scored on."""
 
 
 def plan_batch(
@@ -85,9 +87,6 @@ def plan_backfill(
         models=tuple(models),
         decision=decision,
     )
-
-
-_FEWEST = 3
 
 
 def _labelled(manifests: Sequence[Manifest], params: Params) -> list[Manifest]:

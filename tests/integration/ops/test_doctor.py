@@ -44,7 +44,7 @@ def test_doctor_reports_no_problem_of_a_sound_loop_and_each_damage(
     print(*sound.values(), sep="\n")
     assert checks(sound, "ok") == set(sound)
     assert sound["Production versions"].message.startswith(
-        "2 can be loaded and predict as before with scikit-learn"
+        "1 can be loaded and predict as before with scikit-learn"
     )
     assert sound["DVC remote"].message == "a probe was pushed and pulled, and deleted again"
     assert files(led) == before

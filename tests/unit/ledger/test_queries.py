@@ -40,7 +40,6 @@ def run(episode: str) -> Run:
         reason="the loss is high",
         holder="run",
         commit="c",
-        candidate="all",
         event_time=MONDAY,
     )
 

@@ -87,7 +87,6 @@ def run(number: int, request_key: str) -> Run:
         reason="it is old",
         holder="h",
         commit="c",
-        candidate="all",
         event_time=MONDAY,
     )
 

@@ -191,7 +191,6 @@ def run(number: int, of: int | None = None) -> Run:
         reason="because",
         holder="run",
         commit="c",
-        candidate="all",
         event_time=MONDAY,
     )
 
