@@ -391,6 +391,22 @@ def unblock(version: Version, *, reason: Reason, by: Actor) -> str:
 
 
 @model.command()
+def adopt(
+    recipe: Annotated[int, typer.Argument(help="Number of the recipe, see `trimtab model history`.")],
+    *,
+    reason: Reason,
+    by: Actor,
+) -> str:
+    """Let a recipe lead without the proof of a trial.
+
+    Its models are deployed as soon as the policy or a person asks for a deployment.
+    """
+    from trimtab.loop import orders
+
+    return orders.adopt(recipe, actor=by, reason=reason)
+
+
+@model.command()
 def reproduce(
     version: Version,
     *,

@@ -18,7 +18,7 @@ from pydantic import TypeAdapter
 
 Action = Literal["DEPLOY", "ROLLBACK", "ASK", "SKIP", "WAIT"]
 Source = Literal["schedule", "ui", "first", "regret", "age", "watch", "drift", "alert"]
-OrderVerb = Literal["pause", "resume", "pin", "unpin", "block", "unblock", "promote", "rollback"]
+OrderVerb = Literal["pause", "resume", "pin", "unpin", "block", "unblock", "promote", "rollback", "adopt"]
 Stage = Literal["None", "Staging", "Production", "Archived"]
 
 T = TypeVar("T")
@@ -118,13 +118,36 @@ class Score:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RecipeFeature:
+    """A feature that a model reads; `categories` in the order in which they are encoded, None for a number."""
+
+    name: str
+    categories: tuple[str, ...] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """What decides which model is fitted on the same rows: estimator, settings, seed, features in their order, label."""
+
+    estimator: str
+    settings: Mapping[str, Any]
+    seed: int
+    features: tuple[RecipeFeature, ...]
+    label: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TrainedModel:
-    """A model that MLflow holds, with all that is needed to load it safely."""
+    """A model that MLflow holds, with all that is needed to load it safely and to predict with it.
+
+    `recipe` is None if it is that of the parameters with which the model is used.
+    """
 
     run_id: str
     source: str
     digest: str
     trained_through: datetime
+    recipe: Recipe | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,12 +167,25 @@ class Training(TrainedModel):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A way to fit models: on the newest `window` batches, or on all if it is None.
+
+    `recipe` is None if it is that of the commit.
+    """
+
+    name: str
+    window: int | None
+    recipe: Recipe | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Fit:
-    """A model to fit: that of a candidate, on the newest `window` batches through one batch, or on all if it is None."""
+    """A model to fit: that of a candidate, through one batch."""
 
     candidate: str
     through: str
     window: int | None
+    recipe: Recipe | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

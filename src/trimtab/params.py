@@ -170,13 +170,14 @@ class Train(_Section):
 
     start_batches: Annotated[int, Field(ge=3)]
     windows: Annotated[list[Literal["all"] | Count], Field(min_length=1)]
+    shadow_every: Count
     env_manager: Literal["local", "virtualenv", "uv"]
 
     @property
     def candidates(self) -> dict[str, int | None]:
         """The windows by the names of their candidates: a number of newest batches, or None for all.
 
-        >>> Train(start_batches=8, windows=["all", 8], env_manager="local").candidates
+        >>> Train(start_batches=8, windows=["all", 8], shadow_every=1, env_manager="local").candidates
         {'all': None, 'newest 8': 8}
         """
         return dict(map(candidate_of, self.windows))
@@ -217,10 +218,11 @@ class Drift(_Section):
 
 
 class Race(_Section):
-    """When another training window takes the lead."""
+    """When another training window, or another recipe, takes the lead."""
 
     batches: Annotated[int, Field(ge=2)]
     error: Annotated[float, Field(gt=0, lt=0.5)]
+    trial_batches: Annotated[int, Field(ge=7)]
 
 
 class Watch(_Section):

@@ -99,8 +99,8 @@ DISARMED = (
     Disarmed(
         name="a candidate is fitted on later batches",
         file="src/trimtab/trigger/planning.py",
-        before="batches=refs(ordered[: through + 1]),",
-        after="batches=refs(ordered),",
+        before="ordered = ordered[: [each.batch for each in ordered].index(batch) + 1]",
+        after="",
         tests="tests/unit/trigger/test_planning.py",
     ),
     Disarmed(

@@ -24,6 +24,7 @@ class ScoredBatch:
             missing, and so is one without a score on this batch.
         newest: For each candidate, the model that it fitted through this batch, which a deployment would take.
         examined: What the checks need to know of each candidate's newest model besides its scores.
+        failed: Why a model has no score on this batch.
     """
 
     batch: str
@@ -31,12 +32,35 @@ class ScoredBatch:
     shadows: Mapping[str, str]
     newest: Mapping[str, str] = field(default_factory=dict)
     examined: Mapping[str, Examined] = field(default_factory=dict)
+    failed: Mapping[str, str] = field(default_factory=dict)
 
 
 Record = Sequence[ScoredBatch]
 """One per labelled batch, oldest first."""
 Pick = Callable[[ScoredBatch], str | None]
 """Names one model of a scored batch."""
+
+
+def candidate_name(window: str, recipe: int) -> str:
+    """Return the name of the candidate that fits a recipe, by its number, on a training window.
+
+    >>> candidate_name("newest 8", 1), candidate_name("newest 8", 2)
+    ('newest 8', 'newest 8, recipe 2')
+    """
+    return window if recipe == 1 else f"{window}{_RECIPE}{recipe}"
+
+
+def recipe_number(candidate: str) -> int:
+    """Return the number of a candidate's recipe.
+
+    >>> recipe_number("newest 8, recipe 2"), recipe_number("newest 8")
+    (2, 1)
+    """
+    _, _, number = candidate.partition(_RECIPE)
+    return int(number or 1)
+
+
+_RECIPE = ", recipe "
 
 
 def model(name: str) -> Pick:

@@ -22,6 +22,7 @@ from trimtab.contracts import (
     OrderVerb,
     Plan,
     Quarantined,
+    Recipe,
     Score,
     Source,
     Stage,
@@ -155,6 +156,25 @@ class Shadow(Fact):
 def shadow_prefix(candidate: str, batch: str, revision: int) -> str:
     """Return the beginning of the keys of all attempts to fit a candidate through a batch revision."""
     return f"{candidate}:{batch_key(batch, revision)}:"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecipeEntry(Fact):
+    """A recipe enters the race, with a commit to the origin. The first one has number 1, and is not on trial.
+
+    `changes` says what differs from the recipe before it.
+    """
+
+    number: int
+    recipe: Recipe
+    commit: str
+    changes: tuple[str, ...]
+    event_time: datetime
+
+    @property
+    def key(self) -> str:
+        """The number."""
+        return str(self.number)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -310,6 +330,7 @@ class Version(Fact):
             source=training.source,
             digest=training.digest,
             trained_through=training.trained_through,
+            recipe=training.recipe,
         )
 
 
@@ -339,13 +360,14 @@ class TransitionEnd(Undated):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order(Fact):
-    """An operator, or the watch rule, ordered something by name and with a reason."""
+    """An operator, or the watch rule, ordered something by name and with a reason; `recipe` is the one to adopt."""
 
     verb: OrderVerb
     version: str | None
     actor: str
     reason: str
     event_time: datetime | None
+    recipe: int | None = None
     key: str = field(default_factory=lambda: uuid4().hex, compare=False)
 
     def __str__(self) -> str:
@@ -414,6 +436,7 @@ KINDS: tuple[type[Fact], ...] = (
     QuarantineAction,
     Measurement,
     Shadow,
+    RecipeEntry,
     Observation,
     Request,
     Wait,

@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
-from trimtab.contracts import Source, sha256
+from trimtab.contracts import Candidate, Source, sha256
 from trimtab.data.batches import sufficiently_labelled
 from trimtab.errors import GateDead, LeaseHeld
 from trimtab.evaluate import probes
+from trimtab.evaluate.record import candidate_name, recipe_number
 from trimtab.ledger import (
     Answer,
     Batch,
@@ -97,10 +98,18 @@ def decide(loop: Loop, now: Standing, request: Request) -> PolicyDecision:
     """Return what the policy says to a request."""
     rules = rules_of(loop.params)
     if request.window_batches is not None:
-        name, _ = candidate_of(request.window_batches)
+        name = _chosen(request.window_batches, now).name
         return policy.challenge(now.record, now.tenures, name, now.leading, rules)
     asked = _ASKED.get(request.source, "batch")
     return policy.decide(now.record, now.tenures, now.leading, rules, asked)
+
+
+def _chosen(window: int, now: Standing) -> Candidate:
+    """Return the candidate of the leading recipe with the training window that a person chose."""
+    name, batches = candidate_of(window)
+    number = recipe_number(now.leading)
+    recipe = next((entry.recipe for entry in now.recipes if entry.number == number), None)
+    return Candidate(name=candidate_name(name, number), window=batches, recipe=recipe)
 
 
 def run_end(run: Run, outcome: arbiter.RunOutcome, reason: str) -> RunEnd:
@@ -180,7 +189,7 @@ def _answer(
         request = waiting[decision.request]
         log.info("Request %s: %s, %s", request.key, decision.action, decision.reason)
         if decision.action in ("DEPLOY", "ASK"):
-            written.append(_run(loop, facts, request, decision, run_id))
+            written.append(_run(loop, facts, now, request, decision, run_id))
             continue
         if decision.action == "ROLLBACK":
             written += _rollback(loop, request, decision, read)
@@ -238,17 +247,19 @@ def _rollback(
     return [*orders, transition]
 
 
-def _run(loop: Loop, facts: Snapshot, request: Request, decision: arbiter.Decision, holder: str) -> Run:
+def _run(
+    loop: Loop, facts: Snapshot, now: Standing, request: Request, decision: arbiter.Decision, holder: str
+) -> Run:
     key = f"{loop.model}-{len(facts.keys(Run)) + 1}"
     plan = None
     if request.window_batches is not None:
-        candidate, window = candidate_of(request.window_batches)
-        if candidate not in loop.params.train.candidates:
+        name, _ = candidate_of(request.window_batches)
+        if name not in loop.params.train.candidates:
             plan = plan_backfill(
                 params=loop.params,
                 commit=loop.commit,
                 manifests=[batch.manifest for batch in state.batches_in_force(facts.all(Batch))],
-                candidates={candidate: window},
+                candidates=[_chosen(request.window_batches, now)],
                 models=[champion] if (champion := queries.champion(facts)) else [],
                 decision=key,
             )

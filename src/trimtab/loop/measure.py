@@ -6,9 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from trimtab.contracts import Evaluation, Fitted, Manifest, Plan, TrainedModel, from_json
+from trimtab.contracts import Candidate, Evaluation, Fitted, Manifest, Plan, TrainedModel, from_json
 from trimtab.data.batches import labelled, sufficiently_labelled
+from trimtab.data.recipes import recipe_of
 from trimtab.errors import LeaseHeld, TrimtabError
+from trimtab.evaluate.record import candidate_name, recipe_number
 from trimtab.ledger import (
     Batch,
     Lease,
@@ -25,7 +27,8 @@ from trimtab.params import Params
 from trimtab.registry import tracking
 from trimtab.trigger.planning import plan_batch, write_run
 from trimtab.trigger.policy import rules_of
-from trimtab.trigger.standing import leader_after, newest_shadows, record_of, standing
+from trimtab.trigger.recipes import entry_of
+from trimtab.trigger.standing import Standing, leader_after, newest_shadows, record_of, standing
 
 log = logging.getLogger(__name__)
 
@@ -46,14 +49,27 @@ def find_unmeasured(holder: str) -> list[dict[str, Any]]:
     """
     loop = open_loop()
     try:
-        take_lease(loop, holder)
+        lease = take_lease(loop, holder)
     except LeaseHeld as error:
         log.info("Another run measures: %s", error)
         return []
+    enter(loop, lease)
     return [
         {"batch": manifest.batch, "revision": manifest.revision, "commit": loop.commit}
         for manifest in unmeasured(loop)
     ]
+
+
+def enter(loop: Loop, lease: Lease | None = None) -> None:
+    """Let the recipe of the parameters enter the race if it is a new one."""
+    now = standing(loop.ledger, rules_of(loop.params))
+    entry = entry_of(
+        now.recipes, now.leading, recipe_of(loop.params), commit=loop.commit, now=loop.event_now()
+    )
+    if entry is not None:
+        loop.ledger.append(entry, lease=lease)
+        if entry.changes:
+            log.info("Recipe %s enters the race: %s", entry.number, "; ".join(entry.changes))
 
 
 def take_lease(loop: Loop, holder: str) -> Lease:
@@ -81,7 +97,11 @@ def unmeasured(loop: Loop) -> list[Manifest]:
         facts[batch].manifest for (batch,) in loop.ledger.columns(Measurement, "batch") if batch in facts
     ]
     newest = max(measured, key=lambda manifest: manifest.start, default=None)
-    if not ready and newest is not None and _candidates(loop, newest):
+    if (
+        not ready
+        and newest is not None
+        and _missing(loop, standing(loop.ledger, rules_of(loop.params)), newest)
+    ):
         return [newest]
     return ready
 
@@ -158,7 +178,7 @@ def _measure(batch: str, revision: int, commit: str, holder: str) -> dict[str, A
                 "failed": {},
             }  # by an earlier attempt of this task
         evaluation, fitted = run_project(loop, plan, f"measure-{batch}-r{revision}")
-        record(loop, plan, evaluation, fitted, lease)
+        record(loop, plan, evaluation, fitted, lease, measured=batch)
     return {
         "batch": batch,
         "scored": sum(map(len, evaluation.scores.values())),
@@ -187,28 +207,49 @@ def run_project(loop: Loop, plan: Plan, name: str) -> tuple[Evaluation, Sequence
     return evaluation, fitted
 
 
-def record(loop: Loop, plan: Plan, evaluation: Evaluation, fitted: Sequence[Fitted], lease: Lease) -> None:
-    """Write the measurements and the fitted models of one run of the MLflow Project to the ledger."""
+def record(
+    loop: Loop,
+    plan: Plan,
+    evaluation: Evaluation,
+    fitted: Sequence[Fitted],
+    lease: Lease,
+    *,
+    measured: str | None = None,
+) -> None:
+    """Write the measurements and the fitted models of one run of the MLflow Project to the ledger.
+
+    Args:
+        loop: The stores.
+        plan: What was planned.
+        evaluation: What was scored.
+        fitted: What was fitted.
+        lease: The lease of the task.
+        measured: The batch that was measured, None for a run that a person asked for. Scores on others, and on this one if
+            it was measured before, are those of candidates that were fitted after the fact.
+    """
     keys = {ref.batch: batch_key(ref.batch, ref.revision) for ref in plan.batches}
     manifests = {batch.manifest.batch: batch.manifest for batch in loop.ledger.all(Batch, keys=keys.values())}
-    rules, champion = rules_of(loop.params), loop.champion()
+    rules, champion, before = rules_of(loop.params), loop.champion(), set(loop.ledger.keys(Measurement))
     leading = standing(loop.ledger, rules).leading
+    main = measured if measured and keys[measured] not in before else None
     measurements = [
         Measurement(
             batch=scored.batch,
             revision=manifests[scored.batch].revision,
             scores=scored.scores,
             champion=champion.run_id if champion else None,
-            shadows={**plan.shadows, **scored.shadows},
+            shadows={**(plan.shadows if scored.batch == main else {}), **scored.shadows},
             leader=leading,
             failed=evaluation.failed,
-            decision=plan.decision,
+            decision=None if scored.batch == main else plan.decision,
             event_time=manifests[scored.batch].end,
         )
         for scored in record_of(evaluation, fitted, [ref.batch for ref in plan.batches])
     ]
-    if plan.decision is None:
-        measurements = [replace(each, leader=leader_after(loop.ledger, each, rules)) for each in measurements]
+    measurements = [
+        replace(each, leader=leader_after(loop.ledger, each, rules)) if each.batch == main else each
+        for each in measurements
+    ]
     shadows = (_shadow(loop, evaluation, each, manifests) for each in fitted)
     loop.ledger.append(*shadows, *measurements, lease=lease)
 
@@ -229,30 +270,33 @@ def _shadow(loop: Loop, evaluation: Evaluation, fitted: Fitted, manifests: Mappi
 
 
 def _plan(loop: Loop, manifest: Manifest) -> Plan:
-    batches = state.batches_in_force(loop.ledger.all(Batch))
+    batches, now = state.batches_in_force(loop.ledger.all(Batch)), standing(
+        loop.ledger, rules_of(loop.params)
+    )
     earlier = [batch for batch in batches if batch.manifest.start < manifest.start]
     shadows = {
         name: shadow.training
         for name, shadow in newest_shadows(loop.ledger, earlier).items()
-        if shadow.training is not None
+        if shadow.training is not None and recipe_number(name) in now.racing
     }
-    models: dict[str, TrainedModel] = {
-        model.run_id: model for model in (*shadows.values(), *_in_production(loop))
-    }
+    models = {model.run_id: model for model in (*shadows.values(), *_in_production(loop, now))}
+    missing, own = _missing(loop, now, manifest), recipe_of(loop.params)
+    entering = [each for each in missing if now.record and not _was_fitted(loop, each)]
     return plan_batch(
         params=loop.params,
         commit=loop.commit,
         manifests=[batch.manifest for batch in batches],
         batch=manifest.batch,
-        models=list(models.values()),
+        models=[replace(each, recipe=None) if each.recipe == own else each for each in models.values()],
         shadows={name: training.run_id for name, training in shadows.items()},
-        candidates=_candidates(loop, manifest),
+        candidates=[each for each in missing if each not in entering],
+        entering=entering,
     )
 
 
-def _in_production(loop: Loop) -> Iterator[TrainedModel]:
+def _in_production(loop: Loop, now: Standing) -> Iterator[TrainedModel]:
     """Yield the champion, and the one before it while the champion is watched."""
-    now, served = standing(loop.ledger, rules_of(loop.params)), queries.served(loop.ledger)
+    served = queries.served(loop.ledger)
     if served.champion is not None:
         yield served.champion
         measured_since = len(now.record) - now.tenures[-1].since
@@ -260,17 +304,34 @@ def _in_production(loop: Loop) -> Iterator[TrainedModel]:
             yield served.former
 
 
-def _candidates(loop: Loop, manifest: Manifest) -> dict[str, int | None]:
-    """Return the windows to fit through a batch: those without a model, unless a later batch was measured already."""
+def _missing(loop: Loop, now: Standing, manifest: Manifest) -> list[Candidate]:
+    """Return the candidates without a model through a batch; none once a later batch was measured."""
     measured = {batch for (batch,) in loop.ledger.columns(Measurement, "batch")}
     batches = [batch.manifest for batch in loop.ledger.all(Batch)]
     if any(other.start > manifest.start and other.batch in measured for other in batches):
-        return {}
-    return {
-        name: window
+        return []
+    own, recipes = recipe_of(loop.params), {entry.number: entry.recipe for entry in now.recipes}
+    candidates = (
+        Candidate(
+            name=candidate_name(name, number),
+            window=window,
+            recipe=None if recipes.get(number) == own else recipes.get(number),
+        )
+        for number in now.racing
         for name, window in loop.params.train.candidates.items()
-        if _is_missing(loop, shadow_prefix(name, manifest.batch, manifest.revision))
-    }
+    )
+    fresh = [scored.batch for scored in now.record if scored.batch != manifest.batch]
+    fresh = fresh[len(fresh) + 1 - loop.params.train.shadow_every :]
+    return [
+        each
+        for each in candidates
+        if _is_missing(loop, shadow_prefix(each.name, manifest.batch, manifest.revision))
+        and not (each.name in now.shadows and now.shadows[each.name].batch in fresh)
+    ]
+
+
+def _was_fitted(loop: Loop, candidate: Candidate) -> bool:
+    return bool(loop.ledger.keys(Shadow, prefix=f"{candidate.name}:"))
 
 
 def _is_missing(loop: Loop, prefix: str) -> bool:

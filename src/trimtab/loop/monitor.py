@@ -8,9 +8,11 @@ import pandas as pd
 
 from trimtab.drift import data_drift
 from trimtab.errors import LeaseHeld
+from trimtab.evaluate.record import recipe_number
 from trimtab.ledger import Batch, Observation, Request, Shadow, Version, batch_key, queries
 from trimtab.loop.loop import Loop, open_loop
 from trimtab.loop.measure import take_lease
+from trimtab.loop.notify import notify
 from trimtab.loop.stage import stage
 from trimtab.registry import tracking
 from trimtab.train.features import design
@@ -40,9 +42,10 @@ def observe(batch: str, revision: int, champion: str, commit: str) -> dict[str, 
     fact = loop.ledger.require(Batch, batch_key(batch, revision))
     frame = loop.origin.fetch_batch(batch, md5=fact.md5, commit=fact.commit)
     reference = tracking.artifact(training.run_id, "reference.parquet", cache=loop.stores.home / "models")
-    drift, report = data_drift.measure(
-        pd.read_parquet(reference), design(frame, loop.params.data), loop.params
-    )
+    trained_on, batch_rows = pd.read_parquet(reference), design(frame, loop.params.data)
+    # After a change of the data contract, the features that both have.
+    common = [name for name in trained_on.columns if name in batch_rows.columns]
+    drift, report = data_drift.measure(trained_on[common], batch_rows[common], loop.params)
     run_id = tracking.log_drift(
         model=loop.model,
         batch=batch,
@@ -74,6 +77,7 @@ def assess(holder: str) -> int:
     """
     loop = open_loop()
     now = standing(loop.ledger, rules_of(loop.params))
+    _tell_of_recipes(loop, now)
     newest = now.shadows.get(now.leading)
     if newest is not None:
         _stage(loop, newest, holder)
@@ -82,6 +86,21 @@ def assess(holder: str) -> int:
     with suppress(LeaseHeld):  # then this run did not measure
         loop.ledger.leases.release(take_lease(loop, holder))
     return len(queries.waiting_requests(loop.ledger))
+
+
+def _tell_of_recipes(loop: Loop, now: Standing) -> None:
+    """Tell people, once, that a recipe has come to lead, or that its trial is over."""
+    newest = now.recipes[-1].number if now.recipes else 1
+    if newest == 1 or newest == now.on_trial:
+        return
+    leads = recipe_number(now.leading) == newest
+    text = (
+        f"recipe {newest} leads the race; its models are deployed when regret or age asks for it"
+        if leads
+        else f"recipe {newest} does not lead after its trial, and is not fitted any more; `trimtab model adopt {newest}` "
+        f"lets it lead without a proof"
+    )
+    notify(loop, key=f"recipe {newest} {'leads' if leads else 'is out'}", kind="recipe", text=text)
 
 
 def _stage(loop: Loop, newest: Shadow, holder: str) -> None:

@@ -20,7 +20,8 @@ def notify(loop: Loop, *, key: str, kind: str, text: str) -> None:
     Args:
         loop: Its ledger remembers which messages were delivered.
         key: What this is about. While the webhook fails, the next call with the same key tries again.
-        kind: `ask`, `quarantine`, `rollback`, `pinned`, `unloadable`, `gate_dead`, `unsettled` or `foreign_change`.
+        kind: `ask`, `quarantine`, `rollback`, `recipe`, `pinned`, `unloadable`, `gate_dead`, `unsettled` or
+            `foreign_change`.
         text: A sentence that says what happened and what to do.
     """
     if loop.ledger.get(Notice, key) is not None:

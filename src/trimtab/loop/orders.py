@@ -5,8 +5,9 @@ from datetime import datetime
 from uuid import uuid4
 
 from trimtab.contracts import ModelVersion, OrderVerb
+from trimtab.data.recipes import obstacle
 from trimtab.errors import OrderRefused, UnsafeModel
-from trimtab.ledger import Fact, Order, Snapshot, Transition, Version, queries, state
+from trimtab.ledger import Fact, Order, RecipeEntry, Snapshot, Transition, Version, queries, state
 from trimtab.loop.loop import Loop, open_loop
 from trimtab.loop.notify import notify
 from trimtab.loop.reconcile import repair
@@ -38,6 +39,35 @@ def order(verb: OrderVerb, *, version: str | None = None, actor: str, reason: st
 
     ordered = loop.ledger.decide(give)
     return f"{verb} {f'version {ordered} ' if ordered else ''}by {actor}: {reason}"
+
+
+def adopt(recipe: int, *, actor: str, reason: str) -> str:
+    """Let a recipe lead without the proof of a trial, from now on; return a sentence.
+
+    Raises:
+        OrderRefused: No such recipe has entered the race, its models cannot read the data contract, or name or reason is
+            missing.
+    """
+    loop = open_loop()
+    _require_name_and_reason(actor, reason)
+    recipes = {entry.number: entry.recipe for entry in loop.ledger.all(RecipeEntry)}
+    if recipe not in recipes:
+        listed = ", ".join(map(str, recipes)) or "none yet"
+        raise OrderRefused(f"a recipe that entered the race ({listed})", f"recipe {recipe}")
+    unreadable = obstacle(recipes[recipe], loop.params.data)
+    if unreadable is not None:
+        raise OrderRefused("a recipe that can read the data contract", f"recipe {recipe}: {unreadable}")
+    loop.ledger.append(
+        Order(
+            verb="adopt",
+            version=None,
+            recipe=recipe,
+            actor=actor,
+            reason=reason,
+            event_time=loop.event_now(),
+        )
+    )
+    return f"recipe {recipe} leads by {actor}: {reason}"
 
 
 def promote(version: str, *, actor: str, reason: str, pin: bool) -> str:

@@ -17,6 +17,7 @@ from sklearn.pipeline import Pipeline
 
 from trimtab import files
 from trimtab.contracts import Fitted, Plan, Training, from_json, from_plain
+from trimtab.data.recipes import with_recipe
 from trimtab.errors import CommandFailed, Unfit
 from trimtab.ledger import Erasure, Version
 from trimtab.loop.loop import Loop, open_loop
@@ -101,7 +102,8 @@ def reproduce(name: str, *, tolerance: float, env_manager: str | None = None) ->
                 checkout, version, recorded.run_yaml, env_manager or parameters.train.env_manager
             )
             log.info("Compare the two models on their training rows")
-            result = _compare(checkout, version, training, parameters, recorded, tolerance)
+            used = with_recipe(parameters, version.training.recipe)
+            result = _compare(checkout, version, training, used, recorded, tolerance)
         tracking.tag(training.run_id, {"trimtab.reproduces": name, "trimtab.reproduction": str(result)})
         return result
 

@@ -13,6 +13,7 @@ from sklearn.pipeline import Pipeline
 
 from trimtab import files, params, settings
 from trimtab.contracts import Evaluation, Examined, Fitted, Plan, Score, TrainedModel, to_json
+from trimtab.data.recipes import obstacle, with_recipe
 from trimtab.errors import StoreUnreachable, UnsafeModel
 from trimtab.evaluate.block_length import block_hours
 from trimtab.evaluate.record import BASELINE
@@ -76,6 +77,10 @@ class Project:
         frame = self._frame(batch)
         answers = {BASELINE: self._baseline(batch, frame)}
         for model in self._models(batch):
+            unreadable = obstacle(model.recipe, self.parameters.data)
+            if unreadable is not None:
+                failed[model.run_id] = f"no score on batch {batch}: {unreadable}"
+                continue
             try:
                 answers[model.run_id] = self._predict(model, frame)
             except StoreUnreachable:
@@ -105,11 +110,12 @@ class Project:
             return Examined(
                 milliseconds_per_row=0.0, megabytes=0.0, fault=f"the service cannot load it: {error}"
             )
+        parameters = with_recipe(self.parameters, fitted.training.recipe)
         return Examined(
-            milliseconds_per_row=_milliseconds_per_row(pipeline, self.parameters, rows_to_time(frame)),
+            milliseconds_per_row=_milliseconds_per_row(pipeline, parameters, rows_to_time(frame)),
             megabytes=load.megabytes(fitted.training.digest, cache=_cache()),
             distance=self._distance(fitted, frame),
-            fault=edges.fault(pipeline, self.parameters, frame.iloc[0]),
+            fault=edges.fault(pipeline, parameters, frame.iloc[0]),
         )
 
     def _distance(self, fitted: Fitted, frame: pd.DataFrame) -> float | None:
@@ -145,7 +151,7 @@ class Project:
         return fit.predict(model, self.parameters, frame)
 
     def _predict(self, model: TrainedModel, frame: pd.DataFrame) -> fit.Floats:
-        return fit.predict(self._load(model), self.parameters, frame)
+        return fit.predict(self._load(model), with_recipe(self.parameters, model.recipe), frame)
 
     def _load(self, model: TrainedModel) -> Pipeline:
         """Load a model as the service does, once."""

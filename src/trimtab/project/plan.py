@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from trimtab import params
-from trimtab.contracts import Manifest, Plan, from_json
+from trimtab.contracts import Candidate, Manifest, Plan, from_json
 from trimtab.origin.commands import git
 from trimtab.project.prepare import BATCHES
 from trimtab.trigger.planning import plan_backfill, read_champion, write_run
@@ -21,7 +21,9 @@ def plan(root: Path = Path()) -> Plan:
         params=parameters,
         commit=git("rev-parse", "HEAD", cwd=root).strip(),
         manifests=manifests,
-        candidates=parameters.train.candidates,
+        candidates=[
+            Candidate(name=name, window=window) for name, window in parameters.train.candidates.items()
+        ],
         models=[champion] if champion else [],
     )
     write_run(root / "run.yaml", run_plan)

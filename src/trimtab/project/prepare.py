@@ -7,8 +7,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from trimtab import params
 from trimtab.contracts import BatchRef, Manifest, from_json
 from trimtab.data.batches import BATCH, labelled
+from trimtab.data.schema import LABEL
 from trimtab.errors import BatchRejected
 from trimtab.train import row_groups
 from trimtab.trigger.planning import read_run
@@ -20,16 +22,17 @@ BATCHES = Path("data", "batches")
 def prepare(root: Path = Path()) -> None:
     """Write the rows whose label was known at the cut-off to `build/rows.parquet`.
 
-    Only one batch is in memory at a time, and each batch becomes a row group of the file.
+    A feature that a batch does not have, because it was added later, is null there. Rows with a class that is no longer
+    declared are left out. Only one batch is in memory at a time, and each batch becomes a row group of the file.
     """
-    plan = read_run(root / "run.yaml")
+    plan, data = read_run(root / "run.yaml"), params.load(root / params.FILE).data
     (root / ROWS).parent.mkdir(exist_ok=True)
     paths = [_batch_file(root, ref) for ref in plan.batches]
     frames = (
-        labelled(pd.read_parquet(path), plan.cutoff).assign(**{BATCH: ref.batch})
+        _declared(labelled(pd.read_parquet(path), plan.cutoff), ref, data).assign(**{BATCH: ref.batch})
         for ref, path in zip(plan.batches, paths, strict=True)
     )
-    rows = row_groups.write(root / ROWS, _schema(plan.batches, paths), frames)
+    rows = row_groups.write(root / ROWS, _schema(plan.batches, paths, data), frames)
     print(f"{rows} labelled rows of {len(plan.batches)} batches", flush=True)
 
 
@@ -38,8 +41,22 @@ def manifest_of(root: Path, batch: str) -> Manifest:
     return from_json(Manifest, (root / BATCHES / f"{batch}.json").read_bytes())
 
 
-def _schema(refs: Sequence[BatchRef], paths: Sequence[Path]) -> pa.Schema:
-    """Return the union of the batches' columns, so that a feature can be null in the batches before it was added."""
+def _declared(frame: pd.DataFrame, ref: BatchRef, data: params.Data) -> pd.DataFrame:
+    """Return the rows whose class is declared."""
+    if not isinstance(data.label, params.Multiclass):
+        return frame
+    declared = frame[LABEL].isin(data.label.classes)
+    if not declared.all():
+        others = ", ".join(sorted(frame.loc[~declared, LABEL].astype(str).unique()))
+        print(
+            f"{ref.batch}: {(~declared).sum()} rows left out, whose class data.label does not declare: {others}",
+            flush=True,
+        )
+    return frame[declared].reset_index(drop=True)
+
+
+def _schema(refs: Sequence[BatchRef], paths: Sequence[Path], data: params.Data) -> pa.Schema:
+    """Return the union of the batches' columns and of the features."""
     schema = pa.schema([])
     for ref, path in zip(refs, paths, strict=True):
         try:
@@ -48,6 +65,11 @@ def _schema(refs: Sequence[BatchRef], paths: Sequence[Path]) -> pa.Schema:
         except pa.ArrowException as error:
             reason = f"expected the column types of the batches before it, got others: {error}"
             raise BatchRejected(ref.batch, reason) from error
+    for name, feature in data.features.items():
+        if name not in schema.names:
+            schema = schema.append(
+                pa.field(name, pa.string() if isinstance(feature, params.Category) else pa.float64())
+            )
     return schema.append(pa.field(BATCH, pa.string()))
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from trimtab import files, params
 from trimtab.contracts import Fit, Fitted, Plan, Training, from_json, to_json
+from trimtab.data.recipes import recipe_of, with_recipe
 from trimtab.errors import StoreUnreachable
 from trimtab.origin.origin import md5_of, pointer
 from trimtab.project.prepare import ROWS, manifest_of
@@ -65,6 +66,7 @@ def fit_and_log(root: Path, parameters: params.Params, plan: Plan, rows: Rows, f
         rows: The rows of all planned batches.
         fit: What to fit.
     """
+    parameters = with_recipe(parameters, fit.recipe)
     names = [ref.batch for ref in plan.batches]
     through = names[: names.index(fit.through) + 1]
     ours = rows.select(through if fit.window is None else through[-fit.window :])
@@ -84,6 +86,7 @@ def fit_and_log(root: Path, parameters: params.Params, plan: Plan, rows: Rows, f
             batches=batches,
             trained_through=manifest_of(root, fit.through).end,
             seconds=seconds,
+            recipe=recipe_of(parameters),
         )
         _log(root, parameters, training, ours, pipeline.named_steps["estimator"].get_params())
     return training

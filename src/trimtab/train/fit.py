@@ -58,7 +58,18 @@ def fit(pipeline: Pipeline, parameters: params.Params, frame: pd.DataFrame) -> P
     labels = targets(frame, parameters.data)
     _expect_classes(parameters, len(frame), labels)
     with _params_error(parameters):
-        return pipeline.fit(design(frame, parameters.data), labels)
+        return pipeline.fit(_filled(design(frame, parameters.data), parameters.data), labels)
+
+
+def _filled(features: pd.DataFrame, data: params.Data) -> pd.DataFrame:
+    """Put a constant into each feature without any value, such as one that was added after these batches.
+
+    It tells a model as much as nulls, which gradient boosting on histograms refuses where there is nothing else.
+    """
+    empty = [name for name in data.features if features[name].isna().all()]
+    return features.assign(
+        **{name: data.categories[name][0] if name in data.categories else 0.0 for name in empty}
+    )
 
 
 def fit_rows(pipeline: Pipeline, parameters: params.Params, rows: Rows) -> Pipeline:

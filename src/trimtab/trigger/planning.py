@@ -6,7 +6,7 @@ from pathlib import Path
 
 import yaml
 
-from trimtab.contracts import Fit, Manifest, ModelVersion, Plan, TrainedModel, from_plain, plain
+from trimtab.contracts import Candidate, Fit, Manifest, ModelVersion, Plan, TrainedModel, from_plain, plain
 from trimtab.data.batches import refs, sufficiently_labelled
 from trimtab.errors import NotEnoughBatches
 from trimtab.params import Params
@@ -25,7 +25,8 @@ def plan_batch(
     batch: str,
     models: Sequence[TrainedModel] = (),
     shadows: Mapping[str, str] | None = None,
-    candidates: Mapping[str, int | None],
+    candidates: Sequence[Candidate],
+    entering: Sequence[Candidate] = (),
 ) -> Plan:
     """Plan to score models on a batch, and to fit the candidates through it.
 
@@ -36,19 +37,23 @@ def plan_batch(
         batch: Its batch. Those before it are read, and those after it are not.
         models: Models to score; none before the first shadows were fitted.
         shadows: The MLflow run of each candidate's newest model among `models`.
-        candidates: Windows to fit, by candidate.
+        candidates: What to fit through the batch.
+        entering: What to fit through each of the newest batches, as `plan_backfill` does.
     """
     ordered = _labelled(manifests, params)
-    through = [each.batch for each in ordered].index(batch)
+    ordered = ordered[: [each.batch for each in ordered].index(batch) + 1]
+    names = [each.batch for each in ordered]
+    scored = names[1:][-BACKFILLED:] if entering else names[-1:] if models else []
     return Plan(
         model=params.model.name,
         commit=commit,
         cutoff=_cutoff(manifests),
-        batches=refs(ordered[: through + 1]),
-        scored=(batch,) if models else (),
-        fits=tuple(Fit(candidate=name, through=batch, window=window) for name, window in candidates.items()),
+        batches=refs(ordered),
+        scored=tuple(scored),
+        fits=(*_fits(entering, names[-len(scored) - 1 :]), *_fits(candidates, names[-1:])),
         models=tuple(models),
         shadows=shadows or {},
+        decision=f"entry of {entering[0].name}" if entering else None,
     )
 
 
@@ -57,7 +62,7 @@ def plan_backfill(
     params: Params,
     commit: str,
     manifests: Sequence[Manifest],
-    candidates: Mapping[str, int | None],
+    candidates: Sequence[Candidate],
     models: Sequence[TrainedModel] = (),
     decision: str | None = None,
 ) -> Plan:
@@ -79,13 +84,17 @@ def plan_backfill(
         cutoff=_cutoff(manifests),
         batches=refs(ordered),
         scored=tuple(scored),
-        fits=tuple(
-            Fit(candidate=candidate, through=through, window=window)
-            for through in names[-len(scored) - 1 :]
-            for candidate, window in candidates.items()
-        ),
+        fits=_fits(candidates, names[-len(scored) - 1 :]),
         models=tuple(models),
         decision=decision,
+    )
+
+
+def _fits(candidates: Sequence[Candidate], batches: Sequence[str]) -> tuple[Fit, ...]:
+    return tuple(
+        Fit(candidate=each.name, through=through, window=each.window, recipe=each.recipe)
+        for through in batches
+        for each in candidates
     )
 
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from trimtab import params
-from trimtab.contracts import Action, Comparison, Evidence, Regret
+from trimtab.contracts import Action, Comparison, Evidence, Recipe, Regret
+from trimtab.data.recipes import recipe_of
 from trimtab.evaluate import proof
 from trimtab.evaluate.compare import bound_text, is_better
 from trimtab.evaluate.guard import guard
@@ -31,6 +32,9 @@ class Rules:
         watch_batches: Number of batches for which a new champion is compared with the former one.
         watch_error: Probability, over all of these batches, of rolling back a champion that is no worse.
         guard_batches: Number of newest batches since the deployment that the guard looks at.
+        shadow_every: Number of batches after which a candidate is fitted again.
+        recipe: That of `params.yaml`; None if recipes play no part, as in a replay.
+        data: The data contract of `params.yaml`.
     """
 
     gate: params.Gate
@@ -40,6 +44,9 @@ class Rules:
     watch_batches: int
     watch_error: float
     guard_batches: int = 6
+    shadow_every: int = 1
+    recipe: Recipe | None = None
+    data: params.Data | None = None
 
 
 def rules_of(parameters: params.Params) -> Rules:
@@ -51,11 +58,15 @@ def rules_of(parameters: params.Params) -> Rules:
             candidates=tuple(parameters.train.candidates),
             batches=parameters.race.batches,
             error=parameters.race.error,
+            trial_batches=parameters.race.trial_batches,
         ),
         regret=trigger.regret,
         max_age_batches=trigger.max_age_batches,
         watch_batches=watch.batches,
         watch_error=watch.error,
+        shadow_every=parameters.train.shadow_every,
+        recipe=recipe_of(parameters),
+        data=parameters.data,
     )
 
 
@@ -109,7 +120,8 @@ def decide(
     if not tenures:
         return _against_baseline(record, leading, rules, "first model")
     if record[tenures[-1].since :] and tenures[-1].model not in record[-1].scores:
-        why = f"the champion has no score on batch {record[-1].batch}, so the baseline is the measure"
+        cause = record[-1].failed.get(tenures[-1].model, f"no score on batch {record[-1].batch}")
+        why = f"the champion has {cause}, so the baseline is the measure"
         return _against_baseline(record, leading, rules, why)
     return _rollback(record, tenures, leading, rules) or _deployment(record, tenures, leading, rules, asked)
 

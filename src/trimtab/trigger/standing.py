@@ -8,9 +8,21 @@ from typing import Literal
 
 from trimtab.contracts import Evaluation, Fitted
 from trimtab.evaluate.race import next_leader
-from trimtab.evaluate.record import ScoredBatch
-from trimtab.ledger import Batch, Ledger, Measurement, Shadow, Snapshot, Transition, Version, queries, state
+from trimtab.evaluate.record import ScoredBatch, recipe_number
+from trimtab.ledger import (
+    Batch,
+    Ledger,
+    Measurement,
+    RecipeEntry,
+    Shadow,
+    Snapshot,
+    Transition,
+    Version,
+    queries,
+    state,
+)
 from trimtab.trigger.policy import Rules, Tenure
+from trimtab.trigger.recipes import leading_candidate, on_trial
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
 _MORE = 8
@@ -26,12 +38,21 @@ class Standing:
         tenures: The models in Production, oldest first; their `since` counts batches of the record.
         leading: The candidate that leads.
         shadows: The newest model of each candidate, by candidate.
+        recipes: All recipes that entered the race, oldest first.
+        on_trial: The number of the recipe that is on trial, if any.
     """
 
     record: Sequence[ScoredBatch]
     tenures: Sequence[Tenure]
     leading: str
     shadows: Mapping[str, Shadow] = field(default_factory=dict)
+    recipes: Sequence[RecipeEntry] = ()
+    on_trial: int | None = None
+
+    @property
+    def racing(self) -> list[int]:
+        """The numbers of the recipes of which models are fitted: that of the leader, and the one on trial."""
+        return [recipe_number(self.leading), *([self.on_trial] if self.on_trial else [])]
 
 
 def standing(facts: Ledger | Snapshot, rules: Rules) -> Standing:
@@ -40,23 +61,26 @@ def standing(facts: Ledger | Snapshot, rules: Rules) -> Standing:
     measured = _newest(facts, moves, rules)
     batches = state.batches_in_force(facts.all(Batch))
     shadows = newest_shadows(facts, batches)
-    record, ids = record_from(measured, _fitted(facts, measured), batches)
-    leading = max(measured, key=lambda each: each.id).leader if measured else rules.race.candidates[0]
+    record, ids = record_from(measured, _fitted(facts, measured), batches, rules.shadow_every)
+    recipes = facts.all(RecipeEntry)
+    leading = leading_candidate(facts, measured, recipes, rules)
     return Standing(
         record=record,
         tenures=tenures_from(facts, moves, ids),
         leading=leading,
         shadows=shadows,
+        recipes=tuple(recipes),
+        on_trial=on_trial(facts, recipes, leading, rules),
     )
 
 
 def leader_after(facts: Ledger, measurement: Measurement, rules: Rules) -> str:
     """Return the candidate that leads once a measurement is in the ledger."""
-    before = facts.all(Measurement, newest=_looked_at(rules))
-    leading = before[-1].leader if before else rules.race.candidates[0]
+    before, recipes = facts.all(Measurement, newest=_looked_at(rules)), facts.all(RecipeEntry)
+    leading = leading_candidate(facts, before, recipes, rules)
     batches = state.batches_in_force(facts.all(Batch))
     record, _ = record_from([*before, measurement], [], batches)
-    return next_leader(record, leading, rules.race, rules.gate)
+    return next_leader(record, leading, rules.race, rules.gate, on_trial(facts, recipes, leading, rules))
 
 
 def record_of(evaluation: Evaluation, fitted: Sequence[Fitted], batches: Sequence[str]) -> list[ScoredBatch]:
@@ -115,7 +139,8 @@ def _newest(facts: Ledger | Snapshot, moves: Sequence[Transition], rules: Rules)
 
 
 def _looked_at(rules: Rules) -> int:
-    return max(rules.max_age_batches, rules.race.batches) + _MORE
+    race = rules.race
+    return max(rules.max_age_batches, race.batches, race.trial_batches) + _MORE
 
 
 def _fitted(facts: Ledger | Snapshot, measured: Sequence[Measurement]) -> list[Shadow]:
@@ -125,11 +150,15 @@ def _fitted(facts: Ledger | Snapshot, measured: Sequence[Measurement]) -> list[S
 
 
 def record_from(
-    measured: Sequence[Measurement], fitted: Iterable[Shadow], batches: Sequence[Batch]
+    measured: Sequence[Measurement],
+    fitted: Iterable[Shadow],
+    batches: Sequence[Batch],
+    shadow_every: int = 1,
 ) -> tuple[list[ScoredBatch], list[int]]:
     """Return the record, and the id of the first measurement of each of its batches.
 
-    Of the measurements of one batch those of its newest measured revision count, together.
+    Of the measurements of one batch those of its newest measured revision count, together. The newest model of a candidate
+    is at most `shadow_every` batches old.
     """
     order = {batch.manifest.batch: place for place, batch in enumerate(batches)}
     newest: dict[tuple[str, str], Shadow] = {}
@@ -137,12 +166,17 @@ def record_from(
         if shadow.training is not None:
             newest[shadow.batch, shadow.candidate] = shadow
     ours = sorted((each for each in measured if each.batch in order), key=lambda each: order[each.batch])
-    record, ids = [], []
+    record, ids, seen = [], [], list[str]()
     for batch, group in groupby(ours, key=lambda each: each.batch):
-        all_revisions = list(group)
+        all_revisions, seen = list(group), [*seen, batch]
         revision = max(each.revision for each in all_revisions)
         parts = [each for each in all_revisions if each.revision == revision]
-        models = {name: shadow for (of, name), shadow in newest.items() if of == batch}
+        models = {
+            name: shadow
+            for recent in seen[-shadow_every:]
+            for (of, name), shadow in newest.items()
+            if of == recent
+        }
         record.append(
             ScoredBatch(
                 batch=batch,
@@ -150,6 +184,7 @@ def record_from(
                 shadows={name: run for each in parts for name, run in each.shadows.items()},
                 newest={name: each.training.run_id for name, each in models.items() if each.training},
                 examined={name: each.examined for name, each in models.items() if each.examined},
+                failed={name: why for each in parts for name, why in each.failed.items()},
             )
         )
         ids.append(min(each.id for each in all_revisions))

@@ -21,6 +21,7 @@ from trimtab.ledger import (
     Order,
     QuarantineAction,
     Question,
+    RecipeEntry,
     Request,
     Run,
     RunEnd,
@@ -96,6 +97,7 @@ def read(ledger: Ledger, last: int | None) -> list[Entry]:
         *_failures(ledger.all(RunEnd, newest=last)),
         *_transitions(ledger, newest=last),
         *map(_order, ledger.all(Order, newest=last)),
+        *_recipes(ledger.all(RecipeEntry, newest=last)),
         *map(_refusal, ledger.all(QuarantineAction, newest=last)),
         *_erasures(ledger),
     ]
@@ -170,8 +172,17 @@ def _move(move: Transition) -> Entry:
     return _entry(move, move.to_stage, move.reason, version=move.version, actor=move.actor)
 
 
+def _recipes(entries: Iterable[RecipeEntry]) -> Iterator[Entry]:
+    """Yield the recipes that entered the race after the first one."""
+    for entry in entries:
+        if entry.changes:
+            text = f"recipe {entry.number} enters with commit {entry.commit[:10]}: {'; '.join(entry.changes)}"
+            yield _entry(entry, "recipe", text)
+
+
 def _order(order: Order) -> Entry:
-    return _entry(order, order.verb, order.reason, version=order.version, actor=order.actor)
+    text = order.reason if order.recipe is None else f"recipe {order.recipe}: {order.reason}"
+    return _entry(order, order.verb, text, version=order.version, actor=order.actor)
 
 
 def _refusal(action: QuarantineAction) -> Entry:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.builders import MONDAY, shipped
-from trimtab.contracts import Fit, Manifest, ModelVersion, Plan, TrainedModel
+from trimtab.contracts import Candidate, Fit, Manifest, ModelVersion, Plan, TrainedModel
 from trimtab.errors import NotEnoughBatches
 from trimtab.trigger.planning import (
     plan_backfill,
@@ -21,7 +21,8 @@ from trimtab.trigger.planning import (
 )
 
 WEEK = timedelta(weeks=1)
-BOTH = {"all": None, "newest 8": 8}
+BOTH = [Candidate(name="all", window=None), Candidate(name="newest 8", window=8)]
+NEW = Candidate(name="newest 3", window=3)
 MODEL = TrainedModel(run_id="r", source="s", digest="d", trained_through=MONDAY + 4 * WEEK)
 CHAMPION = ModelVersion(version="4", run_id="r", source="s", digest="d", trained_through=MONDAY)
 
@@ -59,9 +60,7 @@ def batch_plan(manifests: Sequence[Manifest], batch: str, models: Sequence[Train
 
 
 def backfill(manifests: Sequence[Manifest]) -> Plan:
-    return plan_backfill(
-        params=shipped(), commit="c", manifests=manifests, candidates={"newest 3": 3}, decision="m-1"
-    )
+    return plan_backfill(params=shipped(), commit="c", manifests=manifests, candidates=[NEW], decision="m-1")
 
 
 def test_a_batch_is_scored_and_the_candidates_are_fitted_through_it() -> None:
@@ -95,6 +94,24 @@ def test_a_candidate_is_backfilled_through_the_newest_batches() -> None:
     assert [fit.through for fit in plan.fits] == ["W2", "W3", "W4", "W5", "W6", "W7", "W8"]
     assert {(fit.candidate, fit.window) for fit in plan.fits} == {("newest 3", 3)}
     assert (len(plan.batches), plan.decision, plan.models) == (9, "m-1", ())
+
+
+def test_a_candidate_that_enters_is_fitted_after_the_fact_beside_those_that_race() -> None:
+    plan = plan_batch(
+        params=shipped(),
+        commit="c",
+        manifests=weeks(9),
+        batch="W7",
+        models=[MODEL],
+        candidates=BOTH[:1],
+        entering=[NEW],
+    )
+    assert plan.scored == ("W2", "W3", "W4", "W5", "W6", "W7")
+    through = {
+        name: [fit.through for fit in plan.fits if fit.candidate == name] for name in ("all", "newest 3")
+    }
+    assert through == {"all": ["W7"], "newest 3": ["W1", "W2", "W3", "W4", "W5", "W6", "W7"]}
+    assert (plan.decision, plan.batches[-1].batch) == ("entry of newest 3", "W7")
 
 
 @given(st.lists(st.booleans(), max_size=14).filter(lambda labels: sum(labels) >= 3))

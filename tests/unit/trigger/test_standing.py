@@ -243,11 +243,11 @@ def test_the_lead_changes_with_the_measurement_that_proves_it_and_then_stays(led
 
 def test_of_a_long_history_only_what_the_policy_looks_at_is_read(ledger: Ledger) -> None:
     measured(ledger, *range(60))
-    assert len(now(ledger).record) == 16
+    assert len(now(ledger).record) == 18
     moves(ledger, "1", "promote", 59)
     measured(ledger, 60, 61, 62)
     late = now(ledger)
-    assert (len(late.record), late.record[-1].batch) == (20, "W62")
+    assert (len(late.record), late.record[-1].batch) == (22, "W62")
     assert len(late.record) - late.tenures[0].since == 3
 
 

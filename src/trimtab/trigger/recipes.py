@@ -1,0 +1,80 @@
+"""Which recipe leads, and which one is on trial."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from trimtab.contracts import Recipe
+from trimtab.data.recipes import changes, obstacle
+from trimtab.evaluate.record import recipe_number
+from trimtab.ledger import Ledger, Measurement, Order, RecipeEntry, Snapshot, queries
+from trimtab.trigger.planning import BACKFILLED
+from trimtab.trigger.policy import Rules
+
+
+def leading_candidate(
+    facts: Ledger | Snapshot, measured: Sequence[Measurement], entries: Sequence[RecipeEntry], rules: Rules
+) -> str:
+    """Return the candidate that leads at present.
+
+    It is the one that led after the last measurement, or the one that a person adopted since then. The recipe of
+    `params.yaml` leads at once, without a trial, while there is no champion, and when the rows of the present data contract
+    cannot be read by models of the leading recipe.
+
+    Args:
+        facts: The ledger.
+        measured: The newest measurements.
+        entries: All recipes, oldest first.
+        rules: The numbers of the policy.
+    """
+    last = max(measured, key=lambda each: each.id, default=None)
+    adopted = [each for each in facts.all(Order, verb="adopt") if last is None or each.id > last.id]
+    if adopted and adopted[-1].recipe is not None:
+        return rules.race.of_recipe(adopted[-1].recipe)[0]
+    leading = last.leader if last else rules.race.candidates[0]
+    ours, present = _entry(entries, recipe_number(leading)), present_entry(entries, leading, rules.recipe)
+    if ours is None or present is None or present == ours:
+        return leading
+    free = not queries.to_production(facts) or (rules.data and obstacle(ours.recipe, rules.data))
+    return rules.race.of_recipe(present.number)[0] if free else leading
+
+
+def present_entry(entries: Sequence[RecipeEntry], leading: str, recipe: Recipe | None) -> RecipeEntry | None:
+    """Return the entry of the recipe of `params.yaml`: the leading one or the newest one, None if it has not entered."""
+    ours = _entry(entries, recipe_number(leading))
+    return next((each for each in (ours, *entries[-1:]) if each and each.recipe == recipe), None)
+
+
+def on_trial(
+    facts: Ledger | Snapshot, entries: Sequence[RecipeEntry], leading: str, rules: Rules
+) -> int | None:
+    """Return the number of the recipe that is on trial, if any.
+
+    It is the one of `params.yaml` if another one leads. Its trial is over once `race.trial_batches` were measured, with
+    those on which it was fitted after the fact when it entered.
+    """
+    present = present_entry(entries, leading, rules.recipe)
+    if present is None or present.number == recipe_number(leading):
+        return None
+    measured = facts.columns(Measurement, "batch", "event_time")
+    since = {batch for batch, event_time in measured if event_time > present.event_time}
+    return present.number if BACKFILLED + len(since) < rules.race.trial_batches else None
+
+
+def entry_of(
+    entries: Sequence[RecipeEntry], leading: str, recipe: Recipe, commit: str, now: datetime
+) -> RecipeEntry | None:
+    """Return the fact that the recipe of a commit enters the race, None if it takes part already."""
+    if present_entry(entries, leading, recipe) is not None:
+        return None
+    before = entries[-1] if entries else None
+    return RecipeEntry(
+        number=len(entries) + 1,
+        recipe=recipe,
+        commit=commit,
+        changes=changes(before.recipe, recipe) if before else (),
+        event_time=now,
+    )
+
+
+def _entry(entries: Sequence[RecipeEntry], number: int) -> RecipeEntry | None:
+    return next((each for each in entries if each.number == number), None)
