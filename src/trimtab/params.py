@@ -210,10 +210,17 @@ class DataDrift(_Section):
     max_share: Share
 
 
+class ConceptDrift(_Section):
+    """When a batch counts as hard, and the champion as stale."""
+
+    rate: Annotated[float, Field(gt=0, lt=0.5)]
+
+
 class Drift(_Section):
-    """How data drift is measured, and whether it asks for a deployment."""
+    """How drift is measured, and whether data drift asks for a deployment."""
 
     data: DataDrift
+    concept: ConceptDrift
     request_on: list[Literal["data"]]
 
 

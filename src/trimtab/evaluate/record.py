@@ -25,6 +25,7 @@ class ScoredBatch:
         newest: For each candidate, the model that it fitted through this batch, which a deployment would take.
         examined: What the checks need to know of each candidate's newest model besides its scores.
         failed: Why a model has no score on this batch.
+        champion: The model that was in Production when the batch was measured, None if there was none or nobody needs it.
     """
 
     batch: str
@@ -33,6 +34,7 @@ class ScoredBatch:
     newest: Mapping[str, str] = field(default_factory=dict)
     examined: Mapping[str, Examined] = field(default_factory=dict)
     failed: Mapping[str, str] = field(default_factory=dict)
+    champion: str | None = None
 
 
 Record = Sequence[ScoredBatch]
@@ -71,6 +73,11 @@ def model(name: str) -> Pick:
 def shadow(candidate: str) -> Pick:
     """Pick the shadow of a candidate."""
     return lambda scored: scored.shadows.get(candidate)
+
+
+def in_production(scored: ScoredBatch) -> str | None:
+    """Pick the model that was in Production."""
+    return scored.champion
 
 
 def scores_of(record: Record, pick: Pick) -> dict[str, Score]:

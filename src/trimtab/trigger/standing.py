@@ -7,6 +7,7 @@ from itertools import groupby
 from typing import Literal
 
 from trimtab.contracts import Evaluation, Fitted
+from trimtab.evaluate import alarms
 from trimtab.evaluate.race import next_leader
 from trimtab.evaluate.record import ScoredBatch, recipe_number
 from trimtab.ledger import (
@@ -135,7 +136,7 @@ def newest_shadows(facts: Ledger | Snapshot, batches: Sequence[Batch]) -> dict[s
 def _newest(facts: Ledger | Snapshot, moves: Sequence[Transition], rules: Rules) -> list[Measurement]:
     """Return the measurements since the deployment of the champion, and some before."""
     later = facts.all(Measurement, since=moves[-1].event_time) if moves else []
-    return facts.all(Measurement, newest=len(later) + _looked_at(rules))
+    return facts.all(Measurement, newest=max(len(later) + _looked_at(rules), alarms.NEWEST + 1))
 
 
 def _looked_at(rules: Rules) -> int:
@@ -185,6 +186,7 @@ def record_from(
                 newest={name: each.training.run_id for name, each in models.items() if each.training},
                 examined={name: each.examined for name, each in models.items() if each.examined},
                 failed={name: why for each in parts for name, why in each.failed.items()},
+                champion=parts[0].champion,
             )
         )
         ids.append(min(each.id for each in all_revisions))

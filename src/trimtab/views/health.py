@@ -6,6 +6,7 @@ from datetime import datetime
 from trimtab.contracts import Manifest, Regret
 from trimtab.data.batches import sufficiently_labelled
 from trimtab.errors import Unknown
+from trimtab.evaluate.alarms import NEWEST, Alarms, alarms
 from trimtab.evaluate.regret import regret
 from trimtab.ledger import (
     Answer,
@@ -50,8 +51,8 @@ _HOW = {
 }
 _FORMER = 20
 """Versions that the page offers for a rollback; Airflow's own form takes any other by its number."""
-_BEFORE = 8
-"""Batches before those shown that are read as well: a share of regret is of the mean loss on so many batches."""
+_BEFORE = NEWEST
+"""Batches before those shown that are read as well: alarms and the share of a regret look back."""
 
 
 def health(last: int) -> Health:
@@ -85,7 +86,7 @@ def read(ledger: Ledger, params: Params, last: int) -> Health:
     manifests = [batch.manifest for batch in batches[-last:]]
     since = manifests[0].start if manifests else None
     measured = ledger.all(Measurement, since=batches[0].manifest.end) if batches else []
-    qualities = _qualities(ledger, measured, moves, batches)
+    qualities = _qualities(ledger, params, measured, moves, batches)
     answers = _answers(ledger, moves, since)
     tenures = _tenures(moves, answers)
     orders = state.orders_in_force(ledger.all(Order))
@@ -124,11 +125,16 @@ def _batches(ledger: Ledger, moves: Sequence[Transition], last: int) -> list[Bat
 
 
 def _qualities(
-    ledger: Ledger, measured: Sequence[Measurement], moves: Sequence[Transition], batches: Sequence[Batch]
+    ledger: Ledger,
+    params: Params,
+    measured: Sequence[Measurement],
+    moves: Sequence[Transition],
+    batches: Sequence[Batch],
 ) -> list[Quality]:
-    """Return the measurements, oldest first, with the regret of those in force."""
+    """Return the measurements, oldest first, with the regret and the alarms of those in force."""
     rows = ledger.columns(Version, "training.run_id", "version", keys={move.version for move in moves})
     versions, regrets = dict(rows), _regrets(ledger, measured, moves, batches)
+    alarmed = alarms_by_batch(measured, batches, params.drift.concept.rate)
     order = {batch.manifest.batch: place for place, batch in enumerate(batches)}
     newest = _by_batch(measured)
     return [
@@ -136,6 +142,7 @@ def _qualities(
             measurement=each,
             version=versions.get(each.champion),
             regret=regrets.get(each.batch) if each is newest[each.batch] else None,
+            alarms=alarmed.get(each.batch, Alarms()) if each is newest[each.batch] else Alarms(),
         )
         for each in sorted(measured, key=lambda each: (order.get(each.batch, -1), each.revision))
         if each.decision is None  # else it has no score of the champion
@@ -160,13 +167,22 @@ def _regrets(
         end = tenures[number + 1].since if number + 1 < len(tenures) else len(record)
         if number == 0 or number == len(tenures) - 1 or tenure.since > 0:
             for place in range(tenure.since, end):
-                since, before = (
-                    record[tenure.since : place + 1],
-                    record[max(0, place - 2 * _BEFORE) : place + 1],
-                )
+                since, before = record[tenure.since : place + 1], record[max(0, place - _BEFORE) : place + 1]
                 leader = leaders.get(record[place].batch, "")
                 regrets[record[place].batch] = regret(before, since, champion=tenure.model, leader=leader)
     return regrets
+
+
+def alarms_by_batch(
+    measured: Sequence[Measurement], batches: Sequence[Batch], rate: float
+) -> dict[str, Alarms]:
+    """Return the alarms of each measured batch, as far as the measurements go back."""
+    (record, _), newest = record_from(measured, (), batches), _by_batch(measured)
+    return {
+        scored.batch: alarms(record[: place + 1], leader=newest[scored.batch].leader, rate=rate)
+        for place, scored in enumerate(record)
+        if scored.batch in newest
+    }
 
 
 def _measured_batches(

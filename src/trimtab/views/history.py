@@ -7,6 +7,7 @@ from datetime import datetime
 
 from trimtab.contracts import BatchRef, Comparison, Evidence
 from trimtab.errors import Unknown
+from trimtab.evaluate.alarms import NEWEST
 from trimtab.evaluate.compare import UNBOUNDED
 from trimtab.evaluate.record import BASELINE
 from trimtab.ledger import (
@@ -30,11 +31,13 @@ from trimtab.ledger import (
     TransitionEnd,
     Version,
     Wait,
+    batch_key,
     queries,
     state,
 )
 from trimtab.loop.loop import open_loop
 from trimtab.loop.measure import ATTEMPTS
+from trimtab.views.health import alarms_by_batch
 
 _WIDTH = 150
 
@@ -80,7 +83,9 @@ def why(name: str) -> list[Entry]:
     Raises:
         Unknown: There is no such version and no such batch.
     """
-    return about(open_loop().ledger, name)
+    loop = open_loop()
+    entries = [*about(loop.ledger, name), *alarms_on(loop.ledger, name, loop.params.drift.concept.rate)]
+    return sorted(entries, key=lambda entry: entry.at)
 
 
 def read(ledger: Ledger, last: int | None) -> list[Entry]:
@@ -117,6 +122,20 @@ def about(ledger: Ledger, name: str) -> list[Entry]:
         registered, newest = (", ".join(each[-3:]) or "none" for each in (ledger.keys(Version), batches))
         raise Unknown(f"a version (newest: {registered}) or a batch (newest: {newest})", name)
     return sorted(entries, key=lambda entry: entry.at)
+
+
+def alarms_on(ledger: Ledger, name: str, rate: float) -> Iterator[Entry]:
+    """Yield the alarms that fire on a batch, if there is a batch of this name."""
+    batches = state.batches_in_force(ledger.all(Batch))
+    place = next((place for place, each in enumerate(batches) if each.manifest.batch == name), -1)
+    # Twice as many as an alarm looks back, because some may have no measurement.
+    batches = batches[max(0, place - 2 * NEWEST) : place + 1]
+    revisions = ((each.manifest.batch, range(1, each.manifest.revision + 1)) for each in batches)
+    keys = [batch_key(batch, revision) for batch, every in revisions for revision in every]
+    measured = ledger.all(Measurement, keys=keys)
+    for fact in [each for each in measured if each.batch == name][-1:]:
+        for what, alarm in alarms_by_batch(measured, batches, rate)[name].firing.items():
+            yield _entry(fact, what, alarm.sentence)
 
 
 def table(entries: Sequence[Entry]) -> str:

@@ -14,6 +14,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.metrics_core import Metric
 
 from trimtab.contracts import Action, Score
+from trimtab.evaluate.alarms import alarms
 from trimtab.evaluate.record import BASELINE
 from trimtab.evaluate.regret import regret
 from trimtab.ledger import (
@@ -56,6 +57,7 @@ def families(ledger: Ledger, params: Params, lease_name: str) -> list[Metric]:
         *_limits(params),
         *_drift(ledger, revisions, observed, moves),
         *_quality(now),
+        *_alarms(now, params.drift.concept.rate),
         *_fits(ledger, params, now),
         *_champion(ledger, moves),
         *_standing(now),
@@ -194,6 +196,30 @@ def _quality(now: Standing) -> list[Metric]:
         if score.auc is not None:
             auc.add_metric([role], score.auc)
     return [loss, auc]
+
+
+def _alarms(now: Standing, rate: float) -> list[Metric]:
+    """Return the limits of the alarms, and what the champion loses more than a fresh model, until it is replaced."""
+    newest = alarms(now.record, leader=now.leading, rate=rate)
+    serves = now.tenures and now.record[now.tenures[-1].since :]
+    hard, stale = newest.hard, newest.stale if serves else None
+    return [
+        _gauge(
+            "trimtab_batch_loss_limit",
+            "Loss of a fresh model above which the newest measured batch is hard.",
+            hard.limit if hard else None,
+        ),
+        _gauge(
+            "trimtab_excess_loss",
+            "What the champion loses more than a fresh model per labelled row of the newest measured batch.",
+            stale.value if stale else None,
+        ),
+        _gauge(
+            "trimtab_excess_loss_limit",
+            "Excess loss above which the champion is stale.",
+            stale.limit if stale else None,
+        ),
+    ]
 
 
 def _scores(now: Standing) -> dict[str, Score]:

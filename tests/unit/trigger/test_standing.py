@@ -1,6 +1,7 @@
 """The record, the tenures, the leader and the shadows, from the facts of an in-memory ledger."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -9,6 +10,7 @@ from tests.support.builders import MONDAY, shipped
 from tests.support.ledger import batch
 from tests.support.scored import score
 from trimtab.contracts import BatchRef, Evaluation, Examined, Fit, Fitted, Score, Training
+from trimtab.evaluate.alarms import NEWEST
 from trimtab.ledger import (
     Ledger,
     Measurement,
@@ -122,10 +124,11 @@ def test_an_empty_ledger_has_no_record_and_the_first_candidate_leads(ledger: Led
 
 def test_a_scored_batch_has_its_scores_shadows_and_newest_models(ledger: Ledger) -> None:
     fact = measurement(3, {"all-2": 0.5, "baseline": 0.6}, shadows={"all": "all-2"})
+    fact = replace(fact, champion="all-0")
     ledger.append(batch(3), shadow(3), shadow(3, candidate="newest 8", fails=True), fact)
     (scored,) = now(ledger).record
     assert (scored.batch, scored.shadows, scored.newest) == ("W03", {"all": "all-2"}, {"all": "all-3"})
-    assert (scored.scores, scored.examined) == (fact.scores, {"all": EXAMINED})
+    assert (scored.scores, scored.examined, scored.champion) == (fact.scores, {"all": EXAMINED}, "all-0")
 
 
 def test_batches_stand_in_the_order_of_their_time_and_not_of_their_measurement(ledger: Ledger) -> None:
@@ -241,14 +244,16 @@ def test_the_lead_changes_with_the_measurement_that_proves_it_and_then_stays(led
     assert leader_after(ledger, raced(3, 0.5, 0.5), RULES) == "newest 8"
 
 
-def test_of_a_long_history_only_what_the_policy_looks_at_is_read(ledger: Ledger) -> None:
+def test_of_a_long_history_only_what_the_policy_and_the_alarms_look_at_is_read(ledger: Ledger) -> None:
     measured(ledger, *range(60))
-    assert len(now(ledger).record) == 18
+    assert len(now(ledger).record) == NEWEST + 1
     moves(ledger, "1", "promote", 59)
     measured(ledger, 60, 61, 62)
     late = now(ledger)
-    assert (len(late.record), late.record[-1].batch) == (22, "W62")
+    assert (len(late.record), late.record[-1].batch) == (NEWEST + 1, "W62")
     assert len(late.record) - late.tenures[0].since == 3
+    measured(ledger, *range(63, 75))
+    assert len(now(ledger).record) == 34
 
 
 def test_a_snapshot_sees_the_same_as_the_ledger(ledger: Ledger) -> None:

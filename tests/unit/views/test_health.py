@@ -7,6 +7,7 @@ import pytest
 from tests.support import year
 from tests.support.builders import shipped
 from trimtab.contracts import sha256
+from trimtab.evaluate.alarms import Alarms
 from trimtab.ledger import Answer, Ledger
 from trimtab.ledger.state import action_of
 from trimtab.views.health import read
@@ -121,6 +122,35 @@ def test_regret_begins_anew_with_each_champion(health: Health) -> None:
         assert len(first.regret.by_batch) <= 1
 
 
+def test_a_champion_is_stale_in_the_weeks_in_which_models_age_fast(health: Health) -> None:
+    firing = {each.measurement.batch: each.alarms.firing for each in health.qualities if each.alarms.firing}
+    assert {batch: list(alarms) for batch, alarms in firing.items()} == {year.name(29): ["stale model"]}
+    quality = quality_of(health, 29)
+    stale = quality.alarms.stale
+    assert stale.value == pytest.approx(quality.score.loss - quality.fresh.loss)
+    assert stale.value > stale.limit
+    assert (
+        stale.earlier == 18
+    )  # of the 24 batches before it, three were the first of a champion, and three before the first
+
+
+def test_the_limit_of_a_batch_does_not_depend_on_how_many_are_shown(ledger: Ledger, health: Health) -> None:
+    short = read(ledger, shipped(), 13)
+    assert short.qualities[-1].alarms.hard.earlier == 25  # of 26 batches, on one the fresh model has no score
+    assert short.qualities[-1].alarms == health.qualities[-1].alarms
+
+
+def test_a_champion_that_was_replaced_is_stale_no_more(tmp_path: Path) -> None:
+    written = year.played(tmp_path, 29)
+    written.ingest(29)
+    written.measure(29)
+    assert list(read(written.ledger, shipped(), 53).firing) == ["stale model"]
+    written.assess(29)
+    replaced = read(written.ledger, shipped(), 53)
+    assert list(replaced.qualities[-1].alarms.firing) == ["stale model"]
+    assert replaced.firing == {}
+
+
 def test_a_batch_without_enough_labels_says_so(health: Health) -> None:
     batch = batch_of(health, 40)
     assert batch.quality is None
@@ -139,7 +169,7 @@ def test_a_revision_that_was_superseded_has_no_regret(tmp_path: Path) -> None:
     written.measure(10, revision=2)
     health = read(written.ledger, shipped(), 53)
     old, new = [each for each in health.qualities if each.measurement.batch == year.name(10)]
-    assert (old.measurement.revision, old.regret) == (1, None)
+    assert (old.measurement.revision, old.regret, old.alarms) == (1, None, Alarms())
     assert (new.measurement.revision, len(new.regret.by_batch)) == (2, 2)
     assert quality_of(health, 10) == new
 

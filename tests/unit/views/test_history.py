@@ -7,7 +7,7 @@ import pytest
 from tests.support import year
 from trimtab.errors import Unknown
 from trimtab.ledger import Erasure, ErasureEnd, Ledger, Measurement, Observation, Shadow, Version
-from trimtab.views.history import Entry, about, read, table
+from trimtab.views.history import Entry, about, alarms_on, read, table
 
 
 @pytest.fixture(scope="module")
@@ -117,6 +117,17 @@ def test_a_batch_says_which_model_has_no_score_and_which_fit_failed(ledger: Ledg
     (failed,) = texts(about(ledger, year.name(year.FAILED_FIT)), "fit failed")
     (shadow,) = (each for each in ledger.all(Shadow, batch=year.name(year.FAILED_FIT)) if each.error)
     assert failed == f"newest 8, attempt 1 of 3: {shadow.error}"
+
+
+def test_a_batch_has_the_alarms_that_fired_on_it(ledger: Ledger) -> None:
+    (alarm,) = alarms_on(ledger, year.name(29), 0.00135)
+    assert alarm.what == "stale model"
+    assert alarm.text.startswith("what the champion loses more than a fresh model: 0.00")
+    assert alarm.text.endswith(", from 18 earlier batches)")
+    (measured,) = ledger.all(Measurement, batch=year.name(29))
+    assert alarm.at == measured.at
+    for quiet in (year.name(28), year.name(38), year.name(40), "3", "W99"):
+        assert list(alarms_on(ledger, quiet, 0.00135)) == []
 
 
 def test_a_batch_has_the_requests_that_it_led_to(ledger: Ledger) -> None:

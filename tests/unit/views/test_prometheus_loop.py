@@ -125,7 +125,7 @@ def measured(
         batch=f"W{number:02}",
         revision=1,
         scores={} if number == FIRST else scores,
-        champion=None,
+        champion=None if champion is None else f"all-{START - 2}",
         shadows={} if number == FIRST else {"all": f"all-{number - 1}"},
         leader=leader,
         event_time=end(number),
@@ -227,7 +227,7 @@ def test_an_empty_loop_counts_from_zero_and_has_no_series_for_what_is_unknown(le
     assert values["trimtab_decisions_total{action=DEPLOY}"] == 0
     assert values["trimtab_retraining_unfinished"] == values["trimtab_gate_dead"] == 0
     assert values["trimtab_leader_info{candidate=all}"] == 1
-    unknown = ("champion_info", "batch_loss", "batch_auc", "feature_drift", "fit_failed")
+    unknown = ("champion_info", "batch_loss", "batch_auc", "feature_drift", "fit_failed", "excess_loss")
     assert not [name for name in values if any(word in name for word in unknown)]
     assert not {"trimtab_regret_ratio", "trimtab_champion_age_batches", "trimtab_label_coverage_ratio"} & set(
         values
@@ -287,6 +287,24 @@ def test_regret_and_age_are_shown_with_their_limits_and_start_again_with_a_deplo
     values = series(live)
     assert values["trimtab_regret_ratio"] == values["trimtab_champion_age_batches"] == 0
     assert "trimtab_batch_loss{metric=log_loss,role=champion}" not in values
+
+
+def test_the_alarms_have_limits_as_soon_as_there_are_eight_earlier_batches(live):
+    values = series(live)
+    assert values["trimtab_excess_loss"] == pytest.approx(0.02)
+    assert not {"trimtab_batch_loss_limit", "trimtab_excess_loss_limit"} & set(values)
+    for number in range(START + 1, START + 9):
+        live.append(batch(number), *measured(number, champion=0.52 + 0.001 * (number % 2)))
+    values = series(live)
+    assert values["trimtab_batch_loss_limit"] == pytest.approx(0.5)  # all of these losses are equal
+    quantile = 4.5299  # of Student's t with 7 degrees of freedom, at .99865
+    assert values["trimtab_excess_loss_limit"] == pytest.approx(
+        0.0205 + quantile * (9 / 8) ** 0.5 * 0.0005 * (8 / 7) ** 0.5, rel=1e-3
+    )
+    live.append(version("2", START), *move("2", "promote", START + 8))
+    values = series(live)
+    assert "trimtab_batch_loss_limit" in values
+    assert not {"trimtab_excess_loss", "trimtab_excess_loss_limit"} & set(values)
 
 
 def test_only_one_candidate_leads_at_a_time(live):

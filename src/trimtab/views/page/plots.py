@@ -19,6 +19,8 @@ NARROW = 0.045
 """A part of the plot narrower than this share of its width has no room for a word."""
 _MARKS = {
     "data": "M-4,-4 H4 V4 H-4 Z",
+    "hard": "M0,-5 L5.5,4.5 L-5.5,4.5 Z",
+    "stale": "M-4.5,-5 H4.5 L-4.5,5 H4.5 Z",
     "unmeasured": "M-4.5,-4.5 H4.5 V4.5 H-4.5 Z",
     "skipped": "M-4.5,0 A4.5,4.5 0 1 0 4.5,0 A4.5,4.5 0 1 0 -4.5,0 Z",
     "failed": "M-5,-5 L5,5 M-5,5 L5,-5",

@@ -32,6 +32,8 @@ def lanes(health: Health) -> Markup:
             for place, batch in enumerate(health.batches)
             if batch.observation and batch.observation.data.share > health.params.drift.data.max_share
         ],
+        "hard batch": _alarms("hard batch", "hard", health, across),
+        "stale model": _alarms("stale model", "stale", health, across),
     }
     return plot(
         [(number * _LANE + 15, name) for number, name in enumerate(rows)],
@@ -104,6 +106,14 @@ def _decided(kind: str, health: Health, across: Across, applies: Callable[[Decid
         )
         for each in health.decisions
         if applies(each)
+    ]
+
+
+def _alarms(name: str, kind: str, health: Health, across: Across) -> list[Markup]:
+    return [
+        _mark(kind, across.percent(place + 0.5), f"{batch.manifest.batch}: {alarm.sentence}")
+        for place, batch in enumerate(health.batches)
+        if batch.quality and (alarm := batch.quality.alarms.firing.get(name))
     ]
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from trimtab.contracts import Manifest, Quarantined, Regret, Score
+from trimtab.evaluate.alarms import Alarm, Alarms
 from trimtab.evaluate.compare import loss_bounds
 from trimtab.ledger import (
     Answer,
@@ -36,12 +37,13 @@ class Quality:
     """A measurement of one batch revision.
 
     `version` was in Production then, None before the first deployment. `regret` is what the champion had lost since its
-    deployment, None if that is not known: of a revision that was superseded, for example.
+    deployment, None if that is not known: of a revision that was superseded, for example. Then it has no `alarms` either.
     """
 
     measurement: Measurement
     version: str | None
     regret: Regret | None
+    alarms: Alarms
 
     @property
     def score(self) -> Score | None:
@@ -181,6 +183,16 @@ class Health:
     questions: tuple[Asking, ...]
     orders: OrdersInForce
     quarantine: Mapping[str, Quarantined]
+
+    @property
+    def firing(self) -> Mapping[str, Alarm]:
+        """The alarms on the newest measured batch, by name; a champion that was replaced since then is stale no more."""
+        if not self.qualities:
+            return {}
+        newest = self.qualities[-1]
+        replaced = not self.tenures or newest.version != self.tenures[-1].version
+        firing = newest.alarms.firing.items()
+        return {name: alarm for name, alarm in firing if not (replaced and alarm is newest.alarms.stale)}
 
     @property
     def all_orders(self) -> list[Order]:

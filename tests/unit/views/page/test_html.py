@@ -11,6 +11,7 @@ import pytest
 from tests.support import year
 from tests.support.builders import shipped
 from trimtab.contracts import Quarantined
+from trimtab.evaluate.alarms import Alarm, Alarms
 from trimtab.ledger import Answer, Request
 from trimtab.views.health import read
 from trimtab.views.page.html import evidence, failure, page
@@ -82,12 +83,29 @@ def test_the_page_says_at_once_how_the_model_performs(health: Health) -> None:
         assert words in text
 
 
+def test_the_page_shows_what_the_alarms_compare_and_which_fire(health: Health) -> None:
+    assert "hard batch: loss of a fresh model 0." in shown(health).text
+    assert (
+        "earlier batches); stale model: what the champion loses more than a fresh model: "
+        in shown(health).text
+    )
+    *before, last = health.qualities
+    loud = Alarms(hard=Alarm(of="loss of a fresh model", value=0.7, limit=0.6, earlier=26))
+    page = shown(replace(health, qualities=(*before, replace(last, alarms=loud))))
+    assert [chip for chip in page.named("a") if chip.get("href") == "#alarms"] == [
+        {"class": "chip warn", "href": "#alarms"}
+    ]
+    assert "hard batch: loss of a fresh model 0.70000 (limit 0.60000, from 26 earlier batches)" in page.text
+    assert "stale model: no score to compare on this batch." in page.text
+
+
 @pytest.mark.parametrize(
     ("weeks", "sentence"),
     [
         (0, "No batch has come in yet."),
         (3, "3 of the 8 batches of train.start_batches came in"),
         (8, "The version was deployed after it."),
+        (9, "(not enough history yet, 2 of 8 batches)"),
         (41, "The newest batch, 2025-W41, is not measured yet."),
     ],
 )

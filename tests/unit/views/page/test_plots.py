@@ -98,9 +98,10 @@ def test_regret_is_a_line_for_each_champion_and_its_limit_is_dashed(health: Heal
 def test_every_deployment_rollback_and_failed_run_has_its_mark(health: Health) -> None:
     drawn = lanes(health)
     marks = {
-        kind: drawn.count(f'class="{kind}"') for kind in ("deployed", "back", "skipped", "failed", "data")
+        kind: drawn.count(f'class="{kind}"')
+        for kind in ("deployed", "back", "skipped", "failed", "data", "hard", "stale")
     }
-    assert marks == {"deployed": 7, "back": 1, "skipped": 2, "failed": 1, "data": 1}
+    assert marks == {"deployed": 7, "back": 1, "skipped": 2, "failed": 1, "data": 1, "hard": 0, "stale": 1}
 
 
 def test_the_lane_of_the_leader_changes_with_the_lead(health: Health) -> None:
