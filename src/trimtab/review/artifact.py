@@ -30,7 +30,8 @@ class Artifact:
     """What the run of a pull request measured.
 
     Args:
-        champion: The version in Production, None before the first deployment.
+        champion: The version in Production; None before the first deployment, and if it cannot predict for any batch, for
+            example because the pull request drops a feature that it needs.
         record: The batches on which models were scored, oldest first.
         failed: Why a model could not be fitted or scored.
     """
@@ -73,8 +74,9 @@ def read(folder: Path, metric: str) -> Artifact:
         for run, why in evaluation.failed.items()
     ]
     batches = list(dict.fromkeys(each.fit.through for each in fitted))
+    is_scored = champion and any(champion.run_id in scores for scores in evaluation.scores.values())
     return Artifact(
-        champion=champion,
+        champion=None if champion and champion.run_id in evaluation.failed and not is_scored else champion,
         record=record_of(evaluation, fitted, batches),
         failed=[*errors, *unscored],
     )
@@ -93,7 +95,7 @@ def _read_champion(path: Path) -> ModelVersion | None:
     """Read `champion.yaml` without what YAML can do: with merges, a few lines become gigabytes."""
     try:
         content = yaml.load(_bytes(path), Loader=yaml.BaseLoader)["champion"]  # all scalars as text
-        return None if content == "null" else from_plain(ModelVersion, content)
+        return None if content == "null" else from_plain(ModelVersion, {**content, "recipe": None})
     except (yaml.YAMLError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ReviewRefused(path.name, "what `trimtab champion` writes", type(error).__name__) from error
 

@@ -15,6 +15,7 @@ from tests.support import playground
 from tests.support.moments import Site
 from trimtab.errors import GitHubRefused, ReviewRefused
 from trimtab.review.comment import comment
+from trimtab.trigger.planning import read_champion
 
 SHA = "0123456789abcdef0123456789abcdef01234567"  # pragma: allowlist secret
 EXPECTED = Path(__file__).parent / "expected"
@@ -81,6 +82,22 @@ def test_without_a_champion_the_baseline_is_the_measure(artifact: Path, base: Pa
     text = forge.comments[0]["body"]
     assert "### 🟢 This pull request's model is better than the baseline beyond doubt" in text
     assert "in 6 batches" in text and "| 2013-W26 | 1524 | 0." in text and "other checks" not in text
+
+
+def test_of_a_champion_that_cannot_read_the_features_the_baseline_is_the_measure_and_the_comment_says_why(
+    artifact: Path, base: Path, forge: Forge
+) -> None:
+    champion = read_champion(artifact / "champion.yaml")
+    assert champion is not None and champion.recipe is not None
+    content = json.loads((artifact / "evaluation.json").read_text())
+    for scores in content["scores"].values():
+        scores.pop(champion.run_id, None)
+    content["failed"][champion.run_id] = "no score on batch 2013-W31: it needs the feature temp"
+    (artifact / "evaluation.json").write_text(json.dumps(content))
+    comment(artifact, base)
+    body = forge.comments[0]["body"]
+    assert "better than the baseline" in body
+    assert "> Errors: version 1 has no score on batch 2013-W31: it needs the feature temp" in body
 
 
 def test_a_champion_that_was_trained_on_all_batches_cannot_be_compared(
