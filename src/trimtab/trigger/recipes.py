@@ -11,9 +11,7 @@ from trimtab.trigger.planning import BACKFILLED
 from trimtab.trigger.policy import Rules
 
 
-def leading_candidate(
-    facts: Ledger | Snapshot, measured: Sequence[Measurement], entries: Sequence[RecipeEntry], rules: Rules
-) -> str:
+def leading_candidate(facts: Ledger | Snapshot, entries: Sequence[RecipeEntry], rules: Rules) -> str:
     """Return the candidate that leads at present.
 
     It is the one that led after the last measurement, or the one that a person adopted since then. The recipe of
@@ -22,11 +20,10 @@ def leading_candidate(
 
     Args:
         facts: The ledger.
-        measured: The newest measurements.
         entries: All recipes, oldest first.
         rules: The numbers of the policy.
     """
-    last = max(measured, key=lambda each: each.id, default=None)
+    last = next(iter(facts.all(Measurement, newest=1)), None)
     adopted = [each for each in facts.all(Order, verb="adopt") if last is None or each.id > last.id]
     if adopted and adopted[-1].recipe is not None:
         return rules.race.of_recipe(adopted[-1].recipe)[0]

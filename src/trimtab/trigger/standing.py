@@ -64,7 +64,7 @@ def standing(facts: Ledger | Snapshot, rules: Rules) -> Standing:
     shadows = newest_shadows(facts, batches)
     record, ids = record_from(measured, _fitted(facts, measured), batches, rules.shadow_every)
     recipes = facts.all(RecipeEntry)
-    leading = leading_candidate(facts, measured, recipes, rules)
+    leading = leading_candidate(facts, recipes, rules)
     return Standing(
         record=record,
         tenures=tenures_from(facts, moves, ids),
@@ -77,10 +77,9 @@ def standing(facts: Ledger | Snapshot, rules: Rules) -> Standing:
 
 def leader_after(facts: Ledger, measurement: Measurement, rules: Rules) -> str:
     """Return the candidate that leads once a measurement is in the ledger."""
-    before, recipes = facts.all(Measurement, newest=_looked_at(rules)), facts.all(RecipeEntry)
-    leading = leading_candidate(facts, before, recipes, rules)
-    batches = state.batches_in_force(facts.all(Batch))
-    record, _ = record_from([*before, measurement], [], batches)
+    batches, recipes = state.batches_in_force(facts.all(Batch)), facts.all(RecipeEntry)
+    leading = leading_candidate(facts, recipes, rules)
+    record, _ = record_from([*_newest(facts, [], rules), measurement], [], batches)
     return next_leader(record, leading, rules.race, rules.gate, on_trial(facts, recipes, leading, rules))
 
 
@@ -134,14 +133,15 @@ def newest_shadows(facts: Ledger | Snapshot, batches: Sequence[Batch]) -> dict[s
 
 
 def _newest(facts: Ledger | Snapshot, moves: Sequence[Transition], rules: Rules) -> list[Measurement]:
-    """Return the measurements since the deployment of the champion, and some before."""
-    later = facts.all(Measurement, since=moves[-1].event_time) if moves else []
-    return facts.all(Measurement, newest=max(len(later) + _looked_at(rules), alarms.NEWEST + 1))
+    """Return the measurements of the batches since the deployment of the champion, and of some before.
 
-
-def _looked_at(rules: Rules) -> int:
+    It counts batches and not measurements: late revisions of old batches push no new batch out of the record.
+    """
+    ends = sorted({end for (end,) in facts.columns(Measurement, "event_time")})
+    later = sum(end >= moves[-1].event_time for end in ends) if moves else 0
     race = rules.race
-    return max(rules.max_age_batches, race.batches, race.trial_batches) + _MORE
+    looked_at = later + max(rules.max_age_batches, race.batches, race.trial_batches) + _MORE
+    return facts.all(Measurement, since=min(ends[-max(looked_at, alarms.NEWEST + 1) :], default=None))
 
 
 def _fitted(facts: Ledger | Snapshot, measured: Sequence[Measurement]) -> list[Shadow]:

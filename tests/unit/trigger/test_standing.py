@@ -256,6 +256,24 @@ def test_of_a_long_history_only_what_the_policy_and_the_alarms_look_at_is_read(l
     assert len(now(ledger).record) == 34
 
 
+def test_late_revisions_of_old_batches_push_no_new_batch_out_of_the_record(ledger: Ledger) -> None:
+    measured(ledger, *range(20))
+    before = now(ledger).record
+    for week in range(20):
+        ledger.append(
+            batch(0, revision=week + 2),
+            measurement(0, {"baseline": 0.6}, revision=week + 2, leader="newest 8"),
+        )
+    assert (now(ledger).record, now(ledger).leading) == (before, "newest 8")
+
+
+def test_late_revisions_of_old_batches_push_no_new_batch_out_of_the_race(ledger: Ledger) -> None:
+    ledger.append(*map(batch, range(4)), raced(1, 0.5, 0.4), raced(2, 0.5, 0.4))
+    for revision in range(2, 20):
+        ledger.append(batch(0, revision=revision), measurement(0, {"baseline": 0.6}, revision=revision))
+    assert leader_after(ledger, raced(3, 0.5, 0.4), RULES) == "newest 8"
+
+
 def test_a_snapshot_sees_the_same_as_the_ledger(ledger: Ledger) -> None:
     ledger.append(batch(1), measurement(1, {"all-0": 0.5}, shadows={"all": "all-0"}), shadow(1))
     moves(ledger, "1", "promote", 1)
