@@ -513,9 +513,9 @@ def erase(
     dry_run: DryRun = False,
 ) -> dict[str, Any]:
     """Erase rows from every store, for legal reasons."""
-    from trimtab.ops.erasure.forget import forget
+    from trimtab.ops.erasure.erase import erase_rows
 
-    return asdict(forget(rows, actor=by, reason=reason, dry_run=dry_run))
+    return asdict(erase_rows(rows, actor=by, reason=reason, dry_run=dry_run))
 
 
 @ops.command()

@@ -110,7 +110,7 @@ def test_a_corrected_batch_is_a_new_revision(loop: Loop) -> None:
     assert record.manifest.revision == 2
 
 
-def test_a_forgotten_row_comes_in_neither_with_its_batch_nor_into_quarantine(loop: Loop) -> None:
+def test_an_erased_row_comes_in_neither_with_its_batch_nor_into_quarantine(loop: Loop) -> None:
     stones, week = Tombstones.of(loop.ledger.all(Erasure)), playground.weeks()[0]
     rows = playground.thin(week)["row_id"]
     gone = Erasure(

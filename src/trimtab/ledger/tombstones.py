@@ -1,4 +1,4 @@
-"""Tell a forgotten row by its id, without having kept the id."""
+"""Tell an erased row by its id, without having kept the id."""
 
 import hashlib
 import secrets
@@ -10,11 +10,11 @@ from trimtab.ledger.facts import Erasure
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tombstones:
-    """The salt of a model's tombstones, and the salted sha256 of every forgotten row id.
+    """The salt of a model's tombstones, and the salted sha256 of every erased row id.
 
     Ids are often few enough to be tried one after the other, and a salt does not hinder who has the ledger and a list of
     candidates. It keeps the hashes from being looked up in tables made beforehand, and from being matched with those of
-    another system. A secret key would do more; but without it, once lost, forgotten rows would come back.
+    another system. A secret key would do more; but without it, once lost, erased rows would come back.
 
     >>> stones = Tombstones(salt="5a17", digests=frozenset())
     >>> Tombstones(salt="5a17", digests=frozenset([stones.digest("row-7")])).among(["row-6", "row-7"])
@@ -36,5 +36,5 @@ class Tombstones:
         return hashlib.sha256(f"{self.salt}:{row_id}".encode(errors="surrogatepass")).hexdigest()
 
     def among(self, row_ids: Iterable[object]) -> list[bool]:
-        """Say for each row id whether it was forgotten."""
+        """Say for each row id whether it was erased."""
         return [bool(self.digests) and self.digest(row_id) in self.digests for row_id in row_ids]

@@ -44,7 +44,7 @@ def ingest(batch: str) -> dict[str, Any]:
     if not files:
         return {"batch": batch, "outcome": "gone", "reason": "no longer in the landing folder"}
     try:
-        landed = _without_forgotten(loop, landing.read(loop.stores.landing, batch))
+        landed = _without_erased(loop, landing.read(loop.stores.landing, batch))
         _require_acceptable(loop, landed)
         checked = check(landed, loop.params.data, now=loop.ledger.now())
         record = loop.origin.commit_batch(
@@ -90,16 +90,16 @@ def _quarantine_rows(loop: Loop, landed: landing.Landed, checked: Checked) -> No
     record_action(loop, entry, "quarantined", ACTOR, entry.reason)
 
 
-def _without_forgotten(loop: Loop, landed: landing.Landed) -> landing.Landed:
+def _without_erased(loop: Loop, landed: landing.Landed) -> landing.Landed:
     """Drop the rows that `trimtab ops erase` erased from the landed file itself: quarantine would keep them."""
     row_ids = list(landed.frame[schema.ROW_ID]) if schema.ROW_ID in landed.frame else []
-    forgotten = pd.Series(Tombstones.of(loop.ledger.all(Erasure)).among(row_ids), dtype=bool)
-    if not forgotten.any():
+    erased = pd.Series(Tombstones.of(loop.ledger.all(Erasure)).among(row_ids), dtype=bool)
+    if not erased.any():
         return landed
     log.warning(
-        "Batch %s: %s rows were erased by order before, and are dropped", landed.batch, forgotten.sum()
+        "Batch %s: %s rows were erased by order before, and are dropped", landed.batch, erased.sum()
     )
-    landing.replace_rows(loop.stores.landing, landed, landed.frame[~forgotten.to_numpy()])
+    landing.replace_rows(loop.stores.landing, landed, landed.frame[~erased.to_numpy()])
     return landing.read(loop.stores.landing, landed.batch)
 
 

@@ -133,7 +133,7 @@ class MongoLog(PredictionLog):
         """See `PredictionLog`. MongoDB deletes through its TTL index, within about a minute."""
         return 0
 
-    def forget(self, model: str, row_ids: Sequence[str]) -> int:
+    def erase(self, model: str, row_ids: Sequence[str]) -> int:
         """See `PredictionLog`. An interruption may leave some records; a repeated call deletes them."""
         with self._connected():
             return sum(

@@ -57,7 +57,7 @@ class PredictionLog(Protocol):
     def purge(self, now: datetime) -> int:
         """Delete what is older than the retention and return how many records; 0 if the store deletes by itself."""
 
-    def forget(self, model: str, row_ids: Sequence[str]) -> int:
+    def erase(self, model: str, row_ids: Sequence[str]) -> int:
         """Delete the predictions and outcomes of these rows, and return how many records."""
 
     def close(self) -> None:

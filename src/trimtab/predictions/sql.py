@@ -108,7 +108,7 @@ class SqlLog(PredictionLog):
             self._purge(feedback, feedback.c.id, feedback.c.received_at, before)
         )
 
-    def forget(self, model: str, row_ids: Sequence[str]) -> int:
+    def erase(self, model: str, row_ids: Sequence[str]) -> int:
         """See `PredictionLog`. It deletes all or none."""
         with self._connect() as connection, _transaction(connection):
             return sum(

@@ -16,14 +16,14 @@ from trimtab.errors import LeaseHeld
 from trimtab.ledger import ErasureEnd, Ledger
 from trimtab.loop.loop import Loop
 from trimtab.ops.backup import backup
-from trimtab.ops.erasure.forget import forget
+from trimtab.ops.erasure.erase import erase_rows
 from trimtab.ops.gc import collect
 from trimtab.ops.maintenance import LEASE, exclusively
 
 COMMANDS: dict[str, Callable[[Path], object]] = {
     "backup": backup,
     "gc": lambda _: collect(older_than_hours=24.0),
-    "forget": lambda _: forget(["a"], actor="ann", reason="article 17"),
+    "erase": lambda _: erase_rows(["a"], actor="ann", reason="article 17"),
 }
 
 
@@ -40,7 +40,7 @@ def test_backup_gc_and_erasure_exclude_each_other_across_models(
 def test_no_row_is_erased_while_a_model_is_trained(loop: Loop) -> None:
     loop.take_lease("a retraining")
     with pytest.raises(LeaseHeld, match="a retraining"):
-        forget(["a"], actor="ann", reason="article 17")
+        erase_rows(["a"], actor="ann", reason="article 17")
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -52,7 +52,7 @@ def test_a_process_whose_lease_was_taken_over_changes_nothing(name: str, fed: Lo
     words = {
         "backup": ["backup", str(tmp_path)],
         "gc": ["gc", "--older-than-hours", "1e-9"],
-        "forget": ["erase", row, "--reason", "article 17"],
+        "erase": ["erase", row, "--reason", "article 17"],
     }
     files = data_files(fed)
     process = subprocess.Popen(

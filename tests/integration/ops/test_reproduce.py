@@ -15,7 +15,7 @@ from tests.support.playground import edit
 from trimtab.errors import LeaseHeld, Unfit, Unknown
 from trimtab.ledger import Erasure, Version
 from trimtab.loop.loop import Loop
-from trimtab.ops.erasure.forget import forget
+from trimtab.ops.erasure.erase import erase_rows
 from trimtab.ops.maintenance import exclusively
 from trimtab.ops.reproduce import Reproduction, reproduce
 from trimtab.origin.origin import cached, md5_of, pointer
@@ -159,7 +159,7 @@ def test_a_version_whose_rows_were_erased_is_refused(led: Loop) -> None:
     batch = led.ledger.require(Version, FIRST).training.batches[0].batch
     md5 = md5_of(led.origin.show(pointer(batch), led.commit))
     row = led.origin.fetch_batch(batch, md5=md5, commit=led.commit)["row_id"][0]
-    forget([str(row)], actor="ops", reason="asked to")
+    erase_rows([str(row)], actor="ops", reason="asked to")
     assert FIRST in led.ledger.all(Erasure)[0].versions
     expected = rf"got batches without the rows that were erased \({batch}\). Retrain to replace the version"
     with pytest.raises(Unfit, match=expected):

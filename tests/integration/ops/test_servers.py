@@ -19,7 +19,7 @@ from trimtab.ledger import Batch, Erasure, Ledger, Notice, state
 from trimtab.ledger.tombstones import Tombstones
 from trimtab.loop.loop import Loop
 from trimtab.ops.backup import backup
-from trimtab.ops.erasure.forget import forget
+from trimtab.ops.erasure.erase import erase_rows
 from trimtab.predictions.opening import open_log
 from trimtab.predictions.protocol import PredictionLog
 
@@ -118,14 +118,14 @@ def test_a_loop_on_servers_is_backed_up_while_it_writes_and_comes_back(
             assert log.count() == (second.counts["log"]["predictions"], 1)
             assert second.counts["log"]["predictions"] > 20
         playground.take_in(again, range(8, 9))  # and it goes on
-        _forgets(again, playground.thin(playground.weeks()[0])["row_id"][0])
+        _erases(again, playground.thin(playground.weeks()[0])["row_id"][0])
 
 
-def _forgets(loop: Loop, row: str) -> None:
+def _erases(loop: Loop, row: str) -> None:
     """A row of the data, and one of the log, are erased on these stores too."""
     with closing(opened_log(loop)) as log:
         before = log.count()
-        done = forget([row, "a"], actor="ann", reason="article 17")
+        done = erase_rows([row, "a"], actor="ann", reason="article 17")
         assert log.count() == (before[0] - 2, before[1] - 1)
     assert (done.versions, done.in_log) == (("1",), 1)
     assert Tombstones.of(loop.ledger.all(Erasure)).among([row, "a", "b"]) == [True, True, False]

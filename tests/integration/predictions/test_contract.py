@@ -107,7 +107,7 @@ def test_outcomes_of_two_models_on_one_row_are_apart(log):
     assert joined_labels(log) == [("p", 1)]
 
 
-def test_forgetting_a_row_deletes_its_records_and_no_others(log):
+def test_erasing_a_row_deletes_its_records_and_no_others(log):
     log.add(
         [prediction("p"), prediction("again"), prediction("shadow", role="shadow"), prediction("q", "other")]
     )
@@ -116,8 +116,8 @@ def test_forgetting_a_row_deletes_its_records_and_no_others(log):
         log, outcome(), outcome(label=0, at=NOON + 2 * HOUR), outcome("other"), outcome(model="supply")
     )
     rows = ["a", *(f"nobody-{number}" for number in range(600))]
-    assert log.forget("demand", rows) == 5
-    assert log.forget("demand", rows) == 0
+    assert log.erase("demand", rows) == 5
+    assert log.erase("demand", rows) == 0
     assert log.count() == (2, 2)
     assert joined_labels(log) == [("q", 1)]
 

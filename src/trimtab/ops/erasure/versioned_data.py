@@ -75,7 +75,7 @@ def _revise(loop: Loop, before: Manifest, head: str, ids: Collection[str], key: 
         rows=len(left),
         labelled=int(left[LABEL].notna().sum()),
         # There is no landed file: it is made from the revision before and this erasure.
-        source_sha256=hashlib.sha256(f"{before.source_sha256}:forget:{key}".encode()).hexdigest(),
+        source_sha256=hashlib.sha256(f"{before.source_sha256}:erase:{key}".encode()).hexdigest(),
     )
     loop.ledger.append(loop.origin.commit_batch(manifest, left), lease=lease)
     erased = len(frame) - len(left)

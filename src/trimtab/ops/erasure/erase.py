@@ -28,7 +28,7 @@ TAG = "trimtab.rebuildable"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Forgotten:
+class Erased:
     """What contained the rows: batches, objects, versions, files; and how many of the rows were in the prediction log."""
 
     rows: int
@@ -50,7 +50,7 @@ class _Occurrences:
     in_log: int
 
 
-def forget(row_ids: Sequence[str], *, actor: str, reason: str, dry_run: bool = False) -> Forgotten:
+def erase_rows(row_ids: Sequence[str], *, actor: str, reason: str, dry_run: bool = False) -> Erased:
     """Erase rows from all stores.
 
     Args:
@@ -79,7 +79,7 @@ def forget(row_ids: Sequence[str], *, actor: str, reason: str, dry_run: bool = F
             _require_erased(loop, ids)
             begun = [each for each in loop.ledger.all(Erasure) if each.rows == erasure.rows]
             loop.ledger.append(*(ErasureEnd(key=each.key) for each in begun), lease=lease)
-    return Forgotten(
+    return Erased(
         rows=len(erasure.rows),
         batches=erasure.batches,
         objects=erasure.objects,
@@ -96,16 +96,16 @@ def _alone(loop: Loop) -> Iterator[Lease]:
 
     The kernel frees the lock file however the process ends, so the next one may renew its leases.
     """
-    holder, minutes = f"forget on {socket.gethostname()}", loop.params.trigger.lease_minutes
+    holder, minutes = f"erase on {socket.gethostname()}", loop.params.trigger.lease_minutes
     try:
         with (
-            locked(loop.stores.home / "forget.lock", wait=False),
+            locked(loop.stores.home / "erase.lock", wait=False),
             exclusively(loop, holder=holder) as lease,
             loop.ledger.leases.held(loop.lease_name, holder=holder, minutes=minutes),
         ):
             yield lease
     except BlockingIOError as error:
-        raise LeaseHeld("forget", "another process of this machine", "it ends") from error
+        raise LeaseHeld("erase", "another process of this machine", "it ends") from error
 
 
 def _require_occurrences(loop: Loop, ids: Set[str]) -> _Occurrences:
@@ -162,7 +162,7 @@ def _erase(loop: Loop, ids: Set[str], erasure: Erasure, occurrences: _Occurrence
             lambda: versioned_data.revise(loop, erasure.batches, ids, erasure.key, lease),
             lambda: versioned_data.remove(loop, erasure.objects, data.checkouts),
             lambda: local_files.erase(loop, ids),
-            lambda: predictions.forget(loop.model, sorted(ids)),
+            lambda: predictions.erase(loop.model, sorted(ids)),
             lambda: local_files.redact(loop, ids, lease),
         )
         for step in steps:

@@ -22,7 +22,7 @@ from trimtab.ledger import Batch, Erasure, ErasureEnd, QuarantineAction, Shadow,
 from trimtab.loop import ingest, quarantine
 from trimtab.loop.loop import Loop
 from trimtab.ops.backup import backup
-from trimtab.ops.erasure.forget import TAG, forget
+from trimtab.ops.erasure.erase import TAG, erase_rows
 from trimtab.predictions import dead_letters
 from trimtab.predictions.opening import open_log
 from trimtab.predictions.records import encode
@@ -127,7 +127,7 @@ def _features(path: Path) -> pd.DataFrame:
     return pd.DataFrame(**content.get("dataframe_split", content))
 
 
-def test_forgotten_rows_are_nowhere_and_the_loop_goes_on(
+def test_erased_rows_are_nowhere_and_the_loop_goes_on(
     led: Loop, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     case = spread(led)
@@ -147,7 +147,7 @@ def test_forgotten_rows_are_nowhere_and_the_loop_goes_on(
     assert samples.pop("reference.parquet") > 0, "drawn at random"
     examples = ("example.json", "input_example.json", "serving_input_example.json")
     assert samples == dict.fromkeys(examples, len(fitted)), "also of models that were never registered"
-    meant = forget(case.ids, actor="ann", reason="article 17", dry_run=True)
+    meant = erase_rows(case.ids, actor="ann", reason="article 17", dry_run=True)
     assert places_of(led, *case.ids) == before and led.ledger.all(Erasure) == []
     capsys.readouterr()
 
@@ -201,9 +201,9 @@ def _stays_away(loop: Loop, case: Case, folder: Path) -> None:
     assert ingest.ingest(week.batch)["outcome"] == "ingested"
     assert places_of(loop, *case.ids) == set()
     with pytest.raises(Unknown, match="Expected row ids that are in a store, got 'nobody'"):
-        forget([case.ids[0], "nobody"], actor="ann", reason="article 17")
+        erase_rows([case.ids[0], "nobody"], actor="ann", reason="article 17")
     with pytest.raises(Unfit, match="The reason contains a row id"):
-        forget(case.ids, actor="ann", reason=f"row {case.ids[0]}")
+        erase_rows(case.ids, actor="ann", reason=f"row {case.ids[0]}")
 
 
 def test_killed_anywhere_the_same_command_ends_it(led: Loop) -> None:
@@ -222,21 +222,21 @@ def test_killed_anywhere_the_same_command_ends_it(led: Loop) -> None:
         killed(["ops", "erase", *case.ids, "--reason", "article 17", "--by", "ann"], reached)
         assert len(led.ledger.all(Erasure)) == 1 and led.ledger.all(ErasureEnd) == []
         assert places_of(led, *case.ids)
-    done = forget(case.ids, actor="another", reason="another")
+    done = erase_rows(case.ids, actor="another", reason="another")
     assert places_of(led, *case.ids) == set()
     assert not samples_of(led, case.rows)
     _keeps_the_rest(led, case)
     _says_so(led, case)
     assert record.md5 in done.objects and done.versions == ("1",)
     assert (
-        forget(case.ids, actor="ann", reason="article 17").objects == ()
+        erase_rows(case.ids, actor="ann", reason="article 17").objects == ()
     )  # again finds nothing, and says so
 
 
 def test_a_version_that_was_deleted_in_mlflow_stops_no_erasure(led: Loop) -> None:
     MlflowClient(led.registry.uri).delete_model_version(led.model, "1")
     row = playground.thin(playground.weeks()[0])["row_id"][0]
-    assert forget([row], actor="ann", reason="article 17").versions == ("1",)
+    assert erase_rows([row], actor="ann", reason="article 17").versions == ("1",)
     assert led.ledger.keys(Erasure) == led.ledger.keys(ErasureEnd)
     assert places_of(led, row) == set()
 
@@ -257,11 +257,11 @@ def test_a_row_that_is_served_meanwhile_is_found_again_and_the_same_command_ends
         with pytest.raises(
             Unfit, match="One of the rows was written again .*prediction log.*same command again"
         ):
-            forget([row], actor="ann", reason="article 17")
+            erase_rows([row], actor="ann", reason="article 17")
     finally:
         ended.set()
         service.join()
     assert led.ledger.keys(Erasure) and led.ledger.keys(ErasureEnd) == []
-    assert forget([row], actor="ann", reason="article 17").in_log >= 1
+    assert erase_rows([row], actor="ann", reason="article 17").in_log >= 1
     assert led.ledger.keys(Erasure) == led.ledger.keys(ErasureEnd)
     assert places_of(led, row) == set()
