@@ -116,14 +116,17 @@ def test_every_task_can_be_cleared_and_run_again(due: Loop) -> None:
     assert unfinished(loop.ledger) == []
 
 
-def test_a_dry_run_registers_and_moves_nothing(due: Loop) -> None:
+def test_a_dry_run_registers_and_moves_nothing_also_while_an_older_request_is_due(due: Loop) -> None:
     loop = due
-    push(loop, trigger__max_per_event_month=1)  # so that only the person who forces is served
     before = (loop.registry.stages(loop.model), loop.ledger.all(Transition), fits(loop))
-    outcome = asked("dry", dry_run=True, force=True)
+    (older,) = waiting_requests(loop.ledger)
+    assert asked("dry", dry_run=True) is None
+    assert loop.ledger.require(Answer, "ui:dry").reason.startswith("dry run: DEPLOY: ")
+    outcome = asked("dry-window", dry_run=True, window_batches=2)
     assert outcome is not None and outcome["action"] == "SKIP"
-    assert str(outcome["reason"]).startswith("dry run: DEPLOY: ")
-    assert (loop.registry.stages(loop.model), loop.ledger.all(Transition), fits(loop)) == before
+    assert str(outcome["reason"]).startswith("dry run: SKIP: no proof that newest 2 is better than all")
+    assert (loop.registry.stages(loop.model), loop.ledger.all(Transition)) == before[:2]
+    assert waiting_requests(loop.ledger) == [older]
     assert lease_holder(loop) is None
 
 

@@ -57,6 +57,8 @@ def arbitrate(
 ) -> str | None:
     """Answer the waiting requests; return the key of the run to do now, or None.
 
+    A person's dry run or request for a window is answered alone: others wait for a run that was woken for them.
+
     Args:
         run_id: The Airflow run that asks. It holds the lease, and is the episode of its own request. If it asks again
             (a cleared task), the answer is the same, unless its run has failed: then the request is answered again.
@@ -74,22 +76,23 @@ def arbitrate(
     own = _own_run(loop.ledger, run_id)
     if own is not None:
         return own.key
+    alone: str | None = None
     if source is not None:
-        loop.ledger.append(
-            Request(
-                source=source,
-                episode=run_id,
-                reason=reason or "no reason given",
-                event_time=loop.event_now(),
-                window_batches=window_batches,
-                force=force,
-                dry_run=dry_run,
-            )
+        request = Request(
+            source=source,
+            episode=run_id,
+            reason=reason or "no reason given",
+            event_time=loop.event_now(),
+            window_batches=window_batches,
+            force=force,
+            dry_run=dry_run,
         )
+        loop.ledger.append(request)
+        alone = request.key if dry_run or window_batches is not None else None
     if not queries.waiting_requests(loop.ledger):
         return None
     _probe(loop, run_id)
-    run_key = _with_lease(loop, run_id)
+    run_key = _with_lease(loop, run_id, alone)
     _notify_what_is_held_back(loop)
     return run_key
 
@@ -142,8 +145,8 @@ def _notify_what_is_held_back(loop: Loop) -> None:
             notify(loop, key=key, kind="unloadable", text=text)
 
 
-def _with_lease(loop: Loop, run_id: str) -> str | None:
-    """Answer under the lease if it can be had; without it no run is started."""
+def _with_lease(loop: Loop, run_id: str, alone: str | None) -> str | None:
+    """Answer under the lease if it can be had; without it no run is started. `alone` is the only request to answer."""
     lease: Lease | None = None
     held_by: str | None = None
     try:
@@ -153,7 +156,9 @@ def _with_lease(loop: Loop, run_id: str) -> str | None:
         held_by = error.holder
     run_key = None
     try:
-        run_key, rollback = loop.ledger.decide(lambda facts: _answer(loop, facts, run_id, lease, held_by))
+        run_key, rollback = loop.ledger.decide(
+            lambda facts: _answer(loop, facts, run_id, lease, held_by, alone)
+        )
     finally:
         if lease is not None and run_key is None:
             loop.ledger.leases.release(lease)
@@ -176,9 +181,9 @@ def _close_lost_runs(loop: Loop, run_id: str, lease: Lease) -> None:
 
 
 def _answer(
-    loop: Loop, facts: Snapshot, run_id: str, lease: Lease | None, held_by: str | None
+    loop: Loop, facts: Snapshot, run_id: str, lease: Lease | None, held_by: str | None, alone: str | None
 ) -> tuple[str | None, Transition | None]:
-    waiting = {request.key: request for request in queries.waiting_requests(facts)}
+    waiting = {each.key: each for each in queries.waiting_requests(facts) if alone in (None, each.key)}
     now = standing(facts, rules_of(loop.params))
     read = replace(read_state(loop, facts, run_id), in_flight=held_by)
     decisions = arbiter.arbitrate(

@@ -96,9 +96,7 @@ def _without_erased(loop: Loop, landed: landing.Landed) -> landing.Landed:
     erased = pd.Series(Tombstones.of(loop.ledger.all(Erasure)).among(row_ids), dtype=bool)
     if not erased.any():
         return landed
-    log.warning(
-        "Batch %s: %s rows were erased by order before, and are dropped", landed.batch, erased.sum()
-    )
+    log.warning("Batch %s: %s rows were erased by order before, and are dropped", landed.batch, erased.sum())
     landing.replace_rows(loop.stores.landing, landed, landed.frame[~erased.to_numpy()])
     return landing.read(loop.stores.landing, landed.batch)
 

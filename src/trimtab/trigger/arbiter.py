@@ -55,16 +55,18 @@ class Decision:
 def arbitrate(waiting: Sequence[Request], state: State, params: Params, policy: Policy) -> list[Decision]:
     """Answer each waiting request: rollbacks first, then oldest first; at most one of them starts something."""
     answers: list[Decision] = []
-    started: str | None = None
+    started: Request | None = None
     for request in sorted(waiting, key=lambda each: (each.source != "watch", each.id)):
         decision = _decide(request, state, params, policy, started)
         if decision.action in ("DEPLOY", "ROLLBACK", "ASK"):
-            started = request.key
+            started = request
         answers.append(decision)
     return answers
 
 
-def _decide(request: Request, state: State, params: Params, policy: Policy, started: str | None) -> Decision:
+def _decide(
+    request: Request, state: State, params: Params, policy: Policy, started: Request | None
+) -> Decision:
     held = next(filter(None, (rule(request, state, params, started) for rule in _RULES)), None)
     if held is not None:
         return Decision(request=request.key, action=held[0], reason=held[1])
@@ -72,6 +74,9 @@ def _decide(request: Request, state: State, params: Params, policy: Policy, star
         reason = f"a person chose a training window of {request.window_batches} batches: {request.reason}"
         return Decision(request=request.key, action="DEPLOY", reason=reason)
     decided = policy(request)
+    if request.dry_run:
+        reason = f"dry run: {decided.action}: {decided.reason}"
+        return Decision(request=request.key, action="SKIP", reason=reason, evidence=decided.evidence)
     if request.source == "watch" and decided.action == "DEPLOY":
         reason = f"the champion is no longer worse beyond doubt than the version before it; {decided.reason}"
         return Decision(request=request.key, action="SKIP", reason=reason, evidence=decided.evidence)
@@ -82,17 +87,25 @@ def _decide(request: Request, state: State, params: Params, policy: Policy, star
     return Decision(request=request.key, action=action, reason=decided.reason, evidence=decided.evidence)
 
 
-def _no_longer_needed(request: Request, state: State, params: Params, started: str | None) -> _Answer | None:
+def _no_longer_needed(
+    request: Request, state: State, params: Params, started: Request | None
+) -> _Answer | None:
     if request.champion is not None and request.champion != state.champion:
         return "SKIP", f"it was about version {request.champion}; version {state.champion} is champion by now"
     return None
 
 
-def _joins_another(request: Request, state: State, params: Params, started: str | None) -> _Answer | None:
-    return None if started is None else ("SKIP", f"joined what the request {started} started")
+def _joins_another(request: Request, state: State, params: Params, started: Request | None) -> _Answer | None:
+    if started is None:
+        return None
+    if (request.window_batches, request.dry_run) != (started.window_batches, started.dry_run):
+        return "WAIT", f"the request {started.key} comes first, which asks for something else"
+    return "SKIP", f"joined what the request {started.key} started"
 
 
-def _run_has_failed(request: Request, state: State, params: Params, started: str | None) -> _Answer | None:
+def _run_has_failed(
+    request: Request, state: State, params: Params, started: Request | None
+) -> _Answer | None:
     if request.key not in state.failing:
         return None
     return "WAIT", (
@@ -100,7 +113,9 @@ def _run_has_failed(request: Request, state: State, params: Params, started: str
     )
 
 
-def _held_by_people(request: Request, state: State, params: Params, started: str | None) -> _Answer | None:
+def _held_by_people(
+    request: Request, state: State, params: Params, started: Request | None
+) -> _Answer | None:
     if state.paused is not None:
         return "WAIT", f"paused by {state.paused}"
     if state.pinned is not None and not request.dry_run:
@@ -108,7 +123,9 @@ def _held_by_people(request: Request, state: State, params: Params, started: str
     return None
 
 
-def _no_run_can_start(request: Request, state: State, params: Params, started: str | None) -> _Answer | None:
+def _no_run_can_start(
+    request: Request, state: State, params: Params, started: Request | None
+) -> _Answer | None:
     if request.source == "watch":
         return None
     if state.in_flight is not None:
@@ -119,7 +136,9 @@ def _no_run_can_start(request: Request, state: State, params: Params, started: s
     return None
 
 
-def _too_little_data(request: Request, state: State, params: Params, started: str | None) -> _Answer | None:
+def _too_little_data(
+    request: Request, state: State, params: Params, started: Request | None
+) -> _Answer | None:
     if request.source == "watch" or state.batches >= params.train.start_batches:
         return None
     return "WAIT", (
@@ -127,7 +146,9 @@ def _too_little_data(request: Request, state: State, params: Params, started: st
     )
 
 
-def _budget_is_spent(request: Request, state: State, params: Params, started: str | None) -> _Answer | None:
+def _budget_is_spent(
+    request: Request, state: State, params: Params, started: Request | None
+) -> _Answer | None:
     limit = params.trigger.max_per_event_month
     if request.source == "watch" or request.force or state.deployments_in_month < limit:
         return None
@@ -135,7 +156,7 @@ def _budget_is_spent(request: Request, state: State, params: Params, started: st
     return _held_back(request, f"{text}; tick force to go on" if request.source in PEOPLE else text)
 
 
-_RULES: Sequence[Callable[[Request, State, Params, str | None], _Answer | None]] = (
+_RULES: Sequence[Callable[[Request, State, Params, Request | None], _Answer | None]] = (
     _no_longer_needed,
     _joins_another,
     _run_has_failed,

@@ -70,6 +70,31 @@ def test_others_join_the_first_that_starts_something() -> None:
     assert [action for action, _ in answer(READY, asked(1), asked(2), policy="SKIP")] == ["SKIP", "SKIP"]
 
 
+@pytest.mark.parametrize("action", ["DEPLOY", "ROLLBACK", "ASK"])
+def test_a_dry_run_says_what_would_be_and_starts_nothing_that_others_could_join(action: Action) -> None:
+    dry = asked(1, source="ui", dry_run=True)
+    assert decisions(READY, dry, asked(2), policy=action) == [
+        Decision(
+            request="ui:W1", action="SKIP", reason=f"dry run: {action}: policy: {action}", evidence=EVIDENCE
+        ),
+        Decision(request="age:W2", action=action, reason=f"policy: {action}", evidence=EVIDENCE),
+    ]
+
+
+@pytest.mark.parametrize(
+    "changes", [{"dry_run": True}, {"window_batches": 3}, {"window_batches": 3, "dry_run": True}]
+)
+def test_a_dry_run_or_a_window_joins_nothing_else_and_nothing_else_joins_it(
+    changes: dict[str, object],
+) -> None:
+    special = asked(2, source="ui", **changes)
+    first = ("WAIT", "the request age:W1 comes first, which asks for something else")
+    assert answer(READY, asked(1), special) == [("DEPLOY", "policy: DEPLOY"), first]
+    if special.window_batches:
+        assert [action for action, _ in answer(READY, special, asked(3))] == ["DEPLOY", "WAIT"]
+        assert [action for action, _ in answer(READY, special, replace(special, id=3))] == ["DEPLOY", "SKIP"]
+
+
 def test_a_request_whose_runs_fail_waits_for_a_correction() -> None:
     failing = replace(READY, failing={"age:W1": "3 runs failed at commit abc"})
     assert answer(failing, asked(1), asked(2)) == [
@@ -92,7 +117,7 @@ def test_a_pin_holds_everything_but_a_dry_run() -> None:
     text = "version 3 is pinned by eve: launch"
     assert answer(pinned, asked()) == answer(pinned, watch()) == [("WAIT", text)]
     assert answer(pinned, asked(source="ui", force=True)) == [("SKIP", text)]
-    assert answer(pinned, asked(source="ui", dry_run=True))[0][0] == "DEPLOY"
+    assert answer(pinned, asked(source="ui", dry_run=True)) == [("SKIP", "dry run: DEPLOY: policy: DEPLOY")]
 
 
 def test_one_run_is_in_flight_at_a_time_and_a_rollback_waits_for_none() -> None:
