@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
 from trimtab.contracts import Stage
-from trimtab.errors import StoreUnreachable
+from trimtab.errors import SettingsError, StoreUnreachable
 from trimtab.redaction import redact
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ def reaching(uri: str | None = None) -> Iterator[Any]:
         uri: Where MLflow is, for the error; by default where the environment says.
 
     Raises:
+        SettingsError: MLflow is a database here, and what is asked for lies behind the server.
         StoreUnreachable: MLflow or its database does not answer.
     """
     os.environ |= _WITHOUT_TELEMETRY
@@ -44,6 +45,9 @@ def reaching(uri: str | None = None) -> Iterator[Any]:
     except MlflowException as error:
         if "API request to" in str(error) or error.error_code == "TEMPORARILY_UNAVAILABLE":
             raise StoreUnreachable("MLflow", url, "MLFLOW_TRACKING_URI", redact(str(error))[:200]) from error
+        if "mlflow-artifacts URI" in str(error):
+            expected = "expected the URL of the MLflow server that keeps the models, such as http://127.0.0.1:5000 after `make up`"
+            raise SettingsError("MLFLOW_TRACKING_URI", expected, url) from error
         raise
 
 
