@@ -35,7 +35,7 @@ from trimtab.registry.mlflow_store import Store
 
 MODEL = "demand"
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
-WRITES = ("intent", "set_stage", "set_alias", "end")
+WRITES = ("intent", "set_stage", "set_tag", "set_alias", "end")
 
 
 @pytest.fixture(scope="session")
@@ -73,7 +73,7 @@ def register(ledger: Ledger, store: Store) -> str:
     return version
 
 
-def to(version: str, stage: Stage, *, step: str = "") -> Transition:
+def to(version: str, stage: Stage, *, step: str = "", reason: str = "test") -> Transition:
     kinds: dict[Stage, TransitionKind] = {"Production": "promote", "Staging": "stage"}
     return Transition(
         key=f"{version}:{stage}:{step}",
@@ -82,7 +82,7 @@ def to(version: str, stage: Stage, *, step: str = "") -> Transition:
         to_stage=stage,
         replaces=None,
         actor="test",
-        reason="test",
+        reason=reason,
         evidence_sha256=None,
         event_time=NOON,
     )
@@ -141,7 +141,7 @@ def test_a_promotion_killed_at_a_write_is_finished_or_never_began(
     promote_first(ledger, store)
     version = register(ledger, store)
     move(ledger, store, to(version, "Staging"))
-    promotion = to(version, "Production")
+    promotion = to(version, "Production", reason="DEPLOY: it is better")
     if write != "intent":
         ledger.append(promotion)
 
@@ -158,6 +158,7 @@ def test_a_promotion_killed_at_a_write_is_finished_or_never_began(
     move(ledger, store, promotion)  # what clearing the task does
     assert store.stages(MODEL) == {"1": "Archived", "2": "Production"}
     assert store.aliases(MODEL) == {"champion": "2"}
+    assert store.find_by_tag(MODEL, transitions.REASON_TAG, promotion.reason) == ["2"]
     assert unfinished(ledger) == []
     assert reconcile(ledger, store).foreign is None
 

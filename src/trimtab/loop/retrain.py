@@ -250,7 +250,6 @@ def _deploy(run: Run, answer: str | None) -> dict[str, Any]:
     if transition is not None:
         end = transitions.finish(ledger, run.loop.registry, transition, run.lease)
         log.info("Transition %s is %s %s", transition.key, end.outcome, end.reason)
-        run.loop.registry.set_tag(run.loop.model, transition.version, "trimtab.reason", final.reason)
         if transition.kind == "rollback":
             notify(run.loop, key=transition.key, kind="rollback", text=transition.reason)
     return {"version": final.version, "action": final.action, "reason": final.reason}

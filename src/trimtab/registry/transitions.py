@@ -1,4 +1,4 @@
-"""Stage transitions: the intent in the ledger, the stage in MLflow, the aliases beside it, the end in the ledger.
+"""Stage transitions: the intent in the ledger, the stage in MLflow, reason and aliases beside it, the end in the ledger.
 
 A process may be killed between any two of these writes: each can be repeated, and the intent holds all that `finish` needs.
 A process may also be paused there, for any time: MLflow cannot refuse a late write, so `finish` looks at the ledger right
@@ -11,6 +11,8 @@ from trimtab.ledger.queries import completed
 from trimtab.registry.mlflow_store import Store
 
 ALIASES: dict[str, Stage] = {"champion": "Production", "challenger": "Staging"}
+REASON_TAG = "trimtab.reason"
+"""Tag of a version: why it was moved to its stage."""
 
 
 def move(
@@ -44,6 +46,7 @@ def finish(ledger: Ledger, store: Store, transition: Transition, lease: Lease | 
             if lease is not None:
                 ledger.leases.check(lease)
             store.set_stage(ledger.model, transition.version, transition.to_stage, archive=archive)
+        store.set_tag(ledger.model, transition.version, REASON_TAG, transition.reason)
         point_aliases(ledger, store)
     if ledger.decide(lambda facts: _end(facts, transition, obstacle)):
         restore_production(ledger, store)
