@@ -39,7 +39,8 @@ class Manifest:
     `start` and `end` bound `event_time` as [start, end); `rows` and `labelled` count what was kept; `bad_rows` counts
     what went to quarantine; `unseen` counts, per feature, values outside the declared categories; `source_sha256` is
     of the landed file, and is what makes a second ingest of the same file a no-op. `label_age_hours` is the maturity of
-    the labels: how long after `end` they were collected, None when nobody says.
+    the labels: how long after `end` they were collected, None when nobody says. `labelled_at` is when enough of them were
+    known, see `data.batches.labelled_at`.
     """
 
     model: str
@@ -54,6 +55,7 @@ class Manifest:
     rows: int
     labelled: int
     label_age_hours: float | None = None
+    labelled_at: datetime | None = None
 
     @property
     def coverage(self) -> float:

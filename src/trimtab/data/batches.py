@@ -1,5 +1,6 @@
 """Selects the batches to train and to score on, and the labels that may be used."""
 
+import math
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -26,6 +27,14 @@ def labelled(frame: "pd.DataFrame", cutoff: datetime | None) -> "pd.DataFrame":
     """Return the rows whose label was known at `cutoff`, or all rows with a label if it is None."""
     known_in_time = True if cutoff is None else frame[KNOWN_AT] <= cutoff
     return frame[frame[LABEL].notna() & known_in_time].reset_index(drop=True)
+
+
+def labelled_at(frame: "pd.DataFrame", data: params.Data) -> datetime | None:
+    """Return when so many labels were known as `data.min_label_coverage` demands, None if they are not."""
+    known = frame[KNOWN_AT].dropna().sort_values().dt.ceil("us")
+    enough = max(1, math.ceil(data.min_label_coverage * len(frame)))
+    moment: datetime | None = known.iloc[enough - 1].to_pydatetime() if enough <= len(known) else None
+    return moment
 
 
 def refs(manifests: Sequence[Manifest]) -> Refs:

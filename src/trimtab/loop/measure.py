@@ -7,9 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 from trimtab.contracts import Candidate, Evaluation, Fitted, Manifest, Plan, TrainedModel, from_json
-from trimtab.data.batches import labelled, sufficiently_labelled
+from trimtab.data.batches import sufficiently_labelled
 from trimtab.data.recipes import recipe_of
-from trimtab.errors import LeaseHeld, TrimtabError
+from trimtab.errors import LeaseHeld
 from trimtab.evaluate.record import candidate_name, recipe_number
 from trimtab.ledger import (
     Batch,
@@ -86,47 +86,35 @@ def take_lease(loop: Loop, holder: str) -> Lease:
 def unmeasured(loop: Loop) -> list[Manifest]:
     """Return the batch revisions that have to be measured, oldest first.
 
-    A batch waits until enough of its labels are known by the event clock: with labels that come a day later, a daily batch
-    waits for the next one. While a fit through the newest measured batch has failed, that batch has to be measured again if
-    no other has.
+    While a candidate has no model through the newest measured batch, because its fit has failed or because it is new, that
+    batch has to be measured again if no other has.
     """
-    facts = {fact.manifest.batch: fact for fact in state.batches_in_force(loop.ledger.all(Batch))}
-    pending = without_measurement(loop.ledger, loop.params, list(facts.values()))
-    ready = [manifest for manifest in pending if _is_labelled_by_now(loop, facts[manifest.batch])]
+    batches = state.batches_in_force(loop.ledger.all(Batch))
+    ready = without_measurement(loop.ledger, loop.params, batches)
+    manifests = {fact.manifest.batch: fact.manifest for fact in batches}
     measured = [
-        facts[batch].manifest for (batch,) in loop.ledger.columns(Measurement, "batch") if batch in facts
+        manifests[batch] for (batch,) in loop.ledger.columns(Measurement, "batch") if batch in manifests
     ]
     newest = max(measured, key=lambda manifest: manifest.start, default=None)
-    if (
-        not ready
-        and newest is not None
-        and _missing(loop, standing(loop.ledger, rules_of(loop.params)), newest)
-    ):
-        return [newest]
-    return ready
-
-
-def _is_labelled_by_now(loop: Loop, fact: Batch) -> bool:
-    try:
-        rows = loop.origin.fetch_batch(fact.manifest.batch, md5=fact.md5, commit=fact.commit)
-    except TrimtabError:
-        return True  # `measure` fails on this batch and says why; the others go on
-    labelled_rows = len(labelled(rows, loop.event_now()))
-    return labelled_rows > 0 and labelled_rows >= loop.params.data.min_label_coverage * len(rows)
+    if ready or newest is None:
+        return ready
+    return [newest] if _missing(loop, standing(loop.ledger, rules_of(loop.params)), newest) else []
 
 
 def without_measurement(ledger: Ledger, params: Params, batches: Sequence[Batch]) -> list[Manifest]:
     """Return those of the batches in force that have enough labels and no measurement, oldest first.
 
-    The first shadows are fitted through the batch that comes two before `train.start_batches`, or six before the newest
+    A batch waits until enough of its labels are known by the event clock: with labels that come a day later, a daily batch
+    waits for the next one. The first shadows are fitted through the batch that comes two before `train.start_batches`, or six before the newest
     one if the history is longer.
     """
     manifests = sufficiently_labelled([batch.manifest for batch in batches], params.data)
-    measured = set(ledger.keys(Measurement))
+    measured, now = set(ledger.keys(Measurement)), state.event_now(batches)
     return [
         manifest
         for manifest in manifests[_first(ledger, params, manifests) :]
         if batch_key(manifest.batch, manifest.revision) not in measured
+        and (manifest.labelled_at is None or now is None or manifest.labelled_at <= now)
     ]
 
 

@@ -1,11 +1,13 @@
+import math
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pandas as pd
+import pytest
 
 from tests.support.builders import shipped
 from trimtab.contracts import Manifest
-from trimtab.data.batches import labelled, sufficiently_labelled
+from trimtab.data.batches import labelled, labelled_at, sufficiently_labelled
 
 MONDAY = datetime(2026, 1, 5, tzinfo=UTC)
 WEEK = timedelta(days=7)
@@ -32,6 +34,22 @@ def test_a_label_is_used_from_the_moment_it_is_known(week: pd.DataFrame) -> None
     assert list(labelled(week, MONDAY + timedelta(hours=5))["row_id"]) == ["row-1", "row-2", "row-3"]
     just_before = MONDAY + timedelta(hours=5, seconds=-1)
     assert list(labelled(week, just_before)["row_id"]) == ["row-1", "row-2"]
+
+
+@pytest.mark.parametrize("share", [0.0, 0.05, 0.5, 0.9])
+def test_a_batch_is_labelled_when_the_last_label_that_it_needs_is_known(
+    week: pd.DataFrame, share: float
+) -> None:
+    data = shipped().data.model_copy(update={"min_label_coverage": share})
+    moment = labelled_at(week, data)
+    needed = max(1, math.ceil(share * len(week)))
+    assert len(labelled(week, moment)) >= needed > len(labelled(week, moment - timedelta(microseconds=1)))
+
+
+def test_a_batch_without_enough_labels_is_not_labelled(week: pd.DataFrame) -> None:
+    data = shipped().data.model_copy(update={"min_label_coverage": 0.91})
+    assert labelled_at(week, data) is None
+    assert labelled_at(week.iloc[:1], data) is None, "its label is missing"
 
 
 def test_without_a_cutoff_all_labels_are_used(week: pd.DataFrame) -> None:

@@ -1,5 +1,6 @@
 """The metrics of the loop, from facts in a real ledger to Prometheus' text."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import get_args
 
@@ -258,6 +259,15 @@ def test_a_batch_waits_until_its_models_and_its_data_drift_are_measured(live):
     assert series(live)["trimtab_batches_unmonitored"] == 2
     live.append(*measured(START + 2), seen("1", START + 1))
     assert series(live)["trimtab_batches_unmonitored"] == 0
+
+
+def test_a_batch_whose_labels_come_after_its_end_waits_for_nothing_until_the_next_one(live):
+    late = batch(START + 1)
+    late = replace(late, manifest=replace(late.manifest, labelled_at=end(START + 1) + timedelta(days=1)))
+    live.append(late, seen("1", START + 1))
+    assert series(live)["trimtab_batches_unmonitored"] == 0
+    live.append(batch(START + 2), *measured(START + 2), seen("1", START + 2))
+    assert series(live)["trimtab_batches_unmonitored"] == 1
 
 
 def test_a_batch_with_too_few_labels_shows_its_coverage_and_waits_for_no_scores(live):
