@@ -1,5 +1,6 @@
 """`params.yaml`, read once in `steps` into frozen models and passed down; no default stands here."""
 
+import math
 from pathlib import Path
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, available_timezones
@@ -25,6 +26,9 @@ _ERRORS = ("squared_error", "absolute_error")
 """Metrics of a regression."""
 _EXPECTED = {"extra_forbidden": "should be a key that trimtab knows", "missing": "should be there"}
 """What a message says for these types of pydantic's errors."""
+GUARD_BATCHES = 6
+"""Number of newest batches since the deployment that the guard looks at."""
+_HOURS = {"day": 24, "week": 7 * 24}
 _KINDS = ("number", "category", "binary", "multiclass", "regression")
 _KIND_PLACES: dict[tuple[int | str, ...], int] = {("data", "features"): 3, ("data", "label"): 2}
 """Where pydantic's errors name the kind of a feature, or of the label, which the file does not have as a key there."""
@@ -307,7 +311,41 @@ class Params(_Section):
             if name not in categories:
                 expected = f"should name features of kind category ({', '.join(categories)})"
                 raise ParamsError(FILE, "gate.slices", expected, name)
+        if self.data.log is not None and gate.block_hours is not None:
+            blocks = math.ceil(_HOURS[self.data.log.every] / gate.block_hours)
+            if never := self.never_decide(blocks):
+                expected = (
+                    f"should be at most {blocks * min(never.values())} with data.log.every {self.data.log.every} and "
+                    f"gate.block_hours {gate.block_hours} (else these never decide: {', '.join(never)})"
+                )
+                raise ParamsError(FILE, "gate.min_blocks", expected, gate.min_blocks)
         return self
+
+    def never_decide(self, blocks: int) -> dict[str, int]:
+        """Return the comparisons that can never decide, and the number of batches that each looks at.
+
+        A comparison needs `gate.min_blocks` blocks of time, and four look at a limited number of batches. If these have
+        fewer blocks together, whatever the models do,
+
+        - the guard waits for ever, so nothing is deployed after the first champion,
+        - no other training window, and no other recipe, ever takes the lead,
+        - no new champion is ever rolled back.
+
+        The first champion, and a deployment after a rollback, are compared on more batches than the guard looks at.
+
+        Args:
+            blocks: Largest number of blocks in a batch.
+
+        >>> load(Path("params.yaml")).never_decide(1)
+        {'the guard': 6, 'race.batches': 6, 'watch.batches': 4}
+        """
+        batches = {
+            "the guard": GUARD_BATCHES,
+            "race.batches": self.race.batches,
+            "race.trial_batches": self.race.trial_batches,
+            "watch.batches": self.watch.batches,
+        }
+        return {name: number for name, number in batches.items() if blocks * number < self.gate.min_blocks}
 
 
 def load(path: Path) -> Params:

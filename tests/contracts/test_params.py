@@ -1,5 +1,6 @@
 """A wrong `params.yaml` is one line that names file, key, expected and got."""
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,47 @@ def test_the_line_names_key_expected_and_got(was: str, becomes: str, message: st
     line = str(caught.value)
     assert line.startswith(f"params.yaml: {message}")
     assert "\n" not in line
+
+
+LOG = {"log: null": "log: {every: day, wait_hours: 0, again_share: 0.1, until_days: 9}"}
+
+
+@pytest.mark.parametrize(
+    ("hours", "changes", "never"),
+    [
+        ("null", {}, ""),
+        (12, {}, ""),
+        (24, {}, "the guard, race.batches, watch.batches"),
+        (24, {"min_blocks: 7": "min_blocks: 4"}, ""),
+        (24, {"min_blocks: 7": "min_blocks: 6"}, "watch.batches"),
+        (24, {"min_blocks: 7": "min_blocks: 6", "  batches: 4": "  batches: 6"}, ""),
+        (13, {"min_blocks: 7": "min_blocks: 8"}, ""),
+        (13, {"min_blocks: 7": "min_blocks: 9"}, "watch.batches"),
+    ],
+)
+def test_the_batches_that_are_compared_can_have_the_blocks_that_a_decision_needs(
+    hours: object, changes: dict[str, str], never: str
+) -> None:
+    text = TEXT
+    for was, becomes in {**LOG, "block_hours: null": f"block_hours: {hours}", **changes}.items():
+        assert was in text
+        text = text.replace(was, becomes, 1)
+    refused = pytest.raises(
+        ParamsError, match=rf"gate.min_blocks: should be .* \(else these never decide: {never}\)"
+    )
+    with refused if never else nullcontext():
+        params.parse(text)
+
+
+def test_the_largest_number_of_blocks_is_named() -> None:
+    text = TEXT.replace("block_hours: null", "block_hours: 24")
+    params.parse(text)
+    with pytest.raises(ParamsError) as caught:
+        params.parse(text.replace(*next(iter(LOG.items()))))
+    assert str(caught.value) == (
+        "params.yaml: gate.min_blocks: should be at most 4 with data.log.every day and gate.block_hours 24 (else these "
+        "never decide: the guard, race.batches, watch.batches), got 7"
+    )
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

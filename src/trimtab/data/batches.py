@@ -31,9 +31,9 @@ def labelled(frame: "pd.DataFrame", cutoff: datetime | None) -> "pd.DataFrame":
 
 def labelled_at(frame: "pd.DataFrame", data: params.Data) -> datetime | None:
     """Return when so many labels were known as `data.min_label_coverage` demands, None if they are not."""
-    known = frame[KNOWN_AT].dropna().sort_values().dt.ceil("us")
+    times = frame[KNOWN_AT].dropna().sort_values().dt.ceil("us")
     enough = max(1, math.ceil(data.min_label_coverage * len(frame)))
-    moment: datetime | None = known.iloc[enough - 1].to_pydatetime() if enough <= len(known) else None
+    moment: datetime | None = times.iloc[enough - 1].to_pydatetime() if enough <= len(times) else None
     return moment
 
 

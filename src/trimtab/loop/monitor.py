@@ -16,7 +16,7 @@ from trimtab.loop.notify import notify
 from trimtab.loop.stage import stage
 from trimtab.registry import tracking
 from trimtab.train.features import design
-from trimtab.trigger.policy import decide, rules_of
+from trimtab.trigger.policy import decide, never_decide, rules_of
 from trimtab.trigger.standing import Standing, standing
 
 log = logging.getLogger(__name__)
@@ -79,6 +79,8 @@ def assess(holder: str) -> int:
     now = standing(loop.ledger, rules_of(loop.params))
     _tell_of_recipes(loop, now)
     newest = now.shadows.get(now.leading)
+    if fault := never_decide(now.record, loop.params):
+        log.warning("Some decisions are never made: %s", fault)
     if newest is not None:
         _stage(loop, newest, holder)
         _ask(loop, now, newest)

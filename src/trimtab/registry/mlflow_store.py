@@ -46,7 +46,7 @@ def reaching(uri: str | None = None) -> Iterator[Any]:
         if "API request to" in str(error) or error.error_code == "TEMPORARILY_UNAVAILABLE":
             raise StoreUnreachable("MLflow", url, "MLFLOW_TRACKING_URI", redact(str(error))[:200]) from error
         if "mlflow-artifacts URI" in str(error):
-            expected = "expected the URL of the MLflow server that keeps the models, such as http://127.0.0.1:5000 after `make up`"
+            expected = "expected the URL of the server that keeps the models, such as http://127.0.0.1:5000 after `make up`"
             raise SettingsError("MLFLOW_TRACKING_URI", expected, url) from error
         raise
 

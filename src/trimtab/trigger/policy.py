@@ -43,7 +43,7 @@ class Rules:
     max_age_batches: int
     watch_batches: int
     watch_error: float
-    guard_batches: int = 6
+    guard_batches: int = params.GUARD_BATCHES
     shadow_every: int = 1
     recipe: Recipe | None = None
     data: params.Data | None = None
@@ -140,6 +140,23 @@ def challenge(
             evidence = Evidence(leader=candidate, comparison=compared)
             return PolicyDecision(action="SKIP", reason=reason, evidence=evidence)
     return decide(record, tenures, candidate, rules, "person")
+
+
+def never_decide(record: Record, parameters: params.Params) -> str | None:
+    """Say which comparisons can never decide, because the batches have too few blocks of time; None if all can.
+
+    How many blocks a batch has follows from its length, and from when its rows happened: blocks without rows do not count.
+    """
+    blocks = max((len(score.blocks) for scored in record for score in scored.scores.values()), default=0)
+    never = parameters.never_decide(blocks) if blocks else {}
+    if not never:
+        return None
+    return (
+        f"the batches have at most {blocks} {'block' if blocks == 1 else 'blocks'} of time each, so these never have the "
+        f"{parameters.gate.min_blocks} of gate.min_blocks: "
+        + ", ".join(f"{name} ({number} batches)" for name, number in never.items())
+        + ". Lower gate.min_blocks or gate.block_hours, or cut longer batches"
+    )
 
 
 def _against_baseline(record: Record, leading: str, rules: Rules, why: str) -> PolicyDecision:

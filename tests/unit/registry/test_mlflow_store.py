@@ -41,6 +41,6 @@ def test_a_model_that_the_server_keeps_cannot_be_read_from_its_database(
     with pytest.raises(SettingsError) as caught:
         read(training, tmp_path)
     assert str(caught.value) == (
-        "MLFLOW_TRACKING_URI: expected the URL of the MLflow server that keeps the models, such as http://127.0.0.1:5000 "
+        "MLFLOW_TRACKING_URI: expected the URL of the server that keeps the models, such as http://127.0.0.1:5000 "
         f"after `make up`, got {uri!r}. See docs/reference/settings.md."
     )

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tests.support.builders import shipped
 from tests.support.scored import record, score, scored
 from trimtab.evaluate.record import Record, ScoredBatch
-from trimtab.trigger.policy import Asked, PolicyDecision, Tenure, challenge, decide, rules_of
+from trimtab.trigger.policy import Asked, PolicyDecision, Tenure, challenge, decide, never_decide, rules_of
 
 RULES = rules_of(shipped())
 SERVING = [Tenure(model="champion", since=0)]
@@ -204,3 +204,19 @@ def test_a_recipe_that_is_always_worse_is_deployed_and_rolled_back_once(gap: flo
         elif outcome.action == "ROLLBACK":
             tenures.append(Tenure(model=target, since=number, kind="rollback"))
     assert [tenure.kind for tenure in tenures[1:]] == ["deployment", "rollback"]
+
+
+def test_batches_with_too_few_blocks_never_decide() -> None:
+    def batches(*blocks: int) -> Record:
+        return [scored(number, {"all": score(0.5, blocks=each)}) for number, each in enumerate(blocks)]
+
+    assert never_decide([], shipped()) is None
+    assert never_decide(batches(1, 2, 1), shipped()) is None
+    assert never_decide(batches(1, 1), shipped()) == (
+        "the batches have at most 1 block of time each, so these never have the 7 of gate.min_blocks: the guard (6 batches), "
+        "race.batches (6 batches), watch.batches (4 batches). Lower gate.min_blocks or gate.block_hours, or cut longer batches"
+    )
+    tenures = [Tenure(model="champion", since=0)]
+    losses = {name: score(loss, blocks=1) for name, loss in {"champion": 0.6, "all": 0.5}.items()}
+    seen = [scored(number, losses) for number in range(1, 30)]
+    assert decided(seen, tenures).action == "WAIT"

@@ -35,6 +35,7 @@ def _checks(where: Settings, seconds: float) -> dict[str, Check]:
         "ledger": places.ledger,
         "prediction log": places.predictions,
         "Production versions": lambda: models.production(places),
+        "blocks of time": lambda: models.blocks_of_time(places),
         "Airflow": _service(where, "airflow_url", services.airflow),
         "model service": _service(where, "service_url", services.model_service),
         "Prometheus": _service(where, "prometheus_url", services.prometheus),

@@ -1,4 +1,4 @@
-"""Check that the versions last in Production can be loaded, and predict as before, with the scikit-learn installed here."""
+"""Check that the versions last in Production can be loaded and predict as before, and that new ones can be judged."""
 
 import json
 import sys
@@ -13,6 +13,8 @@ from trimtab.ops.doctor.finding import Warn
 from trimtab.ops.doctor.store_checks import Places
 from trimtab.origin import commands
 from trimtab.registry.mlflow_store import Store
+from trimtab.trigger.policy import never_decide, rules_of
+from trimtab.trigger.standing import standing
 
 LAST = 3
 
@@ -43,6 +45,13 @@ def production(where: Places) -> str | Warn:
         return Warn(" ".join(_warnings(model, here, others, deleted)))
     names = ", ".join(result["version"] for result in results)
     return f"{names} can be loaded and predict as before with scikit-learn {here}"
+
+
+def blocks_of_time(where: Places) -> str | Warn:
+    """Warn if batches have so few blocks of time that a comparison of models can never decide."""
+    ledger = Ledger(where.stores.ledger, where.params.model.name)
+    fault = never_decide(standing(ledger, rules_of(where.params)).record, where.params)
+    return Warn(f"{fault}.") if fault else "each comparison of models can have enough"
 
 
 def _warnings(model: str, here: str, others: Mapping[str, str], deleted: Sequence[str]) -> Iterator[str]:
