@@ -105,8 +105,8 @@ def without_measurement(ledger: Ledger, params: Params, batches: Sequence[Batch]
     """Return those of the batches in force that have enough labels and no measurement, oldest first.
 
     A batch waits until enough of its labels are known by the event clock: with labels that come a day later, a daily batch
-    waits for the next one. The first shadows are fitted through the batch that comes two before `train.start_batches`, or six
-    before the newest one if the history is longer.
+    waits for the next one. The first shadows are fitted through the batch that comes two before `train.start_batches`, or
+    six before the newest one if the history is longer.
     """
     manifests = sufficiently_labelled([batch.manifest for batch in batches], params.data)
     measured, now = set(ledger.keys(Measurement)), state.event_now(batches)
