@@ -292,7 +292,18 @@ def test_a_corrupt_file_in_the_cache_is_fetched_again(origin: Origin, stores: Se
     cached.chmod(0o644)
     cached.write_bytes(b"rotten")
     cached.chmod(0o444)  # what DVC takes for a sign that nobody wrote to it
-    pd.testing.assert_frame_equal(fetched(origin, record), rows(0))
+    origin.checkout(stores.work / "run", record.commit, ["W0"])
+    checked_out = pd.read_parquet(stores.work / "run" / "data/batches/W0.parquet")
+    for frame in (checked_out, fetched(origin, record)):
+        pd.testing.assert_frame_equal(frame, rows(0))
+
+
+def test_a_checkout_links_what_the_cache_holds(origin: Origin, stores: Settings) -> None:
+    record = origin.commit_batch(manifest(0), rows(0))
+    shutil.rmtree(stores.dvc_remote)
+    origin.checkout(stores.work / "run", record.commit, ["W0"])
+    cached = stores.dvc_cache / "files" / "md5" / record.md5[:2] / record.md5[2:]
+    assert (stores.work / "run" / "data/batches/W0.parquet").samefile(cached)
 
 
 def test_a_file_that_the_remote_lost_is_an_error(origin: Origin, stores: Settings) -> None:

@@ -15,7 +15,6 @@ import numpy as np
 import yaml
 from sklearn.pipeline import Pipeline
 
-from trimtab import files
 from trimtab.contracts import Fitted, Plan, Training, from_json, from_plain
 from trimtab.data.recipes import with_recipe
 from trimtab.errors import CommandFailed, Unfit
@@ -23,7 +22,7 @@ from trimtab.ledger import Erasure, Version
 from trimtab.loop.loop import Loop, open_loop
 from trimtab.ops import dvc_objects
 from trimtab.ops.maintenance import exclusively
-from trimtab.origin.origin import cached, md5_of, pointer
+from trimtab.origin.origin import md5_of, pointer
 from trimtab.params import Params
 from trimtab.project.prepare import ROWS
 from trimtab.project.train import FITTED
@@ -132,19 +131,12 @@ def _require_data(loop: Loop, version: Version, md5s: Mapping[str, str]) -> None
             )
     with dvc_objects.remote(loop.stores) as remote:
         for batch, md5 in md5s.items():
-            if not _is_cached(loop, md5) and not remote.has(md5):
+            if not loop.origin.find_cached(md5) and not remote.has(md5):
                 raise Unfit(
                     f"Version {version.version}: expected the data of batch {batch} (MD5 {md5}) in the DVC remote, "
                     f"got no such object",
                     "Restore the DVC remote from a backup.",
                 )
-
-
-def _is_cached(loop: Loop, md5: str) -> bool:
-    path = cached(loop.stores, md5)
-    if path.is_file() and files.digest(path, "md5") != md5:
-        path.unlink()  # DVC does not check the content of its cache
-    return path.is_file()
 
 
 def _train(checkout: Path, version: Version, run_yaml: str, env_manager: str) -> Training:

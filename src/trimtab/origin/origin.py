@@ -88,11 +88,8 @@ class Origin(Mirror):
         """Return the rows of a batch at a commit, from the shared cache if it holds the file intact."""
         import pandas as pd
 
-        path = cached(self._stores, md5)
-        if path.is_file():
-            if files.digest(path, "md5") == md5:
-                return pd.read_parquet(path)
-            path.unlink()  # DVC does not check the content of its cache
+        if path := self.find_cached(md5):
+            return pd.read_parquet(path)
         with self._clone(commit) as clone:
             self._pull(clone, [batch])
             return pd.read_parquet(clone / FOLDER / f"{batch}.parquet")
@@ -102,7 +99,15 @@ class Origin(Mirror):
         shutil.rmtree(dest, ignore_errors=True)
         dest.parent.mkdir(parents=True, exist_ok=True)
         self._clone_to(dest, commit)
-        self._pull(dest, batches)
+        # Starting DVC takes 2 s, so it is only for what the shared cache lacks.
+        self._pull(dest, [batch for batch in batches if not self._link(dest, batch)])
+
+    def find_cached(self, md5: str) -> Path | None:
+        """Return the path of an object in the cache that all checkouts share, None if it is not there intact."""
+        path = cached(self._stores, md5)
+        if path.is_file() and files.digest(path, "md5") != md5:
+            path.unlink()  # DVC does not check the content of its cache
+        return path if path.is_file() else None
 
     @contextmanager
     def _clone(self, commit: str) -> Iterator[Path]:
@@ -125,6 +130,15 @@ class Origin(Mirror):
         if batches:  # without a target, DVC pulls everything
             with reaching(self._stores, "dvc_remote"):
                 dvc("pull", *map(pointer, batches), cwd=clone)
+
+    def _link(self, clone: Path, batch: str) -> bool:
+        path = self.find_cached(md5_of((clone / pointer(batch)).read_text(encoding="utf-8")))
+        try:
+            if path:
+                (clone / FOLDER / f"{batch}.parquet").hardlink_to(path)
+        except OSError:  # the cache is on another file system, or `trimtab ops gc` was quicker
+            return False
+        return path is not None
 
     def _is_committed(self, clone: Path, manifest: Manifest) -> bool:
         path = clone / _manifest_path(manifest.batch)
