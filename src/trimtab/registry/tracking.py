@@ -65,7 +65,8 @@ def tag(run_id: str, tags: Mapping[str, str]) -> None:
 def _requirements(pipeline: "Pipeline") -> list[str]:
     """Pin what it takes to load a pipeline: skops, pandas, and the packages that its steps' classes come from."""
     kinds = (kind for _, step in pipeline.steps for kind in type(step).__mro__)
-    modules = {kind.__module__.partition(".")[0] for kind in kinds} - {"builtins", "trimtab"}
+    modules = {kind.__module__.partition(".")[0] for kind in kinds} - {"trimtab", *sys.stdlib_module_names}
+    # Searching all installed packages takes a second.
     distributions = metadata.packages_distributions() if modules - {"sklearn"} else {}
     names = {name for module in modules for name in distributions.get(module, ())}
     return [
