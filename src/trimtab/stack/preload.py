@@ -19,6 +19,7 @@ MODULES = (
     "scipy.stats",
     "skops.io",
     "sqlalchemy",
+    "alembic.command",
     "mlflow",
     "mlflow.sklearn",
     "evidently",
