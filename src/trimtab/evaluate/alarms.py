@@ -83,7 +83,7 @@ def alarms(record: Record, *, leader: str, rate: float) -> Alarms:
     last, fresh = newest[-1].batch if newest else "", scores_of(newest, shadow(leader))
     if last not in fresh:
         return Alarms()
-    # Another metric is another scale, so the history begins anew with it.
+    # Another metric is another scale, so the history begins again with it.
     metric = fresh[last].metric
     losses = {batch: score.loss for batch, score in fresh.items() if score.metric == metric}
     served = scores_of(comparable(newest, in_production, shadow(leader)), in_production)

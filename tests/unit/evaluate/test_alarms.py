@@ -75,10 +75,10 @@ def test_a_batch_is_hard_when_even_a_fresh_model_loses_unusually_much() -> None:
 def test_a_champion_is_stale_when_it_loses_unusually_much_more_than_a_fresh_model() -> None:
     limit = prediction_limit(EXCESS, RATE)
     for excess, fires in ((limit - 1e-6, False), (limit + 1e-6, True)):
-        found = on(batches([*LOSSES, 0.7], [*EXCESS, excess]))
-        assert found.stale is not None and found.hard is not None
-        assert (found.stale.limit, found.stale.fires, found.hard.fires) == (pytest.approx(limit), fires, True)
-        assert list(found.firing) == ["hard batch", *["stale model"] * fires]
+        seen = on(batches([*LOSSES, 0.7], [*EXCESS, excess]))
+        assert seen.stale is not None and seen.hard is not None
+        assert (seen.stale.limit, seen.stale.fires, seen.hard.fires) == (pytest.approx(limit), fires, True)
+        assert list(seen.firing) == ["hard batch", *["stale model"] * fires]
 
 
 def test_a_champion_that_is_better_than_a_fresh_model_is_not_stale() -> None:

@@ -75,8 +75,16 @@ def test_a_wrong_estimator_is_an_error_that_names_the_key(change: dict[str, obje
 
 def test_an_estimator_that_rejects_missing_values_is_an_error() -> None:
     parameters = shops(model__estimator="sklearn.linear_model.LogisticRegression", model__settings={})
+    frame = sales()
     with pytest.raises(ParamsError, match="contains NaN"):
-        fit(build(parameters), parameters, sales().assign(price=None))
+        fit(build(parameters), parameters, frame.assign(price=frame["price"].where(frame.index > 0)))
+
+
+def test_a_feature_without_any_value_tells_the_model_nothing_and_stops_no_fit() -> None:
+    parameters, frame = shops(), sales()
+    empty = frame.assign(price=None, shop=None)
+    model = fit(build(parameters), parameters, empty)
+    assert (predict(model, parameters, empty) == predict(model, parameters, frame)).all()
 
 
 def test_the_shipped_model_predicts_the_same_to_the_bit_when_it_is_loaded(tmp_path: Path) -> None:
