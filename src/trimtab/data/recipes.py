@@ -16,12 +16,12 @@ def recipe_of(params: Params) -> Recipe:
             RecipeFeature(name=name, categories=tuple(of.categories) if isinstance(of, Category) else None)
             for name, of in params.data.features.items()
         ),
-        label=params.data.label.model_dump(mode="json"),
+        label=_label(params.data),
     )
 
 
 def with_recipe(params: Params, recipe: Recipe | None) -> Params:
-    """Return the parameters with the estimator, the features and the label of a recipe; None changes nothing.
+    """Return the parameters with the estimator and the features of a recipe; None changes nothing.
 
     The recipe has to be readable, see `obstacle`.
     """
@@ -44,7 +44,7 @@ def obstacle(recipe: Recipe | None, data: Data) -> str | None:
     """Say why rows of a data contract cannot be read by models of a recipe, None if they can."""
     if recipe is None:
         return None
-    label = data.label.model_dump(mode="json")
+    label = _label(data)
     if recipe.label != label:
         return f"its label is {_shown(recipe.label)}, data.label is {_shown(label)}"
     for feature in recipe.features:
@@ -72,6 +72,10 @@ def _feature(data: Data, feature: RecipeFeature) -> Feature:
     if feature.categories is None:
         return declared
     return declared.model_copy(update={"categories": list(feature.categories)})
+
+
+def _label(data: Data) -> dict[str, Any]:
+    return data.label.model_dump(mode="json", exclude={"min", "max"})
 
 
 def _flat(recipe: Recipe) -> dict[str, Any]:

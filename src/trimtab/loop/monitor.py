@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from trimtab.data.recipes import recipe_of
 from trimtab.drift import data_drift
 from trimtab.errors import LeaseHeld
 from trimtab.evaluate.record import recipe_number
@@ -17,6 +18,7 @@ from trimtab.loop.stage import stage
 from trimtab.registry import tracking
 from trimtab.train.features import design
 from trimtab.trigger.policy import decide, never_decide, rules_of
+from trimtab.trigger.recipes import present_entry
 from trimtab.trigger.standing import Standing, standing
 
 log = logging.getLogger(__name__)
@@ -92,17 +94,17 @@ def assess(holder: str) -> int:
 
 def _tell_of_recipes(loop: Loop, now: Standing) -> None:
     """Tell people, once, that a recipe has come to lead, or that its trial is over."""
-    newest = now.recipes[-1].number if now.recipes else 1
-    if newest == 1 or newest == now.on_trial:
+    present = present_entry(now.recipes, now.leading, recipe_of(loop.params))
+    if present is None or present.number in (1, now.on_trial):
         return
-    leads = recipe_number(now.leading) == newest
+    number, leads = present.number, recipe_number(now.leading) == present.number
     text = (
-        f"recipe {newest} leads the race; its models are deployed when regret or age asks for it"
+        f"recipe {number} leads the race; its models are deployed when regret or age asks for it"
         if leads
-        else f"recipe {newest} does not lead after its trial, and is not fitted any more; `trimtab model adopt {newest}` "
-        f"lets it lead without a proof"
+        else f"recipe {number} has not proven to be better in its trial, and is not fitted any more; "
+        f"`trimtab model adopt {number}` lets it lead without a proof"
     )
-    notify(loop, key=f"recipe {newest} {'leads' if leads else 'is out'}", kind="recipe", text=text)
+    notify(loop, key=f"recipe {number} {'leads' if leads else 'is out'}", kind="recipe", text=text)
 
 
 def _stage(loop: Loop, newest: Shadow, holder: str) -> None:

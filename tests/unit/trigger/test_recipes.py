@@ -1,0 +1,107 @@
+"""Which recipe leads and which one is on trial, on facts without models."""
+
+from dataclasses import replace
+
+import pytest
+
+from tests.support.builders import shipped
+from tests.support.ledger import batch
+from tests.unit.trigger.test_standing import end, measurement, moves
+from trimtab.contracts import Recipe
+from trimtab.data.recipes import recipe_of
+from trimtab.evaluate.race import next_leader
+from trimtab.ledger import Ledger, Order, RecipeEntry
+from trimtab.trigger.policy import Rules, rules_of
+from trimtab.trigger.recipes import entry_of
+from trimtab.trigger.standing import Standing, standing
+
+PRESENT = recipe_of(shipped())
+OTHER = replace(PRESENT, seed=PRESENT.seed + 1)
+UNREADABLE = replace(PRESENT, features=(replace(PRESENT.features[0], name="tail"), *PRESENT.features[1:]))
+
+
+@pytest.fixture
+def ledger() -> Ledger:
+    ledger = Ledger("sqlite://", "demand")
+    ledger.migrate()
+    return ledger
+
+
+def enter(ledger: Ledger, *recipes: Recipe, week: int = 0) -> None:
+    entered = len(ledger.all(RecipeEntry))
+    for number, recipe in enumerate(recipes, start=entered + 1):
+        ledger.append(RecipeEntry(number=number, recipe=recipe, commit="c", changes=(), event_time=end(week)))
+
+
+def now(ledger: Ledger, rules: Rules | None = None) -> Standing:
+    return standing(ledger, rules or rules_of(shipped()))
+
+
+def champion(ledger: Ledger) -> None:
+    ledger.append(batch(0), measurement(0, {"baseline": 0.6}))
+    moves(ledger, "1", "promote", 0)
+
+
+def test_the_first_recipe_leads_and_a_new_one_is_on_trial_for_some_batches(ledger: Ledger) -> None:
+    champion(ledger)
+    enter(ledger, OTHER)
+    assert (now(ledger).leading, now(ledger).on_trial, now(ledger).racing) == ("all", None, [1])
+    enter(ledger, PRESENT)
+    for week in range(1, shipped().race.trial_batches - 6 + 1):
+        assert (now(ledger).leading, now(ledger).on_trial, now(ledger).racing) == ("all", 2, [1, 2])
+        ledger.append(batch(week), measurement(week, {"baseline": 0.6}))
+    assert (now(ledger).leading, now(ledger).on_trial, now(ledger).racing) == ("all", None, [1])
+
+
+def test_while_there_is_no_champion_a_new_recipe_leads_at_once(ledger: Ledger) -> None:
+    enter(ledger, OTHER, PRESENT)
+    assert (now(ledger).leading, now(ledger).on_trial) == ("all, recipe 2", None)
+
+
+def test_a_recipe_that_cannot_read_the_data_contract_gives_way_at_once(ledger: Ledger) -> None:
+    champion(ledger)
+    enter(ledger, UNREADABLE, PRESENT)
+    assert (now(ledger).leading, now(ledger).on_trial) == ("all, recipe 2", None)
+
+
+def test_a_commit_that_goes_back_to_the_leading_recipe_ends_the_trial(ledger: Ledger) -> None:
+    champion(ledger)
+    enter(ledger, PRESENT, OTHER)
+    assert (now(ledger).leading, now(ledger).on_trial) == ("all", None)
+    assert entry_of(ledger.all(RecipeEntry), "all", PRESENT, "d", end(1)) is None
+
+
+def test_a_person_adopts_a_recipe_until_the_next_measurement_says_who_leads(ledger: Ledger) -> None:
+    champion(ledger)
+    enter(ledger, OTHER, PRESENT)
+    ledger.append(
+        Order(verb="adopt", version=None, recipe=2, actor="eve", reason="cheaper", event_time=end(0))
+    )
+    assert (now(ledger).leading, now(ledger).on_trial) == ("all, recipe 2", None)
+    ledger.append(batch(1), measurement(1, {"baseline": 0.6}, leader="newest 8, recipe 2"))
+    assert now(ledger).leading == "newest 8, recipe 2"
+
+
+def test_an_entry_says_what_changed_since_the_one_before(ledger: Ledger) -> None:
+    entries = ledger.all(RecipeEntry)
+    first = entry_of(entries, "all", OTHER, "c", end(0))
+    assert first is not None and (first.number, first.changes) == (1, ())
+    second = entry_of([first], "all", PRESENT, "d", end(1))
+    assert second is not None
+    assert (second.number, second.changes) == (2, (f"model.seed: {OTHER.seed} -> {PRESENT.seed}",))
+    assert entry_of([first, second], "all", PRESENT, "d", end(1)) is None
+    again = entry_of([first, second], "all, recipe 2", OTHER, "e", end(2))
+    assert again is not None and again.number == 3, "what was left behind enters once more"
+
+
+def test_a_recipe_takes_the_lead_only_on_trial_and_with_enough_batches() -> None:
+    from tests.support.scored import scored
+
+    gate, race = shipped().gate, rules_of(shipped()).race
+    both = ("all", "all, recipe 2")
+    record = [
+        scored(number, dict(zip(both, (0.5, 0.4), strict=True)), candidates=both) for number in range(1, 8)
+    ]
+    assert next_leader(record, "all", race, gate, on_trial=2) == "all, recipe 2"
+    assert next_leader(record, "all", race, gate) == "all"
+    assert next_leader(record[:5], "all", race, gate, on_trial=2) == "all"
