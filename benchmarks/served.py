@@ -32,7 +32,7 @@ def ours() -> "Flask":
     version = ModelVersion(
         version="1", run_id="", source=source, digest="", trained_through=datetime(2013, 3, 1, tzinfo=UTC)
     )
-    serving = Serving(version=version, scorer=ready, commit=None, batches={})
+    serving = Serving(version=version, scorer=ready, params=parameters, commit=None, batches={})
     holder = ModelHolder(find=lambda: version, prepare=lambda _: serving)
     store = open_log(f"sqlite:///{Path(folder) / 'predictions.db'}", parameters.predictions)
     log = LogWriter(store, Path(folder) / "spool", parameters.predictions, system_clock)

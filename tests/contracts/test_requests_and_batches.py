@@ -138,7 +138,7 @@ def test_a_label_is_accepted_by_both_or_by_neither(label, draw):
     ]
     data = DATA.model_copy(update={"label": label})
     try:
-        feedback_body(label, 50).check({"items": items}, context={})
+        feedback_body([label], 50).check({"items": items}, context={})
         faults = set()
     except RequestRejected as rejected:
         faults = {(fault["row"], fault["field"]) for fault in rejected.faults}

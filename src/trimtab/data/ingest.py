@@ -115,8 +115,10 @@ def _structured(landed: Landed, data: params.Data) -> pd.DataFrame:
     unknown = [str(name) for name in frame.columns if name not in declared]
     if unknown:
         raise BatchRejected(batch, f"expected the columns of params.yaml only, got {', '.join(unknown)} too")
-    # A batch may land before any of its labels is known.
-    empty = [name for name in declared if name not in schema.LABEL_COLUMNS and frame[name].isna().all()]
+    # A batch may land before any of its labels is known, and before clients of the service send a new feature.
+    unsent = [name for name in landed.unsent if name in data.features and data.features[name].nullable]
+    filled = [name for name in declared if name not in (*schema.LABEL_COLUMNS, *unsent)]
+    empty = [name for name in filled if frame[name].isna().all()]
     if empty:
         raise BatchRejected(batch, f"expected values, got nothing but nulls in {', '.join(empty)}")
     typed = columns.typed(batch, frame, data)

@@ -35,7 +35,10 @@ _Time = Annotated[AwareDatetime, BeforeValidator(_no_number)]
 
 
 class LandingManifest(BaseModel):
-    """What a producer says about a landed batch. A release from quarantine adds `released_by` and `released_reason`."""
+    """What a producer says about a landed batch. A release from quarantine adds `released_by` and `released_reason`.
+
+    A batch of the prediction log names in `unsent` the features that no client has sent.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
@@ -46,6 +49,7 @@ class LandingManifest(BaseModel):
     released_by: str | None = None
     released_reason: str | None = None
     label_age_hours: float | None = None
+    unsent: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +57,8 @@ class Landed:
     """A landed batch.
 
     `file_sha256` are the digests of its two files, and `source_sha256` is the one that the origin records. `released_by` is
-    the quarantine entry that an operator released. The labels were collected `label_age_hours` after the batch's end.
+    the quarantine entry that an operator released. The labels were collected `label_age_hours` after the batch's end. No
+    client of the service has sent the `unsent` features.
     """
 
     batch: str
@@ -65,6 +70,7 @@ class Landed:
     file_sha256: frozenset[str]
     released_by: str | None = None
     label_age_hours: float | None = None
+    unsent: tuple[str, ...] = ()
 
 
 def waiting(folder: Path, *, grace_seconds: float, now: datetime) -> list[str]:
@@ -170,6 +176,7 @@ def read(folder: Path, batch: str) -> Landed:
         source_sha256=_digest(content, manifest),
         released_by=manifest.released_by,
         label_age_hours=manifest.label_age_hours,
+        unsent=manifest.unsent or (),
     )
 
 

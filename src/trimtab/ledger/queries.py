@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from trimtab.contracts import BatchRef, ModelVersion
+from trimtab.contracts import BatchRef, ModelVersion, Recipe
 from trimtab.ledger import state
 from trimtab.ledger.facts import (
     Answer,
     Batch,
     Observation,
     Question,
+    RecipeEntry,
     Request,
     Run,
     RunEnd,
@@ -22,11 +23,15 @@ from trimtab.ledger.ledger import Ledger, Snapshot
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Served:
-    """The versions that the ledger last moved to Production and Staging, and the one that the champion replaced."""
+    """The versions that the ledger last moved to Production and Staging, and the one that the champion replaced.
+
+    `recipes` are those of the newest commit, the challenger and the former champion, whichever there are.
+    """
 
     champion: ModelVersion | None
     challenger: ModelVersion | None
     former: ModelVersion | None
+    recipes: tuple[Recipe, ...]
 
 
 def newest_batches(ledger: Ledger, number: int) -> list[Batch]:
@@ -98,10 +103,15 @@ def served(ledger: Ledger) -> Served:
     moves = completed(ledger)
     staged, move = in_staging(moves), state.live(moves)
     promotion = state.promotion_of(moves, move.version) if move else None
+    challenger = _version(ledger, staged[-1]) if staged else None
+    former = _version(ledger, promotion.replaces) if promotion and promotion.replaces else None
     return Served(
         champion=_version(ledger, move.version) if move else None,
-        challenger=_version(ledger, staged[-1]) if staged else None,
-        former=_version(ledger, promotion.replaces) if promotion and promotion.replaces else None,
+        challenger=challenger,
+        former=former,
+        recipes=tuple(
+            each.recipe for each in (ledger.last(RecipeEntry), challenger, former) if each and each.recipe
+        ),
     )
 
 

@@ -2,8 +2,9 @@
 
 import logging
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import datetime, timedelta
+from typing import Any
 
 import pandas as pd
 
@@ -13,7 +14,7 @@ from trimtab.data.windows import Window, ended
 from trimtab.ledger import Batch, state
 from trimtab.loop.loop import Loop, open_loop
 from trimtab.predictions.opening import open_log
-from trimtab.predictions.records import JoinedPrediction
+from trimtab.predictions.records import JoinedPrediction, Label
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +43,9 @@ def gather() -> list[str]:
             )
             rows = rows_of(joined, loop.params.data)
             if len(rows) and _due(loop, rule, window, rows, now):
-                _land(loop, window, rows, (now - window.end).total_seconds() / 3600)
+                sent = {name for entry in joined for name in entry.prediction.features}
+                unsent = [name for name in loop.params.data.features if name not in sent]
+                _land(loop, window, rows, (now - window.end).total_seconds() / 3600, unsent)
                 landed.append(window.batch)
     return landed
 
@@ -73,13 +76,14 @@ def _labels(rows: pd.DataFrame) -> dict[str, object]:
     return {row: None if pd.isna(label) else label for row, label in labels}
 
 
-def _land(loop: Loop, window: Window, frame: pd.DataFrame, age_hours: float) -> None:
+def _land(loop: Loop, window: Window, frame: pd.DataFrame, age_hours: float, unsent: Sequence[str]) -> None:
     manifest = landing.LandingManifest(
         batch=window.batch,
         start=window.start,
         end=window.end,
         partial=False,
         label_age_hours=round(age_hours, 2),
+        unsent=tuple(unsent) or None,
     )
     landing.land(loop.stores.landing, manifest, frame)
     labelled = int(frame[schema.LABEL].notna().sum())
@@ -87,20 +91,33 @@ def _land(loop: Loop, window: Window, frame: pd.DataFrame, age_hours: float) -> 
 
 
 def rows_of(joined: Sequence[JoinedPrediction], data: params.Data) -> pd.DataFrame:
-    """Return joined predictions as rows of a batch, with the contract's columns; a feature that is missing is null."""
+    """Return joined predictions as rows of a batch, with the contract's columns.
+
+    A feature is null where it was not sent, or was of another kind before the contract changed.
+    """
     columns: dict[str, object] = {
         schema.ROW_ID: [entry.prediction.row_id for entry in joined],
         schema.EVENT_TIME: _times([entry.prediction.event_time for entry in joined]),
     }
     for name, feature in data.features.items():
+        is_number = isinstance(feature, params.Number)
+        values = (entry.prediction.features.get(name) for entry in joined)
         columns[name] = pd.Series(
-            [entry.prediction.features.get(name) for entry in joined],
-            dtype="float64" if isinstance(feature, params.Number) else object,
+            [value if isinstance(value, str) is not is_number else None for value in values],
+            dtype="float64" if is_number else object,
         )
-    kind = {"binary": "Int64", "multiclass": "object", "regression": "float64"}[data.label.kind]
-    columns[schema.LABEL] = pd.Series([entry.label for entry in joined], dtype=kind)
+    columns[schema.LABEL] = _labels_of([entry.label for entry in joined], data.label)
     columns[schema.KNOWN_AT] = _times([entry.label_known_at for entry in joined])
     return pd.DataFrame(columns)
+
+
+def _labels_of(labels: Sequence[Label | None], label: params.Label) -> "pd.Series[Any]":
+    """Return a column of labels. Where some are of another kind, all are texts: ingestion says which ones it refuses."""
+    kind = {"binary": "Int64", "regression": "float64"}.get(label.kind)
+    with suppress(TypeError, ValueError):
+        if kind:
+            return pd.Series(list(labels), dtype=kind)
+    return pd.Series([None if each is None else str(each) for each in labels], dtype=object)
 
 
 def _times(values: Sequence[datetime | None]) -> "pd.Series[pd.Timestamp]":

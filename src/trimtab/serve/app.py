@@ -8,7 +8,6 @@ from datetime import datetime
 from typing import Any, cast
 
 from flask import Flask, Response, g, request
-from pydantic import TypeAdapter
 from werkzeug.exceptions import HTTPException
 
 from trimtab.clock import Clock
@@ -16,23 +15,14 @@ from trimtab.errors import ModelBroken, RequestRejected, StoreUnreachable
 from trimtab.params import Params
 from trimtab.predictions.records import Outcome, Role
 from trimtab.predictions.writer import LogWriter
-from trimtab.serve import openapi
 from trimtab.serve.bodies import Body, Fault, fault, read_json, under
+from trimtab.serve.contract import Contracts
 from trimtab.serve.holder import ModelHolder, Serving
 from trimtab.serve.metrics import Metrics
 from trimtab.serve.predicting import Predicting
-from trimtab.serve.request_types import feedback_body, is_id, row_type
-from trimtab.serve.responses import (
-    Acknowledgement,
-    Error,
-    Health,
-    Identity,
-    Readiness,
-    json_response,
-    response_fields,
-)
+from trimtab.serve.request_types import is_id
+from trimtab.serve.responses import Acknowledgement, Error, Health, Identity, Readiness, json_response
 from trimtab.serve.retries import HEADER, KEY_PATTERN, MAX_KEY_CHARACTERS
-from trimtab.serve.row_checker import RowChecker
 from trimtab.serve.tokens import Tokens
 
 log = logging.getLogger(__name__)
@@ -57,24 +47,22 @@ def create_app(
     app.extensions["log"] = writer
     metrics = Metrics(params, holders, writer)
     predicting = Predicting(holders, writer, params, clock, metrics)
-    fields = response_fields(params.data.label)
-    checker = RowChecker(params.data, max_rows)
-    row_schema = TypeAdapter(row_type(params.data)).json_schema()
-    outcomes = feedback_body(params.data.label, max_rows)
-    document = openapi.document(params, checker.body, outcomes, secured=bool(tokens.clients))
+    contracts = Contracts(champion, params, metrics, secured=bool(tokens.clients))
     _observe(app, metrics)
     _answer_errors(app, metrics)
 
     @app.post("/predict")
     def predict() -> Response:
         client = tokens.client(request.headers.get("Authorization"), "predict")
-        made, is_retry = predicting.answer(checker.check(read_json()), _key(client))
+        content, serving = read_json(), champion.current()
+        contract = contracts.of(serving)
+        made, is_retry = predicting.answer(serving, contract.rows.check(content), _key(client))
         predictions = [
             {
                 "prediction_id": prediction.prediction_id,
                 "row_id": prediction.row_id,
                 "version": prediction.version,
-                **fields(prediction.answer),
+                **contract.fields(prediction.answer),
             }
             for prediction in made
         ]
@@ -86,6 +74,7 @@ def create_app(
     @app.post("/feedback")
     def feedback() -> Response:
         tokens.client(request.headers.get("Authorization"), "feedback")
+        outcomes = contracts.of(champion.serving).outcomes
         received = _outcomes(read_json(), outcomes, writer, model, clock())
         new = writer.add_outcomes(received)
         metrics.received(new or 0)
@@ -94,7 +83,8 @@ def create_app(
     @app.get("/model")
     def model_in_production() -> Response:
         tokens.client(request.headers.get("Authorization"), None)
-        return json_response(_identity(champion.current(), model, row_schema))
+        serving = champion.current()
+        return json_response(_identity(serving, model, contracts.of(serving).row_schema))
 
     @app.get("/healthz")
     def healthz() -> Response:
@@ -111,7 +101,7 @@ def create_app(
 
     @app.get("/openapi.json")
     def openapi_document() -> Response:
-        return json_response(document)
+        return json_response(contracts.of(champion.serving).document)
 
     return app
 

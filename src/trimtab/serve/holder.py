@@ -3,29 +3,51 @@
 import gc
 import logging
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from werkzeug.exceptions import ServiceUnavailable
 
-from trimtab.contracts import ModelVersion
+from trimtab.contracts import ModelVersion, Recipe
 from trimtab.errors import StoreUnreachable, UnsafeModel
+from trimtab.params import Params
+from trimtab.serve.row_checker import Row
 from trimtab.serve.scoring import Scorer
 
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Serving:
     """A version that was loaded and checked. A request uses the same one from start to end.
 
-    `commit` is that of the code that trained it; `batches` has revision and MD5 of each training batch.
+    `params` has the data contract of the version. `commit` is that of the code that trained it; `batches` has revision and
+    MD5 of each training batch.
     """
 
     version: ModelVersion
     scorer: Scorer
+    params: Params
     commit: str | None
     batches: Mapping[str, str]
+
+    @cached_property
+    def _features(self) -> frozenset[tuple[str, str, bool]]:
+        features = self.params.data.features.items()
+        return frozenset((name, feature.kind, feature.nullable) for name, feature in features)
+
+    def can_predict(self, rows: Sequence[Row], champion: "Serving") -> bool:
+        """Return whether rows that were accepted for the champion have all features of this version, each of its kind."""
+        others = self._features - champion._features
+        return all(_has(row, *feature) for row in rows for feature in others)
+
+
+def _has(row: Row, name: str, kind: str, nullable: bool) -> bool:
+    value = row.get(name)
+    if value is None:
+        return nullable and name in row
+    return isinstance(value, str) is (kind == "category")
 
 
 class ModelHolder:
@@ -34,12 +56,13 @@ class ModelHolder:
     Args:
         find: Returns the version that should answer, or None; may raise while a store is unavailable.
         prepare: Loads and checks a version; may raise, and then the version is not used.
+        find_recipes: Returns the recipes whose features and labels clients may send beside those of the version.
         keeps: Whether the last version keeps answering if `find` returns None: true for a champion, not for a challenger.
         serving: Answers until the first look.
         note: What is wrong even if all looks succeed.
 
-    `serving` is replaced as a whole, `failures` counts the failed looks, and `trouble` is why the last one failed, and
-    the note.
+    `serving` is replaced as a whole, and so are the `recipes`. `failures` counts the failed looks, and `trouble` is why the
+    last one failed, and the note.
     """
 
     def __init__(
@@ -47,12 +70,15 @@ class ModelHolder:
         *,
         find: Callable[[], ModelVersion | None],
         prepare: Callable[[ModelVersion], Serving],
+        find_recipes: Callable[[], tuple[Recipe, ...]] = tuple,
         keeps: bool = True,
         serving: Serving | None = None,
         note: str | None = None,
     ) -> None:
         self._find, self._prepare, self._keeps, self._note = find, prepare, keeps, note
+        self._find_recipes = find_recipes
         self.serving, self.failures, self.trouble = serving, 0, note
+        self.recipes: tuple[Recipe, ...] = ()
         self._cause: str | None = None
 
     def current(self) -> Serving:
@@ -70,7 +96,7 @@ class ModelHolder:
         """Look once, and return whether another version answers now. A failure never removes the last good one."""
         before = self.serving
         try:
-            version = self._find()
+            version, self.recipes = self._find(), self._find_recipes()
             if version is None:
                 self.serving = before if self._keeps else None
             elif before is None or before.version != version:

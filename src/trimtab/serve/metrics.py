@@ -12,11 +12,11 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, generate_la
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from trimtab.params import Params
+from trimtab.params import Data, Label, Params
 from trimtab.predictions.records import Role
 from trimtab.predictions.writer import LogWriter
 from trimtab.serve.holder import ModelHolder
-from trimtab.serve.responses import bucket_bounds
+from trimtab.serve.responses import Floats, bucket_bounds, histogram_values
 
 _Family = type[GaugeMetricFamily | CounterMetricFamily]
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
@@ -75,13 +75,13 @@ class Metrics:
     """Metrics of one service, in a registry of their own.
 
     Args:
-        params: The parameters; they name the model, its features and the kind of its label.
+        params: The parameters; they name the model and its features.
         holders: By role; they give the version that answers, and the number of failed attempts to load one.
         log: Gives the state of the prediction log.
     """
 
     def __init__(self, params: Params, holders: Mapping[Role, ModelHolder], log: LogWriter) -> None:
-        model, data, self._registry = params.model.name, params.data, CollectorRegistry()
+        model, self._registry = params.model.name, CollectorRegistry()
         families: dict[str, Counter | Histogram] = {
             name: Counter(name, meaning, ["model", *labels], registry=self._registry)
             for name, (meaning, *labels) in _COUNTERS.items()
@@ -100,15 +100,19 @@ class Metrics:
         # A series that exists from the start shows its first increase.
         for name in ("trimtab_faults", "trimtab_outcomes", "trimtab_shadow_dropped"):
             self._series(name)
+        self.declare(params.data)
+        self._answers = _Answers(model)
+        self._registry.register(self._answers)
+        self._registry.register(_State(model, holders, log))
+
+    def declare(self, data: Data) -> None:
+        """Begin the series of the features of a data contract."""
         for feature in data.features:
             self._series("trimtab_missing_inputs", feature)
             self._series("trimtab_refused_inputs", feature)
         for feature in data.categories:
             self._series("trimtab_unseen_categories", feature)
         self._features = frozenset(data.features)
-        self._answers = _Answers(model, bucket_bounds(data.label))
-        self._registry.register(self._answers)
-        self._registry.register(_State(model, holders, log))
 
     def answered(self, route: str, status: int, seconds: float) -> None:
         """Count a request; `route` is the rule that matched, never the path of the request."""
@@ -121,11 +125,11 @@ class Metrics:
             for feature, count in CountOf(features).items() if features else ():
                 self._series(name, feature).inc(count)
 
-    def predicted(self, version: str, role: str, answers: Sequence[float]) -> None:
+    def predicted(self, version: str, role: str, label: Label, answers: Floats) -> None:
         """Count predicted rows, and their answers in a histogram."""
         self._series("trimtab_predictions", version).inc(len(answers))
         self._series("trimtab_rows", role).inc(len(answers))
-        self._answers.add(version, answers)
+        self._answers.add(version, label, histogram_values(label, answers))
 
     def dropped(self, rows: int) -> None:
         """Count rows that the mirrored model did not predict."""
@@ -150,15 +154,17 @@ class Metrics:
 class _Answers(Collector):
     """A histogram that takes many values at once; prometheus-client's own takes microseconds per value."""
 
-    def __init__(self, model: str, bounds: Sequence[float]) -> None:
-        self._model, self._bounds, self._lock = model, bounds, threading.Lock()
+    def __init__(self, model: str) -> None:
+        self._model, self._lock = model, threading.Lock()
+        self._bounds: dict[str, list[float]] = {}
         self._counts: dict[str, list[int]] = {}
         self._sums: dict[str, float] = {}
 
-    def add(self, version: str, answers: Sequence[float]) -> None:
-        places = [bisect_left(self._bounds, answer) for answer in answers]
+    def add(self, version: str, label: Label, answers: Sequence[float]) -> None:
+        bounds = self._bounds.get(version) or self._bounds.setdefault(version, bucket_bounds(label))
+        places = [bisect_left(bounds, answer) for answer in answers]
         with self._lock:
-            counts = self._counts.setdefault(version, [0] * (len(self._bounds) + 1))
+            counts = self._counts.setdefault(version, [0] * (len(bounds) + 1))
             for place in places:
                 counts[place] += 1
             self._sums[version] = self._sums.get(version, 0.0) + sum(answers)
@@ -169,9 +175,9 @@ class _Answers(Collector):
             "Predicted values: the probability (of the most likely class), or the value in the label's unit.",
             labels=["model", "version"],
         )
-        bounds = [*map("{:g}".format, self._bounds), "+Inf"]
         with self._lock:
             for version, counts in self._counts.items():
+                bounds = [*map("{:g}".format, self._bounds[version]), "+Inf"]
                 buckets = list(zip(bounds, map(float, accumulate(counts)), strict=True))
                 family.add_metric([self._model, version], buckets, self._sums[version])
         return [family]

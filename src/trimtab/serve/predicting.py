@@ -53,44 +53,44 @@ class Predicting:
         clock: Clock,
         metrics: Metrics,
     ) -> None:
-        self._champion, self._former = holders["champion"], holders.get("holdback")
+        self._former = holders.get("holdback")
         self._writer, self._clock, self._metrics = writer, clock, metrics
-        self._model, self._label = params.model.name, params.data.label
-        self._share = params.serve.holdback_share
+        self._model, self._share = params.model.name, params.serve.holdback_share
         self._retries = Retries(writer, self._model, _REMEMBERED_REQUESTS * params.serve.max_rows)
         challenger = holders.get("shadow")
         self._shadow = Shadow(challenger, writer, params, metrics.dropped) if challenger else None
 
-    def answer(self, request: CheckedRows, key: str | None) -> tuple[Sequence[Prediction], bool]:
+    def answer(
+        self, serving: Serving, request: CheckedRows, key: str | None
+    ) -> tuple[Sequence[Prediction], bool]:
         """Return a prediction for each row, in their order, and whether they were made before.
 
         Args:
-            request: Rows and actions.
+            serving: The champion.
+            request: Rows and actions that were checked by its contract.
             key: The same for a client's retry; None makes new predictions in any case.
 
         Raises:
             RequestRejected: The key came with another body before.
             Conflict: A request with this key is being processed.
-            ServiceUnavailable: There is no model yet.
             ModelBroken: The model predicted NaN or infinity.
             StoreUnreachable: The log does not accept the predictions.
         """
         if key is None:
-            return self._make(request, random_ids(len(request.rows))), False
-        return self._retries.answer(key, request, lambda ids: self._make(request, ids))
+            return self._make(serving, request, random_ids(len(request.rows))), False
+        return self._retries.answer(key, request, lambda ids: self._make(serving, request, ids))
 
-    def _make(self, request: CheckedRows, ids: Sequence[str]) -> list[Prediction]:
-        serving, now = self._champion.current(), self._clock()
-        former = self._former.serving if self._former else None
+    def _make(self, serving: Serving, request: CheckedRows, ids: Sequence[str]) -> list[Prediction]:
+        now, former = self._clock(), self._former.serving if self._former else None
         asked = list(zip(ids, request.rows, request.times, request.actions, strict=True))
-        if former is None:
+        if former is None or not _can_replace(former, serving, request.rows):
             made = self._by(serving, "champion", None, asked, now)
         else:
             made = self._shared(serving, former, asked, now)
         self._writer.add(made)
         self._metrics.asked(request.missing, request.unseen)
         if self._shadow:
-            self._shadow.offer(made)
+            self._shadow.offer(made, serving)
         return made
 
     def _shared(
@@ -109,11 +109,11 @@ class Predicting:
     ) -> list[Prediction]:
         if not asked:
             return []
-        version = serving.version.version
+        version, label = serving.version.version, serving.params.data.label
         predicted = serving.scorer.answers([row for _, row, _, _ in asked])
         if not np.isfinite(predicted).all():
             raise ModelBroken(version)
-        self._metrics.predicted(version, role, responses.histogram_values(self._label, predicted))
+        self._metrics.predicted(version, role, label, predicted)
         return [
             Prediction(
                 prediction_id=prediction_id,
@@ -129,7 +129,7 @@ class Predicting:
                 features=row,
             )
             for (prediction_id, row, time, action), answer in zip(
-                asked, responses.logged(self._label, predicted), strict=True
+                asked, responses.logged(label, predicted), strict=True
             )
         ]
 
@@ -137,7 +137,8 @@ class Predicting:
 class Shadow:
     """The challenger in Staging predicts the same rows after the response, for the log only.
 
-    A bounded queue and a thread. Rows that do not fit are dropped and counted; no request waits.
+    A bounded queue and a thread. Rows that do not fit, or that lack a feature of the challenger, are dropped and counted; no
+    request waits.
 
     Args:
         challenger: Holds the version in Staging.
@@ -150,15 +151,18 @@ class Shadow:
         self, challenger: ModelHolder, writer: LogWriter, params: Params, dropped: Callable[[int], None]
     ) -> None:
         self._challenger, self._writer, self._dropped = challenger, writer, dropped
-        self._label, self._max_rows = params.data.label, params.serve.shadow_rows
+        self._max_rows = params.serve.shadow_rows
         self._queue: queue.SimpleQueue[tuple[Serving, Sequence[Prediction]]] = queue.SimpleQueue()
         self._lock, self._waiting = threading.Lock(), 0
         threading.Thread(target=self._loop, name="shadow", daemon=True).start()
 
-    def offer(self, answered: Sequence[Prediction]) -> None:
-        """Let the challenger predict the same rows, if there is one and the queue has room."""
+    def offer(self, answered: Sequence[Prediction], champion: Serving) -> None:
+        """Let the challenger predict the same rows, if there is one, it can, and the queue has room."""
         serving = self._challenger.serving
         if serving is None:
+            return
+        if not serving.can_predict([prediction.features for prediction in answered], champion):
+            self._dropped(len(answered))
             return
         with self._lock:
             if self._waiting + len(answered) > self._max_rows:
@@ -181,6 +185,7 @@ class Shadow:
     def _predict(self, serving: Serving, answered: Sequence[Prediction]) -> list[Prediction]:
         version = serving.version.version
         predicted = serving.scorer.answers([prediction.features for prediction in answered])
+        logged = responses.logged(serving.params.data.label, predicted)
         return [
             replace(
                 prediction,
@@ -191,8 +196,13 @@ class Shadow:
                 propensity=None,
                 answer=answer,
             )
-            for prediction, answer in zip(answered, responses.logged(self._label, predicted), strict=True)
+            for prediction, answer in zip(answered, logged, strict=True)
         ]
+
+
+def _can_replace(former: Serving, champion: Serving, rows: Sequence[Row]) -> bool:
+    same_label = former.params.data.label == champion.params.data.label
+    return same_label and former.can_predict(rows, champion)
 
 
 def held_back(row_id: str, share: float) -> bool:

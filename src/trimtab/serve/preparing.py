@@ -13,7 +13,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from trimtab import files
 from trimtab.contracts import ModelVersion
-from trimtab.errors import UnsafeModel
+from trimtab.data.recipes import obstacle, with_recipe
+from trimtab.errors import CommandFailed, StoreUnreachable, UnsafeModel
+from trimtab.origin.origin import Origin
 from trimtab.params import Params
 from trimtab.registry import load
 from trimtab.registry.mlflow_store import Store
@@ -44,17 +46,20 @@ _FORMAT = TypeAdapter(LastGood)
 
 
 def preparer(
-    registry: Store, params: Params, models: Path, *, remembers: bool = False
+    registry: Store, origin: Origin, params: Params, models: Path, *, remembers: bool = False
 ) -> Callable[[ModelVersion], Serving]:
     """Return a function that prepares a version, and with `remembers` makes it the last good one.
 
-    It raises UnsafeModel if the file has another digest than the ledger says, holds a type that is not trusted, or does
+    A version is used with its own recipe and the parameters of the commit that trained it, but `serve` and `predictions` are
+    those of `params`. The function raises UnsafeModel if the file has another digest than the ledger says, holds a type that is not trusted, or does
     not reproduce the answers that were logged with its example; StoreUnreachable if MLflow does not answer.
     """
 
     def prepare(version: ModelVersion) -> Serving:
-        pipeline = load.load(version.source, version.digest, params.model.trusted_types, cache=models)
-        ready = scorer(pipeline, params)
+        tags = registry.run_tags(version.run_id)
+        own = _own_params(version, tags.get("trimtab.commit"), origin, params)
+        pipeline = load.load(version.source, version.digest, own.model.trusted_types, cache=models)
+        ready = scorer(pipeline, own)
         example = load.read_example(registry.uri, version.run_id)
         if example is None:
             log.warning(
@@ -62,29 +67,44 @@ def preparer(
             )
         else:
             answers = ready.answers(example.rows)
-            expected = shape_predictions(pipeline, params.data.label, example.predicted)
+            expected = shape_predictions(pipeline, own.data.label, example.predicted)
             if answers.shape != expected.shape or not np.allclose(answers, expected, _RELATIVE, _ABSOLUTE):
                 raise UnsafeModel(
                     version.source,
                     "expected the answers to its example that were logged when it was trained, got others",
                 )
-        tags = registry.run_tags(version.run_id)
         serving = Serving(
             version=version,
             scorer=ready,
+            params=own,
             commit=tags.get("trimtab.commit"),
             batches={name.removeprefix(_BATCH): tags[name] for name in tags if name.startswith(_BATCH)},
         )
         if remembers:
-            remember(models, serving, params)
+            remember(models, serving)
         return serving
 
     return prepare
 
 
-def remember(models: Path, serving: Serving, params: Params) -> None:
+def _own_params(version: ModelVersion, commit: str | None, origin: Origin, params: Params) -> Params:
+    """Return the parameters to use a version with. Those of the service do if the commit cannot be read."""
+    trained = params
+    try:
+        trained = origin.params(commit) if commit else params
+    except (StoreUnreachable, CommandFailed):
+        if obstacle(version.recipe, params.data):
+            raise
+        log.warning("Version %s is used with the parameters of the service", version.version, exc_info=True)
+    update = {"serve": params.serve, "predictions": params.predictions}
+    return with_recipe(trained.model_copy(update=update), version.recipe)
+
+
+def remember(models: Path, serving: Serving) -> None:
     """Replace the last good version. If the disk refuses it, this is logged, and the version answers all the same."""
-    state = LastGood(version=serving.version, commit=serving.commit, batches=serving.batches, params=params)
+    state = LastGood(
+        version=serving.version, commit=serving.commit, batches=serving.batches, params=serving.params
+    )
     try:
         files.write(models / LAST_GOOD, _FORMAT.dump_json(state, indent=2))
     except OSError:
@@ -110,7 +130,9 @@ def last_good(models: Path, params: Params | None) -> tuple[Params, Serving] | N
     except Exception:  # the service can still wait for the stores
         log.exception("The last good version could not be loaded")
         return None
-    return state.params, Serving(version=version, scorer=ready, commit=state.commit, batches=state.batches)
+    return state.params, Serving(
+        version=version, scorer=ready, params=state.params, commit=state.commit, batches=state.batches
+    )
 
 
 def _read(path: Path) -> LastGood | None:

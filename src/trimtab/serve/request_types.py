@@ -4,9 +4,9 @@ The same types check requests (`row_checker`, `outcomes`) and become the schemas
 a field is also the expectation that its faults state.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal, Union, cast
 
 from pydantic import (
     AfterValidator,
@@ -14,7 +14,10 @@ from pydantic import (
     ConfigDict,
     Field,
     TypeAdapter,
+    ValidationError,
     ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
     create_model,
     field_validator,
     with_config,
@@ -22,6 +25,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 from typing_extensions import NotRequired, TypedDict
 
+from trimtab.contracts import RecipeFeature
 from trimtab.data.schema import EVENT_TIME, ROW_ID
 from trimtab.params import Binary, Data, Feature, Label, Number, Regression
 from trimtab.predictions.records import LONGEST_ID
@@ -103,16 +107,19 @@ class Item(BaseModel):
         return row_id or served
 
 
-def row_type(data: Data) -> Any:
+def row_type(data: Data, optional: Mapping[str, RecipeFeature]) -> Any:
     """Return the type of one row to predict, which ignores unknown fields: `RowChecker` looks for them.
+
+    It may have the optional features.
 
     A typed dictionary, because features may have any name, and because it takes three quarters of a model's time. Letting
     pydantic look for unknown fields would take a third more.
     """
     features = {name: _feature_type(feature) for name, feature in data.features.items()}
+    others = {name: NotRequired[_optional_type(feature)] for name, feature in optional.items()}
     return object_type(
         "Row",
-        {ROW_ID: Id, EVENT_TIME: _Time, **features},
+        {ROW_ID: Id, EVENT_TIME: _Time, **features, **others},
         ConfigDict(extra="ignore", json_schema_extra={"additionalProperties": False}),
     )
 
@@ -129,9 +136,9 @@ def label_type(label: Label) -> Any:
     ]
 
 
-def predict_body(data: Data, max_rows: int) -> Body:
+def predict_body(data: Data, max_rows: int, optional: Mapping[str, RecipeFeature]) -> Body:
     """Return the body of `POST /predict`: a row, or rows, and the client's actions."""
-    row = row_type(data)
+    row = row_type(data, optional)
     actions = Annotated[
         list[Action | None], AfterValidator(_one_each), Field(description="One for each row.")
     ]
@@ -145,9 +152,10 @@ def predict_body(data: Data, max_rows: int) -> Body:
     )
 
 
-def feedback_body(label: Label, max_items: int) -> Body:
-    """Return the body of `POST /feedback`: an outcome, or outcomes."""
-    item = create_model("Item", __base__=Item, label=(label_type(label), ...))
+def feedback_body(labels: Sequence[Label], max_items: int) -> Body:
+    """Return the body of `POST /feedback`: an outcome, or outcomes, with any of these labels."""
+    types = [label_type(label) for label in labels]
+    item = create_model("Item", __base__=Item, label=(_any_of(types) if types[1:] else types[0], ...))
     return Body(
         name="item",
         single=object_type("FeedbackItem", {"item": item}),
@@ -172,6 +180,19 @@ def _expected(text: str) -> PydanticCustomError:
     return PydanticCustomError("expected", "{text}", {"text": text})
 
 
+def _any_of(types: Sequence[Any]) -> Any:
+    """Return the union of described types; a value that is none of them has one fault."""
+    text = "; or ".join(type_.__metadata__[-1].description for type_ in types)
+
+    def check(value: object, validate: ValidatorFunctionWrapHandler) -> object:
+        try:
+            return validate(value)
+        except ValidationError:
+            raise _expected(text) from None
+
+    return Annotated[Union[tuple(types)], WrapValidator(check), Field(description=text)]
+
+
 def _list_type(item: Any, max_items: int) -> Any:
     return Annotated[list[item], Field(min_length=1, max_length=max_items)]
 
@@ -184,6 +205,12 @@ def _feature_type(feature: Feature) -> Any:
     if feature.nullable:
         type_, text = type_ | None, f"{text}, or null"
     return Annotated[type_, Field(description=text)]
+
+
+def _optional_type(feature: RecipeFeature) -> Any:
+    if feature.categories is None:
+        return Annotated[float | None, Field(description="a number, or null")]
+    return Annotated[str | None, Field(description="text, or null")]
 
 
 def _number(low: float, high: float) -> tuple[Any, str]:

@@ -91,10 +91,9 @@ def response_fields(label: Label) -> Callable[[Answer], dict[str, object]]:
     >>> response_fields(Multiclass(kind="multiclass", classes=["a", "b"]))({"a": 0.25, "b": 0.75})
     {'probabilities': {'a': 0.25, 'b': 0.75}, 'label': 'b'}
     """
-    if isinstance(label, Multiclass):
-        return _class_fields
     name = "value" if isinstance(label, Regression) else "probability"
-    return lambda answer: {name: answer}
+    # The answer to a retry may be that of a version with another kind of label.
+    return lambda answer: _class_fields(answer) if isinstance(answer, Mapping) else {name: answer}
 
 
 def logged(label: Label, answers: Floats) -> list[Answer]:
@@ -126,6 +125,5 @@ def json_response(content: object, status: int = 200) -> Response:
     return Response(orjson.dumps(content), status, content_type="application/json")
 
 
-def _class_fields(answer: Answer) -> dict[str, object]:
-    probabilities = cast(Mapping[str, float], answer)
+def _class_fields(probabilities: Mapping[str, float]) -> dict[str, object]:
     return {"probabilities": probabilities, "label": max(probabilities, key=probabilities.__getitem__)}

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from trimtab.contracts import RecipeFeature
 from trimtab.data.schema import EVENT_TIME, ROW_ID, columns
 from trimtab.errors import RequestRejected
 from trimtab.params import Data
@@ -30,11 +31,15 @@ class RowChecker:
     """Checks bodies of `POST /predict`.
 
     A value of another JSON type than the contract's is a fault, never converted. An undeclared category is not a fault.
+    `optional` are features of other recipes, which a row may have.
     """
 
-    def __init__(self, data: Data, max_rows: int) -> None:
-        self.body = predict_body(data, max_rows)
-        self._fields = frozenset(columns(data, labelled=False))
+    def __init__(
+        self, data: Data, max_rows: int, optional: Mapping[str, RecipeFeature] | None = None
+    ) -> None:
+        self.body = predict_body(data, max_rows, optional or {})
+        required = columns(data, labelled=False)
+        self._required, self._fields = len(required), frozenset([*required, *(optional or {})])
         self._nullable = [name for name, feature in data.features.items() if feature.nullable]
         self._categories = [(name, frozenset([*values, None])) for name, values in data.categories.items()]
 
@@ -52,8 +57,8 @@ class RowChecker:
         except RequestRejected as rejected:
             raise RequestRejected([*rejected.faults, *self._faults_of_form(rows)]) from None
         repeated = len(rows) > 1 and len({row[ROW_ID] for row in rows}) < len(rows)
-        if repeated or max(map(len, rows)) > len(self._fields):
-            raise RequestRejected(self._faults_of_form(rows))
+        if (repeated or max(map(len, rows)) > self._required) and (faults := self._faults_of_form(rows)):
+            raise RequestRejected(faults)
         return CheckedRows(
             rows=rows,
             times=[row[EVENT_TIME] for row in under(checked, "row")],

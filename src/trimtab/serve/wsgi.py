@@ -8,7 +8,7 @@ from flask import Flask
 
 from trimtab import redaction, settings
 from trimtab.clock import system_clock
-from trimtab.ledger import Ledger, TransitionEnd, queries
+from trimtab.ledger import Ledger, RecipeEntry, TransitionEnd, queries
 from trimtab.origin.origin import Origin
 from trimtab.params import Params
 from trimtab.predictions.opening import open_log
@@ -32,8 +32,8 @@ _LAST_GOOD_PARAMETERS = "The last good parameters are in use until the service i
 def application() -> Flask:
     """Compose the service from the stores that the environment names.
 
-    It serves the version in Production, or the last good one if that is unavailable. The parameters `data` and `model`
-    come from the commit that trained the version, all others from the origin's head.
+    It serves the version in Production, or the last good one if that is unavailable. The parameters `serve` and
+    `predictions` are those of the origin's head, all others those with which the version was trained.
 
     Raises:
         StoreUnreachable: The origin does not answer, and there is no last good version.
@@ -44,9 +44,13 @@ def application() -> Flask:
     logging.getLogger("urllib3").setLevel(logging.ERROR)  # the holder logs a cause once, urllib3 each retry
     clients = tokens.from_environment()
     where = settings.read()
-    registry, models = Store(where.mlflow), where.home / "models"
-    params, serving, trouble = _start(where, registry, models)
-    holders = _holders(Ledger(where.ledger, params.model.name), registry, params, models, serving, trouble)
+    registry, origin, models = Store(where.mlflow), Origin(where), where.home / "models"
+    params, serving, trouble = _start(where, registry, origin, models)
+    holders = _holders(
+        Ledger(where.ledger, params.model.name), registry, origin, params, models, serving, trouble
+    )
+    if trouble is None:
+        holders["champion"].refresh()  # before the first request, which may have fields of another recipe
     writer = LogWriter(
         open_log(where.prediction_log, params.predictions), where.spool, params.predictions, system_clock
     )
@@ -59,27 +63,29 @@ def application() -> Flask:
 def _holders(
     ledger: Ledger,
     registry: Store,
+    origin: Origin,
     params: Params,
     models: Path,
     serving: Serving | None,
     trouble: str | None,
 ) -> dict[Role, ModelHolder]:
     # All transitions are read only after a further one has ended, because the holders ask every few seconds.
-    served_after = lru_cache(maxsize=1)(lambda newest: queries.served(ledger))
+    served_after = lru_cache(maxsize=1)(lambda newest, recipes: queries.served(ledger))
 
     def served() -> queries.Served:
-        return served_after(ledger.last(TransitionEnd))
+        return served_after(ledger.last(TransitionEnd), len(ledger.keys(RecipeEntry)))
 
     holders: dict[Role, ModelHolder] = {
         "champion": ModelHolder(
             find=lambda: served().champion,
-            prepare=preparer(registry, params, models, remembers=True),
+            prepare=preparer(registry, origin, params, models, remembers=True),
+            find_recipes=lambda: served().recipes,
             serving=serving,
             note=trouble if serving else None,
         )
     }
     holders["champion"].trouble = trouble  # until the first look
-    prepare = preparer(registry, params, models)
+    prepare = preparer(registry, origin, params, models)
     if params.serve.shadow_rows:
         holders["shadow"] = ModelHolder(find=lambda: served().challenger, prepare=prepare, keeps=False)
     if params.serve.holdback_share:
@@ -87,9 +93,10 @@ def _holders(
     return holders
 
 
-def _start(where: Settings, registry: Store, models: Path) -> tuple[Params, Serving | None, str | None]:
+def _start(
+    where: Settings, registry: Store, origin: Origin, models: Path
+) -> tuple[Params, Serving | None, str | None]:
     """Return the parameters, the version that answers first if there is one, and what is wrong with them."""
-    origin = Origin(where)
     params, serving, cause = None, None, None
     try:
         params, serving = call_with_timeout(
@@ -109,7 +116,4 @@ def _current(origin: Origin, ledger: str, registry: Store, models: Path) -> tupl
     version = queries.champion(Ledger(ledger, params.model.name))
     if version is None:
         return params, None
-    if commit := registry.run_tags(version.run_id).get("trimtab.commit"):
-        trained = origin.params(commit)
-        params = params.model_copy(update={"data": trained.data, "model": trained.model})
-    return params, preparer(registry, params, models, remembers=True)(version)
+    return params, preparer(registry, origin, params, models, remembers=True)(version)

@@ -19,7 +19,7 @@ from tests.integration.service import served
 from tests.support import playground
 from tests.support.builders import ROOT
 from trimtab import files
-from trimtab.contracts import Stage, Training
+from trimtab.contracts import Recipe, Stage, Training
 from trimtab.ledger import Transition, Version
 from trimtab.loop.loop import Loop
 from trimtab.loop.stage import RUN_TAG
@@ -92,7 +92,11 @@ def requested(loop: Loop, frame: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def promote(
-    loop: Loop, pipeline: Pipeline, stage: Stage = "Production", tags: Mapping[str, str] | None = None
+    loop: Loop,
+    pipeline: Pipeline,
+    stage: Stage = "Production",
+    tags: Mapping[str, str] | None = None,
+    recipe: Recipe | None = None,
 ) -> str:
     """Register a version and move it to a stage as the loop does; its file lies where `load` keeps files."""
     import mlflow
@@ -115,6 +119,7 @@ def promote(
         batches=(),
         trained_through=now,
         seconds=1.0,
+        recipe=recipe,
     )
     loop.ledger.append(Version(version=version, candidate="all", training=training))
     before = loop.registry.in_stage(loop.model, "Production")

@@ -72,6 +72,7 @@ class Shelf:
         return Serving(
             version=version,
             scorer=scorer(pipeline, WANTED),
+            params=WANTED,
             commit="c0ffee",
             batches={"w1": "revision 1, md5 0"},
         )

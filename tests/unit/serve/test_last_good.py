@@ -7,7 +7,7 @@ from trimtab.serve.preparing import LAST_GOOD, last_good, remember
 
 
 def test_what_was_written_answers_as_before(tmp_path, holder):
-    remember(tmp_path, holder.serving, WANTED)
+    remember(tmp_path, holder.serving)
     params, serving = last_good(tmp_path, None)
     assert params == WANTED
     assert list(params.data.features) == list(WANTED.data.features)
@@ -22,7 +22,7 @@ def test_there_is_none_before_the_first_version(tmp_path):
 
 
 def test_that_of_another_model_is_not_taken(tmp_path, holder):
-    remember(tmp_path, holder.serving, WANTED)
+    remember(tmp_path, holder.serving)
     other = WANTED.model_copy(update={"model": WANTED.model.model_copy(update={"name": "other"})})
     assert last_good(tmp_path, other) is None
 
@@ -39,7 +39,7 @@ def test_a_file_of_another_form_is_set_aside(tmp_path, caplog):
 
 def test_a_disk_that_takes_nothing_is_logged(tmp_path, holder, caplog):
     (tmp_path / "models").write_text("a file where the folder should be")
-    remember(tmp_path / "models", holder.serving, WANTED)
+    remember(tmp_path / "models", holder.serving)
     assert "without it the service cannot start while a store is unavailable" in caplog.text
 
 

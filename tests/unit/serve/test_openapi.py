@@ -28,7 +28,7 @@ CHECKER = RowChecker(WANTED.data, max_rows=50)
     ids=["shipped", "classes", "value"],
 )
 def test_the_document_is_openapi(params, secured):
-    predict, feedback = RowChecker(params.data, 50).body, feedback_body(params.data.label, 50)
+    predict, feedback = RowChecker(params.data, 50).body, feedback_body([params.data.label], 50)
     document = openapi.document(params, predict, feedback, secured=secured)
     validate(document)
     assert ("security" in document["paths"]["/predict"]["post"]) is secured
@@ -58,7 +58,7 @@ def test_every_route_is_described(client):
 )
 def test_a_row_is_valid_in_the_schema_where_it_is_to_the_service(change, sound):
     row = {**ROW, **change}
-    schema = TypeAdapter(row_type(WANTED.data)).json_schema()
+    schema = TypeAdapter(row_type(WANTED.data, {})).json_schema()
     assert jsonschema.Draft202012Validator(schema).is_valid(row) is sound
     with nullcontext() if sound else pytest.raises(RequestRejected):
         CHECKER.check({"row": row})
@@ -70,4 +70,4 @@ def test_a_label_is_valid_in_the_schema_where_it_is_to_the_service(label, value)
     item = {"row_id": "a", "label": value, "label_known_at": "2026-01-06T00:00:00Z"}
     valid = jsonschema.Draft202012Validator(TypeAdapter(label_type(label)).json_schema()).is_valid(value)
     with nullcontext() if valid else pytest.raises(RequestRejected):
-        feedback_body(label, 50).check({"item": item}, context={})
+        feedback_body([label], 50).check({"item": item}, context={})

@@ -18,6 +18,7 @@ from sklearn.exceptions import InconsistentVersionWarning
 from trimtab import params, settings
 from trimtab.contracts import ModelVersion, from_plain
 from trimtab.errors import StoreUnreachable
+from trimtab.origin.origin import Origin
 from trimtab.registry.load import MODEL_FILE
 from trimtab.registry.mlflow_store import Store
 from trimtab.serve.preparing import preparer
@@ -31,10 +32,11 @@ def examine(versions: list[ModelVersion], parameters: params.Params) -> Iterator
     Yields:
         `version`, the scikit-learn that `saved` it, the one installed `here`, and `error`.
     """
-    registry = Store(settings.read().mlflow)
+    where = settings.read()
+    registry = Store(where.mlflow)
     registry.stages(parameters.model.name)  # makes MLflow use this registry
     with tempfile.TemporaryDirectory() as folder:
-        prepare = preparer(registry, parameters, Path(folder))
+        prepare = preparer(registry, Origin(where), parameters, Path(folder))
         for version in versions:
             error = ""
             try:
