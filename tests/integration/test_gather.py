@@ -155,6 +155,66 @@ def test_a_batch_that_waits_in_the_landing_folder_is_left_alone(
     assert gather.gather() == ["2026-W02"]
 
 
+def declared(loop: Loop, **changes: dict[str, object] | None) -> dict[str, object]:
+    """Features of the contract with changes; None drops one."""
+    features = {name: feature.model_dump() for name, feature in loop.params.data.features.items()} | changes
+    return {name: feature for name, feature in features.items() if feature is not None}
+
+
+def outcome_of_week(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
+    monkeypatch.setenv("TRIMTAB_NOW", (MONDAY + timedelta(days=8.1)).isoformat())
+    assert gather.gather() == ["2026-W02"]
+    return ingest.ingest("2026-W02")
+
+
+HOLIDAY = {"kind": "number", "nullable": True, "min": 0.0, "max": 1.0}
+
+
+def test_a_new_feature_is_null_in_rows_that_were_served_without_it(
+    loop: Loop, store: PredictionLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served(store, some_rows(loop))
+    playground.push(loop, data__features=declared(loop, holiday=HOLIDAY, temp=None))
+    assert outcome_of_week(loop, monkeypatch)["outcome"] == "ingested"
+    record = state.batches_in_force(loop.ledger.all(Batch))[-1]
+    stored = loop.origin.fetch_batch("2026-W02", md5=record.md5, commit=record.commit)
+    assert stored["holiday"].isna().all() and "temp" not in stored
+
+
+@pytest.mark.parametrize("sent", [0, 2])
+def test_a_new_feature_that_is_not_nullable_sends_such_rows_to_quarantine(
+    loop: Loop, store: PredictionLog, monkeypatch: pytest.MonkeyPatch, sent: int
+) -> None:
+    rows = some_rows(loop)
+    served(store, rows)
+    if sent:
+        served(store, rows.head(sent).assign(holiday=1.0), role="holdback")
+    playground.push(loop, data__features=declared(loop, holiday={**HOLIDAY, "nullable": False}))
+    outcome = outcome_of_week(loop, monkeypatch)
+    assert outcome["outcome"] == "quarantined"
+    expected = "holiday: expected a value, got null" if sent else "got nothing but nulls in holiday"
+    assert expected in str(outcome["reason"])
+
+
+def test_features_and_labels_of_another_kind_go_to_quarantine_with_a_reason(
+    loop: Loop, store: PredictionLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served(store, some_rows(loop))
+    observe(store, [0, 1], days=6)
+    carrier = {**HOLIDAY, "nullable": False}
+    playground.push(loop, data__features=declared(loop, carrier=carrier))
+    outcome = outcome_of_week(loop, monkeypatch)
+    assert "nothing but nulls in carrier" in str(outcome["reason"])
+    playground.push(
+        loop,
+        data__features=declared(loop),
+        data__label={"kind": "multiclass", "classes": ["early", "late"]},
+    )
+    outcome = outcome_of_week(loop, monkeypatch)
+    assert outcome["outcome"] == "quarantined"
+    assert "label: expected early, late or null, got 1" in str(outcome["reason"])
+
+
 def test_without_a_rule_nothing_is_gathered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in playground.environment(tmp_path / "var").items():
         monkeypatch.setenv(name, value)

@@ -13,8 +13,11 @@ from sklearn.pipeline import Pipeline
 
 from tests.integration.service import real
 from tests.integration.service.real import PATIENCE_SECONDS, Service, promote, requested, week
+from tests.support import playground
 from tests.support.waiting import until
+from trimtab.data.recipes import recipe_of
 from trimtab.ledger import queries
+from trimtab.loop import measure
 from trimtab.loop.loop import Loop
 from trimtab.predictions.opening import open_log
 from trimtab.predictions.protocol import PredictionLog
@@ -186,3 +189,40 @@ def test_full_collections_pass_over_what_a_model_brought(loop: Loop, service: Se
 
         counts = until(set_aside, "the model's objects to be set aside", seconds=PATIENCE_SECONDS)
         assert counts["passed_over"] > before["looked_at"]
+
+
+def test_a_change_of_the_data_contract_refuses_no_client(loop: Loop) -> None:
+    loop.registry.stages(loop.model)
+    measure.enter(loop)
+    frame = week(0).assign(holiday=0.0)
+    row = requested(loop, frame.head(1))[0]
+    old, new = row, {name: value for name, value in row.items() if name != "temp"} | {"holiday": 0.0}
+    features = {name: feature.model_dump() for name, feature in loop.params.data.features.items()}
+    del features["temp"]
+    features["holiday"] = {"kind": "number", "nullable": False, "min": 0.0, "max": 1.0}
+
+    def deploy(later: Loop) -> str:
+        """Promote a version of the recipe of this commit."""
+        recipe, tags = recipe_of(later.params), {"trimtab.commit": later.commit}
+        return promote(later, fit(build(later.params), later.params, frame), tags=tags, recipe=recipe)
+
+    def statuses(service: Service) -> list[int]:
+        rows = (old, {**old, **new}, new, {**old, **new, "color": "red"})
+        return [service.post("/predict", {"row": row}).status_code for row in rows]
+
+    with real.running(loop) as service:
+        service.wait_for(deploy(loop))
+        assert statuses(service) == [200, 422, 422, 422], "nobody knows of the new field"
+        later = loop.at(playground.push(loop, data__features=features))
+        measure.enter(later)
+        until(lambda: statuses(service)[1] == 200, "the new recipe", seconds=PATIENCE_SECONDS)
+        assert statuses(service) == [200, 200, 422, 422]
+    with real.running(loop) as service:
+        assert service.get("/readyz").json() == {"status": "ok", "version": "1", "trouble": None}
+        assert statuses(service) == [200, 200, 422, 422], "a restart changes nothing"
+        service.wait_for(deploy(later))
+        assert statuses(service) == [422, 200, 200, 422]
+        assert service.get("/readyz").json() == {"status": "ok", "version": "2", "trouble": None}
+        (prediction,) = service.post("/predict", {"row": new}).json()["predictions"]
+        assert prediction["version"] == "2"
+        assert "holiday" in service.get("/model").json()["row"]["required"]

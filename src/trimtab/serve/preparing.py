@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from trimtab import files
 from trimtab.contracts import ModelVersion
 from trimtab.data.recipes import obstacle, with_recipe
-from trimtab.errors import CommandFailed, StoreUnreachable, UnsafeModel
+from trimtab.errors import CommandFailed, ParamsError, StoreUnreachable, UnsafeModel
 from trimtab.origin.origin import Origin
 from trimtab.params import Params
 from trimtab.registry import load
@@ -51,8 +51,11 @@ def preparer(
     """Return a function that prepares a version, and with `remembers` makes it the last good one.
 
     A version is used with its own recipe and the parameters of the commit that trained it, but `serve` and `predictions` are
-    those of `params`. The function raises UnsafeModel if the file has another digest than the ledger says, holds a type that is not trusted, or does
-    not reproduce the answers that were logged with its example; StoreUnreachable if MLflow does not answer.
+    those of `params`.
+
+    The function raises UnsafeModel if the file has another digest than the ledger says, holds a type that is not trusted, or
+    does not reproduce the answers that were logged with its example; StoreUnreachable if MLflow does not answer, or if the
+    origin does not and `params` do not declare all features of the recipe.
     """
 
     def prepare(version: ModelVersion) -> Serving:
@@ -92,7 +95,7 @@ def _own_params(version: ModelVersion, commit: str | None, origin: Origin, param
     trained = params
     try:
         trained = origin.params(commit) if commit else params
-    except (StoreUnreachable, CommandFailed):
+    except (StoreUnreachable, CommandFailed, ParamsError):
         if obstacle(version.recipe, params.data):
             raise
         log.warning("Version %s is used with the parameters of the service", version.version, exc_info=True)

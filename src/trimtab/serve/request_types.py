@@ -181,7 +181,7 @@ def _expected(text: str) -> PydanticCustomError:
 
 
 def _any_of(types: Sequence[Any]) -> Any:
-    """Return the union of described types; a value that is none of them has one fault."""
+    """Return the union of described types; any other value has one fault."""
     text = "; or ".join(type_.__metadata__[-1].description for type_ in types)
 
     def check(value: object, validate: ValidatorFunctionWrapHandler) -> object:

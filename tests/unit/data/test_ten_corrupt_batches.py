@@ -135,6 +135,15 @@ def test_a_column_of_nulls_although_nulls_are_allowed(
     assert refused(land(week.assign(cloud=None)), data) == "expected values, got nothing but nulls in cloud"
 
 
+def test_nothing_but_nulls_in_features_that_no_client_has_sent(
+    land: Land, week: pd.DataFrame, data: params.Data
+) -> None:
+    folder = land(week.assign(cloud=None), note={"unsent": ["cloud"]})
+    assert len(taken_in(folder, data).valid) == 100
+    folder = land(week.assign(cloud=None, wind=None), note={"unsent": ["cloud", "wind"]})
+    assert refused(folder, data) == "expected values, got nothing but nulls in wind"
+
+
 def test_a_few_values_out_of_range(land: Land, week: pd.DataFrame, data: params.Data) -> None:
     week.loc[[8, 9], "wind"] = [1048.4, -1.0]
     checked = taken_in(land(week), data)

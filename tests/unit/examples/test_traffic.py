@@ -76,7 +76,9 @@ def served(parameters: params.Params, log: LogWriter, champion: ModelVersion | N
     ready = scorer(pipeline, parameters)
     holder = ModelHolder(
         find=lambda: champion,
-        prepare=lambda version: Serving(version=version, scorer=ready, commit=None, batches={}),
+        prepare=lambda version: Serving(
+            version=version, scorer=ready, params=parameters, commit=None, batches={}
+        ),
     )
     holder.refresh()
     server = make_server(
