@@ -16,6 +16,8 @@ from trimtab.serve.responses import response_fields
 from trimtab.serve.row_checker import RowChecker
 
 _LABEL: TypeAdapter[Label] = TypeAdapter(Label)
+LARGEST = 1e300
+"""No label comes near it, and twice it is still a number."""
 
 
 class Contract:
@@ -35,7 +37,7 @@ class Contract:
         self._params, self._secured = params, secured
         self._optional = optional_features(params.data, recipes)
         labels = [params.data.label]
-        for label in (_LABEL.validate_python(recipe.label) for recipe in recipes):
+        for label in (_label(recipe, params.data.label) for recipe in recipes):
             labels += [label] if label not in labels else []
         self.rows = RowChecker(params.data, max_rows, self._optional)
         self.outcomes = feedback_body(labels, max_rows)
@@ -69,6 +71,14 @@ class Contracts:
         self._metrics.declare(params.data)
         self._newest = serving, recipes, contract
         return contract
+
+
+def _label(recipe: Recipe, own: Label) -> Label:
+    """Return the label of a recipe; its bounds are those of the version that answers, or none if that has no number."""
+    if recipe.label["kind"] == "regression" == own.kind:
+        return own
+    bounds = {"min": -LARGEST, "max": LARGEST} if recipe.label["kind"] == "regression" else {}
+    return _LABEL.validate_python({**recipe.label, **bounds})
 
 
 def optional_features(data: Data, recipes: Sequence[Recipe]) -> dict[str, RecipeFeature]:

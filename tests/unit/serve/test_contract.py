@@ -185,7 +185,7 @@ def relabelled(params: Params, label: dict[str, object]) -> Recipe:
     ("label", "accepted", "expected"),
     [
         (CLASSES, [0, 1, "low"], "0 or 1; or one of low, middle, high"),
-        (VALUE, [0, 1, 12.5], "0 or 1; or a number between 0 and 100"),
+        (VALUE, [0, 1, 12.5], "0 or 1; or a number between -1e+300 and 1e+300"),
     ],
 )
 def test_an_outcome_may_have_the_label_of_the_recipe_to_come(log, label, accepted, expected):
