@@ -85,18 +85,25 @@ def test_a_replayed_model_equals_that_of_the_loop(
 
     numbers, hours = range(through + 1), past.block_hours
     _, predictions, _ = fit_shadow(
-        past.params, past.rows, numbers, cutoffs=past.cutoffs, baseline=False, block_hours=hours
+        past.params,
+        past.rows,
+        numbers,
+        following=through + 1,
+        cutoffs=past.cutoffs,
+        baseline=False,
+        block_hours=hours,
     )
     fitted = led.load(Version(version="1", candidate="all", training=shadow.training))
     assert np.array_equal(predictions, predict(fitted, past.params, in_time.parts[-1].read()))
 
 
+@pytest.mark.parametrize("every", [1, 4])
 def test_a_replay_decides_as_the_loop_did(
-    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    every: int, site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Seven weeks one by one, and nobody intervenes."""
     changes = {"train__windows": ["all", 2], "trigger__max_age_batches": 2, "gate__block_hours": None}
-    loop = site.empty(monkeypatch, "two windows", **changes)
+    loop = site.empty(monkeypatch, f"two windows, every {every}", train__shadow_every=every, **changes)
     for number in range(7):
         take_in(loop, [number])
         monitored(f"monitor {number}")

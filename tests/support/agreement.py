@@ -108,7 +108,7 @@ def turns_of_replay(loop: Loop, folder: Path, jobs: int = 1) -> list[Turn]:
     rules, record = rules_of(loop.params), history.record()
     leading = list(leaders(record, rules.race, rules.gate))
     played = play("trimtab", trimtab(rules, leading), record, begin=history.begin)
-    turns = []
+    turns, waiting = [], None  # the request that waits: its answer says why a model is deployed
     for number, scored in enumerate(record):
         served = played.served(number)
         models = {"champion": served, BASELINE: BASELINE, **scored.shadows}
@@ -119,9 +119,11 @@ def turns_of_replay(loop: Loop, folder: Path, jobs: int = 1) -> list[Turn]:
             leader=leading[number],
         )
         decided = played.decisions[number + 1 - history.begin] if number + 1 >= history.begin else None
+        why = waiting or (decided.due if decided else None)
+        waiting = why if decided is not None and decided.action == "WAIT" else None
         if decided is not None and decided.action in ("DEPLOY", "ROLLBACK"):
             target, figures = decided.evidence.target, _figures(decided.evidence)
-            turn = replace(turn, action=decided.action, model=target, why=decided.due, figures=figures)
+            turn = replace(turn, action=decided.action, model=target, why=why, figures=figures)
         turns.append(turn)
     return turns
 

@@ -309,7 +309,7 @@ def _missing(loop: Loop, now: Standing, manifest: Manifest) -> list[Candidate]:
         for name, window in loop.params.train.candidates.items()
     )
     fresh = [scored.batch for scored in now.record if scored.batch != manifest.batch]
-    fresh = fresh[len(fresh) + 1 - loop.params.train.shadow_every :]
+    fresh = fresh[max(0, len(fresh) + 1 - loop.params.train.shadow_every) :]
     return [
         each
         for each in candidates

@@ -5,6 +5,7 @@ import json
 import os
 import tempfile
 import threading
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
@@ -97,6 +98,15 @@ class History:
         """
         return max(0, self.params.train.start_batches - 3)
 
+    @cached_property
+    def fits(self) -> list[int]:
+        """Numbers of the batches through which the candidates are fitted, as `train.shadow_every` says.
+
+        As in the loop, batches that are not in the record do not count. A fit that fails is not tried again through the
+        next batch.
+        """
+        return [self.first, *self.recorded][:: self.params.train.shadow_every]
+
     @property
     def begin(self) -> int:
         """Number of batches of the record at the first decision: `train.start_batches` have come by then."""
@@ -105,7 +115,9 @@ class History:
     @cached_property
     def folder(self) -> Path:
         """Folder of the models; its name is a digest of the rows, the cut-offs, the recipe and the libraries' versions."""
-        recipe = self.params.model_dump(mode="json", include={"model", "data", "gate"})
+        recipe = self.params.model_dump(
+            mode="json", include={"model": True, "data": True, "gate": True, "train": {"shadow_every"}}
+        )
         libraries = [version(name) for name in _LIBRARIES]
         cutoffs = [cutoff.isoformat() for cutoff in self.cutoffs]
         text = json.dumps([recipe, libraries, self.block_hours, cutoffs], sort_keys=True)
@@ -132,6 +144,7 @@ class History:
             self.params,
             self.rows,
             range(begin, through + 1),
+            following=next((later for later in self.fits if later > through), through + 1),
             cutoffs=self.cutoffs,
             baseline=candidate == BASELINE,
             block_hours=self.block_hours,
@@ -161,14 +174,12 @@ class History:
 
     def distance(self, candidate: str, through: int) -> float | None:
         """Return how far apart the predictions of two successive models of a candidate are on the newer's last batch."""
-        if (
-            through == self.first
-            or self.shadow(candidate, through).error
-            or self.shadow(candidate, through - 1).error
-        ):
+        place = self.fits.index(through)
+        before = self.fits[max(0, place - 1)]
+        if place == 0 or self.shadow(candidate, through).error or self.shadow(candidate, before).error:
             return None
         ours = self._predictions(candidate, through, "newest")
-        theirs = self._predictions(candidate, through - 1, "following")
+        theirs = self._predictions(candidate, before, "following")
         newest = self.rows.parts[through].known_at(self.cutoffs[through])
         truths = targets(newest.read([LABEL]), self.params.data)
         return apart(ours, theirs, truths, self.params.data.label)
@@ -179,30 +190,35 @@ class History:
 
     def _tasks(self) -> Iterator[tuple[str, int]]:
         for through in range(self.first, len(self.batches)):
-            for candidate in (*self.windows, BASELINE):
+            for candidate in (*(self.windows if through in self.fits else ()), BASELINE):
                 yield candidate, through
+
+    def _through(self, number: int) -> int:
+        """Return the number of the newest batch, up to this one, through which the candidates are fitted."""
+        return self.fits[bisect_right(self.fits, number) - 1]
 
     def _path(self, candidate: str, through: int) -> Path:
         return self.folder / f"{candidate}-{through:05}.json"
 
     def _scored(self, number: int) -> ScoredBatch:
-        batch = self.batches[number]
-        fitted = {name: self.shadow(name, number - 1) for name in self.windows}
-        newest = {name: self.shadow(name, number) for name in self.windows}
+        newest = self._through(number)
         return ScoredBatch(
-            batch=batch,
+            batch=self.batches[number],
             scores=_Scores(history=self, number=number),
-            shadows={
-                name: model_name(name, self.batches[number - 1])
-                for name, shadow in fitted.items()
-                if shadow.error is None
-            },
-            newest={name: model_name(name, batch) for name, shadow in newest.items() if shadow.error is None},
+            shadows=self._fitted(self._through(number - 1)),
+            newest=self._fitted(newest),
             examined={
-                name: Examined(distance=self.distance(name, number), milliseconds_per_row=0.0, megabytes=0.0)
+                name: Examined(distance=self.distance(name, newest), milliseconds_per_row=0.0, megabytes=0.0)
                 for name in self.windows
             },
         )
+
+    def _fitted(self, through: int) -> dict[str, str]:
+        """Return the name of each candidate's model that was fitted through a batch."""
+        batch = self.batches[through]
+        return {
+            name: model_name(name, batch) for name in self.windows if self.shadow(name, through).error is None
+        }
 
 
 def _end_with_parent() -> None:
@@ -269,7 +285,7 @@ class _Scores(Mapping[str, Score]):
 
     @cached_property
     def _places(self) -> dict[str, tuple[str, int]]:
-        earlier = range(self.history.first, self.number)
+        earlier = [through for through in self.history.fits if through < self.number]
         places = {
             model_name(candidate, self.history.batches[through]): (candidate, through)
             for candidate in self.history.windows

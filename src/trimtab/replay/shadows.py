@@ -41,6 +41,7 @@ def fit_shadow(
     rows: Rows,
     batches: range,
     *,
+    following: int,
     cutoffs: Sequence[datetime],
     baseline: bool,
     block_hours: float,
@@ -54,13 +55,14 @@ def fit_shadow(
         parameters: Under which the model is fitted and scored.
         rows: Of all batches of the history.
         batches: Numbers of the batches to train on.
+        following: Number of the batch through which the candidate is fitted next.
         cutoffs: For each batch of the history, the time up to which labels count when a model is fitted through the batch,
             and when the batch is scored.
         baseline: Whether the baseline is fitted instead.
         block_hours: See `score_model`.
 
     Returns:
-        The scores; the predictions on the newest of `batches`; those on the next batch (empty after the last one).
+        The scores; the predictions on the newest of `batches`; those on batch `following` (empty after the last one).
     """
     build = fit.baseline if baseline else fit.build
     through = batches.stop - 1
@@ -93,5 +95,6 @@ def fit_shadow(
             rows_of_batch, predicted = frame.iloc[places[part.batch]], answers[places[part.batch]]
             truths = targets(rows_of_batch, parameters.data)
             scores[part.batch] = score_model(rows_of_batch, truths, predicted, parameters, block_hours)
-    newest, following, *_ = (*(answers[places.get(part.batch, [])] for part in parts[:2]), np.empty(0))
-    return Shadow(seconds=seconds, scores=scores), newest, following
+    ids = [*(part.batch for part in rows.parts), None]
+    newest, later = (answers[places.get(ids[number], [])] for number in (through, following))
+    return Shadow(seconds=seconds, scores=scores), newest, later

@@ -58,6 +58,23 @@ def test_the_shadow_on_a_batch_was_the_newest_model_on_the_batch_before(history:
     assert [each.shadows for each in record[1:]] == [each.newest for each in record[:-1]]
 
 
+def test_between_two_fits_the_models_are_those_of_the_last_fit(tmp_path: Path) -> None:
+    stream = Stream(kind="none", seed=1, batches=BATCHES, rows=80)
+    past = fitted(tmp_path, stream, train__shadow_every=3)
+    record, weeks = past.record(), past.batches
+    assert past.fits == [5, 8]
+    shadows = [each.shadows["all"].removeprefix("all through ") for each in record]
+    newest = [each.newest["all"].removeprefix("all through ") for each in record]
+    assert shadows == [weeks[5]] * 3 + [weeks[8]] * 2
+    assert newest == [weeks[5]] * 2 + [weeks[8]] * 3
+    distances = [each.examined["all"].distance for each in record]
+    assert distances[:2] == [None] * 2 and distances[2:] == [distances[2]] * 3 and distances[2] > 0
+    assert record[-1].scores.keys() == {
+        BASELINE,
+        *(f"{name} through {week}" for name in past.windows for week in (weeks[5], weeks[8])),
+    }
+
+
 def test_windows_make_different_models(history: History) -> None:
     last = history.record()[-1]
     assert last.scores[last.shadows["all"]].loss != last.scores[last.shadows["newest 3"]].loss
