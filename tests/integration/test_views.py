@@ -68,8 +68,8 @@ def test_the_page_agrees_with_the_loop(loop: Loop) -> None:
     quality = shown.batches[-1].quality
     assert (quality.version, shown.champion.version.version) == ("1", "1")
     assert quality.score == quality.fresh  # the newest model of the batch before is the champion
-    assert [(each.name, each.leads, each.error) for each in shown.candidates] == [("all", True, None)]
-    assert shown.candidates[0].shadow.batch == playground.weeks()[4].batch
+    assert [(each.name, each.leads, each.error) for each in shown.race.candidates] == [("all", True, None)]
+    assert shown.race.candidates[0].shadow.batch == playground.weeks()[4].batch
     request, answer = health.evidence(shown.champion.answer.request)
     assert (request.source, answer.version) == ("first", "1")
     assert answer.reason in html.evidence(request, answer, nonce="n")

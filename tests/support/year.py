@@ -9,6 +9,7 @@ import math
 import random
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,8 @@ from trimtab.contracts import (
     Training,
     sha256,
 )
-from trimtab.evaluate.record import BASELINE
+from trimtab.data.recipes import recipe_of
+from trimtab.evaluate.record import BASELINE, recipe_number
 from trimtab.ledger import (
     Answer,
     Batch,
@@ -37,6 +39,7 @@ from trimtab.ledger import (
     Order,
     QuarantineAction,
     Question,
+    RecipeEntry,
     Request,
     Run,
     RunEnd,
@@ -50,7 +53,9 @@ from trimtab.ledger import (
 )
 from trimtab.loop.orders import WATCH_RULE, facts_of_rollback
 from trimtab.params import Params
+from trimtab.trigger.planning import BACKFILLED
 from trimtab.trigger.policy import PolicyDecision, decide, rules_of
+from trimtab.trigger.recipes import entry_of
 from trimtab.trigger.standing import leader_after, standing
 
 BEGIN = datetime(2024, 12, 30, 5, tzinfo=UTC)
@@ -92,10 +97,11 @@ class Year:
         self.deployed = 0
         self.broken: str | None = None
         self.open: dict[str, Request] = {}
+        self.gain = 0.0
 
-    def play(self, weeks: int = 52) -> None:
+    def play(self, weeks: int = 52, begin: int = 0) -> None:
         """Write the year up to a week."""
-        for week in range(weeks):
+        for week in range(begin, weeks):
             self.ingest(week)
             if self.champion is not None:
                 self.observe(week, self.champion)
@@ -162,6 +168,28 @@ class Year:
         leader = leader_after(self.ledger, measurement, self.rules)
         self.ledger.append(*fitted, replace(measurement, leader=leader))
 
+    def enter(self, week: int, params: Params, gain: float) -> None:
+        """Let the recipe of other parameters enter after a week.
+
+        Its models lose `gain` less per row than those of the first recipe. They are fitted after the fact on the newest
+        batches.
+        """
+        self.gain = gain
+        for parameters in (self.params, params):
+            self.params, self.rules = parameters, rules_of(parameters)
+            now, recipe = standing(self.ledger, self.rules), recipe_of(parameters)
+            entry = entry_of(now.recipes, now.leading, recipe, commit=digest("commit")[:40], now=end(week))
+            self.ledger.append(*([entry] if entry else []))
+        names = self.rules.race.of_recipe(len(self.ledger.all(RecipeEntry)))
+        for each in range(week - BACKFILLED, week + 1):
+            shadows = {name: run for name, run in self.shadows(each).items() if name in names}
+            if shadows:
+                measured = self.ledger.require(Measurement, batch_key(name(each), 1))
+                rows = self.ledger.require(Batch, measured.key).manifest.labelled
+                scores = {model: self.score(model, each, rows) for model in shadows.values()}
+                self.ledger.append(replace(measured, scores=scores, shadows=shadows, decision="entry"))
+            self.ledger.append(*(self.fitted(each, candidate) for candidate in names))
+
     def shadows(self, week: int) -> dict[str, str]:
         """The newest model of each candidate that was fitted before a week, by its MLflow run."""
         earlier = [(through, candidate, run) for run, (candidate, through) in self.fits.items()]
@@ -170,7 +198,9 @@ class Year:
     def fit(self, week: int) -> list[Shadow]:
         """Fit each candidate through a week."""
         shadows: list[Shadow] = []
-        for candidate, window in self.params.train.candidates.items():
+        racing = standing(self.ledger, self.rules).racing_candidates(self.rules.race)
+        windows = self.params.train.candidates
+        for candidate, window in zip(racing, cycle(windows.values()), strict=False):
             if (week, candidate) in ((FAILED_FIT, "newest 8"), (LAST, "all")):
                 shadows.append(self.failed_fit(week, candidate))
             else:
@@ -236,9 +266,10 @@ class Year:
             return season + 0.09
         candidate, through = self.fits[model]
         aged = sum(0.0045 if each in DRIFT else 0.0004 for each in range(through + 1, week))
-        short = 0.0 if candidate == "all" else 0.003 if week < DRIFT.start else -0.006
+        short = 0.0 if candidate.startswith("all") else 0.003 if week < DRIFT.start else -0.006
         worse = 0.004 if through in WORSE else 0.0
-        return season + aged + short + worse + 0.03 * (model == self.broken)
+        gain = self.gain if recipe_number(candidate) > 1 else 0.0
+        return season + aged + short + worse - gain + 0.03 * (model == self.broken)
 
     def observe(self, week: int, champion: str) -> None:
         """Write the data drift of a week."""

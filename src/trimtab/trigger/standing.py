@@ -8,7 +8,7 @@ from typing import Literal
 
 from trimtab.contracts import Evaluation, Fitted
 from trimtab.evaluate import alarms
-from trimtab.evaluate.race import next_leader
+from trimtab.evaluate.race import Race, next_leader
 from trimtab.evaluate.record import ScoredBatch, recipe_number
 from trimtab.ledger import (
     Batch,
@@ -54,6 +54,10 @@ class Standing:
     def racing(self) -> list[int]:
         """The numbers of the recipes of which models are fitted: that of the leader, and the one on trial."""
         return [recipe_number(self.leading), *([self.on_trial] if self.on_trial else [])]
+
+    def racing_candidates(self, race: Race) -> list[str]:
+        """Return the candidates of these recipes."""
+        return [name for number in self.racing for name in race.of_recipe(number)]
 
 
 def standing(facts: Ledger | Snapshot, rules: Rules) -> Standing:

@@ -20,7 +20,6 @@ from trimtab.ledger import (
     Request,
     Run,
     RunEnd,
-    Shadow,
     Transition,
     Version,
     Wait,
@@ -29,10 +28,10 @@ from trimtab.ledger import (
 )
 from trimtab.loop.loop import open_loop
 from trimtab.params import Params
-from trimtab.trigger.standing import newest_shadows, record_from, tenures_from
+from trimtab.trigger.policy import rules_of
+from trimtab.trigger.standing import record_from, standing, tenures_from
 from trimtab.views.page.view import (
     Asking,
-    Candidate,
     Decided,
     Health,
     Lineage,
@@ -41,6 +40,7 @@ from trimtab.views.page.view import (
     Tenure,
     Waiting,
 )
+from trimtab.views.race import race
 
 _HOW = {
     "promote": "deployed",
@@ -81,7 +81,7 @@ def evidence(request: str) -> tuple[Request, Answer]:
 
 def read(ledger: Ledger, params: Params, last: int) -> Health:
     """Read one model's page; the number of large facts that are read is bounded by the number of batches."""
-    moves = queries.to_production(ledger)
+    moves, rules = queries.to_production(ledger), rules_of(params)
     batches = _batches(ledger, moves, last)
     manifests = [batch.manifest for batch in batches[-last:]]
     since = manifests[0].start if manifests else None
@@ -105,7 +105,7 @@ def read(ledger: Ledger, params: Params, last: int) -> Health:
         qualities=tuple(each for each in qualities if since and each.measurement.event_time > since),
         champion=_lineage(ledger, champion, tenures[-1].answer) if champion else None,
         challenger=_lineage(ledger, staged[-1]) if staged else None,
-        candidates=tuple(_candidates(ledger, params, batches, qualities)),
+        race=race(ledger, standing(ledger, rules), rules),
         tenures=tuple(each for each in tenures if since is None or each.end is None or each.end > since),
         former=tuple(former[:_FORMER]),
         decisions=tuple(_decisions(ledger, answers, waits, since)),
@@ -207,27 +207,6 @@ def _measured_batches(
 def _lineage(ledger: Ledger, number: str, answer: Answer | None = None) -> Lineage | None:
     version = ledger.get(Version, number)
     return Lineage(version=version, answer=answer) if version else None
-
-
-def _candidates(
-    ledger: Ledger, params: Params, batches: Sequence[Batch], qualities: Sequence[Quality]
-) -> Iterator[Candidate]:
-    """Return the training windows of `params.yaml`, and how they did on the newest measured batch."""
-    if not qualities:
-        return
-    newest, shadows = qualities[-1], newest_shadows(ledger, batches)
-    fitted = ledger.all(Shadow, since=newest.measurement.event_time)
-    failed = {shadow.candidate: shadow for shadow in fitted if shadow.error is not None}
-    leader = max(qualities, key=lambda each: each.measurement.id).measurement.leader
-    for name in params.train.candidates:
-        shadow, failure = shadows.get(name), failed.get(name)
-        yield Candidate(
-            name=name,
-            leads=name == leader,
-            shadow=shadow,
-            score=newest.score_of(name),
-            error=failure.error if failure and (shadow is None or failure.id > shadow.id) else None,
-        )
 
 
 def _answers(ledger: Ledger, moves: Sequence[Transition], since: datetime | None) -> list[Answer]:

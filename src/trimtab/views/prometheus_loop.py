@@ -1,8 +1,9 @@
 """The metrics of the loop, as the ledger holds it; MLflow is not asked.
 
-Every label is bounded: the model, the features and candidates of `params.yaml`, and words of the contracts. A version is a
-label of only two series, which say which version it is; each of them exists once at a time, and so does the series of the
-leader. What is unknown has no series, so that `absent` and a gap in a chart show it; a zero would be wrong.
+Every label is bounded: the model, the features of `params.yaml`, the candidates that race (of two recipes at most) and words
+of the contracts. A version is a label of only two series, which say which version it is; each of them exists once at a time,
+and so does the series of the leader. What is unknown has no series, so that `absent` and a gap in a chart show it; a zero
+would be wrong.
 """
 
 from collections import Counter
@@ -15,6 +16,7 @@ from prometheus_client.metrics_core import Metric
 
 from trimtab.contracts import Action, Score
 from trimtab.evaluate.alarms import alarms
+from trimtab.evaluate.race import Race
 from trimtab.evaluate.record import BASELINE
 from trimtab.evaluate.regret import regret
 from trimtab.ledger import (
@@ -51,14 +53,15 @@ def families(ledger: Ledger, params: Params, lease_name: str) -> list[Metric]:
     Of measurements and observations only the newest are read as a whole, and of runs and answers only some columns.
     """
     revisions, observed = ledger.all(Batch), ledger.keys(Observation)
-    moves, now = queries.to_production(ledger), standing(ledger, rules_of(params))
+    moves, rules = queries.to_production(ledger), rules_of(params)
+    now = standing(ledger, rules)
     metrics = [
         *_batches(ledger, params, revisions, observed, moves),
         *_limits(params),
         *_drift(ledger, revisions, observed, moves),
         *_quality(now),
         *_alarms(now, params.drift.concept.rate),
-        *_fits(ledger, params, now),
+        *_fits(ledger, now, rules.race),
         *_champion(ledger, moves),
         *_standing(now),
         *_requests(ledger),
@@ -234,13 +237,13 @@ def _scores(now: Standing) -> dict[str, Score]:
     return {role: newest.scores[model] for role, model in models.items() if model and model in newest.scores}
 
 
-def _fits(ledger: Ledger, params: Params, now: Standing) -> list[Metric]:
-    """Return which candidates could not be fitted through the newest measured batch."""
+def _fits(ledger: Ledger, now: Standing, race: Race) -> list[Metric]:
+    """Return which of the racing candidates could not be fitted through the newest measured batch."""
     attempts = ledger.all(Shadow, batch=now.record[-1].batch) if now.record else []
     newest = max((each.revision for each in attempts), default=0)
     failed: dict[str, float] = {}
     for each in attempts:
-        if each.revision == newest and each.candidate in params.train.candidates:
+        if each.revision == newest and each.candidate in now.racing_candidates(race):
             failed[each.candidate] = float(each.training is None)
     return [
         gauges(

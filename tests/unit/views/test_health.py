@@ -39,7 +39,7 @@ def test_an_empty_ledger_is_an_empty_page(tmp_path: Path) -> None:
     health = read(year.written(tmp_path, 0), shipped(), 53)
     assert (health.batches, health.champion, health.challenger, health.event_now) == ((), None, None, None)
     assert (health.decisions, health.waiting, health.questions, health.tenures) == ((), (), (), ())
-    assert (health.candidates, health.all_orders, health.quarantine) == ((), [], {})
+    assert (health.race.candidates, health.all_orders, health.quarantine) == ((), [], {})
 
 
 def test_the_champion_comes_with_its_training_and_the_answer_that_deployed_it(health: Health) -> None:
@@ -75,8 +75,11 @@ def test_the_challenger_is_the_version_in_staging(health: Health) -> None:
 
 
 def test_each_candidate_has_its_newest_model_its_loss_and_why_the_latest_fit_failed(health: Health) -> None:
-    every, short = health.candidates
-    assert [(each.name, each.leads) for each in health.candidates] == [("all", False), ("newest 8", True)]
+    every, short = health.race.candidates
+    assert [(each.name, each.leads) for each in health.race.candidates] == [
+        ("all", False),
+        ("newest 8", True),
+    ]
     assert (every.shadow.batch, short.shadow.batch) == (year.name(year.LAST - 1), year.name(year.LAST))
     assert every.error.startswith("MemoryError")
     assert short.error is None
@@ -87,7 +90,7 @@ def test_each_candidate_has_its_newest_model_its_loss_and_why_the_latest_fit_fai
 
 def test_a_fit_that_was_made_up_for_is_no_error(tmp_path: Path) -> None:
     health = read(year.written(tmp_path, year.FAILED_FIT + 2), shipped(), 53)
-    assert [each.error for each in health.candidates] == [None, None]
+    assert [each.error for each in health.race.candidates] == [None, None]
 
 
 def test_the_batches_before_the_first_models_have_no_quality(health: Health) -> None:

@@ -11,6 +11,7 @@ from tests.support import year
 from tests.support.builders import MONDAY, shipped
 from tests.support.scored import score
 from trimtab.contracts import Action, ColumnDrift, DataDrift, Evidence, Manifest, Training
+from trimtab.data.recipes import recipe_of
 from trimtab.ledger import (
     Answer,
     Batch,
@@ -19,6 +20,7 @@ from trimtab.ledger import (
     Notice,
     Observation,
     Question,
+    RecipeEntry,
     Request,
     Run,
     RunEnd,
@@ -331,6 +333,20 @@ def test_a_failed_fit_through_the_newest_batch_is_shown_until_an_attempt_succeed
     assert values["trimtab_fit_failed{candidate=newest 8}"] == 1
     live.append(fit(START, candidate="newest 8", attempt=2))
     assert series(live)["trimtab_fit_failed{candidate=newest 8}"] == 0
+
+
+def test_a_failed_fit_is_shown_of_the_recipes_that_race(live):
+    own = recipe_of(shipped())
+    first = RecipeEntry(number=1, recipe=replace(own, seed=99), commit="c", changes=(), event_time=end(FIRST))
+    failed = [
+        fit(START, candidate=name, error="out of memory") for name in ("all, recipe 2", "newest 8, recipe 3")
+    ]
+    live.append(first, *failed)
+    assert not [name for name in series(live) if "trimtab_fit_failed" in name and "recipe" in name]
+    live.append(RecipeEntry(number=2, recipe=own, commit="d", changes=("seed",), event_time=end(START)))
+    values = series(live)
+    assert values["trimtab_fit_failed{candidate=all, recipe 2}"] == 1
+    assert "trimtab_fit_failed{candidate=newest 8, recipe 3}" not in values
 
 
 def test_the_champion_and_the_challenger_are_named(live):

@@ -13,6 +13,7 @@ from trimtab.ledger import (
     Observation,
     Order,
     Question,
+    RecipeEntry,
     Request,
     Run,
     RunEnd,
@@ -89,7 +90,7 @@ class MeasuredBatch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """One training window.
+    """A way to fit models that takes part in the race.
 
     `shadow` is its newest model, and `score` that of the model before it on the newest measured batch. `error` says why its
     latest fit failed, if it did.
@@ -100,6 +101,26 @@ class Candidate:
     shadow: Shadow | None
     score: Score | None
     error: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Race:
+    """The candidates that race, scored on `batch`, the newest measured one.
+
+    `recipe` is the newest recipe that entered after the first one, None if none did. `state` says in a few sentences how its
+    trial stands or has ended.
+    """
+
+    batch: str | None
+    candidates: tuple[Candidate, ...]
+    recipe: RecipeEntry | None
+    state: tuple[str, ...]
+
+    @property
+    def seconds(self) -> float:
+        """Seconds that the newest fits of all candidates took together."""
+        fitted = (each.shadow.training for each in self.candidates if each.shadow)
+        return sum(training.seconds for training in fitted if training)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,7 +196,7 @@ class Health:
     qualities: tuple[Quality, ...]
     champion: Lineage | None
     challenger: Lineage | None
-    candidates: tuple[Candidate, ...]
+    race: Race
     tenures: tuple[Tenure, ...]
     former: tuple[str, ...]
     decisions: tuple[Decided, ...]

@@ -11,8 +11,9 @@ import pytest
 from tests.support import year
 from tests.support.builders import shipped
 from trimtab.contracts import Quarantined
+from trimtab.data.recipes import recipe_of
 from trimtab.evaluate.alarms import Alarm, Alarms
-from trimtab.ledger import Answer, Request
+from trimtab.ledger import Answer, RecipeEntry, Request
 from trimtab.views.health import read
 from trimtab.views.page.html import evidence, failure, page
 from trimtab.views.page.view import Decided, Health
@@ -137,7 +138,18 @@ def test_texts_of_people_and_data_are_never_markup(health: Health) -> None:
         health,
         params=health.params.model_copy(update={"model": model}),
         decisions=tuple(map(_hostile, health.decisions)),
-        candidates=tuple(replace(each, name=_HOSTILE, error=_HOSTILE) for each in health.candidates),
+        race=replace(
+            health.race,
+            candidates=tuple(replace(each, name=_HOSTILE, error=_HOSTILE) for each in health.race.candidates),
+            recipe=RecipeEntry(
+                number=2,
+                recipe=recipe_of(health.params),
+                commit=_HOSTILE,
+                changes=(_HOSTILE,),
+                event_time=year.end(1),
+            ),
+            state=(_HOSTILE,),
+        ),
         qualities=tuple(
             replace(
                 each,
