@@ -18,6 +18,7 @@ from trimtab.ledger import (
     Fact,
     Ledger,
     Measurement,
+    Notice,
     Observation,
     Order,
     QuarantineAction,
@@ -103,6 +104,7 @@ def read(ledger: Ledger, last: int | None) -> list[Entry]:
         *_transitions(ledger, newest=last),
         *map(_order, ledger.all(Order, newest=last)),
         *_recipes(ledger.all(RecipeEntry, newest=last)),
+        *(_entry(each, "recipe", each.text) for each in ledger.all(Notice, newest=last, kind="recipe")),
         *map(_refusal, ledger.all(QuarantineAction, newest=last)),
         *_erasures(ledger),
     ]
@@ -300,8 +302,9 @@ def _about_batch(ledger: Ledger, batch: str) -> Iterator[Entry]:
 
 
 def _measurement(measured: Measurement, versions: Mapping[str, str]) -> Entry:
-    champion, shadow = measured.champion, measured.shadows.get(measured.leader)
-    roles = {"champion": champion, f"fresh model of {measured.leader}": shadow, "baseline": BASELINE}
+    champion = measured.champion
+    fresh = {f"fresh model of {name}": run for name, run in measured.shadows.items()}
+    roles = {"champion": champion, **fresh, "baseline": BASELINE}
     scores = {role: measured.scores[run] for role, run in roles.items() if run and run in measured.scores}
     losses = [f"{role} {score.loss:.4f}" for role, score in scores.items()]
     metric = f" {next(iter(scores.values())).metric} per row" if scores else ""

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from tests.support import year
+from tests.support.builders import shipped
 from trimtab.errors import Unknown
-from trimtab.ledger import Erasure, ErasureEnd, Ledger, Measurement, Observation, Shadow, Version
+from trimtab.ledger import Erasure, ErasureEnd, Ledger, Measurement, Notice, Observation, Shadow, Version
 from trimtab.views.history import Entry, about, alarms_on, read, table
 
 
@@ -96,12 +97,13 @@ def test_a_batch_has_its_ingestion_its_losses_its_drift_and_its_use(ledger: Ledg
     entries = about(ledger, year.name(12))
     assert kinds(entries) == ["ingested", "data drift", "measured", "trained on"]
     measured = ledger.all(Measurement, batch=year.name(12))[0]
-    champion, fresh, baseline = (
-        measured.scores[run].loss for run in (measured.champion, measured.shadows["all"], "baseline")
+    champion, every, short, baseline = (
+        f"{measured.scores[run].loss:.4f}"
+        for run in (measured.champion, *measured.shadows.values(), "baseline")
     )
     assert texts(entries, "measured") == [
-        f"revision 1: champion {champion:.4f}, fresh model of all {fresh:.4f}, baseline {baseline:.4f} log_loss per "
-        "row; all leads"
+        f"revision 1: champion {champion}, fresh model of all {every}, fresh model of newest 8 {short}, baseline "
+        f"{baseline} log_loss per row; all leads"
     ]
     columns = ledger.all(Observation, batch=year.name(12))[0].data.columns
     drifted = [column.column for column in columns if column.drifted]
@@ -117,6 +119,18 @@ def test_a_batch_says_which_model_has_no_score_and_which_fit_failed(ledger: Ledg
     (failed,) = texts(about(ledger, year.name(year.FAILED_FIT)), "fit failed")
     (shadow,) = (each for each in ledger.all(Shadow, batch=year.name(year.FAILED_FIT)) if each.error)
     assert failed == f"newest 8, attempt 1 of 3: {shadow.error}"
+
+
+def test_a_recipe_has_its_entry_and_its_end_in_the_history(tmp_path: Path) -> None:
+    model = shipped().model.model_copy(update={"seed": 8})
+    written = year.played(tmp_path, 12)
+    written.enter(11, shipped().model_copy(update={"model": model}), 0.0)
+    written.ledger.append(Notice(key="recipe 2 is out", kind="recipe", text="recipe 2 does not lead"))
+    written.ledger.append(Notice(key="pinned:1", kind="pinned", text="version 1 is pinned"))
+    assert texts(read(written.ledger, 3), "recipe") == [
+        f"recipe 2 enters with commit {year.digest('commit')[:10]}: model.seed: 7 -> 8",
+        "recipe 2 does not lead",
+    ]
 
 
 def test_a_batch_has_the_alarms_that_fired_on_it(ledger: Ledger) -> None:
