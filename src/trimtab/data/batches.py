@@ -37,6 +37,16 @@ def labelled_at(frame: "pd.DataFrame", data: params.Data) -> datetime | None:
     return moment
 
 
+def as_declared(frame: "pd.DataFrame", data: params.Data) -> "pd.DataFrame":
+    """Return the rows whose class is declared, with nulls for each feature that the batch does not have.
+
+    A batch from before a change of the data contract may have other classes, and lack a feature that was added.
+    """
+    if isinstance(data.label, params.Multiclass):
+        frame = frame[frame[LABEL].isna() | frame[LABEL].isin(data.label.classes)].reset_index(drop=True)
+    return frame.assign(**dict.fromkeys(name for name in data.features if name not in frame))
+
+
 def refs(manifests: Sequence[Manifest]) -> Refs:
     """Return id and revision of each batch."""
     return tuple(BatchRef(batch=manifest.batch, revision=manifest.revision) for manifest in manifests)

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 
 from trimtab import params
 from trimtab.contracts import BatchRef, Manifest, from_json
-from trimtab.data.batches import BATCH, labelled
+from trimtab.data.batches import BATCH, as_declared, labelled
 from trimtab.data.schema import LABEL
 from trimtab.errors import BatchRejected
 from trimtab.train import row_groups
@@ -42,17 +42,14 @@ def manifest_of(root: Path, batch: str) -> Manifest:
 
 
 def _declared(frame: pd.DataFrame, ref: BatchRef, data: params.Data) -> pd.DataFrame:
-    """Return the rows whose class is declared."""
-    if not isinstance(data.label, params.Multiclass):
-        return frame
-    declared = frame[LABEL].isin(data.label.classes)
-    if not declared.all():
-        others = ", ".join(sorted(frame.loc[~declared, LABEL].astype(str).unique()))
+    declared = as_declared(frame, data)
+    if len(declared) < len(frame):
+        others = ", ".join(sorted({*frame[LABEL].astype(str)} - {*declared[LABEL].astype(str)}))
         print(
-            f"{ref.batch}: {(~declared).sum()} rows left out, whose class data.label does not declare: {others}",
+            f"{ref.batch}: {len(frame) - len(declared)} rows left out, whose class data.label does not declare: {others}",
             flush=True,
         )
-    return frame[declared].reset_index(drop=True)
+    return declared
 
 
 def _schema(refs: Sequence[BatchRef], paths: Sequence[Path], data: params.Data) -> pa.Schema:

@@ -8,11 +8,11 @@ from pathlib import Path
 import pandas as pd
 
 from trimtab import files, params
-from trimtab.data.batches import sufficiently_labelled
+from trimtab.data.batches import as_declared, sufficiently_labelled
 from trimtab.errors import NotEnoughBatches
 from trimtab.evaluate.block_length import block_hours
 from trimtab.ledger import Batch, state
-from trimtab.loop.loop import open_loop
+from trimtab.loop.loop import Loop, open_loop
 from trimtab.params import candidate_of
 from trimtab.replay.comparison import LOOP, Result, compare
 from trimtab.replay.history import History, Report, write_rows
@@ -118,13 +118,14 @@ def _ingested(delay: int) -> tuple[str, params.Params, float, Batches, Ends]:
     in_force = state.batches_in_force(loop.ledger.all(Batch))
     labelled = [fact for fact in in_force if sufficiently_labelled([fact.manifest], loop.params.data)]
     _expect(len(labelled), loop.params, delay)
-    batches = (
-        (fact.manifest.batch, loop.origin.fetch_batch(fact.manifest.batch, md5=fact.md5, commit=fact.commit))
-        for fact in labelled
-    )
+    batches = ((fact.manifest.batch, as_declared(_rows(loop, fact), loop.params.data)) for fact in labelled)
     hours = block_hours(loop.params.gate, [fact.manifest.end - fact.manifest.start for fact in labelled])
     ends = {fact.manifest.batch: fact.manifest.end for fact in labelled}
     return loop.model, loop.params, hours, batches, ends
+
+
+def _rows(loop: Loop, fact: Batch) -> pd.DataFrame:
+    return loop.origin.fetch_batch(fact.manifest.batch, md5=fact.md5, commit=fact.commit)
 
 
 def _expect(batches: int, parameters: params.Params, delay: int, purpose: str = "A replay") -> None:

@@ -91,16 +91,18 @@ def preparer(
 
 
 def _own_params(version: ModelVersion, commit: str | None, origin: Origin, params: Params) -> Params:
-    """Return the parameters to use a version with. Those of the service do if the commit cannot be read."""
-    trained = params
+    """Return the parameters to use a version with: the data contract is that of its commit, all others are the service's.
+
+    The service's data contract does if the commit cannot be read.
+    """
+    data = params.data
     try:
-        trained = origin.params(commit) if commit else params
+        data = origin.params(commit).data if commit else data
     except (StoreUnreachable, CommandFailed, ParamsError):
         if obstacle(version.recipe, params.data):
             raise
         log.warning("Version %s is used with the parameters of the service", version.version, exc_info=True)
-    update = {"serve": params.serve, "predictions": params.predictions}
-    return with_recipe(trained.model_copy(update=update), version.recipe)
+    return with_recipe(params.model_copy(update={"data": data}), version.recipe)
 
 
 def remember(models: Path, serving: Serving) -> None:

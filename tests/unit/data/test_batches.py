@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 import pandas as pd
 import pytest
 
-from tests.support.builders import shipped
+from tests.support.builders import sales, shipped, shops
 from trimtab.contracts import Manifest
-from trimtab.data.batches import labelled, labelled_at, sufficiently_labelled
+from trimtab.data.batches import as_declared, labelled, labelled_at, sufficiently_labelled
 
 MONDAY = datetime(2026, 1, 5, tzinfo=UTC)
 WEEK = timedelta(days=7)
@@ -68,3 +68,13 @@ def test_a_batch_with_too_few_labels_is_left_out() -> None:
     assert (
         len(sufficiently_labelled(batches, lax)) == 3
     ), "nothing can be learnt from a batch without any label"
+
+
+def test_a_batch_from_before_a_change_of_the_contract_is_read_by_the_present_one() -> None:
+    classes = ["low", "high"]
+    parameters = shops(data__label={"kind": "multiclass", "classes": classes}, gate__metric="log_loss")
+    before = sales(9).drop(columns="price").assign(label=["low", "high", "huge"] * 3)
+    rows = as_declared(before, parameters.data)
+    assert (len(rows), set(rows["label"]), rows["price"].isna().all()) == (6, set(classes), True)
+    assert list(rows.index) == list(range(6))
+    assert as_declared(sales(9), shops().data).equals(sales(9))
