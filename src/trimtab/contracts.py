@@ -39,8 +39,8 @@ class Manifest:
     `start` and `end` bound `event_time` as [start, end); `rows` and `labelled` count what was kept; `bad_rows` counts
     what went to quarantine; `unseen` counts, per feature, values outside the declared categories; `source_sha256` is
     of the landed file, and is what makes a second ingest of the same file a no-op. `label_age_hours` is the maturity of
-    the labels: how long after `end` they were collected, None when nobody says. `labelled_at` is when enough of them were
-    known, see `data.batches.labelled_at`.
+    the labels: how long after `end` they were collected, None when nobody says. `enough_labels_at` is when so many
+    of them were there as `data.min_label_coverage` demands.
     """
 
     model: str
@@ -55,7 +55,7 @@ class Manifest:
     rows: int
     labelled: int
     label_age_hours: float | None = None
-    labelled_at: datetime | None = None
+    enough_labels_at: datetime | None = None
 
     @property
     def coverage(self) -> float:
@@ -182,7 +182,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fit:
-    """A model to fit: that of a candidate, through one batch."""
+    """A model to fit: that of a candidate (see `Candidate`), on the batches that end with `through`."""
 
     candidate: str
     through: str

@@ -193,7 +193,7 @@ def test_full_collections_pass_over_what_a_model_brought(loop: Loop, service: Se
 
 def test_a_change_of_the_data_contract_refuses_no_client(loop: Loop) -> None:
     loop.registry.stages(loop.model)
-    measure.enter(loop)
+    measure.enter_race(loop)
     frame = week(0).assign(holiday=0.0)
     row = requested(loop, frame.head(1))[0]
     old, new = row, {name: value for name, value in row.items() if name != "temp"} | {"holiday": 0.0}
@@ -214,7 +214,7 @@ def test_a_change_of_the_data_contract_refuses_no_client(loop: Loop) -> None:
         service.wait_for(deploy(loop))
         assert statuses(service) == [200, 422, 422, 422], "nobody knows of the new field"
         later = loop.at(playground.push(loop, data__features=features))
-        measure.enter(later)
+        measure.enter_race(later)
         until(lambda: statuses(service)[1] == 200, "the new recipe", seconds=PATIENCE_SECONDS)
         assert statuses(service) == [200, 200, 422, 422]
     with real.running(loop) as service:

@@ -29,7 +29,7 @@ def labelled(frame: "pd.DataFrame", cutoff: datetime | None) -> "pd.DataFrame":
     return frame[frame[LABEL].notna() & known_in_time].reset_index(drop=True)
 
 
-def labelled_at(frame: "pd.DataFrame", data: params.Data) -> datetime | None:
+def enough_labels_at(frame: "pd.DataFrame", data: params.Data) -> datetime | None:
     """Return when so many labels were known as `data.min_label_coverage` demands, None if they are not."""
     times = frame[KNOWN_AT].dropna().sort_values().dt.ceil("us")
     enough = max(1, math.ceil(data.min_label_coverage * len(frame)))
@@ -37,7 +37,7 @@ def labelled_at(frame: "pd.DataFrame", data: params.Data) -> datetime | None:
     return moment
 
 
-def as_declared(frame: "pd.DataFrame", data: params.Data) -> "pd.DataFrame":
+def conform_to_contract(frame: "pd.DataFrame", data: params.Data) -> "pd.DataFrame":
     """Return the rows whose class is declared, with nulls for each feature that the batch does not have.
 
     A batch from before a change of the data contract may have other classes, and lack a feature that was added.

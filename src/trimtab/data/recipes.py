@@ -23,7 +23,7 @@ def recipe_of(params: Params) -> Recipe:
 def with_recipe(params: Params, recipe: Recipe | None) -> Params:
     """Return the parameters with the estimator and the features of a recipe; None changes nothing.
 
-    The recipe has to be readable, see `obstacle`.
+    The recipe has to be readable, see `why_unreadable`.
     """
     if recipe is None or recipe == recipe_of(params):
         return params
@@ -40,7 +40,7 @@ def with_recipe(params: Params, recipe: Recipe | None) -> Params:
     )
 
 
-def obstacle(recipe: Recipe | None, data: Data) -> str | None:
+def why_unreadable(recipe: Recipe | None, data: Data) -> str | None:
     """Say why rows of a data contract cannot be read by models of a recipe, None if they can."""
     if recipe is None:
         return None

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 import pandas as pd
+from pandas.api.types import is_numeric_dtype
 
 from trimtab.contracts import ColumnDrift, DataDrift
 from trimtab.params import Params
@@ -21,7 +22,7 @@ def measure(reference: pd.DataFrame, current: pd.DataFrame, params: Params) -> t
     """Compare a batch with the reference, feature by feature.
 
     A feature that is empty on one side only has drifted by definition; it is left out of Evidently's report, which one
-    such column would end.
+    such column would end. After a change of the data contract, features are compared that both have, of the same kind.
 
     Args:
         reference: Features of the rows that the champion was trained on, or a sample of them, as `train.design` gives them.
@@ -31,7 +32,12 @@ def measure(reference: pd.DataFrame, current: pd.DataFrame, params: Params) -> t
     Returns:
         The figures, and Evidently's report.
     """
-    ours, theirs = (_sample(frame, params) for frame in (reference, current))
+    common = [
+        name
+        for name in reference.columns.intersection(current.columns)
+        if is_numeric_dtype(reference[name]) == is_numeric_dtype(current[name])
+    ]
+    ours, theirs = (_sample(frame[common], params) for frame in (reference, current))
     empty = {name: (bool(ours[name].isna().all()), bool(theirs[name].isna().all())) for name in ours.columns}
     compared = [name for name, sides in empty.items() if not any(sides)]
     report, columns = _evidently(ours[compared], theirs[compared], params)

@@ -76,7 +76,7 @@ def arbitrate(
     own = _own_run(loop.ledger, run_id)
     if own is not None:
         return own.key
-    alone: str | None = None
+    only: str | None = None
     if source is not None:
         request = Request(
             source=source,
@@ -88,11 +88,11 @@ def arbitrate(
             dry_run=dry_run,
         )
         loop.ledger.append(request)
-        alone = request.key if dry_run or window_batches is not None else None
+        only = request.key if dry_run or window_batches is not None else None
     if not queries.waiting_requests(loop.ledger):
         return None
     _probe(loop, run_id)
-    run_key = _with_lease(loop, run_id, alone)
+    run_key = _with_lease(loop, run_id, only)
     _notify_what_is_held_back(loop)
     return run_key
 
@@ -145,8 +145,8 @@ def _notify_what_is_held_back(loop: Loop) -> None:
             notify(loop, key=key, kind="unloadable", text=text)
 
 
-def _with_lease(loop: Loop, run_id: str, alone: str | None) -> str | None:
-    """Answer under the lease if it can be had; without it no run is started. `alone` is the only request to answer."""
+def _with_lease(loop: Loop, run_id: str, only: str | None) -> str | None:
+    """Answer under the lease if it can be had; without it no run is started. `only` is the one request to answer, if any."""
     lease: Lease | None = None
     held_by: str | None = None
     try:
@@ -157,7 +157,7 @@ def _with_lease(loop: Loop, run_id: str, alone: str | None) -> str | None:
     run_key = None
     try:
         run_key, rollback = loop.ledger.decide(
-            lambda facts: _answer(loop, facts, run_id, lease, held_by, alone)
+            lambda facts: _answer(loop, facts, run_id, lease, held_by, only)
         )
     finally:
         if lease is not None and run_key is None:
@@ -181,9 +181,9 @@ def _close_lost_runs(loop: Loop, run_id: str, lease: Lease) -> None:
 
 
 def _answer(
-    loop: Loop, facts: Snapshot, run_id: str, lease: Lease | None, held_by: str | None, alone: str | None
+    loop: Loop, facts: Snapshot, run_id: str, lease: Lease | None, held_by: str | None, only: str | None
 ) -> tuple[str | None, Transition | None]:
-    waiting = {each.key: each for each in queries.waiting_requests(facts) if alone in (None, each.key)}
+    waiting = {each.key: each for each in queries.waiting_requests(facts) if only in (None, each.key)}
     now = standing(facts, rules_of(loop.params))
     read = replace(read_state(loop, facts, run_id), in_flight=held_by)
     decisions = arbiter.arbitrate(

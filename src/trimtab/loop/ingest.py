@@ -10,7 +10,7 @@ import pandas as pd
 
 from trimtab.contracts import Manifest, Quarantined
 from trimtab.data import landing, schema
-from trimtab.data.batches import labelled_at
+from trimtab.data.batches import enough_labels_at
 from trimtab.data.ingest import Checked, check
 from trimtab.errors import BatchRejected
 from trimtab.ledger import Erasure, QuarantineAction, Snapshot, state
@@ -77,7 +77,7 @@ def _manifest(loop: Loop, landed: landing.Landed, checked: Checked) -> Manifest:
         unseen=checked.unseen,
         source_sha256=landed.source_sha256,
         label_age_hours=landed.label_age_hours,
-        labelled_at=labelled_at(checked.valid, loop.params.data),
+        enough_labels_at=enough_labels_at(checked.valid, loop.params.data),
     )
 
 

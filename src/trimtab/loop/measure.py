@@ -53,14 +53,14 @@ def find_unmeasured(holder: str) -> list[dict[str, Any]]:
     except LeaseHeld as error:
         log.info("Another run measures: %s", error)
         return []
-    enter(loop, lease)
+    enter_race(loop, lease)
     return [
         {"batch": manifest.batch, "revision": manifest.revision, "commit": loop.commit}
         for manifest in unmeasured(loop)
     ]
 
 
-def enter(loop: Loop, lease: Lease | None = None) -> None:
+def enter_race(loop: Loop, lease: Lease | None = None) -> None:
     """Let the recipe of the parameters enter the race if it is a new one."""
     now = standing(loop.ledger, rules_of(loop.params))
     entry = entry_of(
@@ -114,7 +114,7 @@ def without_measurement(ledger: Ledger, params: Params, batches: Sequence[Batch]
         manifest
         for manifest in manifests[_first(ledger, params, manifests) :]
         if batch_key(manifest.batch, manifest.revision) not in measured
-        and (manifest.labelled_at is None or now is None or manifest.labelled_at <= now)
+        and (manifest.enough_labels_at is None or now is None or manifest.enough_labels_at <= now)
     ]
 
 
@@ -158,13 +158,8 @@ def _measure(batch: str, revision: int, commit: str, holder: str) -> dict[str, A
     lease = take_lease(loop, holder)
     with loop.ledger.leases.kept_alive(lease):
         plan = _plan(loop, fact.manifest)
-        if not plan.fits and fact.key in loop.ledger.keys(Measurement):
-            return {
-                "batch": batch,
-                "scored": 0,
-                "fitted": 0,
-                "failed": {},
-            }  # by an earlier attempt of this task
+        if not plan.fits and fact.key in loop.ledger.keys(Measurement):  # by an earlier attempt of this task
+            return {"batch": batch, "scored": 0, "fitted": 0, "failed": {}}
         evaluation, fitted = run_project(loop, plan, f"measure-{batch}-r{revision}")
         record(loop, plan, evaluation, fitted, lease, measured=batch)
     return {
@@ -212,30 +207,30 @@ def record(
         evaluation: What was scored.
         fitted: What was fitted.
         lease: The lease of the task.
-        measured: The batch that was measured, None for a run that a person asked for. Scores on others, and on this one if
-            it was measured before, are those of candidates that were fitted after the fact.
+        measured: The batch that was measured, None for a run that a person asked for. Measurements of all others, and of
+            this one if it was measured before, stand beside the first ones, under the plan's `decision`.
     """
     keys = {ref.batch: batch_key(ref.batch, ref.revision) for ref in plan.batches}
     manifests = {batch.manifest.batch: batch.manifest for batch in loop.ledger.all(Batch, keys=keys.values())}
     rules, champion, before = rules_of(loop.params), loop.champion(), set(loop.ledger.keys(Measurement))
     leading = standing(loop.ledger, rules).leading
-    main = measured if measured and keys[measured] not in before else None
+    new_batch = measured if measured and keys[measured] not in before else None
     measurements = [
         Measurement(
             batch=scored.batch,
             revision=manifests[scored.batch].revision,
             scores=scored.scores,
             champion=champion.run_id if champion else None,
-            shadows={**(plan.shadows if scored.batch == main else {}), **scored.shadows},
+            shadows={**(plan.shadows if scored.batch == new_batch else {}), **scored.shadows},
             leader=leading,
             failed=evaluation.failed,
-            decision=None if scored.batch == main else plan.decision,
+            decision=None if scored.batch == new_batch else plan.decision,
             event_time=manifests[scored.batch].end,
         )
         for scored in record_of(evaluation, fitted, [ref.batch for ref in plan.batches])
     ]
     measurements = [
-        replace(each, leader=leader_after(loop.ledger, each, rules)) if each.batch == main else each
+        replace(each, leader=leader_after(loop.ledger, each, rules)) if each.batch == new_batch else each
         for each in measurements
     ]
     shadows = (_shadow(loop, evaluation, each, manifests) for each in fitted)
@@ -258,9 +253,8 @@ def _shadow(loop: Loop, evaluation: Evaluation, fitted: Fitted, manifests: Mappi
 
 
 def _plan(loop: Loop, manifest: Manifest) -> Plan:
-    batches, now = state.batches_in_force(loop.ledger.all(Batch)), standing(
-        loop.ledger, rules_of(loop.params)
-    )
+    batches = state.batches_in_force(loop.ledger.all(Batch))
+    now = standing(loop.ledger, rules_of(loop.params))
     earlier = [batch for batch in batches if batch.manifest.start < manifest.start]
     shadows = {
         name: shadow.training
@@ -308,13 +302,13 @@ def _missing(loop: Loop, now: Standing, manifest: Manifest) -> list[Candidate]:
         for number in now.racing
         for name, window in loop.params.train.candidates.items()
     )
-    fresh = [scored.batch for scored in now.record if scored.batch != manifest.batch]
-    fresh = fresh[max(0, len(fresh) + 1 - loop.params.train.shadow_every) :]
+    recent = [scored.batch for scored in now.record if scored.batch != manifest.batch]
+    recent = recent[max(0, len(recent) + 1 - loop.params.train.shadow_every) :]
     return [
         each
         for each in candidates
         if _is_missing(loop, shadow_prefix(each.name, manifest.batch, manifest.revision))
-        and not (each.name in now.shadows and now.shadows[each.name].batch in fresh)
+        and not (each.name in now.shadows and now.shadows[each.name].batch in recent)
     ]
 
 

@@ -45,9 +45,7 @@ def observe(batch: str, revision: int, champion: str, commit: str) -> dict[str, 
     frame = loop.origin.fetch_batch(batch, md5=fact.md5, commit=fact.commit)
     reference = tracking.artifact(training.run_id, "reference.parquet", cache=loop.stores.home / "models")
     trained_on, batch_rows = pd.read_parquet(reference), design(frame, loop.params.data)
-    # After a change of the data contract, the features that both have.
-    common = [name for name in trained_on.columns if name in batch_rows.columns]
-    drift, report = data_drift.measure(trained_on[common], batch_rows[common], loop.params)
+    drift, report = data_drift.measure(trained_on, batch_rows, loop.params)
     run_id = tracking.log_drift(
         model=loop.model,
         batch=batch,

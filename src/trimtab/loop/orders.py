@@ -5,7 +5,7 @@ from datetime import datetime
 from uuid import uuid4
 
 from trimtab.contracts import ModelVersion, OrderVerb
-from trimtab.data.recipes import obstacle
+from trimtab.data.recipes import why_unreadable
 from trimtab.errors import OrderRefused, UnsafeModel
 from trimtab.ledger import Fact, Order, RecipeEntry, Snapshot, Transition, Version, queries, state
 from trimtab.loop.loop import Loop, open_loop
@@ -54,7 +54,7 @@ def adopt(recipe: int, *, actor: str, reason: str) -> str:
     if recipe not in recipes:
         listed = ", ".join(map(str, recipes)) or "none yet"
         raise OrderRefused(f"a recipe that entered the race ({listed})", f"recipe {recipe}")
-    unreadable = obstacle(recipes[recipe], loop.params.data)
+    unreadable = why_unreadable(recipes[recipe], loop.params.data)
     if unreadable is not None:
         raise OrderRefused("a recipe that can read the data contract", f"recipe {recipe}: {unreadable}")
     loop.ledger.append(

@@ -13,7 +13,7 @@ from sklearn.pipeline import Pipeline
 
 from trimtab import files, params, settings
 from trimtab.contracts import Evaluation, Examined, Fitted, Plan, Score, TrainedModel, to_json
-from trimtab.data.recipes import obstacle, with_recipe
+from trimtab.data.recipes import why_unreadable, with_recipe
 from trimtab.errors import StoreUnreachable, UnsafeModel
 from trimtab.evaluate.block_length import block_hours
 from trimtab.evaluate.record import BASELINE
@@ -47,9 +47,7 @@ def evaluate(root: Path = Path()) -> Evaluation:
     )
     print(f"Blocks of {project.block_hours:g} hours", flush=True)
     failed: dict[str, str] = {}
-    scored = project.rows.select(
-        project.plan.scored
-    ).parts  # none of a batch without a label that is known by now
+    scored = project.rows.select(project.plan.scored).parts  # a batch without any label has none
     scores = {part.batch: project.scores(part.batch, failed) for part in scored}
     examined = {
         each.training.run_id: project.examine(each) for each in project.fitted if each.training is not None
@@ -77,7 +75,7 @@ class Project:
         frame = self._frame(batch)
         answers = {BASELINE: self._baseline(batch, frame)}
         for model in self._models(batch):
-            unreadable = obstacle(model.recipe, self.parameters.data)
+            unreadable = why_unreadable(model.recipe, self.parameters.data)
             if unreadable is not None:
                 failed[model.run_id] = f"no score on batch {batch}: {unreadable}"
                 continue

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 
 from trimtab import params
 from trimtab.contracts import BatchRef, Manifest, from_json
-from trimtab.data.batches import BATCH, as_declared, labelled
+from trimtab.data.batches import BATCH, conform_to_contract, labelled
 from trimtab.data.schema import LABEL
 from trimtab.errors import BatchRejected
 from trimtab.train import row_groups
@@ -42,7 +42,7 @@ def manifest_of(root: Path, batch: str) -> Manifest:
 
 
 def _declared(frame: pd.DataFrame, ref: BatchRef, data: params.Data) -> pd.DataFrame:
-    declared = as_declared(frame, data)
+    declared = conform_to_contract(frame, data)
     if len(declared) < len(frame):
         others = ", ".join(sorted({*frame[LABEL].astype(str)} - {*declared[LABEL].astype(str)}))
         print(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from trimtab import files, params
-from trimtab.data.batches import as_declared, sufficiently_labelled
+from trimtab.data.batches import conform_to_contract, sufficiently_labelled
 from trimtab.errors import NotEnoughBatches
 from trimtab.evaluate.block_length import block_hours
 from trimtab.ledger import Batch, state
@@ -118,7 +118,9 @@ def _ingested(delay: int) -> tuple[str, params.Params, float, Batches, Ends]:
     in_force = state.batches_in_force(loop.ledger.all(Batch))
     labelled = [fact for fact in in_force if sufficiently_labelled([fact.manifest], loop.params.data)]
     _expect(len(labelled), loop.params, delay)
-    batches = ((fact.manifest.batch, as_declared(_rows(loop, fact), loop.params.data)) for fact in labelled)
+    batches = (
+        (fact.manifest.batch, conform_to_contract(_rows(loop, fact), loop.params.data)) for fact in labelled
+    )
     hours = block_hours(loop.params.gate, [fact.manifest.end - fact.manifest.start for fact in labelled])
     ends = {fact.manifest.batch: fact.manifest.end for fact in labelled}
     return loop.model, loop.params, hours, batches, ends

@@ -16,7 +16,7 @@ from trimtab.serve.responses import response_fields
 from trimtab.serve.row_checker import RowChecker
 
 _LABEL: TypeAdapter[Label] = TypeAdapter(Label)
-LARGEST = 1e300
+_LARGEST = 1e300
 """No label comes near it, and twice it is still a number."""
 
 
@@ -77,7 +77,7 @@ def _label(recipe: Recipe, own: Label) -> Label:
     """Return the label of a recipe; its bounds are those of the version that answers, or none if that has no number."""
     if recipe.label["kind"] == "regression" == own.kind:
         return own
-    bounds = {"min": -LARGEST, "max": LARGEST} if recipe.label["kind"] == "regression" else {}
+    bounds = {"min": -_LARGEST, "max": _LARGEST} if recipe.label["kind"] == "regression" else {}
     return _LABEL.validate_python({**recipe.label, **bounds})
 
 

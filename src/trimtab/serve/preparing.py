@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from trimtab import files
 from trimtab.contracts import ModelVersion
-from trimtab.data.recipes import obstacle, with_recipe
+from trimtab.data.recipes import why_unreadable, with_recipe
 from trimtab.errors import CommandFailed, ParamsError, StoreUnreachable, UnsafeModel
 from trimtab.origin.origin import Origin
 from trimtab.params import Params
@@ -50,8 +50,8 @@ def preparer(
 ) -> Callable[[ModelVersion], Serving]:
     """Return a function that prepares a version, and with `remembers` makes it the last good one.
 
-    A version is used with its own recipe and the parameters of the commit that trained it, but `serve` and `predictions` are
-    those of `params`.
+    A version is used with its own recipe and the data contract of the commit that trained it. All other parameters are those
+    of `params`.
 
     The function raises UnsafeModel if the file has another digest than the ledger says, holds a type that is not trusted, or
     does not reproduce the answers that were logged with its example; StoreUnreachable if MLflow does not answer, or if the
@@ -99,9 +99,9 @@ def _own_params(version: ModelVersion, commit: str | None, origin: Origin, param
     try:
         data = origin.params(commit).data if commit else data
     except (StoreUnreachable, CommandFailed, ParamsError):
-        if obstacle(version.recipe, params.data):
+        if why_unreadable(version.recipe, params.data):
             raise
-        log.warning("Version %s is used with the parameters of the service", version.version, exc_info=True)
+        log.warning("Version %s is used with the service's data contract", version.version, exc_info=True)
     return with_recipe(params.model_copy(update={"data": data}), version.recipe)
 
 

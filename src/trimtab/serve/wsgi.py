@@ -32,8 +32,8 @@ _LAST_GOOD_PARAMETERS = "The last good parameters are in use until the service i
 def application() -> Flask:
     """Compose the service from the stores that the environment names.
 
-    It serves the version in Production, or the last good one if that is unavailable. The parameters `serve` and
-    `predictions` are those of the origin's head, all others those with which the version was trained.
+    It serves the version in Production, or the last good one if that is unavailable. A version's data contract is that of
+    the commit that trained it, all other parameters are those of the origin's head.
 
     Raises:
         StoreUnreachable: The origin does not answer, and there is no last good version.

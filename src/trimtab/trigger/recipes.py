@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from trimtab.contracts import Recipe
-from trimtab.data.recipes import changes, obstacle
+from trimtab.data.recipes import changes, why_unreadable
 from trimtab.evaluate.record import recipe_number
 from trimtab.ledger import Ledger, Measurement, Order, RecipeEntry, Snapshot, queries
 from trimtab.trigger.planning import BACKFILLED
@@ -31,7 +31,7 @@ def leading_candidate(facts: Ledger | Snapshot, entries: Sequence[RecipeEntry], 
     ours, present = _entry(entries, recipe_number(leading)), present_entry(entries, leading, rules.recipe)
     if ours is None or present is None or present == ours:
         return leading
-    free = not queries.to_production(facts) or (rules.data and obstacle(ours.recipe, rules.data))
+    free = not queries.to_production(facts) or (rules.data and why_unreadable(ours.recipe, rules.data))
     return rules.race.of_recipe(present.number)[0] if free else leading
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.builders import sales, shipped, shops
 from trimtab.contracts import Manifest
-from trimtab.data.batches import as_declared, labelled, labelled_at, sufficiently_labelled
+from trimtab.data.batches import conform_to_contract, enough_labels_at, labelled, sufficiently_labelled
 
 MONDAY = datetime(2026, 1, 5, tzinfo=UTC)
 WEEK = timedelta(days=7)
@@ -41,15 +41,15 @@ def test_a_batch_is_labelled_when_the_last_label_that_it_needs_is_known(
     week: pd.DataFrame, share: float
 ) -> None:
     data = shipped().data.model_copy(update={"min_label_coverage": share})
-    moment = labelled_at(week, data)
+    moment = enough_labels_at(week, data)
     needed = max(1, math.ceil(share * len(week)))
     assert len(labelled(week, moment)) >= needed > len(labelled(week, moment - timedelta(microseconds=1)))
 
 
 def test_a_batch_without_enough_labels_is_not_labelled(week: pd.DataFrame) -> None:
     data = shipped().data.model_copy(update={"min_label_coverage": 0.91})
-    assert labelled_at(week, data) is None
-    assert labelled_at(week.iloc[:1], data) is None, "its label is missing"
+    assert enough_labels_at(week, data) is None
+    assert enough_labels_at(week.iloc[:1], data) is None, "its label is missing"
 
 
 def test_without_a_cutoff_all_labels_are_used(week: pd.DataFrame) -> None:
@@ -74,7 +74,7 @@ def test_a_batch_from_before_a_change_of_the_contract_is_read_by_the_present_one
     classes = ["low", "high"]
     parameters = shops(data__label={"kind": "multiclass", "classes": classes}, gate__metric="log_loss")
     before = sales(9).drop(columns="price").assign(label=["low", "high", "huge"] * 3)
-    rows = as_declared(before, parameters.data)
+    rows = conform_to_contract(before, parameters.data)
     assert (len(rows), set(rows["label"]), rows["price"].isna().all()) == (6, set(classes), True)
     assert list(rows.index) == list(range(6))
-    assert as_declared(sales(9), shops().data).equals(sales(9))
+    assert conform_to_contract(sales(9), shops().data).equals(sales(9))

@@ -4,7 +4,7 @@ import pytest
 
 from tests.support.builders import shops
 from trimtab.contracts import Recipe, from_json, to_json
-from trimtab.data.recipes import changes, obstacle, recipe_of, with_recipe
+from trimtab.data.recipes import changes, recipe_of, why_unreadable, with_recipe
 
 NUMBER = {"kind": "number", "nullable": True, "min": 0, "max": 1}
 FEATURES = {name: of.model_dump(mode="json") for name, of in shops().data.features.items()}
@@ -51,7 +51,7 @@ def test_a_recipe_keeps_the_order_of_its_features_as_json_and_gives_its_own_para
 def test_a_recipe_of_fewer_features_is_readable_and_its_slices_are_those_it_has() -> None:
     fewer = {name: of for name, of in FEATURES.items() if name != "shop"}
     old, present = recipe_of(shops(data__features=fewer, gate__slices=[])), shops()
-    assert obstacle(old, present.data) is None
+    assert why_unreadable(old, present.data) is None
     assert with_recipe(present, old).gate.slices == []
     assert list(with_recipe(present, old).data.features) == list(fewer)
 
@@ -77,4 +77,4 @@ def test_a_recipe_of_fewer_features_is_readable_and_its_slices_are_those_it_has(
     ],
 )
 def test_a_contract_that_its_models_cannot_read_is_named(change: dict[str, object], sentence: str) -> None:
-    assert obstacle(recipe_of(shops()), shops(**change).data) == sentence
+    assert why_unreadable(recipe_of(shops()), shops(**change).data) == sentence

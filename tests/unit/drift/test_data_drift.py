@@ -41,6 +41,13 @@ def test_a_column_that_went_constant_drifts() -> None:
     assert drifted(noise=0.0) == {"noise"}
 
 
+def test_after_a_change_of_the_contract_the_features_of_both_are_compared() -> None:
+    reference = design(sales(300), WANTED.data)
+    current = reference.drop(columns="noise").assign(price="dear", holiday=0.0)
+    scores, _ = measure(reference, current, WANTED)
+    assert [column.column for column in scores.columns] == ["shop"]
+
+
 def test_the_report_is_a_page(tmp_path: Path) -> None:
     frame = design(sales(300), WANTED.data)
     _, report = measure(frame, frame, WANTED)

@@ -265,7 +265,7 @@ def test_a_batch_waits_until_its_models_and_its_data_drift_are_measured(live):
 
 def test_a_batch_whose_labels_come_after_its_end_waits_for_nothing_until_the_next_one(live):
     late = batch(START + 1)
-    late = replace(late, manifest=replace(late.manifest, labelled_at=end(START + 1) + timedelta(days=1)))
+    late = replace(late, manifest=replace(late.manifest, enough_labels_at=end(START + 1) + timedelta(days=1)))
     live.append(late, seen("1", START + 1))
     assert series(live)["trimtab_batches_unmonitored"] == 0
     live.append(batch(START + 2), *measured(START + 2), seen("1", START + 2))

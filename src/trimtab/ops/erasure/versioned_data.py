@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from trimtab.contracts import Manifest
-from trimtab.data.batches import labelled_at
+from trimtab.data.batches import enough_labels_at
 from trimtab.data.schema import LABEL, ROW_ID
 from trimtab.files import digest
 from trimtab.ledger import Batch, Lease, Version, batch_key
@@ -75,7 +75,7 @@ def _revise(loop: Loop, before: Manifest, head: str, ids: Collection[str], key: 
         revision=before.revision + 1,
         rows=len(left),
         labelled=int(left[LABEL].notna().sum()),
-        labelled_at=labelled_at(left, loop.params.data),
+        enough_labels_at=enough_labels_at(left, loop.params.data),
         # There is no landed file: it is made from the revision before and this erasure.
         source_sha256=hashlib.sha256(f"{before.source_sha256}:erase:{key}".encode()).hexdigest(),
     )
