@@ -16,7 +16,7 @@ import requests
 from tests.integration.test_celery import FIVE_MINUTES, Cluster, knows
 from tests.integration.test_requests import FIRED
 from tests.support import playground
-from tests.support.airflow import patch, reparse, run_state, task_states
+from tests.support.airflow import patch, reparse, task_states
 from tests.support.ledger import decisions
 from tests.support.moments import SMALL
 from tests.support.waiting import free_port, until
@@ -117,6 +117,10 @@ def _begun(folder: Path, models: Path, model: str) -> Loop:
         return playground.opened()
 
 
+def runs(api: AirflowApi, dag: str) -> list[dict[str, str]]:
+    return list(api.get(f"/api/v2/dags/{dag}/dagRuns")["dag_runs"])
+
+
 def test_a_task_works_on_its_own_model_alone(site: Site) -> None:
     first, second = (playground.weeks()[number].batch for number in (0, 1))
     playground.land_weeks(site.loops["delay"], [0])
@@ -129,16 +133,14 @@ def test_a_task_works_on_its_own_model_alone(site: Site) -> None:
     for model in MODELS:
         dag = f"ingest_batch.{model}"
         until(
-            lambda: run_state(site.api, dag, "one") in ("success", "failed"),  # noqa: B023
-            f"the run of {model} to end",
+            lambda: {run["state"] for run in runs(site.api, dag)} <= {"success", "failed"},  # noqa: B023
+            f"the runs of {model} to end",
             **FIVE_MINUTES,
         )
-    ingested = {
-        task: state
-        for task, state in task_states(site.api, "ingest_batch.late", "one").items()
-        if task != "announce"
-    }
-    assert ingested == dict.fromkeys(("list_landed", "ingest[0]", "ingest[1]"), "success")
+        # A scheduled run may come in between, and then one of the two finds nothing new to announce.
+        states = [task_states(site.api, dag, run["dag_run_id"]) for run in runs(site.api, dag)]
+        assert {state for each in states for state in each.values()} <= {"success", "skipped"}
+        assert "success" in [each["announce"] for each in states]
     for model, batches in (("delay", [first]), ("late", [first, second])):
         loop = site.loops[model]
         assert [record.manifest.batch for record in state.batches_in_force(loop.ledger.all(Batch))] == batches
@@ -190,13 +192,11 @@ def test_an_alert_is_a_request_of_its_model_and_wakes_its_dag_alone(site: Site) 
     again = site.alert(_alert("aa", "late"))
     assert (again.status_code, again.json()["joined"]) == (200, ["aa"])
 
-    def runs(model: str) -> list[dict[str, str]]:
-        return list(site.api.get(f"/api/v2/dags/retrain_model.{model}/dagRuns")["dag_runs"])
-
+    late, delay = "retrain_model.late", "retrain_model.delay"
     woken = "the run that the alert woke"
-    until(lambda: [run for run in runs("late") if run["state"] == "success"], woken, **FIVE_MINUTES)
-    assert {run["run_type"] for run in runs("late")} == {"asset_triggered"}
-    assert runs("delay") == []
+    until(lambda: [run for run in runs(site.api, late) if run["state"] == "success"], woken, **FIVE_MINUTES)
+    assert {run["run_type"] for run in runs(site.api, late)} == {"asset_triggered"}
+    assert runs(site.api, delay) == []
     assert {decision.action for decision in decisions(site.loops["late"].ledger)} == {"WAIT"}
 
 
