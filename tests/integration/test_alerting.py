@@ -188,7 +188,7 @@ def test_a_drifted_figure_fires_deploys_and_resolves(site, monkeypatch, capsys):
     monkeypatch.setattr(playground, "thin", _drifted(playground.thin))
     site.take_in(range(6, 10))
     until(lambda: site.prometheus.firing("TrimtabPerformanceLow"), "the alert", seconds=300)
-    run = site.deployed(2)
+    run = site.deployed(2)  # perhaps after some batches: no fresh model has seen what the first one shows
     request = loop.ledger.require(Request, run.request)
     labels = request.labels
     assert (request.source, labels["action"], labels["model"]) == ("alert", "retrain", model)

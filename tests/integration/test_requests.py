@@ -31,7 +31,7 @@ def crowd(number: int) -> None:
     loop = open_loop()
     for count in range(EACH):
         asked = Request(
-            source="drift",
+            source="regret",
             episode=f"{number}-{count}",
             reason="loss is high",
             event_time=state.event_now(loop.ledger.all(Batch)),
@@ -79,28 +79,27 @@ def said(loop: Loop) -> list[tuple[str, str]]:
     ]
 
 
-def test_an_alert_asks_for_a_deployment_once_an_episode_and_gets_it_only_with_regret(led: Loop) -> None:
+def test_an_alert_asks_while_it_fires_and_gets_a_deployment_as_soon_as_there_is_regret(led: Loop) -> None:
     loop = led
     assert received() == {"opened": ["c0ffee"]}
     assert received() == {"joined": ["c0ffee"]}
     assert received(startsAt="2026-01-05T12:00:30Z") == {"joined": ["c0ffee"]}  # of the other replica
     assert answered("woken") is None
-    assert decisions(loop.ledger)[-1].reason == "regret +0.0% (limit 3.0%), age 0 of 8 batches"
+    waits = decisions(loop.ledger)[-1]
+    assert (waits.action, waits.reason) == ("WAIT", "regret +0.0% (limit 3.0%), age 0 of 8 batches")
+
+    push(loop, trigger__regret=1.0)
+    take_in(loop, DUE)
+    assert monitored() == 1
+    outcome = answered("second")
+    assert outcome is not None and outcome["version"] == "2"
+    assert said(loop) == [("c0ffee:2026-01-05T12:00:00+00:00", "DEPLOY")]
+
     resolved = {"status": "resolved", "endsAt": "2026-01-05T15:00:00Z"}
     assert received(**resolved) == {"closed": ["c0ffee"]}
     assert received(**resolved) == {"ignored": ["c0ffee"]}
     assert received() == {"ignored": ["c0ffee"]}  # sent late, of an episode that is over
-
-    push(loop, trigger__regret=1.0)
-    take_in(loop, DUE)
-    assert monitored() == 0
     assert received(startsAt="2026-02-05T12:00:00Z") == {"opened": ["c0ffee"]}
-    outcome = answered("second")
-    assert outcome is not None and outcome["version"] == "2"
-    assert said(loop) == [
-        ("c0ffee:2026-01-05T12:00:00+00:00", "SKIP"),
-        ("c0ffee:2026-02-05T12:00:00+00:00", "DEPLOY"),
-    ]
 
 
 def test_a_batch_whose_features_drifted_asks_once_for_each_champion(due: Loop) -> None:

@@ -16,6 +16,8 @@ _Answer = tuple[Action, str]
 
 PEOPLE = ("ui", "schedule")
 """Sources that need not wait: a person is told at once, and a schedule comes again."""
+ALERTS = ("alert", "drift")
+"""Sources that ask until the champion is replaced: when they come, no fresh model has seen what they are about."""
 MONTH_DAYS = 30
 
 
@@ -83,7 +85,9 @@ def _decide(
     obstacle = _obstacle(decided.action, state)
     if obstacle is not None:
         return Decision(request=request.key, action="WAIT", reason=obstacle, evidence=decided.evidence)
-    action = "SKIP" if decided.action == "WAIT" and request.source in PEOPLE else decided.action
+    action = decided.action
+    if action in ("SKIP", "WAIT"):
+        action = "SKIP" if request.source in PEOPLE else "WAIT" if request.source in ALERTS else action
     return Decision(request=request.key, action=action, reason=decided.reason, evidence=decided.evidence)
 
 

@@ -52,6 +52,14 @@ def test_people_and_schedules_are_told_at_once_what_others_wait_for(source: str)
     assert answer(READY, asked(source=source), policy="WAIT") == [("SKIP", "policy: WAIT")]
 
 
+@pytest.mark.parametrize("source", ["alert", "drift"])
+def test_an_alert_asks_until_the_champion_is_replaced(source: str) -> None:
+    alert = asked(source=source, champion="3")
+    assert answer(READY, alert, policy="SKIP") == [("WAIT", "policy: SKIP")]
+    assert answer(READY, alert)[0][0] == "DEPLOY"
+    assert answer(replace(READY, champion="4"), alert, policy="SKIP")[0][0] == "SKIP"
+
+
 def test_nothing_waiting_is_no_answer() -> None:
     assert answer(READY) == []
 
