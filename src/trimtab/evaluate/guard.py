@@ -20,10 +20,10 @@ _NEWEST = 8
 """Number of distances of which the median says how far apart two successive models usually are."""
 _FEWEST = 2
 """Smallest number of them."""
-_SMALL_DISTANCE = 0.05
+_SMALL_DISTANCE = 0.15
 """Mean distance between the predictions of two successive models that is never conspicuous."""
 _FAR = 3.0
-"""How many times the median distance is conspicuous. On flights and generated streams it delays under 4 % of the models."""
+"""How many times the median distance is conspicuous."""
 
 
 Kind = Literal["DEPLOY", "REJECT", "WAIT"]

@@ -31,14 +31,19 @@ def compare(history: History, rules: Rules, *, others: Mapping[str, Policy] | No
     window only, and with all windows; a schedule with as many deployments that takes the leader of the same race; and
     `others`. The schedules deploy models of the first window, ungated.
 
+    All policies begin with the batch after which the policy of the loop deploys its first model. Which model serves until
+    then is no question of retraining.
+
     Args:
         history: With all its models fitted.
         rules: Numbers of the policy of the loop.
         others: Further policies, by name.
     """
-    record, begin, delay = history.record(), history.begin, history.delay
+    record, delay = history.record(), history.delay
     raced = list(leaders(record, replace(rules.race, candidates=list(history.windows)), rules.gate))
     single = [next(iter(history.windows))] * len(record)
+    ours = play(LOOP, trimtab(rules, raced), record, begin=history.begin, delay=delay)
+    begin = ours.tenures[0].since if ours.tenures else history.begin
 
     def played(name: str, policy: Policy) -> Played:
         return play(name, policy, record, begin=begin, delay=delay)

@@ -48,24 +48,24 @@ def test_without_evidence_it_waits() -> None:
 
 def test_a_model_far_from_the_one_before_waits_for_exactly_one_batch() -> None:
     usual = record(4, champion=0.5, all=0.5)
-    far = [*usual, scored(5, {"champion": 0.5, "all": 0.5}, distance=0.1)]
+    far = [*usual, scored(5, {"champion": 0.5, "all": 0.5}, distance=0.3)]
     assert judged(far).kind == "WAIT"
-    assert "0.10 away" in judged(far).reason
+    assert "0.30 away" in judged(far).reason
     assert judged([*far, *record(1, first=6, champion=0.5, all=0.5)]).kind == "DEPLOY"
-    assert judged([*far, scored(6, {"champion": 0.5, "all": 0.5}, distance=0.1)]).kind == "DEPLOY"
+    assert judged([*far, scored(6, {"champion": 0.5, "all": 0.5}, distance=0.3)]).kind == "DEPLOY"
 
 
 def test_after_a_jump_only_what_came_after_it_is_evidence() -> None:
     usual = record(5, champion=0.5, all=0.45)
-    jump = scored(6, {"champion": 0.5, "all": 0.45}, distance=0.1)
+    jump = scored(6, {"champion": 0.5, "all": 0.45}, distance=0.3)
     bad = scored(7, {"champion": 0.5, "all": 0.55})
     assert judged([*usual, bad]).kind == "DEPLOY"
     assert judged([*usual, jump, bad]).kind == "REJECT"
 
 
 def test_the_usual_distance_is_that_of_the_batches_before_the_deployment_too() -> None:
-    wide = [scored(number, {"champion": 0.5, "all": 0.5}, distance=0.09) for number in range(1, 5)]
-    since = [scored(5, {"champion": 0.5, "all": 0.5}, distance=0.1)]
+    wide = [scored(number, {"champion": 0.5, "all": 0.5}, distance=0.2) for number in range(1, 5)]
+    since = [scored(5, {"champion": 0.5, "all": 0.5}, distance=0.3)]
     assert (
         guard(since, champion="champion", leader="all", gate=GATE, batches=6, earlier=wide).kind == "DEPLOY"
     )

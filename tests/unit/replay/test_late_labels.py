@@ -12,8 +12,10 @@ from tests.support.builders import shops
 from trimtab.contracts import Score
 from trimtab.evaluate.record import BASELINE
 from trimtab.evaluate.scores import score_model
-from trimtab.replay.comparison import compare
+from trimtab.replay.comparison import LOOP, compare
 from trimtab.replay.history import History, write_rows
+from trimtab.replay.play import play
+from trimtab.replay.policies import never
 from trimtab.replay.streams import WEEK, Stream, stream_params
 from trimtab.train import fit
 from trimtab.train.features import targets
@@ -97,7 +99,8 @@ def test_a_batch_without_a_label_in_time_is_not_in_the_record(tmp_path: Path) ->
     record = past.record()
     assert [each.batch for each in record] == [*past.batches[1:LATE], *past.batches[LATE + 1 :]]
     assert [each.scores[each.shadows["all"]].rows for each in record] == [120] * 7
-    assert compare(past, rules_of(PARAMS))[0].played.served(6) == record[1].newest["all"]
+    first = play("never", never(["all"] * len(record)), record, begin=past.begin)
+    assert first.served(6) == record[1].newest["all"]
     assert scored(past, LATE + 2, on=8) == score(batches[: LATE + 3], batches[8])
 
 
@@ -113,3 +116,13 @@ def test_other_ends_have_models_of_their_own(tmp_path: Path) -> None:
     past = history(tmp_path, frames(late_rows=0))
     later = replace(past, ends={batch: end + WEEK for batch, end in past.ends.items()})
     assert later.folder != past.folder != replace(past, delay=1).folder
+
+
+def test_all_policies_begin_with_the_first_model_that_the_policy_of_the_loop_deploys(tmp_path: Path) -> None:
+    past = history(tmp_path, frames(late_rows=120))
+    past.fit_all(1)
+    played = {result.row.policy: result.played for result in compare(past, rules_of(PARAMS))}
+    begin = played[LOOP].tenures[0].since
+    assert begin > past.begin
+    assert {each.tenures[0].since for each in played.values()} == {begin}
+    assert {len(each.scores) for each in played.values()} == {len(past.record()) - begin}
