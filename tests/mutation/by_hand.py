@@ -113,7 +113,7 @@ DISARMED = (
     Disarmed(
         name="a first model needs no proof",
         file="src/trimtab/trigger/policy.py",
-        before="if target is None or not is_better(compared, rules.gate):",
+        before="if target is None or not is_better(compared, params.gate):",
         after="if target is None:",
         tests="tests/unit/trigger/test_policy.py",
     ),

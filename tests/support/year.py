@@ -50,7 +50,7 @@ from trimtab.ledger import (
 )
 from trimtab.loop.orders import WATCH_RULE, facts_of_rollback
 from trimtab.params import Params
-from trimtab.trigger.policy import PolicyDecision, decide, rules_of
+from trimtab.trigger.policy import PolicyDecision, decide
 from trimtab.trigger.standing import leader_after, standing
 
 BEGIN = datetime(2024, 12, 30, 5, tzinfo=UTC)
@@ -79,7 +79,6 @@ class Year:
 
     def __init__(self, ledger: Ledger, params: Params) -> None:
         self.ledger, self.params, self.model = ledger, params, params.model.name
-        self.rules = rules_of(params)
         self.draw = random.Random(7)
         self.day = BEGIN
         self.ledger.now = lambda: self.day
@@ -159,7 +158,7 @@ class Year:
         )
         fitted = self.fit(week) if revision == 1 else []
         self.deployed += revision == 1
-        leader = leader_after(self.ledger, measurement, self.rules)
+        leader = leader_after(self.ledger, measurement, self.params)
         self.ledger.append(*fitted, replace(measurement, leader=leader))
 
     def shadows(self, week: int) -> dict[str, str]:
@@ -273,11 +272,11 @@ class Year:
 
     def assess(self, week: int) -> None:
         """Stage the leader's newest model, and do what the policy says."""
-        now = standing(self.ledger, self.rules)
+        now = standing(self.ledger, self.params)
         newest = now.shadows.get(now.leading)
         if newest is not None:
             self.stage(week, newest)
-        decision = decide(now.record, now.tenures, now.leading, self.rules)
+        decision = decide(now.record, now.tenures, now.leading, self.params)
         if decision.due is not None and decision.due not in self.open:
             self.open[decision.due] = self.ask(week, decision.due, decision.reason, champion=self.champion)
         for source, request in list(self.open.items()):
@@ -460,8 +459,8 @@ class Year:
     def dry_run(self, week: int) -> None:
         """A person asks what the policy would do."""
         request = self.ask(week, "ui", "would it deploy?", dry_run=True)
-        now = standing(self.ledger, self.rules)
-        decision = decide(now.record, now.tenures, now.leading, self.rules, "person")
+        now = standing(self.ledger, self.params)
+        decision = decide(now.record, now.tenures, now.leading, self.params, "person")
         reason = f"dry run: {decision.action}: {decision.reason}"
         self.answer(week, request, "SKIP", reason, evidence=decision.evidence)
 

@@ -35,7 +35,7 @@ from trimtab.params import candidate_of
 from trimtab.registry import transitions
 from trimtab.trigger import arbiter, policy
 from trimtab.trigger.planning import plan_backfill
-from trimtab.trigger.policy import Asked, PolicyDecision, rules_of
+from trimtab.trigger.policy import Asked, PolicyDecision
 from trimtab.trigger.standing import Standing, standing
 
 log = logging.getLogger(__name__)
@@ -99,12 +99,11 @@ def arbitrate(
 
 def decide(loop: Loop, now: Standing, request: Request) -> PolicyDecision:
     """Return what the policy says to a request."""
-    rules = rules_of(loop.params)
     if request.window_batches is not None:
         name = _chosen(request.window_batches, now).name
-        return policy.challenge(now.record, now.tenures, name, now.leading, rules)
+        return policy.challenge(now.record, now.tenures, name, now.leading, loop.params)
     asked = _ASKED.get(request.source, "batch")
-    return policy.decide(now.record, now.tenures, now.leading, rules, asked)
+    return policy.decide(now.record, now.tenures, now.leading, loop.params, asked)
 
 
 def _chosen(window: int, now: Standing) -> Candidate:
@@ -184,7 +183,7 @@ def _answer(
     loop: Loop, facts: Snapshot, run_id: str, lease: Lease | None, held_by: str | None, alone: str | None
 ) -> tuple[str | None, Transition | None]:
     waiting = {each.key: each for each in queries.waiting_requests(facts) if alone in (None, each.key)}
-    now = standing(facts, rules_of(loop.params))
+    now = standing(facts, loop.params)
     read = replace(read_state(loop, facts, run_id), in_flight=held_by)
     decisions = arbiter.arbitrate(
         list(waiting.values()), read, loop.params, lambda request: decide(loop, now, request)

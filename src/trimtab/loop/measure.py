@@ -10,7 +10,7 @@ from trimtab.contracts import Candidate, Evaluation, Fitted, Manifest, Plan, Tra
 from trimtab.data.batches import sufficiently_labelled
 from trimtab.data.recipes import recipe_of
 from trimtab.errors import LeaseHeld
-from trimtab.evaluate.record import candidate_name, recipe_number
+from trimtab.evaluate.record import candidates_of, recipe_number
 from trimtab.ledger import (
     Batch,
     Lease,
@@ -26,7 +26,6 @@ from trimtab.loop.loop import Loop, open_loop
 from trimtab.params import Params
 from trimtab.registry import tracking
 from trimtab.trigger.planning import plan_batch, write_run
-from trimtab.trigger.policy import rules_of
 from trimtab.trigger.recipes import entry_of
 from trimtab.trigger.standing import Standing, leader_after, newest_shadows, record_of, standing
 
@@ -62,7 +61,7 @@ def find_unmeasured(holder: str) -> list[dict[str, Any]]:
 
 def enter(loop: Loop, lease: Lease | None = None) -> None:
     """Let the recipe of the parameters enter the race if it is a new one."""
-    now = standing(loop.ledger, rules_of(loop.params))
+    now = standing(loop.ledger, loop.params)
     entry = entry_of(
         now.recipes, now.leading, recipe_of(loop.params), commit=loop.commit, now=loop.event_now()
     )
@@ -98,7 +97,7 @@ def unmeasured(loop: Loop) -> list[Manifest]:
     newest = max(measured, key=lambda manifest: manifest.start, default=None)
     if ready or newest is None:
         return ready
-    return [newest] if _missing(loop, standing(loop.ledger, rules_of(loop.params)), newest) else []
+    return [newest] if _missing(loop, standing(loop.ledger, loop.params), newest) else []
 
 
 def without_measurement(ledger: Ledger, params: Params, batches: Sequence[Batch]) -> list[Manifest]:
@@ -217,8 +216,8 @@ def record(
     """
     keys = {ref.batch: batch_key(ref.batch, ref.revision) for ref in plan.batches}
     manifests = {batch.manifest.batch: batch.manifest for batch in loop.ledger.all(Batch, keys=keys.values())}
-    rules, champion, before = rules_of(loop.params), loop.champion(), set(loop.ledger.keys(Measurement))
-    leading = standing(loop.ledger, rules).leading
+    champion, before = loop.champion(), set(loop.ledger.keys(Measurement))
+    leading = standing(loop.ledger, loop.params).leading
     main = measured if measured and keys[measured] not in before else None
     measurements = [
         Measurement(
@@ -235,7 +234,7 @@ def record(
         for scored in record_of(evaluation, fitted, [ref.batch for ref in plan.batches])
     ]
     measurements = [
-        replace(each, leader=leader_after(loop.ledger, each, rules)) if each.batch == main else each
+        replace(each, leader=leader_after(loop.ledger, each, loop.params)) if each.batch == main else each
         for each in measurements
     ]
     shadows = (_shadow(loop, evaluation, each, manifests) for each in fitted)
@@ -258,9 +257,7 @@ def _shadow(loop: Loop, evaluation: Evaluation, fitted: Fitted, manifests: Mappi
 
 
 def _plan(loop: Loop, manifest: Manifest) -> Plan:
-    batches, now = state.batches_in_force(loop.ledger.all(Batch)), standing(
-        loop.ledger, rules_of(loop.params)
-    )
+    batches, now = state.batches_in_force(loop.ledger.all(Batch)), standing(loop.ledger, loop.params)
     earlier = [batch for batch in batches if batch.manifest.start < manifest.start]
     shadows = {
         name: shadow.training
@@ -301,12 +298,10 @@ def _missing(loop: Loop, now: Standing, manifest: Manifest) -> list[Candidate]:
     own, recipes = recipe_of(loop.params), {entry.number: entry.recipe for entry in now.recipes}
     candidates = (
         Candidate(
-            name=candidate_name(name, number),
-            window=window,
-            recipe=None if recipes.get(number) == own else recipes.get(number),
+            name=name, window=window, recipe=None if recipes.get(number) == own else recipes.get(number)
         )
         for number in now.racing
-        for name, window in loop.params.train.candidates.items()
+        for name, window in candidates_of(number, loop.params).items()
     )
     fresh = [scored.batch for scored in now.record if scored.batch != manifest.batch]
     fresh = fresh[len(fresh) + 1 - loop.params.train.shadow_every :]

@@ -17,7 +17,7 @@ from trimtab.loop.notify import notify
 from trimtab.loop.stage import stage
 from trimtab.registry import tracking
 from trimtab.train.features import design
-from trimtab.trigger.policy import decide, never_decide, rules_of
+from trimtab.trigger.policy import decide, never_decide
 from trimtab.trigger.recipes import present_entry
 from trimtab.trigger.standing import Standing, standing
 
@@ -78,7 +78,7 @@ def assess(holder: str) -> int:
         holder: The Airflow run. It holds a lease while it registers a model, and gives back the one to measure.
     """
     loop = open_loop()
-    now = standing(loop.ledger, rules_of(loop.params))
+    now = standing(loop.ledger, loop.params)
     _tell_of_recipes(loop, now)
     newest = now.shadows.get(now.leading)
     if fault := never_decide(now.record, loop.params):
@@ -120,7 +120,7 @@ def _stage(loop: Loop, newest: Shadow, holder: str) -> None:
 
 
 def _ask(loop: Loop, now: Standing, newest: Shadow) -> None:
-    champion, decision = loop.champion(), decide(now.record, now.tenures, now.leading, rules_of(loop.params))
+    champion, decision = loop.champion(), decide(now.record, now.tenures, now.leading, loop.params)
     log.info("After batch %s: %s, %s", newest.batch, decision.action, decision.reason)
     asked = {request.source for request in queries.unanswered_requests(loop.ledger)}
     if decision.due is None or decision.due in asked:

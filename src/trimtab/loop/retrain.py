@@ -37,7 +37,7 @@ from trimtab.loop.orders import WATCH_RULE, facts_of_rollback
 from trimtab.loop.reconcile import repair
 from trimtab.loop.stage import register
 from trimtab.registry import tracking, transitions
-from trimtab.trigger.policy import PolicyDecision, rules_of
+from trimtab.trigger.policy import PolicyDecision
 from trimtab.trigger.standing import standing
 
 log = logging.getLogger(__name__)
@@ -57,7 +57,7 @@ class Run:
 
     def decision(self, snapshot: Snapshot | None = None) -> PolicyDecision:
         """Return what the policy says by now, or by a snapshot."""
-        now = standing(snapshot or self.loop.ledger, rules_of(self.loop.params))
+        now = standing(snapshot or self.loop.ledger, self.loop.params)
         return decide(self.loop, now, self.request)
 
     def shadow(self, evidence: Evidence) -> Shadow:

@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from trimtab.contracts import Recipe
-from trimtab.data.recipes import changes, obstacle
-from trimtab.evaluate.record import recipe_number
+from trimtab.data.recipes import changes, obstacle, recipe_of
+from trimtab.evaluate.record import candidates_of, recipe_number
 from trimtab.ledger import Ledger, Measurement, Order, RecipeEntry, Snapshot, queries
+from trimtab.params import Params
 from trimtab.trigger.planning import BACKFILLED
-from trimtab.trigger.policy import Rules
 
 
-def leading_candidate(facts: Ledger | Snapshot, entries: Sequence[RecipeEntry], rules: Rules) -> str:
+def leading_candidate(facts: Ledger | Snapshot, entries: Sequence[RecipeEntry], params: Params) -> str:
     """Return the candidate that leads at present.
 
     It is the one that led after the last measurement, or the one that a person adopted since then. The recipe of
@@ -21,18 +21,20 @@ def leading_candidate(facts: Ledger | Snapshot, entries: Sequence[RecipeEntry], 
     Args:
         facts: The ledger.
         entries: All recipes, oldest first.
-        rules: The numbers of the policy.
+        params: `params.yaml`.
     """
     last = next(iter(facts.all(Measurement, newest=1)), None)
     adopted = [each for each in facts.all(Order, verb="adopt") if last is None or each.id > last.id]
     if adopted and adopted[-1].recipe is not None:
-        return rules.race.of_recipe(adopted[-1].recipe)[0]
-    leading = last.leader if last else rules.race.candidates[0]
-    ours, present = _entry(entries, recipe_number(leading)), present_entry(entries, leading, rules.recipe)
+        return next(iter(candidates_of(adopted[-1].recipe, params)))
+    leading = last.leader if last else next(iter(params.train.candidates))
+    ours, present = _entry(entries, recipe_number(leading)), present_entry(
+        entries, leading, recipe_of(params)
+    )
     if ours is None or present is None or present == ours:
         return leading
-    free = not queries.to_production(facts) or (rules.data and obstacle(ours.recipe, rules.data))
-    return rules.race.of_recipe(present.number)[0] if free else leading
+    free = not queries.to_production(facts) or obstacle(ours.recipe, params.data)
+    return next(iter(candidates_of(present.number, params))) if free else leading
 
 
 def present_entry(entries: Sequence[RecipeEntry], leading: str, recipe: Recipe | None) -> RecipeEntry | None:
@@ -42,19 +44,19 @@ def present_entry(entries: Sequence[RecipeEntry], leading: str, recipe: Recipe |
 
 
 def on_trial(
-    facts: Ledger | Snapshot, entries: Sequence[RecipeEntry], leading: str, rules: Rules
+    facts: Ledger | Snapshot, entries: Sequence[RecipeEntry], leading: str, params: Params
 ) -> int | None:
     """Return the number of the recipe that is on trial, if any.
 
     It is the one of `params.yaml` if another one leads. Its trial is over once `race.trial_batches` were measured, with
     those on which it was fitted after the fact when it entered.
     """
-    present = present_entry(entries, leading, rules.recipe)
+    present = present_entry(entries, leading, recipe_of(params))
     if present is None or present.number == recipe_number(leading):
         return None
     measured = facts.columns(Measurement, "batch", "event_time")
     since = {batch for batch, event_time in measured if event_time > present.event_time}
-    return present.number if BACKFILLED + len(since) < rules.race.trial_batches else None
+    return present.number if BACKFILLED + len(since) < params.race.trial_batches else None
 
 
 def entry_of(

@@ -22,7 +22,8 @@ from trimtab.ledger import (
     queries,
     state,
 )
-from trimtab.trigger.policy import Rules, Tenure
+from trimtab.params import Params
+from trimtab.trigger.policy import Tenure
 from trimtab.trigger.recipes import leading_candidate, on_trial
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
@@ -56,31 +57,31 @@ class Standing:
         return [recipe_number(self.leading), *([self.on_trial] if self.on_trial else [])]
 
 
-def standing(facts: Ledger | Snapshot, rules: Rules) -> Standing:
+def standing(facts: Ledger | Snapshot, params: Params) -> Standing:
     """Read where the loop stands."""
     moves = queries.to_production(facts)
-    measured = _newest(facts, moves, rules)
+    measured = _newest(facts, moves, params)
     batches = state.batches_in_force(facts.all(Batch))
     shadows = newest_shadows(facts, batches)
-    record, ids = record_from(measured, _fitted(facts, measured), batches, rules.shadow_every)
+    record, ids = record_from(measured, _fitted(facts, measured), batches, params.train.shadow_every)
     recipes = facts.all(RecipeEntry)
-    leading = leading_candidate(facts, recipes, rules)
+    leading = leading_candidate(facts, recipes, params)
     return Standing(
         record=record,
         tenures=tenures_from(facts, moves, ids),
         leading=leading,
         shadows=shadows,
         recipes=tuple(recipes),
-        on_trial=on_trial(facts, recipes, leading, rules),
+        on_trial=on_trial(facts, recipes, leading, params),
     )
 
 
-def leader_after(facts: Ledger, measurement: Measurement, rules: Rules) -> str:
+def leader_after(facts: Ledger, measurement: Measurement, params: Params) -> str:
     """Return the candidate that leads once a measurement is in the ledger."""
     batches, recipes = state.batches_in_force(facts.all(Batch)), facts.all(RecipeEntry)
-    leading = leading_candidate(facts, recipes, rules)
-    record, _ = record_from([*_newest(facts, [], rules), measurement], [], batches)
-    return next_leader(record, leading, rules.race, rules.gate, on_trial(facts, recipes, leading, rules))
+    leading = leading_candidate(facts, recipes, params)
+    record, _ = record_from([*_newest(facts, [], params), measurement], [], batches)
+    return next_leader(record, leading, params, on_trial(facts, recipes, leading, params))
 
 
 def record_of(evaluation: Evaluation, fitted: Sequence[Fitted], batches: Sequence[str]) -> list[ScoredBatch]:
@@ -132,15 +133,15 @@ def newest_shadows(facts: Ledger | Snapshot, batches: Sequence[Batch]) -> dict[s
     return {shadow.candidate: shadow for shadow in ordered}
 
 
-def _newest(facts: Ledger | Snapshot, moves: Sequence[Transition], rules: Rules) -> list[Measurement]:
+def _newest(facts: Ledger | Snapshot, moves: Sequence[Transition], params: Params) -> list[Measurement]:
     """Return the measurements of the batches since the deployment of the champion, and of some before.
 
     It counts batches and not measurements: late revisions of old batches push no new batch out of the record.
     """
     ends = sorted({end for (end,) in facts.columns(Measurement, "event_time")})
     later = sum(end >= moves[-1].event_time for end in ends) if moves else 0
-    race = rules.race
-    looked_at = later + max(rules.max_age_batches, race.batches, race.trial_batches) + _MORE
+    race = params.race
+    looked_at = later + max(params.trigger.max_age_batches, race.batches, race.trial_batches) + _MORE
     return facts.all(Measurement, since=min(ends[-max(looked_at, alarms.NEWEST + 1) :], default=None))
 
 

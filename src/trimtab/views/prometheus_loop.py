@@ -38,7 +38,6 @@ from trimtab.ledger import (
 )
 from trimtab.loop.measure import without_measurement
 from trimtab.params import Params
-from trimtab.trigger.policy import rules_of
 from trimtab.trigger.standing import Standing, standing
 
 BUCKETS = (30, 60, 120, 300, 600, 1800, 3600, 7200, 14400)
@@ -51,7 +50,7 @@ def families(ledger: Ledger, params: Params, lease_name: str) -> list[Metric]:
     Of measurements and observations only the newest are read as a whole, and of runs and answers only some columns.
     """
     revisions, observed = ledger.all(Batch), ledger.keys(Observation)
-    moves, now = queries.to_production(ledger), standing(ledger, rules_of(params))
+    moves, now = queries.to_production(ledger), standing(ledger, params)
     metrics = [
         *_batches(ledger, params, revisions, observed, moves),
         *_limits(params),

@@ -17,7 +17,6 @@ from trimtab.replay.history import History, write_rows
 from trimtab.replay.streams import WEEK, Stream, stream_params
 from trimtab.train import fit
 from trimtab.train.features import targets
-from trimtab.trigger.policy import rules_of
 
 STREAM = Stream(kind="none", seed=1, batches=9, rows=120)
 ENDS = list(STREAM.ends.values())
@@ -97,7 +96,7 @@ def test_a_batch_without_a_label_in_time_is_not_in_the_record(tmp_path: Path) ->
     record = past.record()
     assert [each.batch for each in record] == [*past.batches[1:LATE], *past.batches[LATE + 1 :]]
     assert [each.scores[each.shadows["all"]].rows for each in record] == [120] * 7
-    assert compare(past, rules_of(PARAMS))[0].played.served(6) == record[1].newest["all"]
+    assert compare(past, PARAMS)[0].played.served(6) == record[1].newest["all"]
     assert scored(past, LATE + 2, on=8) == score(batches[: LATE + 3], batches[8])
 
 

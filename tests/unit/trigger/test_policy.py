@@ -8,19 +8,14 @@ from hypothesis import strategies as st
 from tests.support.builders import shipped
 from tests.support.scored import record, score, scored
 from trimtab.evaluate.record import Record, ScoredBatch
-from trimtab.trigger.policy import Asked, PolicyDecision, Tenure, challenge, decide, never_decide, rules_of
+from trimtab.trigger.policy import Asked, PolicyDecision, Tenure, challenge, decide, never_decide
 
-RULES = rules_of(shipped())
+PARAMS = shipped()
 SERVING = [Tenure(model="champion", since=0)]
 
 
 def decided(seen: Record, tenures: Sequence[Tenure] = SERVING, asked: Asked = "batch") -> PolicyDecision:
-    return decide(seen, tenures, "all", RULES, asked)
-
-
-def test_the_rules_are_those_of_the_parameters() -> None:
-    assert (RULES.regret, RULES.max_age_batches, RULES.watch_batches) == (0.03, 8, 4)
-    assert (RULES.race.candidates, RULES.race.batches) == (("all", "newest 8"), 6)
+    return decide(seen, tenures, "all", PARAMS, asked)
 
 
 def test_the_first_model_is_deployed_once_it_is_better_than_the_baseline() -> None:
@@ -154,18 +149,18 @@ def raced(count: int, chosen: float) -> list[ScoredBatch]:
 
 
 def test_a_chosen_candidate_is_deployed_only_with_proof_that_it_is_better_than_the_leader() -> None:
-    better = challenge(raced(3, 0.4), SERVING, "newest 3", "all", RULES)
+    better = challenge(raced(3, 0.4), SERVING, "newest 3", "all", PARAMS)
     assert (better.action, better.evidence.target) == ("DEPLOY", "newest 3-4")
-    equal = challenge(raced(3, 0.5), SERVING, "newest 3", "all", RULES)
+    equal = challenge(raced(3, 0.5), SERVING, "newest 3", "all", PARAMS)
     assert equal.action == "SKIP"
     assert equal.reason.startswith("no proof that newest 3 is better than all, which leads: it loses ")
-    unscored = challenge(record(3, champion=0.5, all=0.5), SERVING, "newest 3", "all", RULES)
+    unscored = challenge(record(3, champion=0.5, all=0.5), SERVING, "newest 3", "all", PARAMS)
     assert "at most unknown" in unscored.reason
 
 
 def test_a_chosen_candidate_that_leads_needs_the_guard_only() -> None:
-    assert challenge(raced(3, 0.5), SERVING, "all", "all", RULES).action == "DEPLOY"
-    assert challenge(record(3, champion=0.4, all=0.5), SERVING, "all", "all", RULES).action == "SKIP"
+    assert challenge(raced(3, 0.5), SERVING, "all", "all", PARAMS).action == "DEPLOY"
+    assert challenge(record(3, champion=0.4, all=0.5), SERVING, "all", "all", PARAMS).action == "SKIP"
 
 
 @given(

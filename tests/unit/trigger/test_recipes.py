@@ -11,7 +11,6 @@ from trimtab.contracts import Recipe
 from trimtab.data.recipes import recipe_of
 from trimtab.evaluate.race import next_leader
 from trimtab.ledger import Ledger, Order, RecipeEntry
-from trimtab.trigger.policy import Rules, rules_of
 from trimtab.trigger.recipes import entry_of
 from trimtab.trigger.standing import Standing, standing
 
@@ -33,8 +32,8 @@ def enter(ledger: Ledger, *recipes: Recipe, week: int = 0) -> None:
         ledger.append(RecipeEntry(number=number, recipe=recipe, commit="c", changes=(), event_time=end(week)))
 
 
-def now(ledger: Ledger, rules: Rules | None = None) -> Standing:
-    return standing(ledger, rules or rules_of(shipped()))
+def now(ledger: Ledger) -> Standing:
+    return standing(ledger, shipped())
 
 
 def champion(ledger: Ledger) -> None:
@@ -97,11 +96,10 @@ def test_an_entry_says_what_changed_since_the_one_before(ledger: Ledger) -> None
 def test_a_recipe_takes_the_lead_only_on_trial_and_with_enough_batches() -> None:
     from tests.support.scored import scored
 
-    gate, race = shipped().gate, rules_of(shipped()).race
     both = ("all", "all, recipe 2")
     record = [
         scored(number, dict(zip(both, (0.5, 0.4), strict=True)), candidates=both) for number in range(1, 8)
     ]
-    assert next_leader(record, "all", race, gate, on_trial=2) == "all, recipe 2"
-    assert next_leader(record, "all", race, gate) == "all"
-    assert next_leader(record[:5], "all", race, gate, on_trial=2) == "all"
+    assert next_leader(record, "all", shipped(), on_trial=2) == "all, recipe 2"
+    assert next_leader(record, "all", shipped()) == "all"
+    assert next_leader(record[:5], "all", shipped(), on_trial=2) == "all"
