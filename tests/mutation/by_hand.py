@@ -127,8 +127,8 @@ DISARMED = (
     Disarmed(
         name="a rollback goes to a blocked version",
         file="src/trimtab/trigger/arbiter.py",
-        before="if state.former in state.blocked:",
-        after="if False:",
+        before="elif state.former in state.blocked:",
+        after="elif False:",
         tests="tests/unit/trigger/test_arbiter.py",
     ),
     Disarmed(
