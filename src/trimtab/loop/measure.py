@@ -2,11 +2,11 @@
 
 import logging
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from trimtab.contracts import Candidate, Evaluation, Fitted, Manifest, Plan, TrainedModel, from_json
+from trimtab.contracts import Candidate, Evaluation, Fitted, Manifest, Plan, from_json
 from trimtab.data.batches import sufficiently_labelled
 from trimtab.data.recipes import recipe_of
 from trimtab.errors import LeaseHeld
@@ -26,7 +26,7 @@ from trimtab.loop.loop import Loop, open_loop
 from trimtab.params import Params
 from trimtab.registry import tracking
 from trimtab.trigger.planning import plan_batch, write_run
-from trimtab.trigger.recipes import entry_of
+from trimtab.trigger.recipes import new_entry
 from trimtab.trigger.standing import Standing, leader_after, newest_shadows, record_of, standing
 
 log = logging.getLogger(__name__)
@@ -59,13 +59,11 @@ def find_unmeasured(holder: str) -> list[dict[str, Any]]:
     ]
 
 
-def enter(loop: Loop, lease: Lease | None = None) -> None:
+def enter(loop: Loop, lease: Lease) -> None:
     """Let the recipe of the parameters enter the race if it is a new one."""
     now = standing(loop.ledger, loop.params)
-    entry = entry_of(
-        now.recipes, now.leading, recipe_of(loop.params), commit=loop.commit, now=loop.event_now()
-    )
-    if entry is not None:
+    if now.present is None:
+        entry = new_entry(now.recipes, recipe_of(loop.params), loop.commit, loop.event_now())
         loop.ledger.append(entry, lease=lease)
         if entry.changes:
             log.info("Recipe %s enters the race: %s", entry.number, "; ".join(entry.changes))
@@ -264,9 +262,17 @@ def _plan(loop: Loop, manifest: Manifest) -> Plan:
         for name, shadow in newest_shadows(loop.ledger, earlier).items()
         if shadow.training is not None and recipe_number(name) in now.racing
     }
-    models = {model.run_id: model for model in (*shadows.values(), *_in_production(loop, now))}
+    served = queries.served(loop.ledger)
+    watched = now.tenures and len(now.record) - now.tenures[-1].since < loop.params.watch.batches
+    models = {
+        model.run_id: model
+        for model in (*shadows.values(), served.champion, served.former if watched else None)
+        if model is not None
+    }
     missing, own = _missing(loop, now, manifest), recipe_of(loop.params)
-    entering = [each for each in missing if now.record and not _was_fitted(loop, each)]
+    entering = [
+        each for each in missing if now.record and not loop.ledger.keys(Shadow, prefix=f"{each.name}:")
+    ]
     return plan_batch(
         params=loop.params,
         commit=loop.commit,
@@ -276,17 +282,8 @@ def _plan(loop: Loop, manifest: Manifest) -> Plan:
         shadows={name: training.run_id for name, training in shadows.items()},
         candidates=[each for each in missing if each not in entering],
         entering=entering,
+        decision=f"entry of {entering[0].name}" if entering else None,
     )
-
-
-def _in_production(loop: Loop, now: Standing) -> Iterator[TrainedModel]:
-    """Yield the champion, and the one before it while the champion is watched."""
-    served = queries.served(loop.ledger)
-    if served.champion is not None:
-        yield served.champion
-        measured_since = len(now.record) - now.tenures[-1].since
-        if served.former is not None and measured_since < loop.params.watch.batches:
-            yield served.former
 
 
 def _missing(loop: Loop, now: Standing, manifest: Manifest) -> list[Candidate]:
@@ -311,10 +308,6 @@ def _missing(loop: Loop, now: Standing, manifest: Manifest) -> list[Candidate]:
         if _is_missing(loop, shadow_prefix(each.name, manifest.batch, manifest.revision))
         and not (each.name in now.shadows and now.shadows[each.name].batch in fresh)
     ]
-
-
-def _was_fitted(loop: Loop, candidate: Candidate) -> bool:
-    return bool(loop.ledger.keys(Shadow, prefix=f"{candidate.name}:"))
 
 
 def _is_missing(loop: Loop, prefix: str) -> bool:

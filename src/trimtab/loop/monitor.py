@@ -6,7 +6,6 @@ from typing import Any
 
 import pandas as pd
 
-from trimtab.data.recipes import recipe_of
 from trimtab.drift import data_drift
 from trimtab.errors import LeaseHeld
 from trimtab.evaluate.record import recipe_number
@@ -18,7 +17,6 @@ from trimtab.loop.stage import stage
 from trimtab.registry import tracking
 from trimtab.train.features import design
 from trimtab.trigger.policy import decide, never_decide
-from trimtab.trigger.recipes import present_entry
 from trimtab.trigger.standing import Standing, standing
 
 log = logging.getLogger(__name__)
@@ -94,10 +92,9 @@ def assess(holder: str) -> int:
 
 def _tell_of_recipes(loop: Loop, now: Standing) -> None:
     """Tell people, once, that a recipe has come to lead, or that its trial is over."""
-    present = present_entry(now.recipes, now.leading, recipe_of(loop.params))
-    if present is None or present.number in (1, now.on_trial):
+    if now.present is None or now.present.number in (1, now.on_trial):
         return
-    number, leads = present.number, recipe_number(now.leading) == present.number
+    number, leads = now.present.number, recipe_number(now.leading) == now.present.number
     text = (
         f"recipe {number} leads the race; its models are deployed when regret or age asks for it"
         if leads

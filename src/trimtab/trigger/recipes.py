@@ -28,30 +28,27 @@ def leading_candidate(facts: Ledger | Snapshot, entries: Sequence[RecipeEntry], 
     if adopted and adopted[-1].recipe is not None:
         return next(iter(candidates_of(adopted[-1].recipe, params)))
     leading = last.leader if last else next(iter(params.train.candidates))
-    ours, present = _entry(entries, recipe_number(leading)), present_entry(
-        entries, leading, recipe_of(params)
-    )
-    if ours is None or present is None or present == ours:
-        return leading
-    free = not queries.to_production(facts) or obstacle(ours.recipe, params.data)
-    return next(iter(candidates_of(present.number, params))) if free else leading
+    ours, present = _entry(entries, leading), present_entry(entries, leading, params)
+    if ours and present and present != ours:
+        if not queries.to_production(facts) or obstacle(ours.recipe, params.data):
+            return next(iter(candidates_of(present.number, params)))
+    return leading
 
 
-def present_entry(entries: Sequence[RecipeEntry], leading: str, recipe: Recipe | None) -> RecipeEntry | None:
+def present_entry(entries: Sequence[RecipeEntry], leading: str, params: Params) -> RecipeEntry | None:
     """Return the entry of the recipe of `params.yaml`: the leading one or the newest one, None if it has not entered."""
-    ours = _entry(entries, recipe_number(leading))
+    recipe, ours = recipe_of(params), _entry(entries, leading)
     return next((each for each in (ours, *entries[-1:]) if each and each.recipe == recipe), None)
 
 
 def on_trial(
-    facts: Ledger | Snapshot, entries: Sequence[RecipeEntry], leading: str, params: Params
+    facts: Ledger | Snapshot, present: RecipeEntry | None, leading: str, params: Params
 ) -> int | None:
     """Return the number of the recipe that is on trial, if any.
 
     It is the one of `params.yaml` if another one leads. Its trial is over once `race.trial_batches` were measured, with
     those on which it was fitted after the fact when it entered.
     """
-    present = present_entry(entries, leading, recipe_of(params))
     if present is None or present.number == recipe_number(leading):
         return None
     measured = facts.columns(Measurement, "batch", "event_time")
@@ -59,21 +56,16 @@ def on_trial(
     return present.number if BACKFILLED + len(since) < params.race.trial_batches else None
 
 
-def entry_of(
-    entries: Sequence[RecipeEntry], leading: str, recipe: Recipe, commit: str, now: datetime
-) -> RecipeEntry | None:
-    """Return the fact that the recipe of a commit enters the race, None if it takes part already."""
-    if present_entry(entries, leading, recipe) is not None:
-        return None
-    before = entries[-1] if entries else None
+def new_entry(entries: Sequence[RecipeEntry], recipe: Recipe, commit: str, now: datetime) -> RecipeEntry:
+    """Return the fact that a recipe enters the race after these."""
     return RecipeEntry(
         number=len(entries) + 1,
         recipe=recipe,
         commit=commit,
-        changes=changes(before.recipe, recipe) if before else (),
+        changes=changes(entries[-1].recipe, recipe) if entries else (),
         event_time=now,
     )
 
 
-def _entry(entries: Sequence[RecipeEntry], number: int) -> RecipeEntry | None:
-    return next((each for each in entries if each.number == number), None)
+def _entry(entries: Sequence[RecipeEntry], candidate: str) -> RecipeEntry | None:
+    return next((each for each in entries if each.number == recipe_number(candidate)), None)

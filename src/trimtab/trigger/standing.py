@@ -4,7 +4,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import groupby
-from typing import Literal
 
 from trimtab.contracts import Evaluation, Fitted
 from trimtab.evaluate import alarms
@@ -24,7 +23,7 @@ from trimtab.ledger import (
 )
 from trimtab.params import Params
 from trimtab.trigger.policy import Tenure
-from trimtab.trigger.recipes import leading_candidate, on_trial
+from trimtab.trigger.recipes import leading_candidate, on_trial, present_entry
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
 _MORE = 8
@@ -41,6 +40,7 @@ class Standing:
         leading: The candidate that leads.
         shadows: The newest model of each candidate, by candidate.
         recipes: All recipes that entered the race, oldest first.
+        present: The one of `params.yaml`, None if it has not entered.
         on_trial: The number of the recipe that is on trial, if any.
     """
 
@@ -49,6 +49,7 @@ class Standing:
     leading: str
     shadows: Mapping[str, Shadow] = field(default_factory=dict)
     recipes: Sequence[RecipeEntry] = ()
+    present: RecipeEntry | None = None
     on_trial: int | None = None
 
     @property
@@ -57,31 +58,31 @@ class Standing:
         return [recipe_number(self.leading), *([self.on_trial] if self.on_trial else [])]
 
 
-def standing(facts: Ledger | Snapshot, params: Params) -> Standing:
-    """Read where the loop stands."""
+def standing(facts: Ledger | Snapshot, params: Params, *new: Measurement) -> Standing:
+    """Read where the loop stands; `new` are measurements of the record that the ledger does not hold yet."""
     moves = queries.to_production(facts)
-    measured = _newest(facts, moves, params)
+    measured = [*_newest(facts, moves, params), *new]
+    fitted = facts.all(Shadow, since=min((each.event_time for each in measured), default=None))
     batches = state.batches_in_force(facts.all(Batch))
-    shadows = newest_shadows(facts, batches)
-    record, ids = record_from(measured, _fitted(facts, measured), batches, params.train.shadow_every)
+    record, ids = record_from(measured, fitted, batches, params.train.shadow_every)
     recipes = facts.all(RecipeEntry)
     leading = leading_candidate(facts, recipes, params)
+    present = present_entry(recipes, leading, params)
     return Standing(
         record=record,
         tenures=tenures_from(facts, moves, ids),
         leading=leading,
-        shadows=shadows,
+        shadows=newest_shadows(facts, batches),
         recipes=tuple(recipes),
-        on_trial=on_trial(facts, recipes, leading, params),
+        present=present,
+        on_trial=on_trial(facts, present, leading, params),
     )
 
 
 def leader_after(facts: Ledger, measurement: Measurement, params: Params) -> str:
     """Return the candidate that leads once a measurement is in the ledger."""
-    batches, recipes = state.batches_in_force(facts.all(Batch)), facts.all(RecipeEntry)
-    leading = leading_candidate(facts, recipes, params)
-    record, _ = record_from([*_newest(facts, [], params), measurement], [], batches)
-    return next_leader(record, leading, params, on_trial(facts, recipes, leading, params))
+    now = standing(facts, params, measurement)
+    return next_leader(now.record, now.leading, params, now.on_trial)
 
 
 def record_of(evaluation: Evaluation, fitted: Sequence[Fitted], batches: Sequence[str]) -> list[ScoredBatch]:
@@ -92,23 +93,24 @@ def record_of(evaluation: Evaluation, fitted: Sequence[Fitted], batches: Sequenc
         fitted: What was fitted.
         batches: The ids of all batches, oldest first.
     """
-    through = {
-        (each.fit.candidate, each.fit.through): each.training.run_id for each in fitted if each.training
+    models = {
+        batch: {
+            each.fit.candidate: each.training.run_id
+            for each in fitted
+            if each.training and each.fit.through == batch
+        }
+        for batch in batches
     }
-    candidates = dict.fromkeys(each.fit.candidate for each in fitted)
-
-    def models(batch: str | None) -> dict[str, str]:
-        return {name: through[name, batch] for name in candidates if batch and (name, batch) in through}
-
+    before = dict(zip(batches[1:], batches, strict=False))
     return [
         ScoredBatch(
             batch=batch,
             scores=evaluation.scores.get(batch, {}),
-            shadows=models(dict(zip(batches[1:], batches, strict=False)).get(batch)),
-            newest=models(batch),
+            shadows=models[before[batch]] if batch in before else {},
+            newest=models[batch],
             examined={
                 name: evaluation.examined[run_id]
-                for name, run_id in models(batch).items()
+                for name, run_id in models[batch].items()
                 if run_id in evaluation.examined
             },
         )
@@ -140,15 +142,9 @@ def _newest(facts: Ledger | Snapshot, moves: Sequence[Transition], params: Param
     """
     ends = sorted({end for (end,) in facts.columns(Measurement, "event_time")})
     later = sum(end >= moves[-1].event_time for end in ends) if moves else 0
-    race = params.race
-    looked_at = later + max(params.trigger.max_age_batches, race.batches, race.trial_batches) + _MORE
+    limits = params.trigger.max_age_batches, params.race.batches, params.race.trial_batches
+    looked_at = later + max(limits) + _MORE
     return facts.all(Measurement, since=min(ends[-max(looked_at, alarms.NEWEST + 1) :], default=None))
-
-
-def _fitted(facts: Ledger | Snapshot, measured: Sequence[Measurement]) -> list[Shadow]:
-    if not measured:
-        return []
-    return facts.all(Shadow, since=min(each.event_time for each in measured))
 
 
 def record_from(
@@ -163,10 +159,11 @@ def record_from(
     is at most `shadow_every` batches old.
     """
     order = {batch.manifest.batch: place for place, batch in enumerate(batches)}
-    newest: dict[tuple[str, str], Shadow] = {}
-    for shadow in sorted(fitted, key=lambda each: (each.revision, each.id)):
-        if shadow.training is not None:
-            newest[shadow.batch, shadow.candidate] = shadow
+    newest = {
+        (shadow.batch, shadow.candidate): shadow
+        for shadow in sorted(fitted, key=lambda each: (each.revision, each.id))
+        if shadow.training is not None
+    }
     ours = sorted((each for each in measured if each.batch in order), key=lambda each: order[each.batch])
     record, ids, seen = [], [], list[str]()
     for batch, group in groupby(ours, key=lambda each: each.batch):
@@ -211,6 +208,12 @@ def tenures_from(facts: Ledger | Snapshot, moves: Sequence[Transition], ids: Seq
             continue  # it never left, by the ledger
         since = max((place + 1 for place, first in enumerate(ids) if first < move.id), default=0)
         former = runs.get(move.replaces or "") if move.kind in ("promote", "force") else None
-        kind: Literal["rollback", "deployment"] = "rollback" if move.kind == "rollback" else "deployment"
-        tenures.append(Tenure(model=model, since=since, former=former, kind=kind))
+        tenures.append(
+            Tenure(
+                model=model,
+                since=since,
+                former=former,
+                kind="rollback" if move.kind == "rollback" else "deployment",
+            )
+        )
     return tenures
