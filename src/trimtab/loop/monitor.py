@@ -105,15 +105,12 @@ def _tell_of_recipes(loop: Loop, now: Standing) -> None:
 
 
 def _stage(loop: Loop, newest: Shadow, holder: str) -> None:
+    minutes = loop.params.trigger.lease_minutes
     try:
-        lease = loop.take_lease(holder)
+        with loop.ledger.leases.held(loop.lease_name, holder=holder, minutes=minutes) as lease:
+            stage(loop, newest, lease, actor=holder)
     except LeaseHeld as error:
         log.info("The newest model is not registered yet: %s", error)
-        return
-    try:
-        stage(loop, newest, lease, actor=holder)
-    finally:
-        loop.ledger.leases.release(lease)
 
 
 def _ask(loop: Loop, now: Standing, newest: Shadow) -> None:
@@ -139,12 +136,10 @@ def _ask_for_drift(loop: Loop) -> None:
     if champion is None or "data" not in loop.params.drift.request_on:
         return
     limit = loop.params.drift.data.max_share
-    drifted = [
-        seen for seen in loop.ledger.all(Observation, champion=champion.version) if seen.data.share > limit
-    ]
-    if not drifted:
+    seen = loop.ledger.all(Observation, champion=champion.version)
+    first = next((each for each in seen if each.data.share > limit), None)
+    if first is None:
         return
-    first = drifted[0]
     loop.ledger.append(
         Request(
             source="drift",
