@@ -460,7 +460,7 @@ class Year:
         """A person asks what the policy would do."""
         request = self.ask(week, "ui", "would it deploy?", dry_run=True)
         now = standing(self.ledger, self.params)
-        decision = decide(now.record, now.tenures, now.leading, self.params, "person")
+        decision = decide(now.record, now.tenures, now.leading, self.params, "ui")
         reason = f"dry run: {decision.action}: {decision.reason}"
         self.answer(week, request, "SKIP", reason, evidence=decision.evidence)
 

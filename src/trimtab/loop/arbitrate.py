@@ -35,7 +35,7 @@ from trimtab.params import candidate_of
 from trimtab.registry import transitions
 from trimtab.trigger import arbiter, policy
 from trimtab.trigger.planning import plan_backfill
-from trimtab.trigger.policy import Asked, PolicyDecision
+from trimtab.trigger.policy import PolicyDecision
 from trimtab.trigger.standing import Standing, standing
 
 log = logging.getLogger(__name__)
@@ -43,7 +43,6 @@ log = logging.getLogger(__name__)
 _HOUR, _MONTH = timedelta(hours=1), timedelta(days=arbiter.MONTH_DAYS)
 _TRIES_PER_COMMIT = 3
 """Runs of one request that may fail at one commit before the request waits for another commit."""
-_ASKED: Mapping[Source, Asked] = {"ui": "person", "alert": "alert", "drift": "alert"}
 
 
 def arbitrate(
@@ -102,8 +101,7 @@ def decide(loop: Loop, now: Standing, request: Request) -> PolicyDecision:
     if request.window_batches is not None:
         name = _chosen(request.window_batches, now).name
         return policy.challenge(now.record, now.tenures, name, now.leading, loop.params)
-    asked = _ASKED.get(request.source, "batch")
-    return policy.decide(now.record, now.tenures, now.leading, loop.params, asked)
+    return policy.decide(now.record, now.tenures, now.leading, loop.params, request.source)
 
 
 def _chosen(window: int, now: Standing) -> Candidate:

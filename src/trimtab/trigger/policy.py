@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from trimtab.contracts import Action, Comparison, Evidence, Regret
+from trimtab.contracts import Action, Comparison, Evidence, Regret, Source
 from trimtab.evaluate import proof
 from trimtab.evaluate.compare import bound_text, is_better
 from trimtab.evaluate.guard import guard
@@ -13,8 +13,6 @@ from trimtab.evaluate.record import BASELINE, Record
 from trimtab.evaluate.regret import regret
 from trimtab.params import Params
 
-Asked = Literal["batch", "alert", "person"]
-"""Who asks: a new batch or a schedule, which need regret or age; an alert, which needs any regret; or a person."""
 Due = Literal["first", "regret", "age", "watch"]
 """Why a batch alone asks for something."""
 
@@ -55,7 +53,7 @@ class PolicyDecision:
 
 
 def decide(
-    record: Record, tenures: Sequence[Tenure], leading: str, params: Params, asked: Asked = "batch"
+    record: Record, tenures: Sequence[Tenure], leading: str, params: Params, source: Source = "schedule"
 ) -> PolicyDecision:
     """Decide after the last batch of the record.
 
@@ -64,7 +62,7 @@ def decide(
         tenures: All models that have been in Production, oldest first; the last one is there now.
         leading: The candidate that leads after the last batch, see `race.leaders`.
         params: The numbers of the policy.
-        asked: Who asks.
+        source: Who asks: an alert and drift need any regret, a person none, others regret or age.
     """
     if not tenures:
         return _against_baseline(record, leading, params, "first model")
@@ -72,7 +70,9 @@ def decide(
         cause = record[-1].failed.get(tenures[-1].model, f"no score on batch {record[-1].batch}")
         why = f"the champion has {cause}, so the baseline is the measure"
         return _against_baseline(record, leading, params, why)
-    return _rollback(record, tenures, leading, params) or _deployment(record, tenures, leading, params, asked)
+    return _rollback(record, tenures, leading, params) or _deployment(
+        record, tenures, leading, params, source
+    )
 
 
 def challenge(
@@ -88,7 +88,7 @@ def challenge(
             reason = f"no proof that {candidate} is better than {leading}, which leads: {_difference(compared, params)}"
             evidence = Evidence(leader=candidate, comparison=compared)
             return PolicyDecision(action="SKIP", reason=reason, evidence=evidence)
-    return decide(record, tenures, candidate, params, "person")
+    return decide(record, tenures, candidate, params, "ui")
 
 
 def never_decide(record: Record, params: Params) -> str | None:
@@ -174,7 +174,7 @@ def _rollback(
 
 
 def _deployment(
-    record: Record, tenures: Sequence[Tenure], leading: str, params: Params, asked: Asked
+    record: Record, tenures: Sequence[Tenure], leading: str, params: Params, source: Source
 ) -> PolicyDecision:
     tenure, limits = tenures[-1], params.trigger
     since = record[tenure.since :]
@@ -186,7 +186,7 @@ def _deployment(
         evidence=Evidence(leader=leading, target=target, regret=loss, age=len(since)),
         due=_due(loss, len(since), params),
     )
-    why = _why(stays, loss, len(since), asked)
+    why = _why(stays, loss, len(since), source)
     if why is None:
         return stays
     if target is None or target == tenure.model:
@@ -220,13 +220,13 @@ def _due(loss: Regret, age: int, params: Params) -> Due | None:
     return "age" if age >= params.trigger.max_age_batches else None
 
 
-def _why(stays: PolicyDecision, loss: Regret, age: int, asked: Asked) -> str | None:
+def _why(stays: PolicyDecision, loss: Regret, age: int, source: Source) -> str | None:
     """Say why a deployment is asked for, None if it is not."""
-    if stays.due == "regret" or (asked == "alert" and loss.total > 0):
+    if stays.due == "regret" or (source in ("alert", "drift") and loss.total > 0):
         return (
             f"the champion has lost {loss.share:.1%} of a batch's loss more than a fresh model ({loss.total:+.4f} over "
             f"{len(loss.by_batch)} {'batch' if len(loss.by_batch) == 1 else 'batches'})"
         )
     if stays.due == "age":
         return f"the champion is {age} batches old"
-    return f"a person asks ({stays.reason})" if asked == "person" else None
+    return f"a person asks ({stays.reason})" if source == "ui" else None
