@@ -155,31 +155,38 @@ def _measure(batch: str, revision: int, commit: str, holder: str) -> dict[str, A
     lease = take_lease(loop, holder)
     with loop.ledger.leases.kept_alive(lease):
         plan = _plan(loop, fact.manifest)
-        if not plan.fits and fact.key in loop.ledger.keys(Measurement):
-            return {
-                "batch": batch,
-                "scored": 0,
-                "fitted": 0,
-                "failed": {},
-            }  # by an earlier attempt of this task
-        evaluation, fitted = run_project(loop, plan, f"measure-{batch}-r{revision}")
-        record(loop, plan, evaluation, fitted, lease, measured=batch)
+        if not plan.fits and fact.key in loop.ledger.keys(Measurement):  # by an earlier attempt of this task
+            return {"batch": batch, "scored": 0, "fitted": 0, "failed": {}}
+        name = f"measure-{batch}-r{revision}"
+        return {"batch": batch, **carry_out(loop, plan, name, lease, measured=batch)}
+
+
+def carry_out(
+    loop: Loop, plan: Plan, name: str, lease: Lease, *, measured: str | None = None
+) -> dict[str, Any]:
+    """Run the MLflow Project of a plan, and write the measurements and the fitted models to the ledger.
+
+    Args:
+        loop: The stores, with the parameters of the plan's commit.
+        plan: What to fit and to score.
+        name: Of the MLflow run, and of the folder with the checkout.
+        lease: The lease of the task.
+        measured: The batch that was measured, None for a run that a person asked for. Scores on others, and on this one if
+            it was measured before, are those of candidates that were fitted after the fact.
+
+    Returns:
+        The number of models that were scored and that were fitted, and why others have no score.
+    """
+    evaluation, fitted = _run_project(loop, plan, name)
+    _record(loop, plan, evaluation, fitted, lease, measured)
     return {
-        "batch": batch,
         "scored": sum(map(len, evaluation.scores.values())),
         "fitted": sum(each.training is not None for each in fitted),
         "failed": dict(evaluation.failed),
     }
 
 
-def run_project(loop: Loop, plan: Plan, name: str) -> tuple[Evaluation, Sequence[Fitted]]:
-    """Run the MLflow Project of the plan's commit in a checkout, and return what it leaves behind.
-
-    Args:
-        loop: The stores, with the parameters of the commit.
-        plan: What to fit and to score.
-        name: Of the folder and of the MLflow run.
-    """
+def _run_project(loop: Loop, plan: Plan, name: str) -> tuple[Evaluation, Sequence[Fitted]]:
     folder = loop.stores.work / name
     loop.origin.checkout(folder, plan.commit, [ref.batch for ref in plan.batches])
     write_run(folder / "run.yaml", plan)
@@ -192,26 +199,14 @@ def run_project(loop: Loop, plan: Plan, name: str) -> tuple[Evaluation, Sequence
     return evaluation, fitted
 
 
-def record(
+def _record(
     loop: Loop,
     plan: Plan,
     evaluation: Evaluation,
     fitted: Sequence[Fitted],
     lease: Lease,
-    *,
-    measured: str | None = None,
+    measured: str | None,
 ) -> None:
-    """Write the measurements and the fitted models of one run of the MLflow Project to the ledger.
-
-    Args:
-        loop: The stores.
-        plan: What was planned.
-        evaluation: What was scored.
-        fitted: What was fitted.
-        lease: The lease of the task.
-        measured: The batch that was measured, None for a run that a person asked for. Scores on others, and on this one if
-            it was measured before, are those of candidates that were fitted after the fact.
-    """
     keys = {ref.batch: batch_key(ref.batch, ref.revision) for ref in plan.batches}
     manifests = {batch.manifest.batch: batch.manifest for batch in loop.ledger.all(Batch, keys=keys.values())}
     champion, before = loop.champion(), set(loop.ledger.keys(Measurement))

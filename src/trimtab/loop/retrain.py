@@ -31,7 +31,7 @@ from trimtab.ledger import (
 )
 from trimtab.loop.arbitrate import decide, run_end
 from trimtab.loop.loop import Loop, open_loop
-from trimtab.loop.measure import record, run_project
+from trimtab.loop.measure import carry_out
 from trimtab.loop.notify import notify
 from trimtab.loop.orders import WATCH_RULE, facts_of_rollback
 from trimtab.loop.reconcile import repair
@@ -137,9 +137,7 @@ def fit(run_key: str, holder: str) -> dict[str, Any]:
         plan = run.fact.plan
         if plan is None or run.loop.ledger.all(facts.Measurement, decision=run_key):
             return {"fitted": 0}
-        evaluation, fitted = run_project(run.loop, plan, run_key)
-        record(run.loop, plan, evaluation, fitted, run.lease)
-        return {"fitted": sum(each.training is not None for each in fitted)}
+        return carry_out(run.loop, plan, run_key, run.lease)
 
 
 def ask(run_key: str, holder: str) -> dict[str, Any] | None:
