@@ -45,14 +45,14 @@ def observe(batch: str, revision: int, champion: str, commit: str) -> dict[str, 
     trained_on, batch_rows = pd.read_parquet(reference), design(frame, loop.params.data)
     # After a change of the data contract, the features that both have.
     common = [name for name in trained_on.columns if name in batch_rows.columns]
-    drift, report = data_drift.measure(trained_on[common], batch_rows[common], loop.params)
+    drift, save_report = data_drift.measure(trained_on[common], batch_rows[common], loop.params)
     run_id = tracking.log_drift(
         model=loop.model,
         batch=batch,
         revision=revision,
         champion=champion,
         data=drift,
-        save_report=report.save_html,
+        save_report=save_report,
     )
     loop.ledger.append(
         Observation(
