@@ -127,7 +127,7 @@ DISARMED = (
     Disarmed(
         name="a rollback goes to a blocked version",
         file="src/trimtab/trigger/arbiter.py",
-        before="elif state.former in state.blocked:",
+        before="elif state.former in state.orders.blocked:",
         after="elif False:",
         tests="tests/unit/trigger/test_arbiter.py",
     ),

@@ -283,8 +283,7 @@ def read_state(loop: Loop, facts: Snapshot, run_id: str) -> arbiter.State:
     batches = [batch.manifest for batch in state.batches_in_force(facts.all(Batch))]
     newest = max((manifest.end for manifest in batches), default=loop.ledger.now())
     moves = queries.to_production(facts)
-    orders, now = state.orders_in_force(facts.all(Order)), loop.ledger.now()
-    served = queries.served(loop.ledger)
+    served, now = queries.served(loop.ledger), loop.ledger.now()
     return arbiter.State(
         batches=len(sufficiently_labelled(batches, loop.params.data)),
         champion=served.champion.version if served.champion else None,
@@ -293,9 +292,7 @@ def read_state(loop: Loop, facts: Snapshot, run_id: str) -> arbiter.State:
             move.kind == "promote" and move.event_time > newest - _MONTH for move in moves
         ),
         runs_in_hour=sum(now - _HOUR < run.at <= now for run in runs),  # failed ones too: they cost as much
-        paused=str(orders.paused) if orders.paused else None,
-        pinned=str(orders.pinned) if orders.pinned else None,
-        blocked={version: str(order) for version, order in orders.blocked.items()},
+        orders=state.orders_in_force(facts.all(Order)),
         unloadable=load_error(loop, served.former.version) if served.former else None,
         failing=_failing(loop.commit, runs, ends, run_id),
     )

@@ -208,7 +208,7 @@ def _record(
     measured: str | None,
 ) -> None:
     keys = {ref.batch: batch_key(ref.batch, ref.revision) for ref in plan.batches}
-    manifests = {batch.manifest.batch: batch.manifest for batch in loop.ledger.all(Batch, keys=keys.values())}
+    manifests = {fact.manifest.batch: fact.manifest for fact in loop.ledger.all(Batch, keys=keys.values())}
     champion, before = loop.champion(), set(loop.ledger.keys(Measurement))
     leading = standing(loop.ledger, loop.params).leading
     main = measured if measured and keys[measured] not in before else None

@@ -6,6 +6,7 @@ from typing import Literal
 
 from trimtab.contracts import Action, Evidence
 from trimtab.ledger import Request
+from trimtab.ledger.state import OrdersInForce
 from trimtab.params import Params
 from trimtab.trigger.policy import PolicyDecision
 
@@ -22,10 +23,10 @@ MONTH_DAYS = 30
 class State:
     """What the arbiter needs to know of the loop besides what the policy looks at.
 
-    `champion` is the version in Production. `in_flight` is who holds the lease. `deployments_in_month` counts those of the
-    newest 30 days of event time, `runs_in_hour` the runs by the system clock. `paused`, `pinned` and `blocked` (by version)
-    say who ordered it and why. `unloadable` says what is wrong with the model that a rollback would go back to, `failing`,
-    by request, why its runs fail. `former` is the version that the champion replaced.
+    `champion` is the version in Production, `former` the one that it replaced. `in_flight` is who holds the lease.
+    `deployments_in_month` counts those of the newest 30 days of event time, `runs_in_hour` the runs by the system clock.
+    `unloadable` says what is wrong with the model that a rollback would go back to. `failing` says, by request, why its runs
+    fail.
     """
 
     batches: int
@@ -33,9 +34,7 @@ class State:
     in_flight: str | None = None
     deployments_in_month: int = 0
     runs_in_hour: int = 0
-    paused: str | None = None
-    pinned: str | None = None
-    blocked: Mapping[str, str] = field(default_factory=dict)
+    orders: OrdersInForce = OrdersInForce(paused=None, pinned=None, blocked={})
     former: str | None = None
     unloadable: str | None = None
     failing: Mapping[str, str] = field(default_factory=dict)
@@ -91,6 +90,7 @@ def _held_back(
     request: Request, state: State, params: Params, started: Request | None
 ) -> Iterator[tuple[Action, str]]:
     """Yield why the policy is not asked, and what is answered instead; the first of these reasons counts."""
+    orders = state.orders
     later: Action = "SKIP" if request.source in PEOPLE else "WAIT"
     if request.champion is not None and request.champion != state.champion:
         yield "SKIP", f"it was about version {request.champion}; version {state.champion} is champion by now"
@@ -101,10 +101,10 @@ def _held_back(
     if request.key in state.failing:
         remedy = "Push a correction to the origin, or clear the failed Airflow run to try again"
         yield "WAIT", f"{state.failing[request.key]}. {remedy}"
-    if state.paused is not None:
-        yield "WAIT", f"paused by {state.paused}"
-    if state.pinned is not None and not request.dry_run:
-        yield later, f"version {state.champion} is pinned by {state.pinned}"
+    if orders.paused is not None:
+        yield "WAIT", f"paused by {orders.paused}"
+    if orders.pinned is not None and not request.dry_run:
+        yield later, f"version {state.champion} is pinned by {orders.pinned}"
     if request.source == "watch":
         return  # a rollback starts no run, and needs neither data nor a budget
     if state.in_flight is not None:
@@ -130,7 +130,7 @@ def _obstacles(action: Action, state: State) -> Iterator[str]:
         return
     if state.former is None:
         yield "there is no version to go back to"
-    elif state.former in state.blocked:
-        yield f"version {state.former} is blocked by {state.blocked[state.former]}"
+    elif state.former in state.orders.blocked:
+        yield f"version {state.former} is blocked by {state.orders.blocked[state.former]}"
     elif state.unloadable is not None:
         yield f"version {state.former} cannot be loaded to go back to it: {state.unloadable}"
