@@ -106,7 +106,6 @@ def judged(past: History, record: Record) -> Guarded:
         champion=since[0].shadows[CANDIDATE],
         leader=CANDIDATE,
         gate=past.params.gate,
-        batches=6,
     )
 
 

@@ -27,7 +27,7 @@ from trimtab.ledger import (
     queries,
 )
 from trimtab.loop import arbitrate
-from trimtab.trigger.policy import PolicyDecision, rules_of
+from trimtab.trigger.policy import PolicyDecision
 from trimtab.trigger.standing import standing
 from trimtab.views import health, history, prometheus, prometheus_loop
 from trimtab.views.page import html
@@ -95,7 +95,7 @@ def reads(ledger: Ledger) -> dict[str, Callable[[], object]]:
     def arbiters_read() -> object:
         facts = Snapshot(ledger)
         waiting = queries.waiting_requests(facts)
-        return waiting, arbitrate.read_state(loop, facts, "run"), standing(facts, rules_of(PARAMS))
+        return waiting, arbitrate.read_state(loop, facts, "run"), standing(facts, PARAMS)
 
     return {
         "the page's data (53 batches)": lambda: health.read(ledger, PARAMS, 53),

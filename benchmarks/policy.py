@@ -16,10 +16,10 @@ from trimtab import params
 from trimtab.evaluate.block_length import block_hours
 from trimtab.replay.comparison import compare
 from trimtab.replay.history import History, write_rows
+from trimtab.replay.policies import changed
 from trimtab.replay.run import table
 from trimtab.replay.scorecard import Row
 from trimtab.replay.streams import KINDS, WEEK, Kind, Stream, stream_params
-from trimtab.trigger.policy import rules_of
 
 CACHE = Path("var", "bench-policy")
 WINDOWS: Mapping[str, int | None] = {"all": None, "newest 8": 8}
@@ -76,8 +76,6 @@ def main() -> None:
     parser.add_argument("--regret", type=float)
     parser.add_argument("--max-age", type=int)
     arguments = parser.parse_args()
-    numbers = {"regret": arguments.regret, "max_age_batches": arguments.max_age}
-    given = {name: number for name, number in numbers.items() if number is not None}
     parameters = params.load(Path("params.yaml"))
     total: dict[str, list[tuple[Row, Row]]] = {}
     for past in chain(
@@ -85,8 +83,9 @@ def main() -> None:
     ):
         print(f"\n{past.name}: {len(past.batches)} batches, {len(past.rows)} rows", flush=True)
         past.fit_all(arguments.jobs)
-        rules = replace(rules_of(past.params), **given)
-        results = compare(past, rules)
+        results = compare(
+            past, changed(past.params, regret=arguments.regret, max_age_batches=arguments.max_age)
+        )
         print(table(results), flush=True)
         for result in results:
             total.setdefault(result.row.policy, []).append((result.row, result.schedule_row))

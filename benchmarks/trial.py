@@ -8,9 +8,10 @@ from scipy import stats
 
 from trimtab import params
 from trimtab.contracts import BlockLoss, Score
-from trimtab.evaluate.race import Race, leaders
+from trimtab.evaluate.compare import is_better
+from trimtab.evaluate.proof import looks_of_trial
+from trimtab.evaluate.race import leaders
 from trimtab.evaluate.record import ScoredBatch
-from trimtab.evaluate.trial import trial
 
 PAIRS = 5000
 DAYS = 7
@@ -21,7 +22,8 @@ WEEKS = 53
 LENGTH = 10
 TRIALS = ((LENGTH, 6, 0.05), (4, 2, 0.1))
 """Length, first look and error: of the trial of a recipe, and of one so short that a proof rests on few batches."""
-RACE = Race(candidates=("old", "new"))
+OLD, NEW = "all", "newest 8"
+"""Two candidates of `params.yaml` play the old and the new model."""
 
 
 def pairs(count: int, weeks: int, *, gain: float, week_share: float, heavy: bool) -> Iterator[np.ndarray]:
@@ -42,7 +44,7 @@ def record(days: np.ndarray) -> list[ScoredBatch]:
         ScoredBatch(
             batch=str(week),
             scores={"old": _score(row), "new": zero},
-            shadows={"old": "old", "new": "new"},
+            shadows={OLD: "old", NEW: "new"},
         )
         for week, row in enumerate(days)
     ]
@@ -59,9 +61,9 @@ def _proven(
     histories: Sequence[Sequence[ScoredBatch]], gate: params.Gate, length: int, first: int, error: float
 ) -> str:
     proven = sum(
-        trial(seen, candidate="new", leader="old", gate=gate, length=length, first=first, error=error).kind
-        == "PROVEN"
+        is_better(look, gate)
         for seen in histories
+        for look in looks_of_trial(seen, NEW, OLD, gate, length=length, first=first, error=error)
     )
     upper = stats.beta.ppf(0.95, proven + 1, PAIRS - proven) if proven < PAIRS else 1.0
     return f"{proven / PAIRS:.3f} (<{upper:.3f})"
@@ -69,7 +71,8 @@ def _proven(
 
 def main() -> None:
     """Print the share of proven recipes, and the yearly rate of changes of the lead."""
-    gate = params.load(Path("params.yaml")).gate
+    parameters = params.load(Path("params.yaml"))
+    gate, race = parameters.gate, parameters.race
     share = gate.batch_correlation
     print(f"Share proven of {PAIRS} pairs (95 % upper bound)\n")
     heads = (f"looks {first} to {length}, error {error:g}" for length, first, error in TRIALS)
@@ -87,12 +90,12 @@ def main() -> None:
             f"{gain:>6.1f}{week_share:>6.2f}{'heavy' if heavy else 'normal':>8}" + "".join(cells), flush=True
         )
     changes = [
-        "new" in leaders(record(days), RACE, gate)
+        NEW in leaders(record(days), parameters)
         for days in pairs(YEARS, WEEKS, gain=0.0, week_share=share, heavy=False)
     ]
     print(
         f"\nOf two equal windows the second leads at some time in a year in {np.mean(changes):.2f} of {YEARS} years "
-        f"({RACE.batches} batches, error {RACE.error:g} per look)"
+        f"({race.batches} batches, error {race.error:g} per look)"
     )
     print(
         f"\ngain in standard deviations of a day's mean; week: share of a day's variance that its week explains. "

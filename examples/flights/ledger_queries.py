@@ -5,13 +5,12 @@ from trimtab.evaluate.regret import regret
 from trimtab.ledger import Answer, Ledger, Measurement, Request, Shadow, Wait
 from trimtab.ledger.state import action_of
 from trimtab.params import Params
-from trimtab.trigger.policy import rules_of
 from trimtab.trigger.standing import standing
 
 
 def measured(ledger: Ledger, batch: str, params: Params) -> Measured | None:
     """Return what was measured on a batch, for the champion that was live when it came in; None before that."""
-    now = standing(ledger, rules_of(params))
+    now = standing(ledger, params)
     through = next((number for number, scored in enumerate(now.record, 1) if scored.batch == batch), 0)
     record, measurement = now.record[:through], ledger.last(Measurement, batch=batch, decision=None)
     champion = next((tenure for tenure in reversed(now.tenures) if tenure.since < through), None)

@@ -22,11 +22,11 @@ from trimtab.loop.loop import Loop
 from trimtab.registry.load import load
 from trimtab.replay.comparison import LOOP
 from trimtab.replay.play import Played, play
-from trimtab.replay.policies import Policy, equally_often, every, never
+from trimtab.replay.policies import Policy, changed, equally_often, every, never
 from trimtab.replay.scorecard import row
 from trimtab.train.features import targets
 from trimtab.train.fit import predict
-from trimtab.trigger.policy import Tenure, rules_of
+from trimtab.trigger.policy import Tenure
 from trimtab.trigger.standing import standing
 
 Report = Callable[[str], None]
@@ -42,12 +42,11 @@ def scorecard(loop: Loop, report: Report = lambda _: None) -> tuple[Line, ...]:
     Returns:
         What the loop served, the schedule, retraining after every batch, and never, in this order.
     """
-    rules = rules_of(loop.params)
     # The policy looks back over the newest batches only; the scorecard is about all.
-    now = standing(loop.ledger, replace(rules, max_age_batches=len(loop.ledger.keys(Batch))))
+    now = standing(loop.ledger, changed(loop.params, max_age_batches=len(loop.ledger.keys(Batch))))
     score = _scorer(loop)
     record = [replace(each, scores=_Scores(each.scores, partial(score, each.batch))) for each in now.record]
-    return compare(record, now.tenures, rules.race.candidates[0], report)
+    return compare(record, now.tenures, next(iter(loop.params.train.candidates)), report)
 
 
 def compare(record: Record, tenures: Sequence[Tenure], candidate: str, report: Report) -> tuple[Line, ...]:

@@ -13,7 +13,6 @@ from trimtab.evaluate.record import BASELINE
 from trimtab.ledger import Batch, Measurement, Observation, Shadow, state
 from trimtab.loop import ingest, measure
 from trimtab.loop.loop import Loop
-from trimtab.trigger.policy import rules_of
 from trimtab.trigger.standing import standing
 
 PART = 10
@@ -104,6 +103,6 @@ def test_labels_that_are_many_batches_late_keep_no_model_from_being_deployed(due
         )
         loop.ledger.append(replace(newest, manifest=manifest))
     assert measure.unmeasured(loop) == []
-    assert standing(loop.ledger, rules_of(loop.params)).shadows == {"all": loop.ledger.all(Shadow)[-1]}
+    assert standing(loop.ledger, loop.params).shadows == {"all": loop.ledger.all(Shadow)[-1]}
     outcome = answered("run")
     assert outcome is not None and outcome["version"] == "4"

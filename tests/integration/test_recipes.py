@@ -11,7 +11,6 @@ from trimtab.ledger import Measurement, Observation, RecipeEntry, Shadow, Versio
 from trimtab.ledger.queries import waiting_requests
 from trimtab.loop import ingest, orders
 from trimtab.loop.loop import Loop, open_loop
-from trimtab.trigger.policy import rules_of
 from trimtab.trigger.standing import Standing, standing
 from trimtab.views import history
 
@@ -21,7 +20,7 @@ SHORT = {"race__trial_batches": 7}
 
 def now() -> Standing:
     loop = open_loop()
-    return standing(loop.ledger, rules_of(loop.params))
+    return standing(loop.ledger, loop.params)
 
 
 def with_champion(loop: Loop, weeks: int) -> Loop:

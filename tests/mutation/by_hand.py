@@ -113,7 +113,7 @@ DISARMED = (
     Disarmed(
         name="a first model needs no proof",
         file="src/trimtab/trigger/policy.py",
-        before="if target is None or not is_better(compared, rules.gate):",
+        before="if target is None or not is_better(compared, params.gate):",
         after="if target is None:",
         tests="tests/unit/trigger/test_policy.py",
     ),
@@ -127,8 +127,8 @@ DISARMED = (
     Disarmed(
         name="a rollback goes to a blocked version",
         file="src/trimtab/trigger/arbiter.py",
-        before="if state.former in state.blocked:",
-        after="if False:",
+        before="elif state.former in state.orders.blocked:",
+        after="elif False:",
         tests="tests/unit/trigger/test_arbiter.py",
     ),
     Disarmed(

@@ -18,7 +18,6 @@ from trimtab.replay.history import model_name
 from trimtab.replay.play import play
 from trimtab.replay.policies import trimtab
 from trimtab.replay.run import open_history
-from trimtab.trigger.policy import rules_of
 
 _RELATIVE = 1e-9
 """Largest relative difference of a loss: the loop and the replay may sum in another order."""
@@ -105,9 +104,9 @@ def turns_of_replay(loop: Loop, folder: Path, jobs: int = 1) -> list[Turn]:
     opened = open_history(folder, None, None, 0)
     history = replace(opened, ends={**opened.ends, **_cutoffs(loop)})
     history.fit_all(jobs)
-    rules, record = rules_of(loop.params), history.record()
-    leading = list(leaders(record, rules.race, rules.gate))
-    played = play("trimtab", trimtab(rules, leading), record, begin=history.begin)
+    record = history.record()
+    leading = list(leaders(record, loop.params))
+    played = play("trimtab", trimtab(loop.params, leading), record, begin=history.begin)
     turns, waiting = [], None  # the request that waits: its answer says why a model is deployed
     for number, scored in enumerate(record):
         served = played.served(number)

@@ -9,7 +9,6 @@ import math
 import random
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +28,7 @@ from trimtab.contracts import (
     sha256,
 )
 from trimtab.data.recipes import recipe_of
-from trimtab.evaluate.record import BASELINE, recipe_number
+from trimtab.evaluate.record import BASELINE, candidates_of, recipe_number
 from trimtab.ledger import (
     Answer,
     Batch,
@@ -54,8 +53,8 @@ from trimtab.ledger import (
 from trimtab.loop.orders import WATCH_RULE, facts_of_rollback
 from trimtab.params import Params
 from trimtab.trigger.planning import BACKFILLED
-from trimtab.trigger.policy import PolicyDecision, decide, rules_of
-from trimtab.trigger.recipes import entry_of
+from trimtab.trigger.policy import PolicyDecision, decide
+from trimtab.trigger.recipes import new_entry
 from trimtab.trigger.standing import leader_after, standing
 
 BEGIN = datetime(2024, 12, 30, 5, tzinfo=UTC)
@@ -84,7 +83,6 @@ class Year:
 
     def __init__(self, ledger: Ledger, params: Params) -> None:
         self.ledger, self.params, self.model = ledger, params, params.model.name
-        self.rules = rules_of(params)
         self.draw = random.Random(7)
         self.day = BEGIN
         self.ledger.now = lambda: self.day
@@ -165,7 +163,7 @@ class Year:
         )
         fitted = self.fit(week) if revision == 1 else []
         self.deployed += revision == 1
-        leader = leader_after(self.ledger, measurement, self.rules)
+        leader = leader_after(self.ledger, measurement, self.params)
         self.ledger.append(*fitted, replace(measurement, leader=leader))
 
     def enter(self, week: int, params: Params, gain: float) -> None:
@@ -176,11 +174,11 @@ class Year:
         """
         self.gain = gain
         for parameters in (self.params, params):
-            self.params, self.rules = parameters, rules_of(parameters)
-            now, recipe = standing(self.ledger, self.rules), recipe_of(parameters)
-            entry = entry_of(now.recipes, now.leading, recipe, commit=digest("commit")[:40], now=end(week))
-            self.ledger.append(*([entry] if entry else []))
-        names = self.rules.race.of_recipe(len(self.ledger.all(RecipeEntry)))
+            self.params, now = parameters, standing(self.ledger, parameters)
+            if now.present is None:
+                commit = digest("commit")[:40]
+                self.ledger.append(new_entry(now.recipes, recipe_of(parameters), commit, end(week)))
+        names = candidates_of(len(self.ledger.all(RecipeEntry)), params)
         for each in range(week - BACKFILLED, week + 1):
             shadows = {name: run for name, run in self.shadows(each).items() if name in names}
             if shadows:
@@ -198,9 +196,8 @@ class Year:
     def fit(self, week: int) -> list[Shadow]:
         """Fit each candidate through a week."""
         shadows: list[Shadow] = []
-        racing = standing(self.ledger, self.rules).racing_candidates(self.rules.race)
-        windows = self.params.train.candidates
-        for candidate, window in zip(racing, cycle(windows.values()), strict=False):
+        racing = standing(self.ledger, self.params).racing_candidates(self.params)
+        for candidate, window in racing.items():
             if (week, candidate) in ((FAILED_FIT, "newest 8"), (LAST, "all")):
                 shadows.append(self.failed_fit(week, candidate))
             else:
@@ -304,11 +301,11 @@ class Year:
 
     def assess(self, week: int) -> None:
         """Stage the leader's newest model, and do what the policy says."""
-        now = standing(self.ledger, self.rules)
+        now = standing(self.ledger, self.params)
         newest = now.shadows.get(now.leading)
         if newest is not None:
             self.stage(week, newest)
-        decision = decide(now.record, now.tenures, now.leading, self.rules)
+        decision = decide(now.record, now.tenures, now.leading, self.params)
         if decision.due is not None and decision.due not in self.open:
             self.open[decision.due] = self.ask(week, decision.due, decision.reason, champion=self.champion)
         for source, request in list(self.open.items()):
@@ -491,8 +488,8 @@ class Year:
     def dry_run(self, week: int) -> None:
         """A person asks what the policy would do."""
         request = self.ask(week, "ui", "would it deploy?", dry_run=True)
-        now = standing(self.ledger, self.rules)
-        decision = decide(now.record, now.tenures, now.leading, self.rules, "person")
+        now = standing(self.ledger, self.params)
+        decision = decide(now.record, now.tenures, now.leading, self.params, "ui")
         reason = f"dry run: {decision.action}: {decision.reason}"
         self.answer(week, request, "SKIP", reason, evidence=decision.evidence)
 

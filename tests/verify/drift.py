@@ -29,7 +29,6 @@ from trimtab.loop.initialise import initialise
 from trimtab.loop.loop import Loop, open_loop
 from trimtab.replay.streams import WEEK, Stream, stream_params
 from trimtab.stack import airflow_api, control
-from trimtab.trigger.policy import rules_of
 from trimtab.trigger.standing import standing
 
 WITHIN = 3
@@ -157,7 +156,7 @@ def line(loop: Loop, batch: str, decided: int) -> str:
         f"{name} {measurement.scores[model].loss:.3f}" if model in measurement.scores else f"{name} –"
         for name, model in losses.items()
     ]
-    now = standing(loop.ledger, rules_of(loop.params))
+    now = standing(loop.ledger, loop.params)
     tenure = next((each for each in reversed(now.tenures) if each.since < len(now.record)), None)
     if tenure is not None:
         since = now.record[tenure.since :]

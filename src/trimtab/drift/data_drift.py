@@ -1,8 +1,8 @@
 """Data drift: how far each feature of a batch lies from the reference, by Evidently on a stated sample of rows."""
 
 import os
-from collections.abc import Mapping
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import pandas as pd
 from pandas.api.types import is_numeric_dtype
@@ -10,15 +10,11 @@ from pandas.api.types import is_numeric_dtype
 from trimtab.contracts import ColumnDrift, DataDrift
 from trimtab.params import Params
 
-
-class Report(Protocol):
-    """What Evidently hands back: the figures, and a page that a person opens."""
-
-    def save_html(self, filename: str) -> None:
-        """Write the page."""
+SaveReport = Callable[[str], object]
+"""Writes Evidently's page, for people, to the file with this name."""
 
 
-def measure(reference: pd.DataFrame, current: pd.DataFrame, params: Params) -> tuple[DataDrift, Report]:
+def measure(reference: pd.DataFrame, current: pd.DataFrame, params: Params) -> tuple[DataDrift, SaveReport]:
     """Compare a batch with the reference, feature by feature.
 
     A feature that is empty on one side only has drifted by definition; it is left out of Evidently's report, which one
@@ -30,7 +26,7 @@ def measure(reference: pd.DataFrame, current: pd.DataFrame, params: Params) -> t
         params: `drift.data.sample_rows` rows of each are looked at, drawn with `model.seed`.
 
     Returns:
-        The figures, and Evidently's report.
+        The figures, and what writes Evidently's report.
     """
     common = [
         name
@@ -40,14 +36,14 @@ def measure(reference: pd.DataFrame, current: pd.DataFrame, params: Params) -> t
     ours, theirs = (_sample(frame[common], params) for frame in (reference, current))
     empty = {name: (bool(ours[name].isna().all()), bool(theirs[name].isna().all())) for name in ours.columns}
     compared = [name for name, sides in empty.items() if not any(sides)]
-    report, columns = _evidently(ours[compared], theirs[compared], params)
+    save_report, columns = _evidently(ours[compared], theirs[compared], params)
     columns += [
         ColumnDrift(column=name, statistic="all null", score=1.0, threshold=0.0, drifted=True)
         for name, sides in empty.items()
         if any(sides) and not all(sides)
     ]
     share = sum(column.drifted for column in columns) / max(1, len(columns))
-    return DataDrift(sampled=len(theirs), share=share, columns=tuple(columns)), report
+    return DataDrift(sampled=len(theirs), share=share, columns=tuple(columns)), save_report
 
 
 def _sample(frame: pd.DataFrame, params: Params) -> pd.DataFrame:
@@ -57,10 +53,9 @@ def _sample(frame: pd.DataFrame, params: Params) -> pd.DataFrame:
 
 def _evidently(
     reference: pd.DataFrame, current: pd.DataFrame, params: Params
-) -> tuple[Report, list[ColumnDrift]]:
+) -> tuple[SaveReport, list[ColumnDrift]]:
     os.environ["DO_NOT_TRACK"] = "1"
-    from evidently import DataDefinition, Dataset
-    from evidently import Report as EvidentlyReport
+    from evidently import DataDefinition, Dataset, Report
     from evidently.presets import DataDriftPreset
 
     categories = [name for name in reference.columns if name in params.data.categories]
@@ -68,10 +63,10 @@ def _evidently(
         numerical_columns=[name for name in reference.columns if name not in categories],
         categorical_columns=categories,
     )
-    report = EvidentlyReport([DataDriftPreset(drift_share=params.drift.data.max_share)]).run(
+    report = Report([DataDriftPreset(drift_share=params.drift.data.max_share)]).run(
         Dataset.from_pandas(current, definition), Dataset.from_pandas(reference, definition)
     )
-    return report, [
+    return report.save_html, [
         _column_drift(float(metric["value"]), metric["config"])
         for metric in report.dict()["metrics"]
         if metric["config"]["type"].endswith(":ValueDrift")

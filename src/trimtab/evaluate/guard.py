@@ -39,10 +39,8 @@ class Guarded:
     checks: Sequence[Check] = ()
 
 
-def guard(
-    since: Record, *, champion: str, leader: str, gate: params.Gate, batches: int, earlier: Record = ()
-) -> Guarded:
-    """Judge the leader's newest shadow by the leader's shadows that were scored since the deployment.
+def guard(since: Record, *, champion: str, leader: str, gate: params.Gate, earlier: Record = ()) -> Guarded:
+    """Judge the leader's newest shadow by the leader's shadows that were scored on the newest batches since the deployment.
 
     The evidence is about earlier models. So a model that lies unusually far from the one before waits for one batch, on
     which it is scored itself, and from then on only what came after it is evidence.
@@ -52,12 +50,11 @@ def guard(
         champion: The model in Production.
         leader: The leading candidate.
         gate: Metric, error, smallest number of blocks, and the limits of the checks.
-        batches: Number of newest batches that count as evidence.
         earlier: The batches before, which say how far apart two successive models usually are.
     """
     jumps = _jumps([*earlier, *since], leader)[len(earlier) :]
     begin = max((place + 1 for place, jumped in enumerate(jumps[:-1]) if jumped), default=0)
-    both = comparable(since[begin:], model(champion), shadow(leader))[-batches:]
+    both = comparable(since[begin:], model(champion), shadow(leader))[-params.GUARD_BATCHES :]
     compared = paired(blocks(both, model(champion), shadow(leader)), gate, error=gate.error)
     examined = since[-1].examined.get(leader) if since else None
     checks = check_all(both, model(champion), shadow(leader), gate, examined)

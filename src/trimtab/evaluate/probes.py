@@ -60,7 +60,7 @@ def _judged(parameters: params.Params, probe: str) -> Kind:
         )
         for number in range(_BATCHES)
     ]
-    return guard(record, champion="champion", leader=probe, gate=gate, batches=_BATCHES).kind
+    return guard(record, champion="champion", leader=probe, gate=gate).kind
 
 
 def _truths(label: params.Label, count: int) -> Floats:

@@ -1,8 +1,10 @@
-"""Comparisons that a deployment or a rollback demands a proof from."""
+"""Comparisons that a deployment, a rollback or a new recipe demands a proof from."""
+
+from collections.abc import Iterator
 
 from trimtab import params
 from trimtab.contracts import Comparison
-from trimtab.evaluate.compare import paired
+from trimtab.evaluate.compare import is_better, paired
 from trimtab.evaluate.looks import error_of
 from trimtab.evaluate.record import Record, blocks, comparable, model, shadow
 
@@ -33,3 +35,30 @@ def worse_than_former(
         error=error_of(len(watched), first=1, last=batches, error=error),
     )
     return compared if compared.blocks >= gate.min_blocks and compared.lower > 0 else None
+
+
+def looks_of_trial(
+    record: Record, candidate: str, leader: str, gate: params.Gate, *, length: int, first: int, error: float
+) -> Iterator[Comparison]:
+    """Yield the comparison of a candidate of a new recipe with the leader at each look, until it has proven to be better.
+
+    There is one look per batch, and the error is spent over all looks. What was proven at one look stays proven. Evidence is
+    that of the candidate's shadows, which are fitted before the batches that they are scored on. When the recipe enters, its
+    shadows on the newest batches are fitted after the fact, each on what came before its batch.
+
+    Args:
+        record: The batches of the trial, those that were fitted after the fact included.
+        candidate: The new recipe.
+        leader: What it has to be better than.
+        gate: Metric, correlation, smallest number of blocks.
+        length: Number of batches after which the trial is over.
+        first: Number of batches at the first look, at least 2.
+        error: Probability that a candidate that is no better is proven at any look.
+    """
+    both = comparable(record, shadow(leader), shadow(candidate))[:length]
+    for batches in range(first, len(both) + 1):
+        share = error_of(batches, first=first, last=length, error=error)
+        compared = paired(blocks(both[:batches], shadow(leader), shadow(candidate)), gate, error=share)
+        yield compared
+        if is_better(compared, gate):
+            return

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from trimtab.contracts import Block, BlockLoss, Examined, Score
+from trimtab.params import Params
 
 BASELINE = "baseline"
 """Name under which the scores of the baseline stand in the record."""
@@ -50,6 +51,11 @@ def candidate_name(window: str, recipe: int) -> str:
     ('newest 8', 'newest 8, recipe 2')
     """
     return window if recipe == 1 else f"{window}{_RECIPE}{recipe}"
+
+
+def candidates_of(recipe: int, params: Params) -> dict[str, int | None]:
+    """Return the training windows by the names of a recipe's candidates, in the order of `train.windows`."""
+    return {candidate_name(window, recipe): batches for window, batches in params.train.candidates.items()}
 
 
 def recipe_number(candidate: str) -> int:

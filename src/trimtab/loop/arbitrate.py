@@ -35,7 +35,7 @@ from trimtab.params import candidate_of
 from trimtab.registry import transitions
 from trimtab.trigger import arbiter, policy
 from trimtab.trigger.planning import plan_backfill
-from trimtab.trigger.policy import Asked, PolicyDecision, rules_of
+from trimtab.trigger.policy import PolicyDecision
 from trimtab.trigger.standing import Standing, standing
 
 log = logging.getLogger(__name__)
@@ -43,7 +43,6 @@ log = logging.getLogger(__name__)
 _HOUR, _MONTH = timedelta(hours=1), timedelta(days=arbiter.MONTH_DAYS)
 _TRIES_PER_COMMIT = 3
 """Runs of one request that may fail at one commit before the request waits for another commit."""
-_ASKED: Mapping[Source, Asked] = {"ui": "person", "alert": "alert", "drift": "alert"}
 
 
 def arbitrate(
@@ -99,12 +98,10 @@ def arbitrate(
 
 def decide(loop: Loop, now: Standing, request: Request) -> PolicyDecision:
     """Return what the policy says to a request."""
-    rules = rules_of(loop.params)
     if request.window_batches is not None:
         name = _chosen(request.window_batches, now).name
-        return policy.challenge(now.record, now.tenures, name, now.leading, rules)
-    asked = _ASKED.get(request.source, "batch")
-    return policy.decide(now.record, now.tenures, now.leading, rules, asked)
+        return policy.challenge(now.record, now.tenures, name, now.leading, loop.params)
+    return policy.decide(now.record, now.tenures, now.leading, loop.params, request.source)
 
 
 def _chosen(window: int, now: Standing) -> Candidate:
@@ -184,7 +181,7 @@ def _answer(
     loop: Loop, facts: Snapshot, run_id: str, lease: Lease | None, held_by: str | None, only: str | None
 ) -> tuple[str | None, Transition | None]:
     waiting = {each.key: each for each in queries.waiting_requests(facts) if only in (None, each.key)}
-    now = standing(facts, rules_of(loop.params))
+    now = standing(facts, loop.params)
     read = replace(read_state(loop, facts, run_id), in_flight=held_by)
     decisions = arbiter.arbitrate(
         list(waiting.values()), read, loop.params, lambda request: decide(loop, now, request)
@@ -286,8 +283,7 @@ def read_state(loop: Loop, facts: Snapshot, run_id: str) -> arbiter.State:
     batches = [batch.manifest for batch in state.batches_in_force(facts.all(Batch))]
     newest = max((manifest.end for manifest in batches), default=loop.ledger.now())
     moves = queries.to_production(facts)
-    orders, now = state.orders_in_force(facts.all(Order)), loop.ledger.now()
-    served = queries.served(loop.ledger)
+    served, now = queries.served(loop.ledger), loop.ledger.now()
     return arbiter.State(
         batches=len(sufficiently_labelled(batches, loop.params.data)),
         champion=served.champion.version if served.champion else None,
@@ -296,9 +292,7 @@ def read_state(loop: Loop, facts: Snapshot, run_id: str) -> arbiter.State:
             move.kind == "promote" and move.event_time > newest - _MONTH for move in moves
         ),
         runs_in_hour=sum(now - _HOUR < run.at <= now for run in runs),  # failed ones too: they cost as much
-        paused=str(orders.paused) if orders.paused else None,
-        pinned=str(orders.pinned) if orders.pinned else None,
-        blocked={version: str(order) for version, order in orders.blocked.items()},
+        orders=state.orders_in_force(facts.all(Order)),
         unloadable=load_error(loop, served.former.version) if served.former else None,
         failing=_failing(loop.commit, runs, ends, run_id),
     )

@@ -2,15 +2,15 @@
 
 import logging
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from trimtab.contracts import Candidate, Evaluation, Fitted, Manifest, Plan, TrainedModel, from_json
+from trimtab.contracts import Candidate, Evaluation, Fitted, Manifest, Plan, from_json
 from trimtab.data.batches import sufficiently_labelled
 from trimtab.data.recipes import recipe_of
 from trimtab.errors import LeaseHeld
-from trimtab.evaluate.record import candidate_name, recipe_number
+from trimtab.evaluate.record import candidates_of, recipe_number
 from trimtab.ledger import (
     Batch,
     Lease,
@@ -26,8 +26,7 @@ from trimtab.loop.loop import Loop, open_loop
 from trimtab.params import Params
 from trimtab.registry import tracking
 from trimtab.trigger.planning import plan_batch, write_run
-from trimtab.trigger.policy import rules_of
-from trimtab.trigger.recipes import entry_of
+from trimtab.trigger.recipes import new_entry
 from trimtab.trigger.standing import Standing, leader_after, newest_shadows, record_of, standing
 
 log = logging.getLogger(__name__)
@@ -62,11 +61,9 @@ def find_unmeasured(holder: str) -> list[dict[str, Any]]:
 
 def enter_race(loop: Loop, lease: Lease | None = None) -> None:
     """Let the recipe of the parameters enter the race if it is a new one."""
-    now = standing(loop.ledger, rules_of(loop.params))
-    entry = entry_of(
-        now.recipes, now.leading, recipe_of(loop.params), commit=loop.commit, now=loop.event_now()
-    )
-    if entry is not None:
+    now = standing(loop.ledger, loop.params)
+    if now.present is None:
+        entry = new_entry(now.recipes, recipe_of(loop.params), loop.commit, loop.event_now())
         loop.ledger.append(entry, lease=lease)
         if entry.changes:
             log.info("Recipe %s enters the race: %s", entry.number, "; ".join(entry.changes))
@@ -98,7 +95,7 @@ def unmeasured(loop: Loop) -> list[Manifest]:
     newest = max(measured, key=lambda manifest: manifest.start, default=None)
     if ready or newest is None:
         return ready
-    return [newest] if _missing(loop, standing(loop.ledger, rules_of(loop.params)), newest) else []
+    return [newest] if _missing(loop, standing(loop.ledger, loop.params), newest) else []
 
 
 def without_measurement(ledger: Ledger, params: Params, batches: Sequence[Batch]) -> list[Manifest]:
@@ -160,24 +157,36 @@ def _measure(batch: str, revision: int, commit: str, holder: str) -> dict[str, A
         plan = _plan(loop, fact.manifest)
         if not plan.fits and fact.key in loop.ledger.keys(Measurement):  # by an earlier attempt of this task
             return {"batch": batch, "scored": 0, "fitted": 0, "failed": {}}
-        evaluation, fitted = run_project(loop, plan, f"measure-{batch}-r{revision}")
-        record(loop, plan, evaluation, fitted, lease, measured=batch)
+        name = f"measure-{batch}-r{revision}"
+        return {"batch": batch, **carry_out(loop, plan, name, lease, measured=batch)}
+
+
+def carry_out(
+    loop: Loop, plan: Plan, name: str, lease: Lease, *, measured: str | None = None
+) -> dict[str, Any]:
+    """Run the MLflow Project of a plan, and write the measurements and the fitted models to the ledger.
+
+    Args:
+        loop: The stores, with the parameters of the plan's commit.
+        plan: What to fit and to score.
+        name: Of the MLflow run, and of the folder with the checkout.
+        lease: The lease of the task.
+        measured: The batch that was measured, None for a run that a person asked for. Measurements of all others, and of
+            this one if it was measured before, stand beside the first ones, under the plan's `decision`.
+
+    Returns:
+        The number of models that were scored and that were fitted, and why others have no score.
+    """
+    evaluation, fitted = _run_project(loop, plan, name)
+    _record(loop, plan, evaluation, fitted, lease, measured)
     return {
-        "batch": batch,
         "scored": sum(map(len, evaluation.scores.values())),
         "fitted": sum(each.training is not None for each in fitted),
         "failed": dict(evaluation.failed),
     }
 
 
-def run_project(loop: Loop, plan: Plan, name: str) -> tuple[Evaluation, Sequence[Fitted]]:
-    """Run the MLflow Project of the plan's commit in a checkout, and return what it leaves behind.
-
-    Args:
-        loop: The stores, with the parameters of the commit.
-        plan: What to fit and to score.
-        name: Of the folder and of the MLflow run.
-    """
+def _run_project(loop: Loop, plan: Plan, name: str) -> tuple[Evaluation, Sequence[Fitted]]:
     folder = loop.stores.work / name
     loop.origin.checkout(folder, plan.commit, [ref.batch for ref in plan.batches])
     write_run(folder / "run.yaml", plan)
@@ -190,30 +199,18 @@ def run_project(loop: Loop, plan: Plan, name: str) -> tuple[Evaluation, Sequence
     return evaluation, fitted
 
 
-def record(
+def _record(
     loop: Loop,
     plan: Plan,
     evaluation: Evaluation,
     fitted: Sequence[Fitted],
     lease: Lease,
-    *,
-    measured: str | None = None,
+    measured: str | None,
 ) -> None:
-    """Write the measurements and the fitted models of one run of the MLflow Project to the ledger.
-
-    Args:
-        loop: The stores.
-        plan: What was planned.
-        evaluation: What was scored.
-        fitted: What was fitted.
-        lease: The lease of the task.
-        measured: The batch that was measured, None for a run that a person asked for. Measurements of all others, and of
-            this one if it was measured before, stand beside the first ones, under the plan's `decision`.
-    """
     keys = {ref.batch: batch_key(ref.batch, ref.revision) for ref in plan.batches}
-    manifests = {batch.manifest.batch: batch.manifest for batch in loop.ledger.all(Batch, keys=keys.values())}
-    rules, champion, before = rules_of(loop.params), loop.champion(), set(loop.ledger.keys(Measurement))
-    leading = standing(loop.ledger, rules).leading
+    manifests = {fact.manifest.batch: fact.manifest for fact in loop.ledger.all(Batch, keys=keys.values())}
+    champion, before = loop.champion(), set(loop.ledger.keys(Measurement))
+    leading = standing(loop.ledger, loop.params).leading
     new_batch = measured if measured and keys[measured] not in before else None
     measurements = [
         Measurement(
@@ -230,7 +227,11 @@ def record(
         for scored in record_of(evaluation, fitted, [ref.batch for ref in plan.batches])
     ]
     measurements = [
-        replace(each, leader=leader_after(loop.ledger, each, rules)) if each.batch == new_batch else each
+        (
+            replace(each, leader=leader_after(loop.ledger, each, loop.params))
+            if each.batch == new_batch
+            else each
+        )
         for each in measurements
     ]
     shadows = (_shadow(loop, evaluation, each, manifests) for each in fitted)
@@ -253,17 +254,24 @@ def _shadow(loop: Loop, evaluation: Evaluation, fitted: Fitted, manifests: Mappi
 
 
 def _plan(loop: Loop, manifest: Manifest) -> Plan:
-    batches = state.batches_in_force(loop.ledger.all(Batch))
-    now = standing(loop.ledger, rules_of(loop.params))
+    batches, now = state.batches_in_force(loop.ledger.all(Batch)), standing(loop.ledger, loop.params)
     earlier = [batch for batch in batches if batch.manifest.start < manifest.start]
     shadows = {
         name: shadow.training
         for name, shadow in newest_shadows(loop.ledger, earlier).items()
         if shadow.training is not None and recipe_number(name) in now.racing
     }
-    models = {model.run_id: model for model in (*shadows.values(), *_in_production(loop, now))}
+    served = queries.served(loop.ledger)
+    watched = now.tenures and len(now.record) - now.tenures[-1].since < loop.params.watch.batches
+    models = {
+        model.run_id: model
+        for model in (*shadows.values(), served.champion, served.former if watched else None)
+        if model is not None
+    }
     missing, own = _missing(loop, now, manifest), recipe_of(loop.params)
-    entering = [each for each in missing if now.record and not _was_fitted(loop, each)]
+    entering = [
+        each for each in missing if now.record and not loop.ledger.keys(Shadow, prefix=f"{each.name}:")
+    ]
     return plan_batch(
         params=loop.params,
         commit=loop.commit,
@@ -273,17 +281,8 @@ def _plan(loop: Loop, manifest: Manifest) -> Plan:
         shadows={name: training.run_id for name, training in shadows.items()},
         candidates=[each for each in missing if each not in entering],
         entering=entering,
+        decision=f"entry of {entering[0].name}" if entering else None,
     )
-
-
-def _in_production(loop: Loop, now: Standing) -> Iterator[TrainedModel]:
-    """Yield the champion, and the one before it while the champion is watched."""
-    served = queries.served(loop.ledger)
-    if served.champion is not None:
-        yield served.champion
-        measured_since = len(now.record) - now.tenures[-1].since
-        if served.former is not None and measured_since < loop.params.watch.batches:
-            yield served.former
 
 
 def _missing(loop: Loop, now: Standing, manifest: Manifest) -> list[Candidate]:
@@ -295,12 +294,10 @@ def _missing(loop: Loop, now: Standing, manifest: Manifest) -> list[Candidate]:
     own, recipes = recipe_of(loop.params), {entry.number: entry.recipe for entry in now.recipes}
     candidates = (
         Candidate(
-            name=candidate_name(name, number),
-            window=window,
-            recipe=None if recipes.get(number) == own else recipes.get(number),
+            name=name, window=window, recipe=None if recipes.get(number) == own else recipes.get(number)
         )
         for number in now.racing
-        for name, window in loop.params.train.candidates.items()
+        for name, window in candidates_of(number, loop.params).items()
     )
     recent = [scored.batch for scored in now.record if scored.batch != manifest.batch]
     recent = recent[max(0, len(recent) + 1 - loop.params.train.shadow_every) :]
@@ -310,10 +307,6 @@ def _missing(loop: Loop, now: Standing, manifest: Manifest) -> list[Candidate]:
         if _is_missing(loop, shadow_prefix(each.name, manifest.batch, manifest.revision))
         and not (each.name in now.shadows and now.shadows[each.name].batch in recent)
     ]
-
-
-def _was_fitted(loop: Loop, candidate: Candidate) -> bool:
-    return bool(loop.ledger.keys(Shadow, prefix=f"{candidate.name}:"))
 
 
 def _is_missing(loop: Loop, prefix: str) -> bool:

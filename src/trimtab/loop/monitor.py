@@ -6,7 +6,6 @@ from typing import Any
 
 import pandas as pd
 
-from trimtab.data.recipes import recipe_of
 from trimtab.drift import data_drift
 from trimtab.errors import LeaseHeld
 from trimtab.evaluate.record import recipe_number
@@ -17,8 +16,7 @@ from trimtab.loop.notify import notify
 from trimtab.loop.stage import stage
 from trimtab.registry import tracking
 from trimtab.train.features import design
-from trimtab.trigger.policy import decide, never_decide, rules_of
-from trimtab.trigger.recipes import present_entry
+from trimtab.trigger.policy import decide, never_decide
 from trimtab.trigger.standing import Standing, standing
 
 log = logging.getLogger(__name__)
@@ -45,14 +43,14 @@ def observe(batch: str, revision: int, champion: str, commit: str) -> dict[str, 
     frame = loop.origin.fetch_batch(batch, md5=fact.md5, commit=fact.commit)
     reference = tracking.artifact(training.run_id, "reference.parquet", cache=loop.stores.home / "models")
     trained_on, batch_rows = pd.read_parquet(reference), design(frame, loop.params.data)
-    drift, report = data_drift.measure(trained_on, batch_rows, loop.params)
+    drift, save_report = data_drift.measure(trained_on, batch_rows, loop.params)
     run_id = tracking.log_drift(
         model=loop.model,
         batch=batch,
         revision=revision,
         champion=champion,
         data=drift,
-        save_report=report.save_html,
+        save_report=save_report,
     )
     loop.ledger.append(
         Observation(
@@ -76,7 +74,7 @@ def assess(holder: str) -> int:
         holder: The Airflow run. It holds a lease while it registers a model, and gives back the one to measure.
     """
     loop = open_loop()
-    now = standing(loop.ledger, rules_of(loop.params))
+    now = standing(loop.ledger, loop.params)
     _tell_of_recipes(loop, now)
     newest = now.shadows.get(now.leading)
     if fault := never_decide(now.record, loop.params):
@@ -92,10 +90,9 @@ def assess(holder: str) -> int:
 
 def _tell_of_recipes(loop: Loop, now: Standing) -> None:
     """Tell people, once, that a recipe has come to lead, or that its trial is over."""
-    present = present_entry(now.recipes, now.leading, recipe_of(loop.params))
-    if present is None or present.number in (1, now.on_trial):
+    if now.present is None or now.present.number in (1, now.on_trial):
         return
-    number, leads = present.number, recipe_number(now.leading) == present.number
+    number, leads = now.present.number, recipe_number(now.leading) == now.present.number
     text = (
         f"recipe {number} leads the race; its models are deployed when regret or age asks for it"
         if leads
@@ -106,19 +103,16 @@ def _tell_of_recipes(loop: Loop, now: Standing) -> None:
 
 
 def _stage(loop: Loop, newest: Shadow, holder: str) -> None:
+    minutes = loop.params.trigger.lease_minutes
     try:
-        lease = loop.take_lease(holder)
+        with loop.ledger.leases.held(loop.lease_name, holder=holder, minutes=minutes) as lease:
+            stage(loop, newest, lease, actor=holder)
     except LeaseHeld as error:
         log.info("The newest model is not registered yet: %s", error)
-        return
-    try:
-        stage(loop, newest, lease, actor=holder)
-    finally:
-        loop.ledger.leases.release(lease)
 
 
 def _ask(loop: Loop, now: Standing, newest: Shadow) -> None:
-    champion, decision = loop.champion(), decide(now.record, now.tenures, now.leading, rules_of(loop.params))
+    champion, decision = loop.champion(), decide(now.record, now.tenures, now.leading, loop.params)
     log.info("After batch %s: %s, %s", newest.batch, decision.action, decision.reason)
     asked = {request.source for request in queries.unanswered_requests(loop.ledger)}
     if decision.due is None or decision.due in asked:
@@ -140,12 +134,10 @@ def _ask_for_drift(loop: Loop) -> None:
     if champion is None or "data" not in loop.params.drift.request_on:
         return
     limit = loop.params.drift.data.max_share
-    drifted = [
-        seen for seen in loop.ledger.all(Observation, champion=champion.version) if seen.data.share > limit
-    ]
-    if not drifted:
+    seen = loop.ledger.all(Observation, champion=champion.version)
+    first = next((each for each in seen if each.data.share > limit), None)
+    if first is None:
         return
-    first = drifted[0]
     loop.ledger.append(
         Request(
             source="drift",

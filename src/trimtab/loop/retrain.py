@@ -31,13 +31,13 @@ from trimtab.ledger import (
 )
 from trimtab.loop.arbitrate import decide, run_end
 from trimtab.loop.loop import Loop, open_loop
-from trimtab.loop.measure import record, run_project
+from trimtab.loop.measure import carry_out
 from trimtab.loop.notify import notify
 from trimtab.loop.orders import WATCH_RULE, facts_of_rollback
 from trimtab.loop.reconcile import repair
 from trimtab.loop.stage import register
 from trimtab.registry import tracking, transitions
-from trimtab.trigger.policy import PolicyDecision, rules_of
+from trimtab.trigger.policy import PolicyDecision
 from trimtab.trigger.standing import standing
 
 log = logging.getLogger(__name__)
@@ -57,7 +57,7 @@ class Run:
 
     def decision(self, snapshot: Snapshot | None = None) -> PolicyDecision:
         """Return what the policy says by now, or by a snapshot."""
-        now = standing(snapshot or self.loop.ledger, rules_of(self.loop.params))
+        now = standing(snapshot or self.loop.ledger, self.loop.params)
         return decide(self.loop, now, self.request)
 
     def shadow(self, evidence: Evidence) -> Shadow:
@@ -137,9 +137,7 @@ def fit(run_key: str, holder: str) -> dict[str, Any]:
         plan = run.fact.plan
         if plan is None or run.loop.ledger.all(facts.Measurement, decision=run_key):
             return {"fitted": 0}
-        evaluation, fitted = run_project(run.loop, plan, run_key)
-        record(run.loop, plan, evaluation, fitted, run.lease)
-        return {"fitted": sum(each.training is not None for each in fitted)}
+        return carry_out(run.loop, plan, run_key, run.lease)
 
 
 def ask(run_key: str, holder: str) -> dict[str, Any] | None:

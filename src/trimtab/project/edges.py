@@ -3,7 +3,6 @@
 import warnings
 from collections.abc import Iterator, Mapping
 
-import numpy as np
 import pandas as pd
 from sklearn.pipeline import Pipeline
 
@@ -35,18 +34,16 @@ def fault(pipeline: Pipeline, parameters: params.Params, example: pd.Series) -> 
 
 def _edges(example: pd.Series, data: params.Data) -> Iterator[tuple[str, Mapping[str, object]]]:
     ordinary = {name: example[name] for name in data.features}
-    lowest, nulls = dict(ordinary), dict(ordinary)
     for name, feature in data.features.items():
         values: dict[str, object] = (
             {"an undeclared category": _UNDECLARED}
             if isinstance(feature, params.Category)
             else {"its minimum": feature.min, "its maximum": feature.max}
         )
-        if isinstance(feature, params.Number):
-            lowest[name] = feature.min
         if feature.nullable:
-            nulls[name] = values["null"] = None if isinstance(feature, params.Category) else np.nan
+            values["null"] = None
         for edge, value in values.items():
             yield f"{name} at {edge}", ordinary | {name: value}
-    yield "all minima", lowest
-    yield "all nulls", nulls
+    numbers = {name: of for name, of in data.features.items() if isinstance(of, params.Number)}
+    yield "all minima", ordinary | {name: of.min for name, of in numbers.items()}
+    yield "all nulls", ordinary | {name: None for name, of in data.features.items() if of.nullable}

@@ -12,11 +12,11 @@ import pandas as pd
 from sklearn.pipeline import Pipeline
 
 from trimtab import files, params, settings
-from trimtab.contracts import Evaluation, Examined, Fitted, Plan, Score, TrainedModel, to_json
+from trimtab.contracts import Evaluation, Examined, Fit, Plan, Score, TrainedModel, Training, to_json
 from trimtab.data.recipes import why_unreadable, with_recipe
 from trimtab.errors import StoreUnreachable, UnsafeModel
 from trimtab.evaluate.block_length import block_hours
-from trimtab.evaluate.record import BASELINE
+from trimtab.evaluate.record import BASELINE, Record
 from trimtab.evaluate.scores import apart, score_model
 from trimtab.project import edges
 from trimtab.project.prepare import ROWS, manifest_of
@@ -38,23 +38,24 @@ def evaluate(root: Path = Path()) -> Evaluation:
 
     A model that cannot be loaded or cannot predict for a batch has no score on it, and stops no other.
     """
+    fitted = read_fitted(root)
     project = Project(
         root=root,
         parameters=params.load(root / params.FILE),
         plan=read_run(root / "run.yaml"),
         rows=row_groups.read(root / ROWS),
-        fitted=[each for each in read_fitted(root) if each.training is not None],
+        trained=[(each.fit, each.training) for each in fitted if each.training is not None],
     )
     print(f"Blocks of {project.block_hours:g} hours", flush=True)
     failed: dict[str, str] = {}
-    scored = project.rows.select(project.plan.scored).parts  # a batch without any label has none
-    scores = {part.batch: project.scores(part.batch, failed) for part in scored}
-    examined = {
-        each.training.run_id: project.examine(each) for each in project.fitted if each.training is not None
-    }
-    evaluation = Evaluation(scores=scores, examined=examined, failed=failed)
+    scored = [part.batch for part in project.rows.select(project.plan.scored).parts]  # none without any label
+    evaluation = Evaluation(
+        scores={batch: project.scores(batch, failed) for batch in scored},
+        examined={training.run_id: project.examine(of, training) for of, training in project.trained},
+        failed=failed,
+    )
     files.write(root / EVALUATION, to_json(evaluation))
-    _write_figures(root / "build", project, evaluation)
+    _write_figures(root / "build", project, record_of(evaluation, fitted, project.batches))
     with tracking.open_run(project.plan.model, tags={}):
         tracking.log(params={}, metrics={}, files=[root / EVALUATION, root / "run.yaml"])
     return evaluation
@@ -68,11 +69,11 @@ class Project:
     parameters: params.Params
     plan: Plan
     rows: Rows
-    fitted: Sequence[Fitted]
+    trained: Sequence[tuple[Fit, Training]]
 
     def scores(self, batch: str, failed: dict[str, str]) -> dict[str, Score]:
         """Score all models on a batch that they were not trained on; `failed` takes what went wrong, by model."""
-        frame = self._frame(batch)
+        frame = self.rows.select([batch]).frame()
         answers = {BASELINE: self._baseline(batch, frame)}
         for model in self._models(batch):
             unreadable = why_unreadable(model.recipe, self.parameters.data)
@@ -98,50 +99,49 @@ class Project:
         manifests = [manifest_of(self.root, ref.batch) for ref in self.plan.batches]
         return block_hours(self.parameters.gate, [manifest.end - manifest.start for manifest in manifests])
 
-    def examine(self, fitted: Fitted) -> Examined:
-        """Return what the checks need to know of a model besides its scores."""
-        assert fitted.training is not None  # or it would not be asked for
-        frame = self._newest_rows(fitted.fit.through)
+    def examine(self, of: Fit, training: Training) -> Examined:
+        """Return what the checks need to know of a fitted model besides its scores.
+
+        It predicts for the newest batch that has rows, of those that it was fitted through.
+        """
+        frame = self.rows.select(self.batches[: self.batches.index(of.through) + 1]).parts[-1].read()
         try:
-            pipeline = self._load(fitted.training)
+            pipeline = self._load(training)
         except UnsafeModel as error:
             return Examined(
                 milliseconds_per_row=0.0, megabytes=0.0, fault=f"the service cannot load it: {error}"
             )
-        parameters = with_recipe(self.parameters, fitted.training.recipe)
+        parameters = with_recipe(self.parameters, training.recipe)
         return Examined(
             milliseconds_per_row=_milliseconds_per_row(pipeline, parameters, rows_to_time(frame)),
-            megabytes=load.megabytes(fitted.training.digest, cache=_cache()),
-            distance=self._distance(fitted, frame),
+            megabytes=load.megabytes(training.digest, cache=_cache()),
+            distance=self._distance(of, training, frame),
             fault=edges.fault(pipeline, parameters, frame.iloc[0]),
         )
 
-    def _distance(self, fitted: Fitted, frame: pd.DataFrame) -> float | None:
-        assert fitted.training is not None
-        before = self._before(fitted)
+    def _distance(self, of: Fit, training: Training, frame: pd.DataFrame) -> float | None:
+        before = self._before(of, training)
         if before is None:
             return None
         try:
-            ours, theirs = (self._predict(model, frame) for model in (fitted.training, before))
+            ours, theirs = (self._predict(model, frame) for model in (training, before))
         except Exception as error:  # the model before may be of another data contract
             print(f"No distance to the model before: {type(error).__name__}: {error}", flush=True)
             return None
         return apart(ours, theirs, targets(frame, self.parameters.data), self.parameters.data.label)
 
-    def _before(self, fitted: Fitted) -> TrainedModel | None:
+    def _before(self, of: Fit, training: Training) -> TrainedModel | None:
         """Return the model that the candidate fitted before this one."""
-        ours = [each.training for each in self.fitted if each.fit.candidate == fitted.fit.candidate]
-        earlier = ours[: ours.index(fitted.training)]
-        named = {model.run_id: model for model in self.plan.models}
-        before = self.plan.shadows.get(fitted.fit.candidate)
-        return earlier[-1] if earlier else named.get(before or "")
+        ours = [each for other, each in self.trained if other.candidate == of.candidate]
+        named = [model for model in self.plan.models if model.run_id == self.plan.shadows.get(of.candidate)]
+        return next(reversed([*named, *ours[: ours.index(training)]]), None)
 
     def _models(self, batch: str) -> Iterator[TrainedModel]:
         """Yield the planned models that were not trained on a batch, and those fitted through the batch before it."""
         start = manifest_of(self.root, batch).start
         yield from (model for model in self.plan.models if model.trained_through <= start)
         before = self.batches[: self.batches.index(batch)][-1:]
-        yield from (each.training for each in self.fitted if each.training and [each.fit.through] == before)
+        yield from (training for of, training in self.trained if [of.through] == before)
 
     def _baseline(self, batch: str, frame: pd.DataFrame) -> fit.Floats:
         before = self.rows.select(self.batches[: self.batches.index(batch)])
@@ -163,26 +163,19 @@ class Project:
     def _loaded(self) -> dict[str, Pipeline]:
         return {}
 
-    def _newest_rows(self, through: str) -> pd.DataFrame:
-        """Return the rows of the newest batch that has any, through a batch."""
-        return self.rows.select(self.batches[: self.batches.index(through) + 1]).parts[-1].read()
-
-    def _frame(self, batch: str) -> pd.DataFrame:
-        return self.rows.select([batch]).frame()
-
     @property
     def batches(self) -> list[str]:
         """The ids of all planned batches, oldest first."""
         return [ref.batch for ref in self.plan.batches]
 
 
-def _write_figures(build: Path, project: Project, evaluation: Evaluation) -> None:
+def _write_figures(build: Path, project: Project, record: Record) -> None:
     """Write what `dvc metrics` and `dvc plots` show: by batch, the champion and the first candidate's shadow."""
     champion = project.plan.models[0].run_id if project.plan.models else BASELINE
     first = next(iter(project.parameters.train.candidates))
     lines = [
         {"batch": scored.batch, "champion": ours.loss, "challenger": theirs.loss}
-        for scored in record_of(evaluation, project.fitted, project.batches)
+        for scored in record
         if (ours := scored.scores.get(champion))
         and (theirs := scored.scores.get(scored.shadows.get(first, "")))
     ]

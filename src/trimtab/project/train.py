@@ -2,11 +2,11 @@
 
 import hashlib
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from trimtab import files, params
-from trimtab.contracts import Fit, Fitted, Plan, Training, from_json, to_json
+from trimtab.contracts import BatchRef, Fit, Fitted, Plan, Training, from_json, to_json
 from trimtab.data.recipes import recipe_of, with_recipe
 from trimtab.errors import StoreUnreachable
 from trimtab.origin.origin import md5_of, pointer
@@ -41,7 +41,6 @@ def read_fitted(root: Path) -> list[Fitted]:
 
 
 def _fit(root: Path, parameters: params.Params, plan: Plan, rows: Rows, fit: Fit) -> Fitted:
-    began = time.monotonic()
     try:
         training = fit_and_log(root, parameters, plan, rows, fit)
     except StoreUnreachable:
@@ -50,7 +49,7 @@ def _fit(root: Path, parameters: params.Params, plan: Plan, rows: Rows, fit: Fit
         print(f"{fit.candidate} through {fit.through} failed: {error}", flush=True)
         return Fitted(fit=fit, training=None, error=f"{type(error).__name__}: {error}")
     print(
-        f"{fit.candidate} through {fit.through}: fitted on {training.rows} rows, {time.monotonic() - began:.1f} s",
+        f"{fit.candidate} through {fit.through}: fitted on {training.rows} rows, {training.seconds:.1f} s",
         flush=True,
     )
     return Fitted(fit=fit, training=training)
@@ -71,7 +70,7 @@ def fit_and_log(root: Path, parameters: params.Params, plan: Plan, rows: Rows, f
     through = names[: names.index(fit.through) + 1]
     ours = rows.select(through if fit.window is None else through[-fit.window :])
     batches = tuple(ref for ref in plan.batches if ref.batch in {part.batch for part in ours.parts})
-    tags = _lineage(root, plan, fit, [ref.batch for ref in batches])
+    tags = _lineage(root, plan, fit, batches)
     with tracking.nested_run(f"{fit.candidate} through {fit.through}", tags=tags) as run_id:
         began = time.monotonic()
         pipeline = fit_rows(build(parameters), parameters, ours)
@@ -106,9 +105,8 @@ def _log(
     )
 
 
-def _lineage(root: Path, plan: Plan, fit: Fit, batches: list[str]) -> dict[str, str]:
-    revisions = {ref.batch: ref.revision for ref in plan.batches}
-    md5s = {batch: md5_of((root / pointer(batch)).read_text(encoding="utf-8")) for batch in batches}
+def _lineage(root: Path, plan: Plan, fit: Fit, batches: Sequence[BatchRef]) -> dict[str, str]:
+    md5s = [md5_of((root / pointer(ref.batch)).read_text(encoding="utf-8")) for ref in batches]
     return {
         "trimtab.commit": plan.commit,
         "trimtab.run_yaml_sha256": hashlib.sha256((root / "run.yaml").read_bytes()).hexdigest(),
@@ -116,5 +114,8 @@ def _lineage(root: Path, plan: Plan, fit: Fit, batches: list[str]) -> dict[str, 
         "trimtab.cutoff": plan.cutoff.isoformat(),
         "trimtab.candidate": fit.candidate,
         "trimtab.through": fit.through,
-        **{f"trimtab.batch.{name}": f"revision {revisions[name]}, md5 {md5}" for name, md5 in md5s.items()},
+        **{
+            f"trimtab.batch.{ref.batch}": f"revision {ref.revision}, md5 {md5}"
+            for ref, md5 in zip(batches, md5s, strict=True)
+        },
     }

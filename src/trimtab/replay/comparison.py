@@ -1,14 +1,14 @@
 """Plays one history through several policies, each beside the schedule that deploys as often."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from trimtab.evaluate.race import leaders
+from trimtab.params import Params
 from trimtab.replay.history import History
 from trimtab.replay.play import Played, play
-from trimtab.replay.policies import Policy, age_only, equally_often, every, never, trimtab
+from trimtab.replay.policies import Policy, age_only, changed, equally_often, every, never, trimtab
 from trimtab.replay.scorecard import Row, row
-from trimtab.trigger.policy import Rules
 
 LOOP = "trimtab"
 """Name of the policy of the loop itself."""
@@ -24,7 +24,7 @@ class Result:
     schedule_row: Row
 
 
-def compare(history: History, rules: Rules, *, others: Mapping[str, Policy] | None = None) -> list[Result]:
+def compare(history: History, params: Params, *, others: Mapping[str, Policy] | None = None) -> list[Result]:
     """Play the history through each policy.
 
     The policies are: never; after every batch; after every 4th; by age alone; the policy of the loop with the first
@@ -36,13 +36,13 @@ def compare(history: History, rules: Rules, *, others: Mapping[str, Policy] | No
 
     Args:
         history: With all its models fitted.
-        rules: Numbers of the policy of the loop.
+        params: Numbers of the policy of the loop.
         others: Further policies, by name.
     """
     record, delay = history.record(), history.delay
-    raced = list(leaders(record, replace(rules.race, candidates=list(history.windows)), rules.gate))
+    raced = list(leaders(record, changed(params, windows=history.windows.values())))
     single = [next(iter(history.windows))] * len(record)
-    ours = play(LOOP, trimtab(rules, raced), record, begin=history.begin, delay=delay)
+    ours = play(LOOP, trimtab(params, raced), record, begin=history.begin, delay=delay)
     begin = ours.tenures[0].since if ours.tenures else history.begin
 
     def played(name: str, policy: Policy) -> Played:
@@ -55,9 +55,9 @@ def compare(history: History, rules: Rules, *, others: Mapping[str, Policy] | No
         "never": never(single),
         "every batch": every(single, 1),
         "every 4th batch": every(single, 4),
-        "age only": age_only(rules, single),
-        f"{LOOP}, one window": trimtab(rules, single),
-        LOOP: trimtab(rules, raced),
+        "age only": age_only(params, single),
+        f"{LOOP}, one window": trimtab(params, single),
+        LOOP: trimtab(params, raced),
         **(others or {}),
     }
     by_name = {name: played(name, policy) for name, policy in policies.items()}

@@ -1,24 +1,45 @@
 """Policies to replay. A policy is a function that says after each labelled batch what to do."""
 
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
 
 from trimtab.contracts import Evidence
 from trimtab.evaluate.record import Record
-from trimtab.trigger.policy import PolicyDecision, Rules, Tenure, decide
+from trimtab.params import Params
+from trimtab.trigger.policy import PolicyDecision, Tenure, decide
 
 Policy = Callable[[Record, Sequence[Tenure]], PolicyDecision]
 """Takes the record through the newest batch, and all deployments so far; see `policy.decide`."""
 
 
-def trimtab(rules: Rules, leaders: Sequence[str]) -> Policy:
+def trimtab(params: Params, leaders: Sequence[str]) -> Policy:
     """Return the policy of the loop itself; `leaders` are the candidates that lead after each batch of the record."""
-    return lambda record, tenures: decide(record, tenures, leaders[len(record) - 1], rules)
+    return lambda record, tenures: decide(record, tenures, leaders[len(record) - 1], params)
 
 
-def age_only(rules: Rules, leaders: Sequence[str]) -> Policy:
+def changed(
+    params: Params,
+    *,
+    windows: Iterable[int | None] | None = None,
+    regret: float | None = None,
+    max_age_batches: int | None = None,
+) -> Params:
+    """Return the parameters with other windows, another `trigger.regret` or `trigger.max_age_batches`; None keeps them."""
+    trigger = {"regret": regret, "max_age_batches": max_age_batches}
+    train = {} if windows is None else {"windows": ["all" if each is None else each for each in windows]}
+    return params.model_copy(
+        update={
+            "train": params.train.model_copy(update=train),
+            "trigger": params.trigger.model_copy(
+                update={name: number for name, number in trigger.items() if number is not None}
+            ),
+        }
+    )
+
+
+def age_only(params: Params, leaders: Sequence[str]) -> Policy:
     """Return the policy of the loop without regret: it asks for a deployment when the champion is old enough."""
-    return trimtab(replace(rules, regret=float("inf")), leaders)
+    return trimtab(changed(params, regret=float("inf")), leaders)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,7 @@
 """Replays the batches of the origin, or a generated stream, and writes the scorecard."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 
@@ -18,10 +18,10 @@ from trimtab.replay.comparison import LOOP, Result, compare
 from trimtab.replay.history import History, Report, write_rows
 from trimtab.replay.page import page
 from trimtab.replay.play import Played
+from trimtab.replay.policies import changed
 from trimtab.replay.recommend import recommend
 from trimtab.replay.scorecard import Row
 from trimtab.replay.streams import WEEK, Stream, stream_params
-from trimtab.trigger.policy import rules_of
 
 Batches = Iterable[tuple[str, pd.DataFrame]]
 Ends = Mapping[str, datetime]
@@ -62,18 +62,13 @@ def replay(
     in_time = "Without the labels that came too late (see --delay), a replay"
     _expect(history.first + 1 + len(history.recorded), history.params, delay, in_time)
     history.fit_all(jobs, report)
-    given = rules_of(history.params)
-    rules = replace(
-        given,
-        regret=given.regret if regret is None else regret,
-        max_age_batches=max_age_batches or given.max_age_batches,
-    )
-    results = compare(history, rules)
+    numbers = changed(history.params, regret=regret, max_age_batches=max_age_batches)
+    results = compare(history, numbers)
     ours = next(result for result in results if result.row.policy == LOOP)
     summary = _summary(ours)
     if with_recommendation:
-        summary = f"{summary}\n{recommend(history, rules)}"
-    _write(folder, history.name, results, rules.regret, summary)
+        summary = f"{summary}\n{recommend(history, numbers)}"
+    _write(folder, history.name, results, numbers.trigger.regret, summary)
     return f"{table(results)}\n\n{summary}\nThe page is at {folder / 'index.html'}"
 
 

@@ -7,7 +7,6 @@ from trimtab import params, settings
 from trimtab.review import artifact, markdown
 from trimtab.review.github import GitHub, Pull
 from trimtab.review.result import compare
-from trimtab.trigger.policy import Rules, rules_of
 
 JUDGING = (
     "src/trimtab/evaluate/",
@@ -48,12 +47,12 @@ def comment(folder: Path, root: Path = Path()) -> str:
     if pull is None:
         return "The pull request has newer commits or is closed: no comment was written."
     touched = [name for name in github.changed(pull.number) if name.startswith(JUDGING)]
-    text = _text(folder, rules_of(params.load(root / params.FILE)), pull, touched)
+    text = _text(folder, params.load(root / params.FILE), pull, touched)
     return f"The comment on #{pull.number} was {github.upsert_comment(pull.number, markdown.MARKER, text)}."
 
 
-def _text(folder: Path, rules: Rules, pull: Pull, touched: Sequence[str]) -> str:
+def _text(folder: Path, parameters: params.Params, pull: Pull, touched: Sequence[str]) -> str:
     if not (folder / artifact.EVALUATION).exists():
         return markdown.failed(pull)
-    measured = artifact.read(folder, rules.gate.metric)
-    return markdown.comment(measured, compare(measured, rules), pull, touched)
+    measured = artifact.read(folder, parameters.gate.metric)
+    return markdown.comment(measured, compare(measured, parameters), pull, touched)

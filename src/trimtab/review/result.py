@@ -11,7 +11,6 @@ from trimtab.evaluate.compare import is_better
 from trimtab.evaluate.guard import Guarded, guard
 from trimtab.evaluate.record import BASELINE, Record, scores_of, shadow
 from trimtab.review.artifact import Artifact
-from trimtab.trigger.policy import Rules
 
 Kind = Literal["BETTER", "OPEN", "WORSE", "FAILED", "WAIT"]
 """Better or worse beyond doubt; OPEN is neither; FAILED a check; WAIT with too little evidence."""
@@ -28,12 +27,12 @@ class Result:
     checks: Sequence[Check] = ()
 
 
-def compare(artifact: Artifact, rules: Rules) -> Result:
+def compare(artifact: Artifact, parameters: params.Params) -> Result:
     """Compare the best candidate with the champion as the guard does, or with the baseline if there is no champion."""
-    candidate = _best(artifact.record, rules.gate)
-    guarded = _guarded(artifact, candidate, rules)
+    candidate = _best(artifact.record, parameters.gate)
+    guarded = _guarded(artifact, candidate, parameters)
     if scores_of(artifact.record, shadow(candidate)):
-        kind, reason = _judge(artifact, guarded, rules.gate)
+        kind, reason = _judge(artifact, guarded, parameters.gate)
     else:
         kind, reason = "WAIT", "no model of this pull request could be scored; the errors are below"
     return Result(
@@ -48,16 +47,15 @@ def _best(record: Record, gate: params.Gate) -> str:
     return max(gains, key=gains.__getitem__, default="all")
 
 
-def _guarded(artifact: Artifact, candidate: str, rules: Rules) -> Guarded:
+def _guarded(artifact: Artifact, candidate: str, parameters: params.Params) -> Guarded:
     if artifact.champion is None:
-        compared = proof.with_other(artifact.record, candidate, BASELINE, rules.gate)
+        compared = proof.with_other(artifact.record, candidate, BASELINE, parameters.gate)
         return Guarded(kind="DEPLOY", reason="", comparison=compared)
     return guard(
         artifact.record,
         champion=artifact.rival,
         leader=candidate,
-        gate=rules.gate,
-        batches=rules.guard_batches,
+        gate=parameters.gate,
     )
 
 

@@ -1,18 +1,18 @@
 """One pure function from (requests, state, policy) to an answer with its sentence for each request."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 from trimtab.contracts import Action, Evidence
 from trimtab.ledger import Request
+from trimtab.ledger.state import OrdersInForce
 from trimtab.params import Params
 from trimtab.trigger.policy import PolicyDecision
 
 RunOutcome = Literal["concluded", "failed", "lost"]
 Policy = Callable[[Request], PolicyDecision]
 """What the policy says to a request, see `trigger.policy`."""
-_Answer = tuple[Action, str]
 
 PEOPLE = ("ui", "schedule")
 """Sources that need not wait: a person is told at once, and a schedule comes again."""
@@ -25,10 +25,10 @@ MONTH_DAYS = 30
 class State:
     """What the arbiter needs to know of the loop besides what the policy looks at.
 
-    `champion` is the version in Production. `in_flight` is who holds the lease. `deployments_in_month` counts those of the
-    newest 30 days of event time, `runs_in_hour` the runs by the system clock. `paused`, `pinned` and `blocked` (by version)
-    say who ordered it and why. `unloadable` says what is wrong with the model that a rollback would go back to, `failing`,
-    by request, why its runs fail. `former` is the version that the champion replaced.
+    `champion` is the version in Production, `former` the one that it replaced. `in_flight` is who holds the lease.
+    `deployments_in_month` counts those of the newest 30 days of event time, `runs_in_hour` the runs by the system clock.
+    `unloadable` says what is wrong with the model that a rollback would go back to. `failing` says, by request, why its runs
+    fail.
     """
 
     batches: int
@@ -36,9 +36,7 @@ class State:
     in_flight: str | None = None
     deployments_in_month: int = 0
     runs_in_hour: int = 0
-    paused: str | None = None
-    pinned: str | None = None
-    blocked: Mapping[str, str] = field(default_factory=dict)
+    orders: OrdersInForce = OrdersInForce(paused=None, pinned=None, blocked={})
     former: str | None = None
     unloadable: str | None = None
     failing: Mapping[str, str] = field(default_factory=dict)
@@ -56,135 +54,85 @@ class Decision:
 
 def arbitrate(waiting: Sequence[Request], state: State, params: Params, policy: Policy) -> list[Decision]:
     """Answer each waiting request: rollbacks first, then oldest first; at most one of them starts something."""
-    answers: list[Decision] = []
+    decisions: list[Decision] = []
     started: Request | None = None
     for request in sorted(waiting, key=lambda each: (each.source != "watch", each.id)):
-        decision = _decide(request, state, params, policy, started)
-        if decision.action in ("DEPLOY", "ROLLBACK", "ASK"):
+        action, reason, evidence = _answer(request, state, params, policy, started)
+        if action in ("DEPLOY", "ROLLBACK", "ASK"):
             started = request
-        answers.append(decision)
-    return answers
+        decisions.append(Decision(request=request.key, action=action, reason=reason, evidence=evidence))
+    return decisions
 
 
-def _decide(
+def _answer(
     request: Request, state: State, params: Params, policy: Policy, started: Request | None
-) -> Decision:
-    held = next(filter(None, (rule(request, state, params, started) for rule in _RULES)), None)
-    if held is not None:
-        return Decision(request=request.key, action=held[0], reason=held[1])
+) -> tuple[Action, str, Evidence | None]:
+    held_back = next(_held_back(request, state, params, started), None)
+    if held_back is not None:
+        return *held_back, None
     if request.window_batches is not None:
         reason = f"a person chose a training window of {request.window_batches} batches: {request.reason}"
-        return Decision(request=request.key, action="DEPLOY", reason=reason)
+        return "DEPLOY", reason, None
     decided = policy(request)
+    action, reason, evidence = decided.action, decided.reason, decided.evidence
     if request.dry_run:
-        reason = f"dry run: {decided.action}: {decided.reason}"
-        return Decision(request=request.key, action="SKIP", reason=reason, evidence=decided.evidence)
-    if request.source == "watch" and decided.action == "DEPLOY":
-        reason = f"the champion is no longer worse beyond doubt than the version before it; {decided.reason}"
-        return Decision(request=request.key, action="SKIP", reason=reason, evidence=decided.evidence)
-    obstacle = _obstacle(decided.action, state)
+        return "SKIP", f"dry run: {action}: {reason}", evidence
+    if request.source == "watch" and action == "DEPLOY":
+        no_longer = "the champion is no longer worse beyond doubt than the version before it"
+        return "SKIP", f"{no_longer}; {reason}", evidence
+    obstacle = next(_obstacles(action, state), None)
     if obstacle is not None:
-        return Decision(request=request.key, action="WAIT", reason=obstacle, evidence=decided.evidence)
-    action = decided.action
+        return "WAIT", obstacle, evidence
     if action in ("SKIP", "WAIT"):
         action = "SKIP" if request.source in PEOPLE else "WAIT" if request.source in ALERTS else action
-    return Decision(request=request.key, action=action, reason=decided.reason, evidence=decided.evidence)
+    return action, reason, evidence
 
 
-def _no_longer_needed(
+def _held_back(
     request: Request, state: State, params: Params, started: Request | None
-) -> _Answer | None:
+) -> Iterator[tuple[Action, str]]:
+    """Yield why the policy is not asked, and what is answered instead; the first of these reasons counts."""
+    orders = state.orders
+    later: Action = "SKIP" if request.source in PEOPLE else "WAIT"
     if request.champion is not None and request.champion != state.champion:
-        return "SKIP", f"it was about version {request.champion}; version {state.champion} is champion by now"
-    return None
-
-
-def _joins_another(request: Request, state: State, params: Params, started: Request | None) -> _Answer | None:
-    if started is None:
-        return None
-    if (request.window_batches, request.dry_run) != (started.window_batches, started.dry_run):
-        return "WAIT", f"the request {started.key} comes first, which asks for something else"
-    return "SKIP", f"joined what the request {started.key} started"
-
-
-def _run_has_failed(
-    request: Request, state: State, params: Params, started: Request | None
-) -> _Answer | None:
-    if request.key not in state.failing:
-        return None
-    return "WAIT", (
-        f"{state.failing[request.key]}. Push a correction to the origin, or clear the failed Airflow run to try again"
-    )
-
-
-def _held_by_people(
-    request: Request, state: State, params: Params, started: Request | None
-) -> _Answer | None:
-    if state.paused is not None:
-        return "WAIT", f"paused by {state.paused}"
-    if state.pinned is not None and not request.dry_run:
-        return _held_back(request, f"version {state.champion} is pinned by {state.pinned}")
-    return None
-
-
-def _no_run_can_start(
-    request: Request, state: State, params: Params, started: Request | None
-) -> _Answer | None:
+        yield "SKIP", f"it was about version {request.champion}; version {state.champion} is champion by now"
+    if started is not None:
+        if (request.window_batches, request.dry_run) != (started.window_batches, started.dry_run):
+            yield "WAIT", f"the request {started.key} comes first, which asks for something else"
+        yield "SKIP", f"joined what the request {started.key} started"
+    if request.key in state.failing:
+        remedy = "Push a correction to the origin, or clear the failed Airflow run to try again"
+        yield "WAIT", f"{state.failing[request.key]}. {remedy}"
+    if orders.paused is not None:
+        yield "WAIT", f"paused by {orders.paused}"
+    if orders.pinned is not None and not request.dry_run:
+        yield later, f"version {state.champion} is pinned by {orders.pinned}"
     if request.source == "watch":
-        return None
+        return  # a rollback starts no run, and needs neither data nor a budget
     if state.in_flight is not None:
-        return "WAIT", f"a run is in flight, held by {state.in_flight}"
-    if state.runs_in_hour >= params.trigger.max_per_hour:
-        text = f"{state.runs_in_hour} runs within the hour, trigger.max_per_hour is {params.trigger.max_per_hour}"
-        return _held_back(request, text)
-    return None
+        yield "WAIT", f"a run is in flight, held by {state.in_flight}"
+    limit = params.trigger.max_per_hour
+    if state.runs_in_hour >= limit:
+        yield later, f"{state.runs_in_hour} runs within the hour, trigger.max_per_hour is {limit}"
+    needed = params.train.start_batches
+    if state.batches < needed:
+        yield "WAIT", f"{state.batches} of the {needed} labelled batches of train.start_batches are in"
+    budget = params.trigger.max_per_event_month
+    if state.deployments_in_month >= budget and not request.force:
+        hint = "; tick force to go on" if request.source in PEOPLE else ""
+        spent = f"{state.deployments_in_month} deployments within {MONTH_DAYS} days"
+        yield later, f"{spent}, trigger.max_per_event_month is {budget}{hint}"
 
 
-def _too_little_data(
-    request: Request, state: State, params: Params, started: Request | None
-) -> _Answer | None:
-    if request.source == "watch" or state.batches >= params.train.start_batches:
-        return None
-    return "WAIT", (
-        f"{state.batches} of the {params.train.start_batches} labelled batches of train.start_batches are in"
-    )
-
-
-def _budget_is_spent(
-    request: Request, state: State, params: Params, started: Request | None
-) -> _Answer | None:
-    limit = params.trigger.max_per_event_month
-    if request.source == "watch" or request.force or state.deployments_in_month < limit:
-        return None
-    text = f"{state.deployments_in_month} deployments within {MONTH_DAYS} days, trigger.max_per_event_month is {limit}"
-    return _held_back(request, f"{text}; tick force to go on" if request.source in PEOPLE else text)
-
-
-_RULES: Sequence[Callable[[Request, State, Params, Request | None], _Answer | None]] = (
-    _no_longer_needed,
-    _joins_another,
-    _run_has_failed,
-    _held_by_people,
-    _no_run_can_start,
-    _too_little_data,
-    _budget_is_spent,
-)
-"""The rules in their order: the first that returns an answer decides. Where none does, the policy decides."""
-
-
-def _obstacle(action: Action, state: State) -> str | None:
+def _obstacles(action: Action, state: State) -> Iterator[str]:
+    """Yield why what the policy has decided cannot be done now."""
     if action == "ASK" and state.in_flight is not None:
-        return f"a run is in flight, held by {state.in_flight}"
+        yield f"a run is in flight, held by {state.in_flight}"
     if action != "ROLLBACK":
-        return None
+        return
     if state.former is None:
-        return "there is no version to go back to"
-    if state.former in state.blocked:
-        return f"version {state.former} is blocked by {state.blocked[state.former]}"
-    if state.unloadable is not None:
-        return f"version {state.former} cannot be loaded to go back to it: {state.unloadable}"
-    return None
-
-
-def _held_back(request: Request, text: str) -> _Answer:
-    return ("SKIP", text) if request.source in PEOPLE else ("WAIT", text)
+        yield "there is no version to go back to"
+    elif state.former in state.orders.blocked:
+        yield f"version {state.former} is blocked by {state.orders.blocked[state.former]}"
+    elif state.unloadable is not None:
+        yield f"version {state.former} cannot be loaded to go back to it: {state.unloadable}"

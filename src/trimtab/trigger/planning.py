@@ -1,7 +1,6 @@
 """Plans of the MLflow Project, and their canonical form `run.yaml`."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from pathlib import Path
 
 import yaml
@@ -25,8 +24,9 @@ def plan_batch(
     batch: str,
     models: Sequence[TrainedModel] = (),
     shadows: Mapping[str, str] | None = None,
-    candidates: Sequence[Candidate],
+    candidates: Sequence[Candidate] = (),
     entering: Sequence[Candidate] = (),
+    decision: str | None = None,
 ) -> Plan:
     """Plan to score models on a batch, and to fit the candidates through it.
 
@@ -38,7 +38,9 @@ def plan_batch(
         models: Models to score; none before the first shadows were fitted.
         shadows: The MLflow run of each candidate's newest model among `models`.
         candidates: What to fit through the batch.
-        entering: What to fit through each of the newest batches, as `plan_backfill` does.
+        entering: What to fit after the fact through each of the six batches before it as well, or less of a short history,
+            and to score on the batch after each.
+        decision: What asked for it besides the batch: a run of the arbiter, or the entry of a recipe.
     """
     ordered = _labelled(manifests, params)
     ordered = ordered[: [each.batch for each in ordered].index(batch) + 1]
@@ -47,13 +49,13 @@ def plan_batch(
     return Plan(
         model=params.model.name,
         commit=commit,
-        cutoff=_cutoff(manifests),
+        cutoff=max(manifest.end for manifest in manifests),
         batches=refs(ordered),
         scored=tuple(scored),
         fits=(*_fits(entering, names[-len(scored) - 1 :]), *_fits(candidates, names[-1:])),
         models=tuple(models),
         shadows=shadows or {},
-        decision=f"entry of {entering[0].name}" if entering else None,
+        decision=decision,
     )
 
 
@@ -66,9 +68,7 @@ def plan_backfill(
     models: Sequence[TrainedModel] = (),
     decision: str | None = None,
 ) -> Plan:
-    """Plan to fit candidates through each of the newest batches, and to score each fit on the batch after it.
-
-    It takes six batches, or less of a short history.
+    """Plan to fit candidates after the fact, and to score them and the models, through the newest batch.
 
     Raises:
         NotEnoughBatches: There are fewer than three labelled batches.
@@ -76,16 +76,13 @@ def plan_backfill(
     ordered = _labelled(manifests, params)
     if len(ordered) < _FEWEST:
         raise NotEnoughBatches(len(ordered), _FEWEST, "A comparison of models")
-    names = [manifest.batch for manifest in ordered]
-    scored = names[1:][-BACKFILLED:]
-    return Plan(
-        model=params.model.name,
+    return plan_batch(
+        params=params,
         commit=commit,
-        cutoff=_cutoff(manifests),
-        batches=refs(ordered),
-        scored=tuple(scored),
-        fits=_fits(candidates, names[-len(scored) - 1 :]),
-        models=tuple(models),
+        manifests=manifests,
+        batch=ordered[-1].batch,
+        models=models,
+        entering=candidates,
         decision=decision,
     )
 
@@ -100,10 +97,6 @@ def _fits(candidates: Sequence[Candidate], batches: Sequence[str]) -> tuple[Fit,
 
 def _labelled(manifests: Sequence[Manifest], params: Params) -> list[Manifest]:
     return sorted(sufficiently_labelled(manifests, params.data), key=lambda manifest: manifest.start)
-
-
-def _cutoff(manifests: Sequence[Manifest]) -> datetime:
-    return max(manifest.end for manifest in manifests)
 
 
 def write_run(path: Path, plan: Plan) -> None:

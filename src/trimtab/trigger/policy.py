@@ -4,70 +4,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from trimtab import params
-from trimtab.contracts import Action, Comparison, Evidence, Recipe, Regret
-from trimtab.data.recipes import recipe_of
+from trimtab.contracts import Action, Comparison, Evidence, Regret, Source
 from trimtab.evaluate import proof
 from trimtab.evaluate.compare import bound_text, is_better
 from trimtab.evaluate.guard import guard
-from trimtab.evaluate.race import Race, lead
+from trimtab.evaluate.race import lead
 from trimtab.evaluate.record import BASELINE, Record
 from trimtab.evaluate.regret import regret
+from trimtab.params import Params
 
-Asked = Literal["batch", "alert", "person"]
-"""Who asks: a new batch or a schedule, which need regret or age; an alert, which needs any regret; or a person."""
 Due = Literal["first", "regret", "age", "watch"]
 """Why a batch alone asks for something."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rules:
-    """The numbers of the policy.
-
-    Args:
-        gate: Metric, error, smallest number of blocks, limits of the checks.
-        race: When another candidate takes the lead.
-        regret: Regret that asks for a deployment, as a share of what is at stake on one batch.
-        max_age_batches: Number of labelled batches since its deployment after which a champion is replaced anyway.
-        watch_batches: Number of batches for which a new champion is compared with the former one.
-        watch_error: Probability, over all of these batches, of rolling back a champion that is no worse.
-        guard_batches: Number of newest batches since the deployment that the guard looks at.
-        shadow_every: Number of batches after which a candidate is fitted again.
-        recipe: That of `params.yaml`; None if recipes play no part, as in a replay.
-        data: The data contract of `params.yaml`.
-    """
-
-    gate: params.Gate
-    race: Race
-    regret: float
-    max_age_batches: int
-    watch_batches: int
-    watch_error: float
-    guard_batches: int = params.GUARD_BATCHES
-    shadow_every: int = 1
-    recipe: Recipe | None = None
-    data: params.Data | None = None
-
-
-def rules_of(parameters: params.Params) -> Rules:
-    """Return the numbers that `params.yaml` gives."""
-    trigger, watch = parameters.trigger, parameters.watch
-    return Rules(
-        gate=parameters.gate,
-        race=Race(
-            candidates=tuple(parameters.train.candidates),
-            batches=parameters.race.batches,
-            error=parameters.race.error,
-            trial_batches=parameters.race.trial_batches,
-        ),
-        regret=trigger.regret,
-        max_age_batches=trigger.max_age_batches,
-        watch_batches=watch.batches,
-        watch_error=watch.error,
-        shadow_every=parameters.train.shadow_every,
-        recipe=recipe_of(parameters),
-        data=parameters.data,
-    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +53,7 @@ class PolicyDecision:
 
 
 def decide(
-    record: Record, tenures: Sequence[Tenure], leading: str, rules: Rules, asked: Asked = "batch"
+    record: Record, tenures: Sequence[Tenure], leading: str, params: Params, source: Source = "schedule"
 ) -> PolicyDecision:
     """Decide after the last batch of the record.
 
@@ -114,63 +61,65 @@ def decide(
         record: The labelled batches, oldest first.
         tenures: All models that have been in Production, oldest first; the last one is there now.
         leading: The candidate that leads after the last batch, see `race.leaders`.
-        rules: The numbers of the policy.
-        asked: Who asks.
+        params: The numbers of the policy.
+        source: Who asks: an alert and drift need any regret, a person none, others regret or age.
     """
     if not tenures:
-        return _against_baseline(record, leading, rules, "first model")
+        return _against_baseline(record, leading, params, "first model")
     if record[tenures[-1].since :] and tenures[-1].model not in record[-1].scores:
         cause = record[-1].failed.get(tenures[-1].model, f"no score on batch {record[-1].batch}")
         why = f"the champion has {cause}, so the baseline is the measure"
-        return _against_baseline(record, leading, rules, why)
-    return _rollback(record, tenures, leading, rules) or _deployment(record, tenures, leading, rules, asked)
+        return _against_baseline(record, leading, params, why)
+    return _rollback(record, tenures, leading, params) or _deployment(
+        record, tenures, leading, params, source
+    )
 
 
 def challenge(
-    record: Record, tenures: Sequence[Tenure], candidate: str, leading: str, rules: Rules
+    record: Record, tenures: Sequence[Tenure], candidate: str, leading: str, params: Params
 ) -> PolicyDecision:
     """Decide whether to deploy the newest model of a candidate that a person has chosen.
 
     Unless it leads anyway, it must have proven that it is better than the leading candidate, as in a race.
     """
     if candidate != leading:
-        compared = lead(record, candidate, leading, rules.race, rules.gate)
-        if not is_better(compared, rules.gate):
-            reason = f"no proof that {candidate} is better than {leading}, which leads: {_difference(compared, rules)}"
+        compared = lead(record, candidate, leading, params)
+        if not is_better(compared, params.gate):
+            reason = f"no proof that {candidate} is better than {leading}, which leads: {_difference(compared, params)}"
             evidence = Evidence(leader=candidate, comparison=compared)
             return PolicyDecision(action="SKIP", reason=reason, evidence=evidence)
-    return decide(record, tenures, candidate, rules, "person")
+    return decide(record, tenures, candidate, params, "ui")
 
 
-def never_decide(record: Record, parameters: params.Params) -> str | None:
+def never_decide(record: Record, params: Params) -> str | None:
     """Say which comparisons can never decide, because the batches have too few blocks of time; None if all can.
 
     How many blocks a batch has follows from its length, and from when its rows happened: blocks without rows do not count.
     """
     blocks = max((len(score.blocks) for scored in record for score in scored.scores.values()), default=0)
-    never = parameters.never_decide(blocks) if blocks else {}
+    never = params.never_decide(blocks) if blocks else {}
     if not never:
         return None
     return (
         f"the batches have at most {blocks} {'block' if blocks == 1 else 'blocks'} of time each, so these never have the "
-        f"{parameters.gate.min_blocks} of gate.min_blocks: "
+        f"{params.gate.min_blocks} of gate.min_blocks: "
         + ", ".join(f"{name} ({number} batches)" for name, number in never.items())
         + ". Lower gate.min_blocks or gate.block_hours, or cut longer batches"
     )
 
 
-def _against_baseline(record: Record, leading: str, rules: Rules, why: str) -> PolicyDecision:
+def _against_baseline(record: Record, leading: str, params: Params, why: str) -> PolicyDecision:
     """Deploy a model as soon as it has proven to be better than the baseline.
 
     So it is with the first champion, and when the champion cannot be loaded or cannot read the data contract.
     """
-    compared = proof.with_other(record, leading, BASELINE, rules.gate)
+    compared = proof.with_other(record, leading, BASELINE, params.gate)
     target = record[-1].newest.get(leading) if record else None
     evidence = Evidence(leader=leading, target=target, comparison=compared)
-    if target is None or not is_better(compared, rules.gate):
+    if target is None or not is_better(compared, params.gate):
         reason = (
-            f"{why}: no proof yet that a model of {leading} is better than the baseline ({rules.gate.baseline}): "
-            f"{_difference(compared, rules)}; more labelled batches, better features or another estimator can change that"
+            f"{why}: no proof yet that a model of {leading} is better than the baseline ({params.gate.baseline}): "
+            f"{_difference(compared, params)}; more labelled batches, better features or another estimator can change that"
         )
         return PolicyDecision(action="WAIT", reason=reason, evidence=evidence, due="first")
     reason = (
@@ -180,14 +129,16 @@ def _against_baseline(record: Record, leading: str, rules: Rules, why: str) -> P
     return PolicyDecision(action="DEPLOY", reason=reason, evidence=evidence, due="first")
 
 
-def _difference(compared: Comparison, rules: Rules) -> str:
+def _difference(compared: Comparison, params: Params) -> str:
     return (
         f"it loses {-compared.gain:+z.4f} {compared.metric} per row, at most {bound_text(-compared.lower)} "
-        f"({compared.blocks} of at least {rules.gate.min_blocks} blocks)"
+        f"({compared.blocks} of at least {params.gate.min_blocks} blocks)"
     )
 
 
-def _rollback(record: Record, tenures: Sequence[Tenure], leading: str, rules: Rules) -> PolicyDecision | None:
+def _rollback(
+    record: Record, tenures: Sequence[Tenure], leading: str, params: Params
+) -> PolicyDecision | None:
     """Go back to the former champion if the new one has proven to be worse; ask a person the second time."""
     tenure = tenures[-1]
     if tenure.former is None:
@@ -196,9 +147,9 @@ def _rollback(record: Record, tenures: Sequence[Tenure], leading: str, rules: Ru
         record[tenure.since :],
         tenure.model,
         tenure.former,
-        rules.gate,
-        batches=rules.watch_batches,
-        error=rules.watch_error,
+        params.gate,
+        batches=params.watch.batches,
+        error=params.watch.error,
     )
     if worse is None:
         return None
@@ -207,13 +158,13 @@ def _rollback(record: Record, tenures: Sequence[Tenure], leading: str, rules: Ru
         f"{worse.lower:.4f}, {worse.blocks} blocks)"
     )
     again = any(
-        before.kind == "rollback" and len(record) - before.since <= rules.max_age_batches
+        before.kind == "rollback" and len(record) - before.since <= params.trigger.max_age_batches
         for before in tenures
     )
     return PolicyDecision(
         action="ASK" if again else "ROLLBACK",
         reason=(
-            f"{reason}; there was a rollback already in the newest {rules.max_age_batches} batches"
+            f"{reason}; there was a rollback already in the newest {params.trigger.max_age_batches} batches"
             if again
             else reason
         ),
@@ -223,26 +174,26 @@ def _rollback(record: Record, tenures: Sequence[Tenure], leading: str, rules: Ru
 
 
 def _deployment(
-    record: Record, tenures: Sequence[Tenure], leading: str, rules: Rules, asked: Asked
+    record: Record, tenures: Sequence[Tenure], leading: str, params: Params, source: Source
 ) -> PolicyDecision:
-    tenure = tenures[-1]
+    tenure, limits = tenures[-1], params.trigger
     since = record[tenure.since :]
     loss = regret(record, since, champion=tenure.model, leader=leading)
     target = record[-1].newest.get(leading) if record else None
     stays = PolicyDecision(
         action="SKIP",
-        reason=f"regret {loss.share:+.1%} (limit {rules.regret:.1%}), age {len(since)} of {rules.max_age_batches} batches",
+        reason=f"regret {loss.share:+.1%} (limit {limits.regret:.1%}), age {len(since)} of {limits.max_age_batches} batches",
         evidence=Evidence(leader=leading, target=target, regret=loss, age=len(since)),
-        due=_due(loss, len(since), rules),
+        due=_due(loss, len(since), params),
     )
-    why = _why(stays, loss, len(since), asked)
+    why = _why(stays, loss, len(since), source)
     if why is None:
         return stays
     if target is None or target == tenure.model:
         return replace(stays, action="WAIT", reason=f"{why}; no newer model of {leading} is there")
     if tenure.kind == "rollback":
-        proven = proof.with_other(since, leading, tenure.model, rules.gate)
-        if not is_better(proven, rules.gate):
+        proven = proof.with_other(since, leading, tenure.model, params.gate)
+        if not is_better(proven, params.gate):
             return replace(
                 stays,
                 action="WAIT",
@@ -252,8 +203,7 @@ def _deployment(
         since,
         champion=tenure.model,
         leader=leading,
-        gate=rules.gate,
-        batches=rules.guard_batches,
+        gate=params.gate,
         earlier=record[: tenure.since],
     )
     return replace(
@@ -264,19 +214,19 @@ def _deployment(
     )
 
 
-def _due(loss: Regret, age: int, rules: Rules) -> Due | None:
-    if loss.at_stake and loss.share >= rules.regret:
+def _due(loss: Regret, age: int, params: Params) -> Due | None:
+    if loss.at_stake and loss.share >= params.trigger.regret:
         return "regret"
-    return "age" if age >= rules.max_age_batches else None
+    return "age" if age >= params.trigger.max_age_batches else None
 
 
-def _why(stays: PolicyDecision, loss: Regret, age: int, asked: Asked) -> str | None:
+def _why(stays: PolicyDecision, loss: Regret, age: int, source: Source) -> str | None:
     """Say why a deployment is asked for, None if it is not."""
-    if stays.due == "regret" or (asked == "alert" and loss.total > 0):
+    if stays.due == "regret" or (source in ("alert", "drift") and loss.total > 0):
         return (
             f"the champion has lost {loss.share:.1%} of a batch's loss more than a fresh model ({loss.total:+.4f} over "
             f"{len(loss.by_batch)} {'batch' if len(loss.by_batch) == 1 else 'batches'})"
         )
     if stays.due == "age":
         return f"the champion is {age} batches old"
-    return f"a person asks ({stays.reason})" if asked == "person" else None
+    return f"a person asks ({stays.reason})" if source == "ui" else None

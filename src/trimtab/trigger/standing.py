@@ -4,12 +4,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import groupby
-from typing import Literal
 
 from trimtab.contracts import Evaluation, Fitted
 from trimtab.evaluate import alarms
-from trimtab.evaluate.race import Race, next_leader
-from trimtab.evaluate.record import ScoredBatch, recipe_number
+from trimtab.evaluate.race import next_leader
+from trimtab.evaluate.record import ScoredBatch, candidates_of, recipe_number
 from trimtab.ledger import (
     Batch,
     Ledger,
@@ -22,8 +21,9 @@ from trimtab.ledger import (
     queries,
     state,
 )
-from trimtab.trigger.policy import Rules, Tenure
-from trimtab.trigger.recipes import leading_candidate, on_trial
+from trimtab.params import Params
+from trimtab.trigger.policy import Tenure
+from trimtab.trigger.recipes import leading_candidate, on_trial, present_entry
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
 _MORE = 8
@@ -40,6 +40,7 @@ class Standing:
         leading: The candidate that leads.
         shadows: The newest model of each candidate, by candidate.
         recipes: All recipes that entered the race, oldest first.
+        present: The one of `params.yaml`, None if it has not entered.
         on_trial: The number of the recipe that is on trial, if any.
     """
 
@@ -48,6 +49,7 @@ class Standing:
     leading: str
     shadows: Mapping[str, Shadow] = field(default_factory=dict)
     recipes: Sequence[RecipeEntry] = ()
+    present: RecipeEntry | None = None
     on_trial: int | None = None
 
     @property
@@ -55,36 +57,38 @@ class Standing:
         """The numbers of the recipes of which models are fitted: that of the leader, and the one on trial."""
         return [recipe_number(self.leading), *([self.on_trial] if self.on_trial else [])]
 
-    def racing_candidates(self, race: Race) -> list[str]:
-        """Return the candidates of these recipes."""
-        return [name for number in self.racing for name in race.of_recipe(number)]
+    def racing_candidates(self, params: Params) -> dict[str, int | None]:
+        """Return the training windows by the names of the candidates of these recipes."""
+        return {
+            name: window for number in self.racing for name, window in candidates_of(number, params).items()
+        }
 
 
-def standing(facts: Ledger | Snapshot, rules: Rules) -> Standing:
-    """Read where the loop stands."""
+def standing(facts: Ledger | Snapshot, params: Params, *new: Measurement) -> Standing:
+    """Read where the loop stands; `new` are measurements of the record that the ledger does not hold yet."""
     moves = queries.to_production(facts)
-    measured = _newest(facts, moves, rules)
+    measured = [*_newest(facts, moves, params), *new]
+    fitted = facts.all(Shadow, since=min((each.event_time for each in measured), default=None))
     batches = state.batches_in_force(facts.all(Batch))
-    shadows = newest_shadows(facts, batches)
-    record, ids = record_from(measured, _fitted(facts, measured), batches, rules.shadow_every)
+    record, ids = record_from(measured, fitted, batches, params.train.shadow_every)
     recipes = facts.all(RecipeEntry)
-    leading = leading_candidate(facts, recipes, rules)
+    leading = leading_candidate(facts, recipes, params)
+    present = present_entry(recipes, leading, params)
     return Standing(
         record=record,
         tenures=tenures_from(facts, moves, ids),
         leading=leading,
-        shadows=shadows,
+        shadows=newest_shadows(facts, batches),
         recipes=tuple(recipes),
-        on_trial=on_trial(facts, recipes, leading, rules),
+        present=present,
+        on_trial=on_trial(facts, present, leading, params),
     )
 
 
-def leader_after(facts: Ledger, measurement: Measurement, rules: Rules) -> str:
+def leader_after(facts: Ledger, measurement: Measurement, params: Params) -> str:
     """Return the candidate that leads once a measurement is in the ledger."""
-    batches, recipes = state.batches_in_force(facts.all(Batch)), facts.all(RecipeEntry)
-    leading = leading_candidate(facts, recipes, rules)
-    record, _ = record_from([*_newest(facts, [], rules), measurement], [], batches)
-    return next_leader(record, leading, rules.race, rules.gate, on_trial(facts, recipes, leading, rules))
+    now = standing(facts, params, measurement)
+    return next_leader(now.record, now.leading, params, now.on_trial)
 
 
 def record_of(evaluation: Evaluation, fitted: Sequence[Fitted], batches: Sequence[str]) -> list[ScoredBatch]:
@@ -95,23 +99,24 @@ def record_of(evaluation: Evaluation, fitted: Sequence[Fitted], batches: Sequenc
         fitted: What was fitted.
         batches: The ids of all batches, oldest first.
     """
-    through = {
-        (each.fit.candidate, each.fit.through): each.training.run_id for each in fitted if each.training
+    models = {
+        batch: {
+            each.fit.candidate: each.training.run_id
+            for each in fitted
+            if each.training and each.fit.through == batch
+        }
+        for batch in batches
     }
-    candidates = dict.fromkeys(each.fit.candidate for each in fitted)
-
-    def models(batch: str | None) -> dict[str, str]:
-        return {name: through[name, batch] for name in candidates if batch and (name, batch) in through}
-
+    before = dict(zip(batches[1:], batches, strict=False))
     return [
         ScoredBatch(
             batch=batch,
             scores=evaluation.scores.get(batch, {}),
-            shadows=models(dict(zip(batches[1:], batches, strict=False)).get(batch)),
-            newest=models(batch),
+            shadows=models[before[batch]] if batch in before else {},
+            newest=models[batch],
             examined={
                 name: evaluation.examined[run_id]
-                for name, run_id in models(batch).items()
+                for name, run_id in models[batch].items()
                 if run_id in evaluation.examined
             },
         )
@@ -136,22 +141,16 @@ def newest_shadows(facts: Ledger | Snapshot, batches: Sequence[Batch]) -> dict[s
     return {shadow.candidate: shadow for shadow in ordered}
 
 
-def _newest(facts: Ledger | Snapshot, moves: Sequence[Transition], rules: Rules) -> list[Measurement]:
+def _newest(facts: Ledger | Snapshot, moves: Sequence[Transition], params: Params) -> list[Measurement]:
     """Return the measurements of the batches since the deployment of the champion, and of some before.
 
     It counts batches and not measurements: late revisions of old batches push no new batch out of the record.
     """
     ends = sorted({end for (end,) in facts.columns(Measurement, "event_time")})
     later = sum(end >= moves[-1].event_time for end in ends) if moves else 0
-    race = rules.race
-    looked_at = later + max(rules.max_age_batches, race.batches, race.trial_batches) + _MORE
+    limits = params.trigger.max_age_batches, params.race.batches, params.race.trial_batches
+    looked_at = later + max(limits) + _MORE
     return facts.all(Measurement, since=min(ends[-max(looked_at, alarms.NEWEST + 1) :], default=None))
-
-
-def _fitted(facts: Ledger | Snapshot, measured: Sequence[Measurement]) -> list[Shadow]:
-    if not measured:
-        return []
-    return facts.all(Shadow, since=min(each.event_time for each in measured))
 
 
 def record_from(
@@ -166,10 +165,11 @@ def record_from(
     is at most `shadow_every` batches old.
     """
     order = {batch.manifest.batch: place for place, batch in enumerate(batches)}
-    newest: dict[tuple[str, str], Shadow] = {}
-    for shadow in sorted(fitted, key=lambda each: (each.revision, each.id)):
-        if shadow.training is not None:
-            newest[shadow.batch, shadow.candidate] = shadow
+    newest = {
+        (shadow.batch, shadow.candidate): shadow
+        for shadow in sorted(fitted, key=lambda each: (each.revision, each.id))
+        if shadow.training is not None
+    }
     ours = sorted((each for each in measured if each.batch in order), key=lambda each: order[each.batch])
     record, ids, seen = [], [], list[str]()
     for batch, group in groupby(ours, key=lambda each: each.batch):
@@ -214,6 +214,12 @@ def tenures_from(facts: Ledger | Snapshot, moves: Sequence[Transition], ids: Seq
             continue  # it never left, by the ledger
         since = max((place + 1 for place, first in enumerate(ids) if first < move.id), default=0)
         former = runs.get(move.replaces or "") if move.kind in ("promote", "force") else None
-        kind: Literal["rollback", "deployment"] = "rollback" if move.kind == "rollback" else "deployment"
-        tenures.append(Tenure(model=model, since=since, former=former, kind=kind))
+        tenures.append(
+            Tenure(
+                model=model,
+                since=since,
+                former=former,
+                kind="rollback" if move.kind == "rollback" else "deployment",
+            )
+        )
     return tenures

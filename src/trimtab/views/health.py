@@ -28,7 +28,6 @@ from trimtab.ledger import (
 )
 from trimtab.loop.loop import open_loop
 from trimtab.params import Params
-from trimtab.trigger.policy import rules_of
 from trimtab.trigger.standing import record_from, standing, tenures_from
 from trimtab.views.page.view import (
     Asking,
@@ -81,7 +80,7 @@ def evidence(request: str) -> tuple[Request, Answer]:
 
 def read(ledger: Ledger, params: Params, last: int) -> Health:
     """Read one model's page; the number of large facts that are read is bounded by the number of batches."""
-    moves, rules = queries.to_production(ledger), rules_of(params)
+    moves = queries.to_production(ledger)
     batches = _batches(ledger, moves, last)
     manifests = [batch.manifest for batch in batches[-last:]]
     since = manifests[0].start if manifests else None
@@ -105,7 +104,7 @@ def read(ledger: Ledger, params: Params, last: int) -> Health:
         qualities=tuple(each for each in qualities if since and each.measurement.event_time > since),
         champion=_lineage(ledger, champion, tenures[-1].answer) if champion else None,
         challenger=_lineage(ledger, staged[-1]) if staged else None,
-        race=race(ledger, standing(ledger, rules), rules),
+        race=race(ledger, params, standing(ledger, params)),
         tenures=tuple(each for each in tenures if since is None or each.end is None or each.end > since),
         former=tuple(former[:_FORMER]),
         decisions=tuple(_decisions(ledger, answers, waits, since)),

@@ -16,7 +16,6 @@ from prometheus_client.metrics_core import Metric
 
 from trimtab.contracts import Action, Score
 from trimtab.evaluate.alarms import alarms
-from trimtab.evaluate.race import Race
 from trimtab.evaluate.record import BASELINE
 from trimtab.evaluate.regret import regret
 from trimtab.ledger import (
@@ -40,7 +39,6 @@ from trimtab.ledger import (
 )
 from trimtab.loop.measure import without_measurement
 from trimtab.params import Params
-from trimtab.trigger.policy import rules_of
 from trimtab.trigger.standing import Standing, standing
 
 BUCKETS = (30, 60, 120, 300, 600, 1800, 3600, 7200, 14400)
@@ -53,15 +51,14 @@ def families(ledger: Ledger, params: Params, lease_name: str) -> list[Metric]:
     Of measurements and observations only the newest are read as a whole, and of runs and answers only some columns.
     """
     revisions, observed = ledger.all(Batch), ledger.keys(Observation)
-    moves, rules = queries.to_production(ledger), rules_of(params)
-    now = standing(ledger, rules)
+    moves, now = queries.to_production(ledger), standing(ledger, params)
     metrics = [
         *_batches(ledger, params, revisions, observed, moves),
         *_limits(params),
         *_drift(ledger, revisions, observed, moves),
         *_quality(now),
         *_alarms(now, params.drift.concept.rate),
-        *_fits(ledger, now, rules.race),
+        *_fits(ledger, params, now),
         *_champion(ledger, moves),
         *_standing(now),
         *_requests(ledger),
@@ -237,13 +234,13 @@ def _scores(now: Standing) -> dict[str, Score]:
     return {role: newest.scores[model] for role, model in models.items() if model and model in newest.scores}
 
 
-def _fits(ledger: Ledger, now: Standing, race: Race) -> list[Metric]:
+def _fits(ledger: Ledger, params: Params, now: Standing) -> list[Metric]:
     """Return which of the racing candidates could not be fitted through the newest measured batch."""
     attempts = ledger.all(Shadow, batch=now.record[-1].batch) if now.record else []
     newest = max((each.revision for each in attempts), default=0)
     failed: dict[str, float] = {}
     for each in attempts:
-        if each.revision == newest and each.candidate in now.racing_candidates(race):
+        if each.revision == newest and each.candidate in now.racing_candidates(params):
             failed[each.candidate] = float(each.training is None)
     return [
         gauges(

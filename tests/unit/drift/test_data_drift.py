@@ -50,6 +50,6 @@ def test_after_a_change_of_the_contract_the_features_of_both_are_compared() -> N
 
 def test_the_report_is_a_page(tmp_path: Path) -> None:
     frame = design(sales(300), WANTED.data)
-    _, report = measure(frame, frame, WANTED)
-    report.save_html(str(tmp_path / "report.html"))
+    _, save_report = measure(frame, frame, WANTED)
+    save_report(str(tmp_path / "report.html"))
     assert "price" in (tmp_path / "report.html").read_text()

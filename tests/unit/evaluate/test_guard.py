@@ -9,7 +9,7 @@ GATE = shipped().gate
 
 
 def judged(since: Record) -> Guarded:
-    return guard(since, champion="champion", leader="all", gate=GATE, batches=6)
+    return guard(since, champion="champion", leader="all", gate=GATE)
 
 
 def test_a_refit_that_is_no_worse_needs_no_proof() -> None:
@@ -66,13 +66,9 @@ def test_after_a_jump_only_what_came_after_it_is_evidence() -> None:
 def test_the_usual_distance_is_that_of_the_batches_before_the_deployment_too() -> None:
     wide = [scored(number, {"champion": 0.5, "all": 0.5}, distance=0.2) for number in range(1, 5)]
     since = [scored(5, {"champion": 0.5, "all": 0.5}, distance=0.3)]
-    assert (
-        guard(since, champion="champion", leader="all", gate=GATE, batches=6, earlier=wide).kind == "DEPLOY"
-    )
+    assert guard(since, champion="champion", leader="all", gate=GATE, earlier=wide).kind == "DEPLOY"
     narrow = record(4, champion=0.5, all=0.5)
-    assert (
-        guard(since, champion="champion", leader="all", gate=GATE, batches=6, earlier=narrow).kind == "WAIT"
-    )
+    assert guard(since, champion="champion", leader="all", gate=GATE, earlier=narrow).kind == "WAIT"
 
 
 def test_models_that_always_move_far_are_not_held_up() -> None:

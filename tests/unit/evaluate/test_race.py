@@ -2,10 +2,10 @@ from collections.abc import Sequence
 
 from tests.support.builders import shipped
 from tests.support.scored import scored
-from trimtab.evaluate.race import Race, lead, leaders, next_leader
+from trimtab.evaluate.race import lead, leaders, next_leader
 from trimtab.evaluate.record import ScoredBatch
+from trimtab.params import Params
 
-GATE = shipped().gate
 BOTH = ("all", "newest 8")
 
 
@@ -16,8 +16,17 @@ def race(*losses: tuple[float, float], first: int = 1) -> list[ScoredBatch]:
     ]
 
 
-def leader(record: Sequence[ScoredBatch], candidates: Sequence[str] = BOTH, batches: int = 6) -> str:
-    return [candidates[0], *leaders(record, Race(candidates=candidates, batches=batches), GATE)][-1]
+def racing(*windows: int | str, batches: int = 6) -> Params:
+    race = shipped().race.model_copy(update={"batches": batches})
+    train = shipped().train.model_copy(update={"windows": list(windows)})
+    return shipped().model_copy(update={"race": race, "train": train})
+
+
+TWO = racing("all", 8)
+
+
+def leader(record: Sequence[ScoredBatch], params: Params = TWO) -> str:
+    return ["all", *leaders(record, params)][-1]
 
 
 def test_the_first_candidate_leads_until_another_is_better_beyond_doubt() -> None:
@@ -28,12 +37,11 @@ def test_the_first_candidate_leads_until_another_is_better_beyond_doubt() -> Non
 
 def test_one_batch_decides_nothing() -> None:
     assert leader(race((0.5, 0.1))) == "all"
-    assert lead(race((0.5, 0.1)), "newest 8", "all", Race(candidates=BOTH), GATE).lower > 0
+    assert lead(race((0.5, 0.1)), "newest 8", "all", TWO).lower > 0
 
 
 def test_a_candidate_that_takes_part_no_longer_gives_the_lead_back_to_the_first() -> None:
-    only_new = Race(candidates=("newest 4", "all"))
-    assert next_leader(race((0.5, 0.5)), "newest 8", only_new, GATE) == "newest 4"
+    assert next_leader(race((0.5, 0.5)), "newest 8", racing(4, "all")) == "newest 4"
 
 
 def test_the_lead_stays_until_another_proves_to_be_better() -> None:
@@ -45,11 +53,11 @@ def test_the_lead_stays_until_another_proves_to_be_better() -> None:
 def test_only_the_newest_batches_count() -> None:
     old_loss_then_gain = race(*[(0.3, 0.6)] * 9, *[(0.5, 0.4)] * 6)
     assert leader(old_loss_then_gain) == "newest 8"
-    assert leader(old_loss_then_gain, batches=15) == "all"
+    assert leader(old_loss_then_gain, racing("all", 8, batches=15)) == "all"
 
 
 def test_the_best_of_several_leads() -> None:
     three = (*BOTH, "newest 4")
     losses = dict(zip(three, (0.5, 0.4, 0.3), strict=True))
     seen = [scored(number, losses, candidates=three) for number in (1, 2, 3)]
-    assert leader(seen, three) == "newest 4"
+    assert leader(seen, racing("all", 8, 4)) == "newest 4"

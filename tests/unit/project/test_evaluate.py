@@ -9,7 +9,7 @@ from skops.io import dump
 
 from tests.support.builders import MONDAY, in_file, sales, shops
 from trimtab import files
-from trimtab.contracts import BatchRef, Fit, Fitted, Manifest, Plan, TrainedModel, Training, to_json
+from trimtab.contracts import BatchRef, Fit, Manifest, Plan, TrainedModel, Training, to_json
 from trimtab.evaluate.record import BASELINE
 from trimtab.project.evaluate import Project, rows_to_time
 from trimtab.registry.load import MODEL_FILE
@@ -68,7 +68,7 @@ def planned(run_id: str, through: str, digest: str) -> TrainedModel:
     return TrainedModel(run_id=run_id, source="s", digest=digest, trained_through=end(through))
 
 
-def fitted(through: str, digest: str) -> Fitted:
+def trained(through: str, digest: str) -> tuple[Fit, Training]:
     training = Training(
         run_id=f"fitted through {through}",
         source="s",
@@ -78,10 +78,12 @@ def fitted(through: str, digest: str) -> Fitted:
         batches=(),
         seconds=1.0,
     )
-    return Fitted(fit=Fit(candidate="all", through=through, window=None), training=training)
+    return Fit(candidate="all", through=through, window=None), training
 
 
-def project(root: Path, models: Sequence[TrainedModel] = (), fits: Sequence[Fitted] = ()) -> Project:
+def project(
+    root: Path, models: Sequence[TrainedModel] = (), fits: Sequence[tuple[Fit, Training]] = ()
+) -> Project:
     plan = Plan(
         model="m",
         commit="c",
@@ -92,7 +94,7 @@ def project(root: Path, models: Sequence[TrainedModel] = (), fits: Sequence[Fitt
         models=tuple(models),
     )
     frames = {batch: sales(200, seed=number) for number, batch in enumerate(BATCHES)}
-    return Project(root=root, parameters=PARAMS, plan=plan, rows=in_file(root, frames), fitted=fits)
+    return Project(root=root, parameters=PARAMS, plan=plan, rows=in_file(root, frames), trained=fits)
 
 
 def test_a_planned_model_is_scored_on_the_batches_after_its_training_only(root: Path) -> None:
@@ -103,7 +105,7 @@ def test_a_planned_model_is_scored_on_the_batches_after_its_training_only(root: 
 
 def test_a_fitted_model_is_scored_on_the_batch_after_it_only(root: Path) -> None:
     digest = sound(root)
-    ours = project(root, fits=[fitted(batch, digest) for batch in ("a", "b", "c")])
+    ours = project(root, fits=[trained(batch, digest) for batch in ("a", "b", "c")])
     scored = {batch: list(ours.scores(batch, {}))[1:] for batch in BATCHES[1:]}
     assert scored == {"b": ["fitted through a"], "c": ["fitted through b"], "d": ["fitted through c"]}
 
@@ -122,7 +124,7 @@ def test_the_baseline_knows_only_the_batches_before(root: Path) -> None:
                 for number, batch in enumerate(BATCHES)
             },
         ),
-        fitted=(),
+        trained=(),
     )
     assert shifted.scores("b", {})[BASELINE].loss == before
 
@@ -136,16 +138,16 @@ def test_a_model_that_cannot_be_loaded_has_no_score_and_stops_no_other(root: Pat
 
 def test_a_fitted_model_is_examined_on_its_newest_batch(root: Path) -> None:
     digest = sound(root)
-    newest = fitted("d", digest)
-    examined = project(root, fits=[fitted("c", digest), newest]).examine(newest)
+    newest = trained("d", digest)
+    examined = project(root, fits=[trained("c", digest), newest]).examine(*newest)
     assert examined.fault is None
     assert examined.distance == 0.0  # the model before is the same
     assert examined.milliseconds_per_row > 0 < examined.megabytes
 
 
 def test_a_model_that_the_service_cannot_load_is_a_fault(root: Path) -> None:
-    broken = fitted("d", saved(root, {"no": "pipeline"}))
-    examined = project(root, fits=[broken]).examine(broken)
+    broken = trained("d", saved(root, {"no": "pipeline"}))
+    examined = project(root, fits=[broken]).examine(*broken)
     assert str(examined.fault).startswith("the service cannot load it: ")
 
 

@@ -14,7 +14,6 @@ from trimtab.replay.history import History, write_rows
 from trimtab.replay.recommend import recommend
 from trimtab.replay.streams import KINDS, Kind, Stream, stream_params
 from trimtab.train import row_groups
-from trimtab.trigger.policy import rules_of
 
 BATCHES = 11
 
@@ -171,7 +170,7 @@ def test_batches_without_a_label_are_left_out(tmp_path: Path) -> None:
 
 def test_a_recommendation_names_the_settings_and_says_how_sure_it_is(tmp_path: Path) -> None:
     past = fitted(tmp_path, Stream(kind="none", seed=1, batches=30, rows=80), train__start_batches=4)
-    advice = recommend(past, rules_of(past.params))
+    advice = recommend(past, past.params)
     assert re.match(r"(Keep|Set) regret [0-9.]+, max-age \d+, windows all", advice)
     assert re.search(r"saved -?[0-9.]+% ± [0-9.]+% of the loss", advice)
 

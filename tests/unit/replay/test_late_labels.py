@@ -19,7 +19,6 @@ from trimtab.replay.policies import never
 from trimtab.replay.streams import WEEK, Stream, stream_params
 from trimtab.train import fit
 from trimtab.train.features import targets
-from trimtab.trigger.policy import rules_of
 
 STREAM = Stream(kind="none", seed=1, batches=9, rows=120)
 ENDS = list(STREAM.ends.values())
@@ -121,7 +120,7 @@ def test_other_ends_have_models_of_their_own(tmp_path: Path) -> None:
 def test_all_policies_begin_with_the_first_model_that_the_policy_of_the_loop_deploys(tmp_path: Path) -> None:
     past = history(tmp_path, frames(late_rows=120))
     past.fit_all(1)
-    played = {result.row.policy: result.played for result in compare(past, rules_of(PARAMS))}
+    played = {result.row.policy: result.played for result in compare(past, PARAMS)}
     begin = played[LOOP].tenures[0].since
     assert begin > past.begin
     assert {each.tenures[0].since for each in played.values()} == {begin}

@@ -7,9 +7,8 @@ from trimtab.evaluate.record import ScoredBatch
 from trimtab.replay.play import Played, play
 from trimtab.replay.policies import age_only, equally_often, every, never, trimtab
 from trimtab.replay.scorecard import difference_to, newey_west, row
-from trimtab.trigger.policy import rules_of
 
-RULES = rules_of(shipped())
+PARAMS = shipped()
 ONE = ["all"] * 20
 BEGIN = 2
 
@@ -38,10 +37,10 @@ RECORD = world(20, drift=7)
 
 def played(name: str = "trimtab") -> Played:
     policies = {
-        "trimtab": trimtab(RULES, ONE),
+        "trimtab": trimtab(PARAMS, ONE),
         "never": never(ONE),
         "every batch": every(ONE, 1),
-        "age only": age_only(RULES, ONE),
+        "age only": age_only(PARAMS, ONE),
     }
     return play(name, policies[name], RECORD, begin=BEGIN)
 
@@ -57,7 +56,7 @@ def test_a_deployed_model_serves_from_the_next_batch_on() -> None:
 
 
 def test_late_labels_delay_what_serves() -> None:
-    late = play("late", trimtab(RULES, ONE), RECORD, begin=BEGIN, delay=2)
+    late = play("late", trimtab(PARAMS, ONE), RECORD, begin=BEGIN, delay=2)
     assert late.served(BEGIN + 1) == "baseline"
     assert late.served(BEGIN + 2) == "all-3"
     assert len(late.decisions) == len(played().decisions) - 2

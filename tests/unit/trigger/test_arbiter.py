@@ -7,14 +7,28 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.builders import MONDAY, shipped
-from trimtab.contracts import Action, Evidence
-from trimtab.ledger import Request
+from trimtab.contracts import Action, Evidence, OrderVerb
+from trimtab.ledger import Order, Request
+from trimtab.ledger.state import OrdersInForce
 from trimtab.trigger.arbiter import Decision, State, arbitrate
 from trimtab.trigger.policy import PolicyDecision
 
 PARAMS = shipped()
 READY = State(batches=12, champion="3", former="2")
+NO_ORDERS = READY.orders
 EVIDENCE = Evidence(leader="all", target="model")
+
+
+def ordered(**orders: object) -> State:
+    """A state in which eve has given orders."""
+    return replace(READY, orders=replace(NO_ORDERS, **orders))
+
+
+def by_eve(verb: OrderVerb, reason: str) -> Order:
+    return Order(verb=verb, version="2", actor="eve", reason=reason, event_time=MONDAY)
+
+
+HOLIDAY, LAUNCH, BIASED = by_eve("pause", "holiday"), by_eve("pin", "launch"), by_eve("block", "biased")
 
 
 def asked(number: int = 1, **changes: object) -> Request:
@@ -115,13 +129,13 @@ def test_a_request_whose_runs_fail_waits_for_a_correction() -> None:
 
 
 def test_a_pause_holds_everything() -> None:
-    paused = replace(READY, paused="eve: holiday", pinned="eve: launch")
+    paused = ordered(paused=HOLIDAY, pinned=LAUNCH)
     for request in (asked(), asked(source="ui", force=True, dry_run=True), watch()):
         assert answer(paused, request) == [("WAIT", "paused by eve: holiday")]
 
 
 def test_a_pin_holds_everything_but_a_dry_run() -> None:
-    pinned = replace(READY, pinned="eve: launch")
+    pinned = ordered(pinned=LAUNCH)
     text = "version 3 is pinned by eve: launch"
     assert answer(pinned, asked()) == answer(pinned, watch()) == [("WAIT", text)]
     assert answer(pinned, asked(source="ui", force=True)) == [("SKIP", text)]
@@ -184,7 +198,7 @@ def test_a_rollback_comes_first() -> None:
     ("changes", "reason"),
     [
         ({"former": None}, "there is no version to go back to"),
-        ({"blocked": {"2": "eve: biased"}}, "version 2 is blocked by eve: biased"),
+        ({"orders": replace(NO_ORDERS, blocked={"2": BIASED})}, "version 2 is blocked by eve: biased"),
         ({"unloadable": "gone."}, "version 2 cannot be loaded to go back to it: gone."),
     ],
 )
@@ -213,9 +227,12 @@ STATES = st.builds(
     former=st.sampled_from([None, "2"]),
     in_flight=st.sampled_from([None, "run-1"]),
     deployments_in_month=st.sampled_from([0, 8]),
-    paused=st.sampled_from([None, "eve: holiday"]),
-    pinned=st.sampled_from([None, "eve: launch"]),
-    blocked=st.sampled_from([{}, {"2": "eve: biased"}]),
+    orders=st.builds(
+        OrdersInForce,
+        paused=st.sampled_from([None, HOLIDAY]),
+        pinned=st.sampled_from([None, LAUNCH]),
+        blocked=st.sampled_from([{}, {"2": BIASED}]),
+    ),
 )
 
 
@@ -230,5 +247,5 @@ def test_each_request_has_one_answer_and_at_most_one_starts_something(
     answers = decisions(state, *waiting, policy=policy)
     assert sorted(each.request for each in answers) == sorted(each.key for each in waiting)
     started = [each.action for each in answers if each.action in ("DEPLOY", "ROLLBACK", "ASK")]
-    assert len(started) <= (0 if state.paused else 1)
-    assert "ROLLBACK" not in started or (state.former and state.former not in state.blocked)
+    assert len(started) <= (0 if state.orders.paused else 1)
+    assert "ROLLBACK" not in started or (state.former and state.former not in state.orders.blocked)

@@ -7,20 +7,16 @@ from hypothesis import strategies as st
 
 from tests.support.builders import shipped
 from tests.support.scored import record, score, scored
+from trimtab.contracts import Source
 from trimtab.evaluate.record import Record, ScoredBatch
-from trimtab.trigger.policy import Asked, PolicyDecision, Tenure, challenge, decide, never_decide, rules_of
+from trimtab.trigger.policy import PolicyDecision, Tenure, challenge, decide, never_decide
 
-RULES = rules_of(shipped())
+PARAMS = shipped()
 SERVING = [Tenure(model="champion", since=0)]
 
 
-def decided(seen: Record, tenures: Sequence[Tenure] = SERVING, asked: Asked = "batch") -> PolicyDecision:
-    return decide(seen, tenures, "all", RULES, asked)
-
-
-def test_the_rules_are_those_of_the_parameters() -> None:
-    assert (RULES.regret, RULES.max_age_batches, RULES.watch_batches) == (0.03, 8, 4)
-    assert (RULES.race.candidates, RULES.race.batches) == (("all", "newest 8"), 6)
+def decided(seen: Record, tenures: Sequence[Tenure] = SERVING, source: Source = "schedule") -> PolicyDecision:
+    return decide(seen, tenures, "all", PARAMS, source)
 
 
 def test_the_first_model_is_deployed_once_it_is_better_than_the_baseline() -> None:
@@ -67,18 +63,26 @@ def test_age_asks_for_a_deployment() -> None:
 
 
 @pytest.mark.parametrize(
-    ("champion", "asked", "action"),
+    ("champion", "source", "action"),
     [
-        (0.501, "batch", "SKIP"),
+        (0.501, "schedule", "SKIP"),
         (0.501, "alert", "DEPLOY"),
+        (0.501, "drift", "DEPLOY"),
         (0.4999, "alert", "SKIP"),
-        (0.4999, "person", "DEPLOY"),
-        (0.4, "person", "SKIP"),
+        (0.4999, "ui", "DEPLOY"),
+        (0.4, "ui", "SKIP"),
     ],
-    ids=["a batch needs regret", "an alert needs any", "but some", "a person none", "but the guard holds"],
+    ids=[
+        "a batch needs regret",
+        "an alert needs any",
+        "drift too",
+        "but some",
+        "a person none",
+        "but the guard holds",
+    ],
 )
-def test_what_is_enough_depends_on_who_asks(champion: float, asked: Asked, action: str) -> None:
-    decision = decided(record(3, champion=champion, all=0.5), asked=asked)
+def test_what_is_enough_depends_on_who_asks(champion: float, source: Source, action: str) -> None:
+    decision = decided(record(3, champion=champion, all=0.5), source=source)
     assert (decision.action, decision.due) == (action, None)
 
 
@@ -97,7 +101,7 @@ def test_the_guard_stops_an_old_champion_from_being_replaced_by_a_worse_one() ->
 
 def test_the_guard_waits_for_evidence() -> None:
     few = scored(1, {"champion": score(0.6, blocks=3), "all": score(0.5, blocks=3)})
-    waiting = decided([few], asked="person")
+    waiting = decided([few], source="ui")
     assert waiting.action == "WAIT"
     assert "3 blocks of evidence since the last deployment, gate.min_blocks is 7" in waiting.reason
 
@@ -122,7 +126,7 @@ def test_after_a_rollback_a_deployment_needs_proof_even_if_a_person_asks() -> No
     restored = [*WATCHED, Tenure(model="former", since=3, kind="rollback")]
     equal = [*record(3, former=0.5, all=0.5), *record(8, first=4, former=0.5, all=0.5)]
     assert decided(equal, restored).action == "WAIT"
-    assert decided(equal, restored, "person").action == "WAIT"
+    assert decided(equal, restored, "ui").action == "WAIT"
     assert "no proof since the rollback that a fresh model is better" in decided(equal, restored).reason
     better = [*record(3, former=0.5, all=0.5), *record(3, first=4, former=0.6, all=0.5)]
     assert decided(better, restored).action == "DEPLOY"
@@ -154,28 +158,28 @@ def raced(count: int, chosen: float) -> list[ScoredBatch]:
 
 
 def test_a_chosen_candidate_is_deployed_only_with_proof_that_it_is_better_than_the_leader() -> None:
-    better = challenge(raced(3, 0.4), SERVING, "newest 3", "all", RULES)
+    better = challenge(raced(3, 0.4), SERVING, "newest 3", "all", PARAMS)
     assert (better.action, better.evidence.target) == ("DEPLOY", "newest 3-4")
-    equal = challenge(raced(3, 0.5), SERVING, "newest 3", "all", RULES)
+    equal = challenge(raced(3, 0.5), SERVING, "newest 3", "all", PARAMS)
     assert equal.action == "SKIP"
     assert equal.reason.startswith("no proof that newest 3 is better than all, which leads: it loses ")
-    unscored = challenge(record(3, champion=0.5, all=0.5), SERVING, "newest 3", "all", RULES)
+    unscored = challenge(record(3, champion=0.5, all=0.5), SERVING, "newest 3", "all", PARAMS)
     assert "at most unknown" in unscored.reason
 
 
 def test_a_chosen_candidate_that_leads_needs_the_guard_only() -> None:
-    assert challenge(raced(3, 0.5), SERVING, "all", "all", RULES).action == "DEPLOY"
-    assert challenge(record(3, champion=0.4, all=0.5), SERVING, "all", "all", RULES).action == "SKIP"
+    assert challenge(raced(3, 0.5), SERVING, "all", "all", PARAMS).action == "DEPLOY"
+    assert challenge(record(3, champion=0.4, all=0.5), SERVING, "all", "all", PARAMS).action == "SKIP"
 
 
 @given(
     gaps=st.lists(st.floats(0.02, 1.0), min_size=1, max_size=12),
-    asked=st.sampled_from(["batch", "alert", "person"]),
+    source=st.sampled_from(["schedule", "alert", "ui"]),
     kind=st.sampled_from(["deployment", "rollback"]),
 )
-def test_no_one_gets_a_model_deployed_that_is_worse_beyond_doubt(gaps, asked, kind) -> None:
+def test_no_one_gets_a_model_deployed_that_is_worse_beyond_doubt(gaps, source, kind) -> None:
     seen = [scored(number, {"champion": 0.5, "all": 0.5 + gap}) for number, gap in enumerate(gaps, 1)]
-    assert decided(seen, [Tenure(model="champion", since=0, kind=kind)], asked).action != "DEPLOY"
+    assert decided(seen, [Tenure(model="champion", since=0, kind=kind)], source).action != "DEPLOY"
 
 
 @settings(max_examples=5)

@@ -11,8 +11,7 @@ from trimtab.contracts import Recipe
 from trimtab.data.recipes import recipe_of
 from trimtab.evaluate.race import next_leader
 from trimtab.ledger import Ledger, Order, RecipeEntry
-from trimtab.trigger.policy import Rules, rules_of
-from trimtab.trigger.recipes import entry_of
+from trimtab.trigger.recipes import new_entry
 from trimtab.trigger.standing import Standing, standing
 
 PRESENT = recipe_of(shipped())
@@ -33,8 +32,8 @@ def enter(ledger: Ledger, *recipes: Recipe, week: int = 0) -> None:
         ledger.append(RecipeEntry(number=number, recipe=recipe, commit="c", changes=(), event_time=end(week)))
 
 
-def now(ledger: Ledger, rules: Rules | None = None) -> Standing:
-    return standing(ledger, rules or rules_of(shipped()))
+def now(ledger: Ledger) -> Standing:
+    return standing(ledger, shipped())
 
 
 def champion(ledger: Ledger) -> None:
@@ -68,7 +67,7 @@ def test_a_commit_that_goes_back_to_the_leading_recipe_ends_the_trial(ledger: Le
     champion(ledger)
     enter(ledger, PRESENT, OTHER)
     assert (now(ledger).leading, now(ledger).on_trial) == ("all", None)
-    assert entry_of(ledger.all(RecipeEntry), "all", PRESENT, "d", end(1)) is None
+    assert now(ledger).present == ledger.all(RecipeEntry)[0]
 
 
 def test_a_person_adopts_a_recipe_until_the_next_measurement_says_who_leads(ledger: Ledger) -> None:
@@ -82,26 +81,29 @@ def test_a_person_adopts_a_recipe_until_the_next_measurement_says_who_leads(ledg
     assert now(ledger).leading == "newest 8, recipe 2"
 
 
-def test_an_entry_says_what_changed_since_the_one_before(ledger: Ledger) -> None:
-    entries = ledger.all(RecipeEntry)
-    first = entry_of(entries, "all", OTHER, "c", end(0))
-    assert first is not None and (first.number, first.changes) == (1, ())
-    second = entry_of([first], "all", PRESENT, "d", end(1))
-    assert second is not None
+def test_a_recipe_that_was_left_behind_enters_once_more(ledger: Ledger) -> None:
+    champion(ledger)
+    assert now(ledger).present is None
+    enter(ledger, OTHER, PRESENT)
+    assert now(ledger).present == ledger.all(RecipeEntry)[1]
+    enter(ledger, OTHER)
+    assert now(ledger).present is None
+
+
+def test_an_entry_says_what_changed_since_the_one_before() -> None:
+    first = new_entry([], OTHER, "c", end(0))
+    assert (first.number, first.changes) == (1, ())
+    second = new_entry([first], PRESENT, "d", end(1))
     assert (second.number, second.changes) == (2, (f"model.seed: {OTHER.seed} -> {PRESENT.seed}",))
-    assert entry_of([first, second], "all", PRESENT, "d", end(1)) is None
-    again = entry_of([first, second], "all, recipe 2", OTHER, "e", end(2))
-    assert again is not None and again.number == 3, "what was left behind enters once more"
 
 
 def test_a_recipe_takes_the_lead_only_on_trial_and_with_enough_batches() -> None:
     from tests.support.scored import scored
 
-    gate, race = shipped().gate, rules_of(shipped()).race
     both = ("all", "all, recipe 2")
     record = [
         scored(number, dict(zip(both, (0.5, 0.4), strict=True)), candidates=both) for number in range(1, 8)
     ]
-    assert next_leader(record, "all", race, gate, on_trial=2) == "all, recipe 2"
-    assert next_leader(record, "all", race, gate) == "all"
-    assert next_leader(record[:5], "all", race, gate, on_trial=2) == "all"
+    assert next_leader(record, "all", shipped(), on_trial=2) == "all, recipe 2"
+    assert next_leader(record, "all", shipped()) == "all"
+    assert next_leader(record[:5], "all", shipped(), on_trial=2) == "all"

@@ -21,10 +21,10 @@ from trimtab.ledger import (
     TransitionKind,
     Version,
 )
-from trimtab.trigger.policy import Tenure, rules_of
+from trimtab.trigger.policy import Tenure
 from trimtab.trigger.standing import Standing, leader_after, newest_shadows, record_of, standing
 
-RULES = rules_of(shipped())
+PARAMS = shipped()
 EXAMINED = Examined(milliseconds_per_row=0.1, megabytes=1.0)
 
 
@@ -115,7 +115,7 @@ def measured(ledger: Ledger, *weeks: int) -> None:
 
 
 def now(ledger: Ledger) -> Standing:
-    return standing(ledger, RULES)
+    return standing(ledger, PARAMS)
 
 
 def test_an_empty_ledger_has_no_record_and_the_first_candidate_leads(ledger: Ledger) -> None:
@@ -238,10 +238,10 @@ def raced(week: int, all_: float, newest: float, leader: str = "all") -> Measure
 
 def test_the_lead_changes_with_the_measurement_that_proves_it_and_then_stays(ledger: Ledger) -> None:
     ledger.append(*map(batch, range(1, 4)), raced(1, 0.5, 0.4))
-    assert leader_after(ledger, raced(2, 0.5, 0.5), RULES) == "all"
-    assert leader_after(ledger, raced(2, 0.5, 0.4), RULES) == "newest 8"
+    assert leader_after(ledger, raced(2, 0.5, 0.5), PARAMS) == "all"
+    assert leader_after(ledger, raced(2, 0.5, 0.4), PARAMS) == "newest 8"
     ledger.append(raced(2, 0.5, 0.4, leader="newest 8"))
-    assert leader_after(ledger, raced(3, 0.5, 0.5), RULES) == "newest 8"
+    assert leader_after(ledger, raced(3, 0.5, 0.5), PARAMS) == "newest 8"
 
 
 def test_of_a_long_history_only_what_the_policy_and_the_alarms_look_at_is_read(ledger: Ledger) -> None:
@@ -271,13 +271,13 @@ def test_late_revisions_of_old_batches_push_no_new_batch_out_of_the_race(ledger:
     ledger.append(*map(batch, range(4)), raced(1, 0.5, 0.4), raced(2, 0.5, 0.4))
     for revision in range(2, 20):
         ledger.append(batch(0, revision=revision), measurement(0, {"baseline": 0.6}, revision=revision))
-    assert leader_after(ledger, raced(3, 0.5, 0.4), RULES) == "newest 8"
+    assert leader_after(ledger, raced(3, 0.5, 0.4), PARAMS) == "newest 8"
 
 
 def test_a_snapshot_sees_the_same_as_the_ledger(ledger: Ledger) -> None:
     ledger.append(batch(1), measurement(1, {"all-0": 0.5}, shadows={"all": "all-0"}), shadow(1))
     moves(ledger, "1", "promote", 1)
-    assert standing(Snapshot(ledger), RULES) == now(ledger)
+    assert standing(Snapshot(ledger), PARAMS) == now(ledger)
 
 
 REFS = [BatchRef(batch=name, revision=1) for name in ("a", "b", "c")]

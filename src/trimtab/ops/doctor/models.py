@@ -13,7 +13,7 @@ from trimtab.ops.doctor.finding import Warn
 from trimtab.ops.doctor.store_checks import Places
 from trimtab.origin import commands
 from trimtab.registry.mlflow_store import Store
-from trimtab.trigger.policy import never_decide, rules_of
+from trimtab.trigger.policy import never_decide
 from trimtab.trigger.standing import standing
 
 LAST = 3
@@ -50,7 +50,7 @@ def production(where: Places) -> str | Warn:
 def blocks_of_time(where: Places) -> str | Warn:
     """Warn if batches have so few blocks of time that a comparison of models can never decide."""
     ledger = Ledger(where.stores.ledger, where.params.model.name)
-    fault = never_decide(standing(ledger, rules_of(where.params)).record, where.params)
+    fault = never_decide(standing(ledger, where.params).record, where.params)
     return Warn(f"{fault}.") if fault else "each comparison of models can have enough"
 
 
