@@ -16,7 +16,7 @@ TEXT = (Path(__file__).parents[2] / params.FILE).read_text()
     ("was", "becomes", "message"),
     [
         (
-            "max_age_batches: 8",
+            "max_age_batches: 12",
             "max_age: 8",
             "trigger.max_age: should be a key that trimtab knows, got 8",
         ),
@@ -26,7 +26,7 @@ TEXT = (Path(__file__).parents[2] / params.FILE).read_text()
             "train.windows: List should have at least 1 item after validation, not 0, got []",
         ),
         ("windows: [all, 8]", "windows: [all, 0]", "train.windows.1"),
-        ("regret: 0.03", "regret: 0", "trigger.regret: Input should be greater than 0, got 0"),
+        ("regret: 0.01", "regret: 0", "trigger.regret: Input should be greater than 0, got 0"),
         ("rate: 0.00135", "rate: 0", "drift.concept.rate: Input should be greater than 0, got 0"),
         ("  seed: 7", "", "model.seed: should be there, got None"),
         ("error: 0.1", "error: 2", "gate.error: Input should be less than 0.5, got 2"),

@@ -29,6 +29,8 @@ SMALL = {
     "gate__batch_correlation": 0.0,
     "gate__error": 0.2,
     "drift__data__sample_rows": 300,
+    "trigger__regret": 0.03,
+    "trigger__max_age_batches": 8,
 }
 """A loop that trains in a blink."""
 

@@ -8,13 +8,16 @@ from trimtab.evaluate.proof import looks_of_trial
 from trimtab.evaluate.record import Record, blocks, candidates_of, comparable, recipe_number, shadow
 from trimtab.params import Params
 
+_AFTER_A_CHANGE = 2
+"""Number of newest batches that may change the lead by themselves."""
+
 
 def leaders(record: Record, params: Params) -> Iterator[str]:
     """Yield the candidate that leads after each batch.
 
     The first candidate leads at the beginning. Another takes the lead when its shadows were better than the leader's,
-    beyond doubt, on the newest batches that both were scored on. The error is per look, as in racing algorithms (Maron
-    and Moore 1994): a false change of the lead costs nothing but a different window.
+    beyond doubt, see `lead`. The error is per look, as in racing algorithms (Maron and Moore 1994): a false change of the
+    lead costs nothing but a different window.
 
     Args:
         record: All batches, oldest first. The lead is played from the beginning, so it depends on nothing else.
@@ -65,6 +68,14 @@ def trial(record: Record, candidate: str, leading: str, params: Params) -> Itera
 
 
 def lead(record: Record, candidate: str, leading: str, params: Params) -> Comparison:
-    """Compare a candidate with the leader on their newest common batches."""
-    both = comparable(record, shadow(leading), shadow(candidate))[-params.race.batches :]
-    return paired(blocks(both, shadow(leading), shadow(candidate)), params.gate, error=params.race.error)
+    """Compare a candidate with the leader on their newest two common batches, or on the newest `race.batches`.
+
+    It returns the one that shows the larger gain. More batches prove a small difference. After a change of the world two
+    are enough, while the batches before it would hide which candidate is better now.
+    """
+    both = comparable(record, shadow(leading), shadow(candidate))
+    compared = (
+        paired(blocks(both[-number:], shadow(leading), shadow(candidate)), params.gate, error=params.race.error)
+        for number in (min(_AFTER_A_CHANGE, params.race.batches), params.race.batches)
+    )
+    return max(compared, key=lambda each: (is_better(each, params.gate), each.lower))

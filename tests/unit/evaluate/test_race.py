@@ -51,9 +51,20 @@ def test_the_lead_stays_until_another_proves_to_be_better() -> None:
 
 
 def test_only_the_newest_batches_count() -> None:
-    old_loss_then_gain = race(*[(0.3, 0.6)] * 9, *[(0.5, 0.4)] * 6)
+    old_loss_then_gain = race(*[(0.3, 0.6)] * 9, *[(0.5, 0.494)] * 6)
     assert leader(old_loss_then_gain) == "newest 8"
     assert leader(old_loss_then_gain, racing("all", 8, batches=15)) == "all"
+
+
+def test_the_newest_two_batches_alone_may_change_the_lead() -> None:
+    turned = race(*[(0.4, 0.6)] * 4, *[(0.6, 0.4)] * 2)
+    assert leader(turned[:-1]) == "all"
+    assert leader(turned) == "newest 8"
+
+
+def test_a_small_difference_is_proven_by_all_batches_that_count() -> None:
+    assert leader(race(*[(0.5, 0.49)] * 2)) == "all"
+    assert leader(race(*[(0.5, 0.49)] * 6)) == "newest 8"
 
 
 def test_the_best_of_several_leads() -> None:
