@@ -68,7 +68,7 @@ WITHHELD = (38, 39, 40, 41)
 WORSE = range(17, 22)
 """Weeks in which fresh models are a little worse than those before, so that the guard stops them."""
 DRIFT = range(27, 32)
-"""Weeks in which a feature drifts and models age fast; from then on a short window is better."""
+"""Weeks in which a feature drifts and models age fast. In the first of them a short window becomes better week by week."""
 BROKEN = 30
 """The first deployment in this week or later brings a model that loses much more than before."""
 DRY_RUN, FAILED_FIT, NOT_SCORED, LATE_LABELS, LAST = 14, 36, 37, 43, 51
@@ -263,7 +263,8 @@ class Year:
             return season + 0.09
         candidate, through = self.fits[model]
         aged = sum(0.0045 if each in DRIFT else 0.0004 for each in range(through + 1, week))
-        short = 0.0 if candidate.startswith("all") else 0.003 if week < DRIFT.start else -0.006
+        drifted = min(max(week - DRIFT.start, 0), 3)
+        short = 0.0 if candidate.startswith("all") else 0.003 * (1 - drifted)
         worse = 0.004 if through in WORSE else 0.0
         gain = self.gain if recipe_number(candidate) > 1 else 0.0
         return season + aged + short + worse - gain + 0.03 * (model == self.broken)
