@@ -62,6 +62,7 @@ def ingest(folder: Path) -> None:
 
 def checkout(folder: Path) -> None:
     """Lay out the checkout in which the last batch is measured."""
+    from trimtab.contracts import Candidate
     from trimtab.ledger import Batch, state
     from trimtab.loop.loop import open_loop
     from trimtab.trigger.planning import plan_batch, write_run
@@ -76,7 +77,9 @@ def checkout(folder: Path) -> None:
         batch=_name(BATCHES - 1),
         models=[champion],
         shadows={"all": champion.run_id},
-        candidates=loop.params.train.candidates,
+        candidates=[
+            Candidate(name=name, window=window) for name, window in loop.params.train.candidates.items()
+        ],
     )
     loop.origin.checkout(folder / "checkout", plan.commit, [ref.batch for ref in plan.batches])
     write_run(folder / "checkout" / "run.yaml", plan)
