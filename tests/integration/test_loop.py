@@ -154,7 +154,7 @@ def test_a_first_model_that_does_not_beat_the_baseline_waits_and_says_what_can_c
     assert (waits.action, refused.action) == ("WAIT", "SKIP")
     assert waits.reason == refused.reason
     assert waits.reason.startswith(
-        "first model: no proof yet that a model of all is better than the baseline (sklearn.dummy.DummyClassifier): it loses "
+        "first model: no proof yet that a model of all is better than the baseline (sklearn.dummy.DummyClassifier): its log_loss "
     )
     assert waits.reason.endswith(
         "more labelled batches, better features or another estimator can change that"

@@ -297,7 +297,7 @@ def test_a_window_without_proof_is_not_deployed(led: Loop) -> None:
     outcome = asked("newest", window_batches=2)
     assert outcome is not None and outcome["action"] == "SKIP"
     assert str(outcome["reason"]).startswith(
-        "no proof that newest 2 is better than all, which leads: it loses "
+        "no proof that newest 2 is better than all, which leads: its log_loss "
     )
     agree(led, "1")
     assert waiting_requests(led.ledger) == []

@@ -75,7 +75,9 @@ def lead(record: Record, candidate: str, leading: str, params: Params) -> Compar
     """
     both = comparable(record, shadow(leading), shadow(candidate))
     compared = (
-        paired(blocks(both[-number:], shadow(leading), shadow(candidate)), params.gate, error=params.race.error)
+        paired(
+            blocks(both[-number:], shadow(leading), shadow(candidate)), params.gate, error=params.race.error
+        )
         for number in (min(_AFTER_A_CHANGE, params.race.batches), params.race.batches)
     )
     return max(compared, key=lambda each: (is_better(each, params.gate), each.lower))

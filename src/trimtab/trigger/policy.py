@@ -131,8 +131,8 @@ def _against_baseline(record: Record, leading: str, params: Params, why: str) ->
 
 def _difference(compared: Comparison, params: Params) -> str:
     return (
-        f"it loses {-compared.gain:+z.4f} {compared.metric} per row, at most {bound_text(-compared.lower)} "
-        f"({compared.blocks} of at least {params.gate.min_blocks} blocks)"
+        f"its {compared.metric} per row differs by {-compared.gain:+z.4f} (negative is better), at most "
+        f"{bound_text(-compared.lower)} ({compared.blocks} of at least {params.gate.min_blocks} blocks)"
     )
 
 

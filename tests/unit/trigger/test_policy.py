@@ -162,7 +162,7 @@ def test_a_chosen_candidate_is_deployed_only_with_proof_that_it_is_better_than_t
     assert (better.action, better.evidence.target) == ("DEPLOY", "newest 3-4")
     equal = challenge(raced(3, 0.5), SERVING, "newest 3", "all", PARAMS)
     assert equal.action == "SKIP"
-    assert equal.reason.startswith("no proof that newest 3 is better than all, which leads: it loses ")
+    assert equal.reason.startswith("no proof that newest 3 is better than all, which leads: its log_loss ")
     unscored = challenge(record(3, champion=0.5, all=0.5), SERVING, "newest 3", "all", PARAMS)
     assert "at most unknown" in unscored.reason
 
